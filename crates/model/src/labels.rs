@@ -1,0 +1,307 @@
+//! A label set in one allocation.
+//!
+//! Layout of the text: for each label, sorted by name, `length(name) name length(value) value`. A length is a
+//! little-endian base-64 number, six bits a byte, bit 6 set on all bytes but the last: every length byte is
+//! ASCII, so the whole stays a `str` and is sliced without a UTF-8 check. Equal sets have equal text, so that
+//! comparing and hashing read the bytes once.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::METRIC_NAME;
+
+const LENGTH_BITS: u32 = 6;
+const LENGTH_MORE: u8 = 1 << LENGTH_BITS;
+
+/// A set of labels: sorted by name, names unique, no empty value. Cloning copies a pointer.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Labels(Arc<str>);
+
+/// Collects labels in any order; the last value of a name wins.
+#[derive(Clone, Debug, Default)]
+pub struct LabelsBuilder {
+    pairs: Vec<(String, String)>,
+}
+
+/// Walks the labels of a set in the order of their names.
+#[derive(Clone, Debug)]
+pub struct LabelsIter<'a>(&'a str);
+
+impl Labels {
+    /// The set without labels.
+    pub fn empty() -> Self {
+        Self(Arc::from(""))
+    }
+
+    /// A set of these pairs, in any order. Empty values are left out; of equal names the last wins.
+    pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let mut pairs: Vec<_> = pairs.into_iter().collect();
+        pairs.sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
+        let mut text = String::new();
+        for (i, (name, value)) in pairs.iter().enumerate() {
+            let overwritten = pairs.get(i + 1).is_some_and(|next| next.0.as_ref() == name.as_ref());
+            if !overwritten && !value.as_ref().is_empty() {
+                push_part(&mut text, name.as_ref());
+                push_part(&mut text, value.as_ref());
+            }
+        }
+        Self(Arc::from(text))
+    }
+
+    /// Reads back what [`Labels::as_packed`] gave. `None` if the text is damaged: a length that overshoots, names
+    /// out of order, an empty value.
+    pub fn from_packed(text: &str) -> Option<Self> {
+        let mut rest = text;
+        let mut last: Option<&str> = None;
+        while !rest.is_empty() {
+            let name = take_part(&mut rest)?;
+            let value = take_part(&mut rest)?;
+            if last.is_some_and(|last| last >= name) || value.is_empty() {
+                return None;
+            }
+            last = Some(name);
+        }
+        Some(Self(Arc::from(text)))
+    }
+
+    /// The set as one string, the same for equal sets; [`Labels::from_packed`] reads it.
+    pub fn as_packed(&self) -> &str {
+        &self.0
+    }
+
+    /// Labels in the order of their names.
+    pub fn iter(&self) -> LabelsIter<'_> {
+        LabelsIter(&self.0)
+    }
+
+    /// The value of a label; `None` where the set lacks it.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
+    }
+
+    /// The metric name, empty where there is none.
+    pub fn metric_name(&self) -> &str {
+        self.get(METRIC_NAME).unwrap_or_default()
+    }
+
+    /// How many labels there are.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there is no label at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The labels that `keep` wants.
+    pub fn filter(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let mut text = String::with_capacity(self.0.len());
+        for (name, value) in self.iter().filter(|(name, _)| keep(name)) {
+            push_part(&mut text, name);
+            push_part(&mut text, value);
+        }
+        Self(Arc::from(text))
+    }
+
+    /// The set without its metric name.
+    pub fn without_name(&self) -> Self {
+        if self.get(METRIC_NAME).is_none() {
+            return self.clone();
+        }
+        self.filter(|name| name != METRIC_NAME)
+    }
+
+    /// A builder that starts with these labels.
+    pub fn to_builder(&self) -> LabelsBuilder {
+        LabelsBuilder { pairs: self.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect() }
+    }
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl Ord for Labels {
+    /// Label by label, name before value, as Prometheus orders series.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.iter().cmp(other.iter())
+    }
+}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Labels {
+    /// `name{a="1", b="2"}` without the name outside: `{__name__="up", job="x"}`, values with Go's escapes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (i, (name, value)) in self.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            if is_valid_label_name(name) {
+                write!(f, "{comma}{name}={value:?}")?;
+            } else {
+                write!(f, "{comma}{name:?}={value:?}")?;
+            }
+        }
+        f.write_str("}")
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<'a> IntoIterator for &'a Labels {
+    type Item = (&'a str, &'a str);
+    type IntoIter = LabelsIter<'a>;
+    fn into_iter(self) -> LabelsIter<'a> {
+        self.iter()
+    }
+}
+
+impl<'a> Iterator for LabelsIter<'a> {
+    type Item = (&'a str, &'a str);
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        Some((take_part(&mut self.0)?, take_part(&mut self.0)?))
+    }
+}
+
+impl LabelsBuilder {
+    /// Sets a label; an empty value removes it.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
+        self.remove(name);
+        let value = value.into();
+        if !value.is_empty() {
+            self.pairs.push((name.to_owned(), value));
+        }
+        self
+    }
+
+    /// Removes a label, if it is there.
+    pub fn remove(&mut self, name: &str) -> &mut Self {
+        self.pairs.retain(|(n, _)| n != name);
+        self
+    }
+
+    /// The value of a label; `None` where it is not set.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// Keeps the labels that `keep` wants.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) -> &mut Self {
+        self.pairs.retain(|(n, v)| keep(n, v));
+        self
+    }
+
+    /// Labels in the order in which they were set.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+    }
+
+    /// The set of what was collected.
+    pub fn build(&self) -> Labels {
+        Labels::from_pairs(self.iter())
+    }
+}
+
+/// Whether a name is a label name of the classic alphabet, `[a-zA-Z_][a-zA-Z0-9_]*`, that needs no quotes.
+pub fn is_valid_label_name(name: &str) -> bool {
+    is_word(name, |b| b == b'_')
+}
+
+/// Whether a name is a metric name of the classic alphabet, `[a-zA-Z_:][a-zA-Z0-9_:]*`, that needs no quotes.
+pub fn is_valid_metric_name(name: &str) -> bool {
+    is_word(name, |b| b == b'_' || b == b':')
+}
+
+fn is_word(name: &str, extra: impl Fn(u8) -> bool) -> bool {
+    let first_is_digit = name.as_bytes().first().is_some_and(u8::is_ascii_digit);
+    !name.is_empty() && !first_is_digit && name.bytes().all(|b| b.is_ascii_alphanumeric() || extra(b))
+}
+
+fn push_part(text: &mut String, part: &str) {
+    let mut length = part.len();
+    loop {
+        let digit = (length & (usize::from(LENGTH_MORE) - 1)) as u8;
+        length >>= LENGTH_BITS;
+        let more = if length > 0 { LENGTH_MORE } else { 0 };
+        text.push(char::from(digit | more));
+        if length == 0 {
+            break;
+        }
+    }
+    text.push_str(part);
+}
+
+fn take_part<'a>(rest: &mut &'a str) -> Option<&'a str> {
+    let bytes = rest.as_bytes();
+    let mut length = 0usize;
+    for (i, &byte) in bytes.iter().enumerate().take(5) {
+        if byte >= 2 * LENGTH_MORE {
+            return None;
+        }
+        length |= usize::from(byte & (LENGTH_MORE - 1)) << (LENGTH_BITS * i as u32);
+        if byte & LENGTH_MORE == 0 {
+            let start = i + 1;
+            let part = rest.get(start..start + length)?;
+            *rest = rest.get(start + length..)?;
+            return Some(part);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sorts_and_drops_empty_values() {
+        let labels = Labels::from_pairs([("b", "2"), ("a", "1"), ("c", ""), ("b", "3")]);
+        assert_eq!(labels.to_string(), r#"{a="1", b="3"}"#);
+        assert_eq!(labels.get("b"), Some("3"));
+        assert_eq!(labels.get("c"), None);
+        assert_eq!(labels.len(), 2);
+    }
+
+    #[test]
+    fn refuses_damaged_text() {
+        assert!(Labels::from_packed("\u{5}ab").is_none());
+        assert!(Labels::from_packed("\u{1}b\u{1}x\u{1}a\u{1}x").is_none());
+        assert!(Labels::from_packed("\u{1}b\u{0}").is_none());
+        assert!(Labels::from_packed("\u{7f}\u{7f}\u{7f}\u{7f}\u{7f}\u{7f}").is_none());
+    }
+
+    #[test]
+    fn orders_by_label_not_by_text() {
+        let short = Labels::from_pairs([("a", "z".repeat(2))]);
+        let long = Labels::from_pairs([("a", "b".repeat(70))]);
+        assert!(long < short);
+    }
+
+    proptest! {
+        #[test]
+        fn packed_text_round_trips(pairs in prop::collection::btree_map(".{1,8}", ".{1,200}", 0..6)) {
+            let labels = Labels::from_pairs(pairs.iter());
+            let back = Labels::from_packed(labels.as_packed());
+            prop_assert_eq!(back.as_ref(), Some(&labels));
+            let got: Vec<_> = labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+            prop_assert_eq!(got, pairs.into_iter().collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What the rooms say of themselves: plain data that the API and the pages print.
+
+use std::time::Duration;
+
+use crate::{Labels, Timestamp};
+
+/// Whether something that runs again and again went well the last time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// Not run yet.
+    #[default]
+    Unknown,
+    /// The last run went well.
+    Good,
+    /// The last run failed; an error text stands beside it.
+    Bad,
+}
+
+/// One target: what is collected, how and with what success.
+#[derive(Clone, Debug, Default)]
+pub struct TargetStatus {
+    /// The job's name in the configuration, which is also the pool's name.
+    pub job: String,
+    /// Labels its series get.
+    pub labels: Labels,
+    /// Labels before relabelling.
+    pub discovered_labels: Labels,
+    /// Where it is read from; `in-process:NAME` for own collectors.
+    pub url: String,
+    /// How the last scrape went.
+    pub health: Health,
+    /// Why it went badly, empty if it did not.
+    pub last_error: String,
+    /// When the last scrape began.
+    pub last_scrape: Option<Timestamp>,
+    /// How long it took.
+    pub last_scrape_duration: Duration,
+    /// Time between scrapes.
+    pub interval: Duration,
+    /// Time a scrape may take.
+    pub timeout: Duration,
+    /// Samples of the last good scrape, before relabelling.
+    pub samples: u64,
+    /// Something the reader of the page should know, such as how the target was found.
+    pub note: String,
+}
+
+/// A target that relabelling left out.
+#[derive(Clone, Debug, Default)]
+pub struct DroppedTarget {
+    /// The job that found it.
+    pub job: String,
+    /// Labels before relabelling.
+    pub discovered_labels: Labels,
+}
+
+/// Tells of targets; the scrape room implements it.
+pub trait Targets: Send + Sync {
+    /// Targets that are collected, by job, then by URL.
+    fn active(&self) -> Vec<TargetStatus>;
+    /// Targets that relabelling left out.
+    fn dropped(&self) -> Vec<DroppedTarget>;
+    /// Sentences on what was looked for and not found, or cannot be collected, such as the Hubble relay.
+    fn notes(&self) -> Vec<String>;
+}
+
+/// A rule group and its last evaluation.
+#[derive(Clone, Debug, Default)]
+pub struct RuleGroupStatus {
+    /// Its name.
+    pub name: String,
+    /// The file it stands in.
+    pub file: String,
+    /// Time between evaluations.
+    pub interval: Duration,
+    /// Most series or alerts a rule may give; 0 is no limit.
+    pub limit: u64,
+    /// Its rules in order.
+    pub rules: Vec<RuleStatus>,
+    /// When it was last evaluated.
+    pub last_evaluation: Option<Timestamp>,
+    /// How long that took.
+    pub evaluation_time: Duration,
+}
+
+/// A rule and its last evaluation.
+#[derive(Clone, Debug)]
+pub struct RuleStatus {
+    /// The alert's or the recorded metric's name.
+    pub name: String,
+    /// The expression, formatted.
+    pub query: String,
+    /// Labels the rule adds.
+    pub labels: Labels,
+    /// How the last evaluation went.
+    pub health: Health,
+    /// Why it went badly, empty if it did not.
+    pub last_error: String,
+    /// When it was last evaluated.
+    pub last_evaluation: Option<Timestamp>,
+    /// How long that took.
+    pub evaluation_time: Duration,
+    /// What an alerting rule has beside; `None` for a recording rule.
+    pub alerting: Option<AlertingStatus>,
+}
+
+/// What an alerting rule has beside a recording rule.
+#[derive(Clone, Debug, Default)]
+pub struct AlertingStatus {
+    /// `for`.
+    pub hold: Duration,
+    /// `keep_firing_for`.
+    pub keep_firing: Duration,
+    /// Annotations, templates not expanded.
+    pub annotations: Labels,
+    /// Its active alerts.
+    pub alerts: Vec<AlertStatus>,
+}
+
+/// The state of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AlertState {
+    /// The expression gives nothing.
+    Inactive,
+    /// It holds, but not yet for long enough.
+    Pending,
+    /// It has held for long enough.
+    Firing,
+}
+
+/// One active alert.
+#[derive(Clone, Debug)]
+pub struct AlertStatus {
+    /// Its labels, `alertname` included.
+    pub labels: Labels,
+    /// Annotations, templates expanded.
+    pub annotations: Labels,
+    /// Pending or firing.
+    pub state: AlertState,
+    /// Since when the expression holds.
+    pub active_at: Timestamp,
+    /// Since when it is kept firing by `keep_firing_for` alone.
+    pub keep_firing_since: Option<Timestamp>,
+    /// The value of the expression.
+    pub value: f64,
+}
+
+/// Tells of rules; the rules room implements it.
+pub trait Rules: Send + Sync {
+    /// All groups, by file, then in the file's order.
+    fn groups(&self) -> Vec<RuleGroupStatus>;
+}
+
+/// Whether a probe runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeState {
+    /// Switched off in the configuration.
+    Disabled,
+    /// It counts.
+    Running,
+    /// This machine lacks something; the reason names it and what to do.
+    Unsupported {
+        /// What is missing.
+        reason: String,
+    },
+    /// It should run but does not.
+    Failed {
+        /// What the kernel said.
+        error: String,
+    },
+}
+
+/// A probe and its state.
+#[derive(Clone, Debug)]
+pub struct ProbeStatus {
+    /// Its name, which is also its key in the configuration.
+    pub name: String,
+    /// One sentence on what it counts.
+    pub help: String,
+    /// Whether it runs.
+    pub state: ProbeState,
+    /// Sentences on details, such as devices and modes.
+    pub details: Vec<String>,
+}
+
+/// Tells of probes; the probes room implements it.
+pub trait Probes: Send + Sync {
+    /// All probes in the order of the list.
+    fn probes(&self) -> Vec<ProbeStatus>;
+}
+
+/// What the store holds.
+#[derive(Clone, Debug, Default)]
+pub struct StoreStatus {
+    /// Series of the head.
+    pub head_series: u64,
+    /// Samples of the head.
+    pub head_samples: u64,
+    /// Oldest sample of all.
+    pub min_time: Option<Timestamp>,
+    /// Newest sample of all.
+    pub max_time: Option<Timestamp>,
+    /// Sealed blocks.
+    pub blocks: u64,
+    /// Blocks or records set aside because they are damaged.
+    pub quarantined: u64,
+    /// Bytes of the data folder.
+    pub size_bytes: u64,
+    /// Why writing is refused now, empty if it is not.
+    pub read_only_reason: String,
+    /// Longest time a scraped sample waits for the disk.
+    pub sync_interval: Duration,
+}
+
+/// Tells of the store; the store implements it.
+pub trait Store: Send + Sync {
+    /// What it holds now.
+    fn status(&self) -> StoreStatus;
+}
