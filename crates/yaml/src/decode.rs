@@ -1,0 +1,376 @@
+//! Decoding: a [`Section`] is a mapping whose keys are taken one by one; what is left at the end is unknown.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::{Node, Problem, Report, Severity, Value};
+
+/// A node together with the file and key path it stands at; the way to complain about it.
+#[derive(Clone, Debug)]
+pub struct Place<'a> {
+    node: &'a Node,
+    file: &'a str,
+    path: String,
+    report: &'a Report,
+}
+
+/// A mapping being decoded. Every key asked for counts as known; [`Section::finish`] reports the others.
+#[derive(Debug)]
+pub struct Section<'a> {
+    place: Place<'a>,
+    entries: &'a [(Node, Node)],
+    known: RefCell<BTreeSet<&'static str>>,
+}
+
+impl<'a> Place<'a> {
+    /// The root of a file.
+    pub fn root(node: &'a Node, file: &'a str, report: &'a Report) -> Self {
+        Self { node, file, path: String::new(), report }
+    }
+
+    /// The node.
+    pub fn node(&self) -> &'a Node {
+        self.node
+    }
+
+    /// The file's name.
+    pub fn file(&self) -> &'a str {
+        self.file
+    }
+
+    /// The key path, such as `groups[0].rules[1].expr`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Reports an error here.
+    pub fn error(&self, message: impl Into<String>, hint: impl Into<String>) {
+        self.say(Severity::Error, self.node, message.into(), hint.into());
+    }
+
+    /// Reports a warning here.
+    pub fn warn(&self, message: impl Into<String>, hint: impl Into<String>) {
+        self.say(Severity::Warning, self.node, message.into(), hint.into());
+    }
+
+    /// The mapping here; `null` counts as an empty one. Another kind is reported.
+    pub fn section(&self) -> Option<Section<'a>> {
+        let entries: &'a [(Node, Node)] = match &self.node.value {
+            Value::Mapping(entries) => entries,
+            _ if self.node.is_null() => &[],
+            _ => {
+                self.mismatch("a mapping");
+                return None;
+            }
+        };
+        Some(Section { place: self.clone(), entries, known: RefCell::default() })
+    }
+
+    /// The entries of the list here; `null` counts as an empty one. Another kind is reported.
+    pub fn list(&self) -> Vec<Place<'a>> {
+        match &self.node.value {
+            Value::Sequence(nodes) => nodes.iter().enumerate().map(|(i, node)| self.at_index(node, i)).collect(),
+            _ if self.node.is_null() => Vec::new(),
+            _ => {
+                self.mismatch("a list");
+                Vec::new()
+            }
+        }
+    }
+
+    /// The keys and values of a mapping whose keys are free, such as labels; `null` counts as an empty one.
+    pub fn entries(&self) -> Vec<(Place<'a>, Place<'a>)> {
+        match &self.node.value {
+            Value::Mapping(entries) => entries
+                .iter()
+                .map(|(key, value)| {
+                    let name = key.as_text().unwrap_or_default();
+                    (self.at_key(key, name), self.at_key(value, name))
+                })
+                .collect(),
+            _ if self.node.is_null() => Vec::new(),
+            _ => {
+                self.mismatch("a mapping");
+                Vec::new()
+            }
+        }
+    }
+
+    /// The text of a scalar; numbers and booleans are their letters, `null` is empty. Another kind is reported.
+    pub fn string(&self) -> Option<String> {
+        if self.node.is_null() {
+            return Some(String::new());
+        }
+        let text = self.node.as_text();
+        if text.is_none() {
+            self.mismatch("text");
+        }
+        text.map(str::to_owned)
+    }
+
+    /// A duration such as `15s`.
+    pub fn duration(&self) -> Option<Duration> {
+        let text = self.string()?;
+        model::parse_duration(&text)
+            .map_err(|e| self.error(e.to_string(), "write a number and a unit, such as 15s, 5m or 1h30m"))
+            .ok()
+    }
+
+    /// A truth value in YAML 1.1's spellings, as Prometheus takes them.
+    pub fn boolean(&self) -> Option<bool> {
+        let plain = matches!(&self.node.value, Value::Scalar { plain: true, .. });
+        let value = match self.node.as_text().filter(|_| plain) {
+            Some("true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y") => Some(true),
+            Some("false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N") => Some(false),
+            _ => None,
+        };
+        if value.is_none() {
+            self.mismatch("true or false");
+        }
+        value
+    }
+
+    /// A whole number, not negative.
+    pub fn unsigned(&self) -> Option<u64> {
+        self.number("a whole number, 0 or more")
+    }
+
+    /// A number with or without fraction.
+    pub fn float(&self) -> Option<f64> {
+        self.number("a number")
+    }
+
+    fn number<T: std::str::FromStr>(&self, wanted: &str) -> Option<T> {
+        let plain = matches!(&self.node.value, Value::Scalar { plain: true, .. });
+        let value = self.node.as_text().filter(|_| plain).and_then(|text| text.replace('_', "").parse().ok());
+        if value.is_none() {
+            self.mismatch(wanted);
+        }
+        value
+    }
+
+    fn mismatch(&self, wanted: &str) {
+        let got = match self.node.as_text().filter(|_| !self.node.is_null()) {
+            Some(text) => format!("{:?}", shorten(text)),
+            None => self.node.kind().to_owned(),
+        };
+        self.error(format!("expected {wanted}, found {got}"), "");
+    }
+
+    fn at_key(&self, node: &'a Node, key: &str) -> Place<'a> {
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        Place { node, file: self.file, path, report: self.report }
+    }
+
+    fn at_index(&self, node: &'a Node, index: usize) -> Place<'a> {
+        Place { node, file: self.file, path: format!("{}[{index}]", self.path), report: self.report }
+    }
+
+    fn say(&self, severity: Severity, node: &Node, message: String, hint: String) {
+        self.report.push(Problem {
+            severity,
+            file: self.file.to_owned(),
+            position: Some(node.position),
+            path: self.path.clone(),
+            message,
+            hint,
+        });
+    }
+}
+
+impl<'a> Section<'a> {
+    /// The place of the mapping itself.
+    pub fn place(&self) -> &Place<'a> {
+        &self.place
+    }
+
+    /// The value of a key, if the key is there; from now on the key is known.
+    pub fn get(&self, key: &'static str) -> Option<Place<'a>> {
+        self.known.borrow_mut().insert(key);
+        let (_, value) = self.entries.iter().find(|(name, _)| name.as_text() == Some(key))?;
+        Some(self.place.at_key(value, key))
+    }
+
+    /// The value of a key; its absence is an error.
+    pub fn required(&self, key: &'static str) -> Option<Place<'a>> {
+        let value = self.get(key);
+        if value.is_none() {
+            self.place.error(format!("the key {key:?} is missing"), "");
+        }
+        value
+    }
+
+    /// A text.
+    pub fn string(&self, key: &'static str) -> Option<String> {
+        self.get(key)?.string()
+    }
+
+    /// A duration.
+    pub fn duration(&self, key: &'static str) -> Option<Duration> {
+        self.get(key)?.duration()
+    }
+
+    /// A truth value.
+    pub fn boolean(&self, key: &'static str) -> Option<bool> {
+        self.get(key)?.boolean()
+    }
+
+    /// A whole number.
+    pub fn unsigned(&self, key: &'static str) -> Option<u64> {
+        self.get(key)?.unsigned()
+    }
+
+    /// A mapping with known keys.
+    pub fn section(&self, key: &'static str) -> Option<Section<'a>> {
+        self.get(key)?.section()
+    }
+
+    /// The entries of a list; empty where the key is absent.
+    pub fn list(&self, key: &'static str) -> Vec<Place<'a>> {
+        self.get(key).map(|place| place.list()).unwrap_or_default()
+    }
+
+    /// A list of texts; empty where the key is absent.
+    pub fn strings(&self, key: &'static str) -> Vec<String> {
+        self.list(key).iter().filter_map(Place::string).collect()
+    }
+
+    /// Keys that are valid but have no effect yet: each one that is there is warned about by name.
+    pub fn not_built(&self, keys: &[&'static str]) {
+        for place in keys.iter().filter_map(|key| self.get(key)) {
+            place.warn("valid in Prometheus, but without effect in this version of skep", "");
+        }
+    }
+
+    /// Reports every key that nobody asked for, with the known key it resembles most.
+    pub fn finish(&self) {
+        let known = self.known.borrow();
+        for (key, _) in self.entries {
+            let name = key.as_text().unwrap_or_default();
+            if known.contains(name) {
+                continue;
+            }
+            let hint = match closest(name, &known) {
+                Some(similar) => format!("did you mean {similar:?}?"),
+                None => format!("known keys here: {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
+            };
+            let message = format!("unknown key {:?}", shorten(name));
+            self.place.at_key(key, name).error(message, hint);
+        }
+    }
+}
+
+/// Long scalars are cut in messages.
+const SHOWN_CHARS_MAX: usize = 60;
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The known key within an edit distance of a third of the name's length.
+fn closest(name: &str, known: &BTreeSet<&'static str>) -> Option<&'static str> {
+    if name.len() > SHOWN_CHARS_MAX {
+        return None;
+    }
+    let within = (name.len() / 3).max(1);
+    let (distance, similar) = known.iter().map(|key| (edit_distance(name, key), *key)).min()?;
+    (distance <= within).then_some(similar)
+}
+
+/// Levenshtein's distance, one row at a time.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse;
+
+    /// Decodes a small section and gives the problems, one a line.
+    fn check(text: &str, expected: &[&str]) {
+        let report = Report::default();
+        match parse("f.yml", text) {
+            Err(problem) => report.push(problem),
+            Ok(node) => {
+                if let Some(section) = Place::root(&node, "f.yml", &report).section() {
+                    section.duration("interval");
+                    section.boolean("enabled");
+                    section.unsigned("limit");
+                    section.strings("names");
+                    section.not_built(&["later"]);
+                    section.finish();
+                }
+            }
+        }
+        let got: Vec<String> = report.problems().iter().map(ToString::to_string).collect();
+        assert_eq!(got, expected, "{text}");
+    }
+
+    #[test]
+    fn reports_everything_at_once() {
+        check("interval: 15s\nenabled: yes\nlimit: 5\nnames: [a, 1]\n", &[]);
+        check("", &[]);
+        check(
+            "interval: 15\nenabled: maybe\nlimt: 3\nnames: {}\n",
+            &[
+                "f.yml:1:11: error: not a valid duration string: \"15\" (at interval); write a number and a unit, such as 15s, 5m or 1h30m",
+                "f.yml:2:10: error: expected true or false, found \"maybe\" (at enabled)",
+                "f.yml:4:8: error: expected a list, found a mapping (at names)",
+                "f.yml:3:1: error: unknown key \"limt\" (at limt); did you mean \"limit\"?",
+            ],
+        );
+        check("later: 1", &[
+            "f.yml:1:8: warning: valid in Prometheus, but without effect in this version of skep (at later)",
+        ]);
+        check("- a", &["f.yml:1:1: error: expected a mapping, found a list"]);
+        check("limit: -1", &["f.yml:1:8: error: expected a whole number, 0 or more, found \"-1\" (at limit)"]);
+        check("limit: \"1\"", &["f.yml:1:8: error: expected a whole number, 0 or more, found \"1\" (at limit)"]);
+    }
+
+    #[test]
+    fn refuses_what_is_not_one_tidy_document() {
+        check("limit: 1\nlimit: 2\n", &[
+            "f.yml:2:1: error: key \"limit\" already set in this mapping at line 1; remove one of the two",
+        ]);
+        check("a: [", &["f.yml:2:1: error: not valid YAML: while parsing a node, did not find expected node content"]);
+    }
+
+    #[test]
+    fn resolves_anchors_and_merge_keys() {
+        check("names: &n [a]\n<<: {enabled: true, limit: x}\nlimit: 3\n", &[]);
+        check("<<: {limit: x}\n", &["f.yml:1:13: error: expected a whole number, 0 or more, found \"x\" (at limit)"]);
+    }
+
+    #[test]
+    fn bounds_alias_bombs_and_depth() {
+        let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+        for i in 1..9 {
+            let refs = vec![format!("*a{}", i - 1); 10].join(",");
+            bomb.push_str(&format!("a{i}: &a{i} [{refs}]\n"));
+        }
+        assert!(parse("f.yml", &bomb).unwrap_err().message.contains("nodes"));
+        assert!(parse("f.yml", &"[".repeat(5000)).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(text in "[-a\\[\\]{}:,&*!|>'\" \n#]{0,60}") {
+            let _ = parse("f.yml", &text);
+        }
+    }
+}
