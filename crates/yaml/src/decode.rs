@@ -305,7 +305,7 @@ mod tests {
     fn check(text: &str, expected: &[&str]) {
         let report = Report::default();
         match parse("f.yml", text) {
-            Err(problem) => report.push(problem),
+            Err(problem) => report.push(*problem),
             Ok(node) => {
                 if let Some(section) = Place::root(&node, "f.yml", &report).section() {
                     section.duration("interval");
@@ -334,9 +334,10 @@ mod tests {
                 "f.yml:3:1: error: unknown key \"limt\" (at limt); did you mean \"limit\"?",
             ],
         );
-        check("later: 1", &[
-            "f.yml:1:8: warning: valid in Prometheus, but without effect in this version of skep (at later)",
-        ]);
+        check(
+            "later: 1",
+            &["f.yml:1:8: warning: valid in Prometheus, but without effect in this version of skep (at later)"],
+        );
         check("- a", &["f.yml:1:1: error: expected a mapping, found a list"]);
         check("limit: -1", &["f.yml:1:8: error: expected a whole number, 0 or more, found \"-1\" (at limit)"]);
         check("limit: \"1\"", &["f.yml:1:8: error: expected a whole number, 0 or more, found \"1\" (at limit)"]);
@@ -344,9 +345,10 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_one_tidy_document() {
-        check("limit: 1\nlimit: 2\n", &[
-            "f.yml:2:1: error: key \"limit\" already set in this mapping at line 1; remove one of the two",
-        ]);
+        check(
+            "limit: 1\nlimit: 2\n",
+            &["f.yml:2:1: error: key \"limit\" already set in this mapping at line 1; remove one of the two"],
+        );
         check("a: [", &["f.yml:2:1: error: not valid YAML: while parsing a node, did not find expected node content"]);
     }
 

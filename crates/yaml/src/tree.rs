@@ -74,7 +74,7 @@ impl Node {
 
 /// Reads the first document of a text. An empty text gives a null node. Errors: not YAML, a key twice in a mapping,
 /// too deep, too many nodes, an alias without anchor, more than one document.
-pub fn parse(file: &str, text: &str) -> Result<Node, Problem> {
+pub fn parse(file: &str, text: &str) -> Result<Node, Box<Problem>> {
     let mut builder = Builder { file, events: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
     builder.document()
 }
@@ -89,7 +89,7 @@ struct Builder<'a> {
 type Next<'a> = (Event<'a>, Position);
 
 impl<'a> Builder<'a> {
-    fn document(&mut self) -> Result<Node, Problem> {
+    fn document(&mut self) -> Result<Node, Box<Problem>> {
         let mut root = None;
         loop {
             let (event, position) = self.next()?;
@@ -108,7 +108,7 @@ impl<'a> Builder<'a> {
         }))
     }
 
-    fn next(&mut self) -> Result<Next<'a>, Problem> {
+    fn next(&mut self) -> Result<Next<'a>, Box<Problem>> {
         match self.events.next_event() {
             Some(Ok((event, span))) => Ok((event, start(&span))),
             Some(Err(error)) => {
@@ -120,7 +120,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn node(&mut self, (event, position): Next<'a>, depth: usize) -> Result<Node, Problem> {
+    fn node(&mut self, (event, position): Next<'a>, depth: usize) -> Result<Node, Box<Problem>> {
         self.nodes += 1;
         if self.nodes > NODES_MAX {
             return Err(self.problem(position, format!("more than {NODES_MAX} nodes"), "aliases may multiply them"));
@@ -145,7 +145,7 @@ impl<'a> Builder<'a> {
         Ok(node)
     }
 
-    fn alias(&mut self, anchor: usize, position: Position) -> Result<Node, Problem> {
+    fn alias(&mut self, anchor: usize, position: Position) -> Result<Node, Box<Problem>> {
         let Some(node) = self.anchors.get(&anchor).cloned() else {
             return Err(self.problem(position, "alias without an anchor before it", ""));
         };
@@ -156,7 +156,7 @@ impl<'a> Builder<'a> {
         Ok(Node { position, ..node })
     }
 
-    fn sequence(&mut self, depth: usize) -> Result<Vec<Node>, Problem> {
+    fn sequence(&mut self, depth: usize) -> Result<Vec<Node>, Box<Problem>> {
         let mut nodes = Vec::new();
         loop {
             match self.next()? {
@@ -166,7 +166,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Vec<(Node, Node)>, Problem> {
+    fn mapping(&mut self, depth: usize) -> Result<Vec<(Node, Node)>, Box<Problem>> {
         let mut entries: Vec<(Node, Node)> = Vec::new();
         let mut merged = Vec::new();
         let mut seen = HashMap::new();
@@ -196,7 +196,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The merge key `<<`: entries of another mapping, or of a list of them, that are not set here.
-    fn merge(&self, entries: &mut Vec<(Node, Node)>, source: Node) -> Result<(), Problem> {
+    fn merge(&self, entries: &mut Vec<(Node, Node)>, source: Node) -> Result<(), Box<Problem>> {
         match source.value {
             Value::Mapping(others) => {
                 for (key, value) in others {
@@ -213,15 +213,15 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn problem(&self, position: Position, message: impl Into<String>, hint: &str) -> Problem {
-        Problem {
+    fn problem(&self, position: Position, message: impl Into<String>, hint: &str) -> Box<Problem> {
+        Box::new(Problem {
             severity: Severity::Error,
             file: self.file.to_owned(),
             position: Some(position),
             path: String::new(),
             message: message.into(),
             hint: hint.to_owned(),
-        }
+        })
     }
 }
 
