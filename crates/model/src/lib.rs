@@ -2,7 +2,9 @@
 //!
 //! In: nothing. Out: plain types and traits. Never: I/O, async, a thread, a global.
 
+mod alert;
 mod collect;
+mod keep;
 mod labels;
 mod matcher;
 mod metric;
@@ -12,7 +14,9 @@ pub mod status;
 mod storage;
 mod time;
 
+pub use alert::{Alert, AlertSink};
 pub use collect::{CollectError, Collector, Families, Family, Point};
+pub use keep::{Change, KeyValue};
 pub use labels::{Labels, LabelsBuilder, is_valid_label_name, is_valid_metric_name};
 pub use matcher::{MatchOp, Matcher};
 pub use metric::{Exemplar, Metadata, MetricKind};
