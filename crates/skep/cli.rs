@@ -1,0 +1,427 @@
+//! The command line as it was typed: one table of flags, and what each does to [`ServeArgs`].
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+use crate::size;
+
+/// What the user asked for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Serve(Box<ServeArgs>),
+    Demo(Box<ServeArgs>),
+    Doctor,
+    CheckConfig(Vec<PathBuf>),
+    CheckRules(Vec<PathBuf>),
+    Help(String),
+    Version,
+}
+
+/// Flags of `serve` and `demo`; `None` leaves the choice to the file or the default.
+#[derive(Debug, Default)]
+pub(crate) struct ServeArgs {
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) alertmanager_config: Option<PathBuf>,
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) listen: Option<String>,
+    pub(crate) retention_time: Option<Duration>,
+    pub(crate) retention_size: Option<u64>,
+    pub(crate) external_url: Option<String>,
+    pub(crate) enable_lifecycle: bool,
+    pub(crate) enable_admin_api: bool,
+    pub(crate) log_level: Option<String>,
+    pub(crate) lookback: Option<Duration>,
+    pub(crate) query_timeout: Option<Duration>,
+    pub(crate) query_concurrency: Option<u64>,
+    pub(crate) query_samples: Option<u64>,
+    pub(crate) features: Vec<String>,
+    /// Flags of Prometheus that were given but change nothing, with the reason; said once at the start.
+    pub(crate) without_effect: Vec<String>,
+}
+
+/// The command line cannot be understood; exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; `skep --help` lists what there is")]
+pub(crate) struct UsageError(String);
+
+type Apply = fn(&mut ServeArgs, String) -> Result<(), String>;
+
+enum Effect {
+    /// Takes a value.
+    Value(&'static str, Apply),
+    /// A switch; Prometheus' `--no-NAME` turns it off again.
+    Switch(fn(&mut ServeArgs, bool)),
+    /// Prometheus has it with a value; it changes nothing here.
+    IgnoredValue(&'static str),
+    /// Prometheus has it as a switch; it changes nothing here.
+    IgnoredSwitch(&'static str),
+    /// Prometheus has it; ignoring it would be unsafe.
+    Refused(&'static str),
+}
+
+struct Flag {
+    /// Our name first, then what Prometheus calls it.
+    names: &'static [&'static str],
+    effect: Effect,
+    help: &'static str,
+}
+
+const fn flag(names: &'static [&'static str], effect: Effect, help: &'static str) -> Flag {
+    Flag { names, effect, help }
+}
+
+const FLAGS: &[Flag] = &[
+    flag(
+        &["config", "config.file"],
+        Effect::Value("FILE", |a, v| set_path(&mut a.config, v)),
+        "a prometheus.yml, or one with skep's own sections; without it skep finds what is there",
+    ),
+    flag(
+        &["alertmanager-config"],
+        Effect::Value("FILE", |a, v| set_path(&mut a.alertmanager_config, v)),
+        "an alertmanager.yml",
+    ),
+    flag(
+        &["data-dir", "storage.tsdb.path"],
+        Effect::Value("DIR", |a, v| set_path(&mut a.data_dir, v)),
+        "where samples are kept [$STATE_DIRECTORY, /var/lib/skep for root, $XDG_DATA_HOME/skep]",
+    ),
+    flag(
+        &["listen", "web.listen-address"],
+        Effect::Value("ADDR:PORT", set_listen),
+        "where to serve pages and API [127.0.0.1:9090]",
+    ),
+    flag(
+        &["retention-time", "storage.tsdb.retention.time"],
+        Effect::Value("DURATION", |a, v| set_duration(&mut a.retention_time, &v)),
+        "how long samples are kept; 0 keeps everything [400d]",
+    ),
+    flag(
+        &["retention-size", "storage.tsdb.retention.size"],
+        Effect::Value("SIZE", set_retention_size),
+        "most bytes of the data folder [a quarter of the filesystem, at most 8GiB]",
+    ),
+    flag(
+        &["web.external-url"],
+        Effect::Value("URL", |a, v| set_text(&mut a.external_url, v)),
+        "the address that users see, where a proxy stands before skep",
+    ),
+    flag(
+        &["web.enable-lifecycle"],
+        Effect::Switch(|a, on| a.enable_lifecycle = on),
+        "allow POST /-/reload and /-/quit",
+    ),
+    flag(
+        &["web.enable-admin-api"],
+        Effect::Switch(|a, on| a.enable_admin_api = on),
+        "allow the admin endpoints of the API",
+    ),
+    flag(
+        &["query.lookback-delta"],
+        Effect::Value("DURATION", |a, v| set_duration(&mut a.lookback, &v)),
+        "how far back an instant selector looks [5m]",
+    ),
+    flag(
+        &["query.timeout"],
+        Effect::Value("DURATION", |a, v| set_duration(&mut a.query_timeout, &v)),
+        "longest time of a query [2m]",
+    ),
+    flag(
+        &["query.max-concurrency"],
+        Effect::Value("N", |a, v| set_number(&mut a.query_concurrency, &v)),
+        "queries that run at once [20]",
+    ),
+    flag(
+        &["query.max-samples"],
+        Effect::Value("N", |a, v| set_number(&mut a.query_samples, &v)),
+        "most samples a query may load [50000000]",
+    ),
+    flag(
+        &["enable-feature"],
+        Effect::Value("NAME,...", set_features),
+        "promql-experimental-functions, promql-delayed-name-removal",
+    ),
+    flag(
+        &["log-level", "log.level"],
+        Effect::Value("LEVEL", set_log_level),
+        "error, warn, info or debug [info]",
+    ),
+    flag(&["log.format"], Effect::IgnoredValue("logs are sentences with fields on stderr"), ""),
+    flag(&["config.auto-reload-interval"], Effect::IgnoredValue("SIGHUP reloads the files"), ""),
+    flag(&["auto-gomaxprocs", "auto-gomemlimit"], Effect::IgnoredSwitch("skep has no Go runtime"), ""),
+    flag(&["auto-gomemlimit.ratio"], Effect::IgnoredValue("skep has no Go runtime"), ""),
+    flag(&["web.read-timeout"], Effect::IgnoredValue("headers must arrive within 10 s, whatever is set"), ""),
+    flag(&["web.max-connections"], Effect::IgnoredValue("at most 256 connections are served at once"), ""),
+    flag(&["web.max-notifications-subscribers"], Effect::IgnoredValue("at most 16 pages are live at once"), ""),
+    flag(&["web.local-assets", "web.user-assets"], Effect::IgnoredValue("pages are inside the binary"), ""),
+    flag(&["web.console.templates", "web.console.libraries"], Effect::IgnoredValue("there are no consoles"), ""),
+    flag(&["web.page-title"], Effect::IgnoredValue("pages are named skep"), ""),
+    flag(&["web.cors.origin"], Effect::IgnoredValue("other sites cannot read answers"), ""),
+    flag(&["web.enable-remote-write-receiver"], Effect::IgnoredSwitch("remote write is always received"), ""),
+    flag(&["storage.tsdb.no-lockfile"], Effect::Refused("two writers would destroy the data folder"), ""),
+    flag(&["storage.tsdb.head-chunks-write-queue-size"], Effect::IgnoredValue("there is no such queue"), ""),
+    flag(
+        &["storage.remote.flush-deadline", "storage.remote.read-sample-limit", "storage.remote.read-concurrent-limit"],
+        Effect::IgnoredValue("remote read and remote write out are not built yet"),
+        "",
+    ),
+    flag(
+        &["storage.remote.read-max-bytes-in-frame"],
+        Effect::IgnoredValue("remote read is not built yet"),
+        "",
+    ),
+    flag(
+        &["rules.alert.for-outage-tolerance", "rules.alert.for-grace-period", "rules.alert.resend-delay"],
+        Effect::IgnoredValue("Prometheus' default is used"),
+        "",
+    ),
+    flag(&["rules.max-concurrent-evals"], Effect::IgnoredValue("each rule group runs by itself"), ""),
+    flag(
+        &["alertmanager.notification-queue-capacity", "alertmanager.notification-batch-size"],
+        Effect::IgnoredValue("alerts do not leave the process before they are notifications"),
+        "",
+    ),
+    flag(
+        &["alertmanager.drain-notification-queue-on-shutdown"],
+        Effect::IgnoredSwitch("alerts do not leave the process before they are notifications"),
+        "",
+    ),
+    flag(
+        &["web.config.file"],
+        Effect::Refused("TLS and basic authentication are not built yet, and serving without them would expose the data"),
+        "",
+    ),
+    flag(
+        &["web.route-prefix"],
+        Effect::Refused("serving below a path is not built yet, and every link would be wrong"),
+        "",
+    ),
+    flag(&["agent"], Effect::Refused("there is no agent mode: skep keeps what it collects"), ""),
+];
+
+/// Features of Prometheus that are always on here, or have nothing to switch.
+const FEATURES_IMPLIED: &[&str] = &[
+    "auto-gomaxprocs",
+    "auto-gomemlimit",
+    "auto-reload-config",
+    "concurrent-rule-eval",
+    "exemplar-storage",
+    "expand-external-labels",
+    "extra-scrape-metrics",
+    "memory-snapshot-on-shutdown",
+    "new-service-discovery-manager",
+    "no-default-scrape-port",
+    "promql-at-modifier",
+    "promql-negative-offset",
+    "promql-per-step-stats",
+    "remote-write-receiver",
+];
+
+/// Features that change how the program works.
+pub(crate) const FEATURES: &[&str] = &["promql-experimental-functions", "promql-delayed-name-removal"];
+
+/// Reads the command line, program name excluded.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
+    let mut parser = Parser::from_args(args);
+    let mut words: Vec<OsString> = Vec::new();
+    let mut serve = ServeArgs::default();
+    while let Some(arg) = parser.next().map_err(usage)? {
+        match arg {
+            Arg::Short('h') => return Ok(Command::Help(help())),
+            Arg::Short('V') => return Ok(Command::Version),
+            Arg::Long(name) => match name {
+                "help" => return Ok(Command::Help(help())),
+                "version" => return Ok(Command::Version),
+                name => {
+                    let name = name.to_owned();
+                    apply(&mut serve, &name, &mut parser)?;
+                }
+            },
+            Arg::Value(word) => words.push(word),
+            Arg::Short(_) => return Err(usage(arg.unexpected())),
+        }
+    }
+    command(&words, serve)
+}
+
+fn command(words: &[OsString], serve: ServeArgs) -> Result<Command, UsageError> {
+    let word = |i: usize| words.get(i).map(|w| w.to_string_lossy().into_owned()).unwrap_or_default();
+    let files = || words.iter().skip(2).map(PathBuf::from).collect::<Vec<_>>();
+    let alone = |command| match words.len() {
+        0 | 1 => Ok(command),
+        _ => Err(UsageError(format!("unexpected argument {:?}", word(1)))),
+    };
+    match (word(0).as_str(), word(1).as_str()) {
+        ("" | "serve", _) => alone(Command::Serve(Box::new(serve))),
+        ("demo", _) => alone(Command::Demo(Box::new(serve))),
+        ("doctor", _) => alone(Command::Doctor),
+        ("help", _) => Ok(Command::Help(help())),
+        ("version", _) => Ok(Command::Version),
+        ("check", "config" | "rules") if words.len() < 3 => {
+            Err(UsageError(format!("`skep check {}` needs at least one FILE", word(1))))
+        }
+        ("check", "config") => Ok(Command::CheckConfig(files())),
+        ("check", "rules") => Ok(Command::CheckRules(files())),
+        ("check", other) => Err(UsageError(format!("`skep check` takes config or rules, not {other:?}"))),
+        (other, _) => Err(UsageError(format!("unknown command {other:?}"))),
+    }
+}
+
+fn apply(args: &mut ServeArgs, name: &str, parser: &mut Parser) -> Result<(), UsageError> {
+    let positive = name.strip_prefix("no-");
+    let find = |name: &str| FLAGS.iter().find(|flag| flag.names.contains(&name));
+    let (flag, on) = match (find(name), positive.and_then(find)) {
+        (Some(flag), _) => (flag, true),
+        (None, Some(flag)) if matches!(flag.effect, Effect::Switch(_) | Effect::IgnoredSwitch(_)) => (flag, false),
+        _ => return Err(UsageError(format!("unknown flag --{name}"))),
+    };
+    match &flag.effect {
+        Effect::Value(_, set) => {
+            let value = text(parser, name)?;
+            set(args, value).map_err(|reason| UsageError(format!("--{name}: {reason}")))?;
+        }
+        Effect::Switch(set) => set(args, on),
+        Effect::IgnoredValue(reason) => {
+            text(parser, name)?;
+            args.without_effect.push(format!("--{name} has no effect: {reason}"));
+        }
+        Effect::IgnoredSwitch(reason) => args.without_effect.push(format!("--{name} has no effect: {reason}")),
+        Effect::Refused(reason) => return Err(UsageError(format!("--{name} is refused: {reason}"))),
+    }
+    Ok(())
+}
+
+fn text(parser: &mut Parser, name: &str) -> Result<String, UsageError> {
+    let value = parser.value().map_err(usage)?;
+    value.string().map_err(|_| UsageError(format!("--{name}: the value is not UTF-8")))
+}
+
+fn usage(error: lexopt::Error) -> UsageError {
+    UsageError(error.to_string())
+}
+
+fn set_path(into: &mut Option<PathBuf>, value: String) -> Result<(), String> {
+    set_text(into, value.into())
+}
+
+fn set_text<T>(into: &mut Option<T>, value: T) -> Result<(), String> {
+    *into = Some(value);
+    Ok(())
+}
+
+fn set_duration(into: &mut Option<Duration>, value: &str) -> Result<(), String> {
+    *into = Some(model::parse_duration(value).map_err(|e| format!("{e}; write for example 15d or 5m"))?);
+    Ok(())
+}
+
+fn set_number(into: &mut Option<u64>, value: &str) -> Result<(), String> {
+    *into = Some(value.parse().map_err(|_| format!("{value:?} is not a whole number"))?);
+    Ok(())
+}
+
+fn set_retention_size(args: &mut ServeArgs, value: String) -> Result<(), String> {
+    args.retention_size = Some(size::parse(&value)?);
+    Ok(())
+}
+
+fn set_listen(args: &mut ServeArgs, value: String) -> Result<(), String> {
+    let port = value.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_none() {
+        return Err(format!("{value:?} is not ADDR:PORT, such as 127.0.0.1:9090"));
+    }
+    args.listen = Some(value);
+    Ok(())
+}
+
+fn set_features(args: &mut ServeArgs, value: String) -> Result<(), String> {
+    for name in value.split(',').filter(|name| !name.is_empty()) {
+        if FEATURES.contains(&name) {
+            args.features.push(name.to_owned());
+        } else if FEATURES_IMPLIED.contains(&name) {
+            args.without_effect.push(format!("--enable-feature={name} has no effect: it is on, or has no counterpart"));
+        } else {
+            args.without_effect.push(format!("--enable-feature={name} has no effect: it is not built"));
+        }
+    }
+    Ok(())
+}
+
+fn set_log_level(args: &mut ServeArgs, value: String) -> Result<(), String> {
+    if !["error", "warn", "info", "debug"].contains(&value.as_str()) {
+        return Err(format!("{value:?} is not one of error, warn, info, debug"));
+    }
+    args.log_level = Some(value);
+    Ok(())
+}
+
+/// The text of `--help`, from the table.
+fn help() -> String {
+    let mut text = String::from(
+        "skep: metrics, dashboards and alerts of a machine and its Cilium, in one binary\n\n\
+         Usage:\n\
+         \x20 skep [serve] [FLAGS]       collect, keep, answer, alert and show\n\
+         \x20 skep demo [FLAGS]          the same with a simulated Cilium node and a day of history\n\
+         \x20 skep doctor                what this machine allows eBPF to do, and why\n\
+         \x20 skep check config FILE...  read configuration files and say all that is wrong\n\
+         \x20 skep check rules FILE...   the same for rule files\n\
+         \x20 skep version | help\n\nFlags of serve and demo (Prometheus' own names work too):\n",
+    );
+    for flag in FLAGS.iter().filter(|flag| !flag.help.is_empty()) {
+        let value = match flag.effect {
+            Effect::Value(name, _) => format!(" {name}"),
+            _ => String::new(),
+        };
+        text.push_str(&format!("  --{}{value}\n        {}\n", flag.names[0], flag.help));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expected: Result<&str, &str>) {
+        let got = parse(line.split_whitespace().map(OsString::from));
+        match (got, expected) {
+            (Ok(command), Ok(expected)) => {
+                let shown = format!("{command:?}");
+                assert!(shown.contains(expected), "{line}: {shown}");
+            }
+            (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{line}: {error}"),
+            (got, _) => panic!("{line}: {got:?}"),
+        }
+    }
+
+    #[test]
+    fn reads_our_flags_and_prometheus_flags() {
+        check("", Ok("Serve"));
+        check("serve --config a.yml", Ok("config: Some(\"a.yml\")"));
+        check("--config.file=a.yml", Ok("config: Some(\"a.yml\")"));
+        check("demo --listen 127.0.0.1:0", Ok("Demo"));
+        check("--storage.tsdb.retention.size 512MB", Ok("retention_size: Some(536870912)"));
+        check("--storage.tsdb.retention.time=15d --retention-time 0", Ok("retention_time: Some(0ns)"));
+        check("--web.enable-lifecycle --no-web.enable-lifecycle", Ok("enable_lifecycle: false"));
+        check("--web.page-title=x", Ok("--web.page-title has no effect"));
+        check("--enable-feature=promql-experimental-functions,exemplar-storage", Ok("promql-experimental-functions"));
+        check("check rules a.yml b.yml", Ok("CheckRules([\"a.yml\", \"b.yml\"])"));
+        check("--help", Ok("Help"));
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_do() {
+        check("serv", Err("unknown command \"serv\""));
+        check("serve extra", Err("unexpected argument \"extra\""));
+        check("--confg x", Err("unknown flag --confg"));
+        check("--config", Err("missing"));
+        check("--listen 9090", Err("not ADDR:PORT"));
+        check("--retention-time 5", Err("not a valid duration"));
+        check("--retention-size many", Err("not a size"));
+        check("--storage.tsdb.no-lockfile", Err("refused"));
+        check("--no-config x", Err("unknown flag"));
+        check("check rules", Err("at least one FILE"));
+        check("--log-level loud", Err("not one of"));
+    }
+}
