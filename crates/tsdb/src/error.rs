@@ -1,0 +1,41 @@
+//! What can go wrong when the store is opened, kept up or closed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use model::StorageError;
+use thiserror::Error;
+
+/// Why the store could not be opened or maintained.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Another process holds the data folder.
+    #[error(
+        "data folder {path} is in use by {holder}: stop that process, or give this one another folder with --data-dir"
+    )]
+    Locked {
+        /// The data folder.
+        path: PathBuf,
+        /// The other process, as far as it is known: `process 1234`.
+        holder: String,
+    },
+    /// The folder was written by a newer version.
+    #[error("{path} has format version {found}, this program reads up to {supported}: start the newer version again")]
+    Version {
+        /// The file that says so.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The newest version known here.
+        supported: u32,
+    },
+    /// Reading, writing or checking failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Names the operation and the file of an I/O error.
+pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StorageError {
+    let path = path.display().to_string();
+    move |source| StorageError::Io { operation, path, source: Arc::new(source) }
+}

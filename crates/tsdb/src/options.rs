@@ -1,0 +1,68 @@
+//! What the store is told when it is opened.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Clock, SystemClock};
+
+use crate::{Disk, FileDisk};
+
+/// Samples this far ahead of the clock are refused, as Prometheus does, so that one target with a wrong clock cannot
+/// hide what follows.
+pub const FUTURE_MAX: Duration = Duration::from_secs(600);
+
+/// Prometheus keeps fifteen days where nothing is said.
+const RETENTION_TIME_DEFAULT: Duration = Duration::from_secs(15 * 24 * 3600);
+
+/// Half a minute of scraped samples may be lost to a power cut by default; flash lives longer for it.
+const SYNC_INTERVAL_DEFAULT: Duration = Duration::from_secs(30);
+
+/// Two hours in memory: long enough for columns that compress well, short enough for a quick replay.
+const SEAL_INTERVAL_DEFAULT: Duration = Duration::from_secs(2 * 3600);
+
+/// Past this much compressed memory the head is sealed early, so that backfill cannot fill the memory.
+const HEAD_BYTES_MAX_DEFAULT: usize = 64 << 20;
+
+/// About what ten times the largest edge node shows; each series costs roughly a kilobyte.
+const HEAD_SERIES_MAX_DEFAULT: usize = 1_000_000;
+
+/// How to open a store.
+#[derive(Clone)]
+pub struct Options {
+    /// The data folder; created if it is not there.
+    pub path: PathBuf,
+    /// Blocks whose newest sample is older are removed; `None` keeps all.
+    pub retention_time: Option<Duration>,
+    /// Oldest blocks are removed while the folder holds more bytes; `None` is no limit.
+    pub retention_size: Option<u64>,
+    /// Longest time that a sample committed with [`model::Durability::Kernel`] waits for the disk, provided that
+    /// [`crate::Db::maintain`] or [`crate::Db::sync`] is called that often.
+    pub sync_interval: Duration,
+    /// The head is sealed into blocks when its oldest sample was committed this long ago.
+    pub seal_interval: Duration,
+    /// The head is sealed earlier when its samples take this many bytes of memory.
+    pub head_bytes_max: usize,
+    /// New series are refused past this count.
+    pub head_series_max: usize,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The file system.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("data"),
+            retention_time: Some(RETENTION_TIME_DEFAULT),
+            retention_size: None,
+            sync_interval: SYNC_INTERVAL_DEFAULT,
+            seal_interval: SEAL_INTERVAL_DEFAULT,
+            head_bytes_max: HEAD_BYTES_MAX_DEFAULT,
+            head_series_max: HEAD_SERIES_MAX_DEFAULT,
+            clock: Arc::new(SystemClock),
+            disk: Arc::new(FileDisk),
+        }
+    }
+}
