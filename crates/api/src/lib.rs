@@ -1,0 +1,39 @@
+//! Prometheus' HTTP API over skep's rooms, byte for byte.
+//!
+//! In: requests under `/api/v1`, `/-/healthy`, `/-/ready`, `/federate` and `/metrics`. Out: JSON (and text) as
+//! Prometheus 3.5 writes it, read from [`model::Queryable`], the engine and the status traits. Never: a write to the
+//! store, a tree of JSON values, a thread kept by a slow reader, an answer held whole in memory next to its text.
+
+mod process;
+mod router;
+
+use std::sync::Arc;
+
+use model::{Clock, Collector, Labels, Queryable, status};
+use promql::Engine;
+
+pub use process::{Build, Process, Runtime};
+pub use router::router;
+
+/// What the routes read from; clones share it.
+#[derive(Clone)]
+pub struct State {
+    /// Where series are.
+    pub storage: Arc<dyn Queryable>,
+    /// What evaluates expressions.
+    pub engine: Arc<Engine>,
+    /// The targets.
+    pub targets: Arc<dyn status::Targets>,
+    /// The rule groups and their alerts.
+    pub rules: Arc<dyn status::Rules>,
+    /// What the store holds.
+    pub store: Arc<dyn status::Store>,
+    /// What the program says of itself.
+    pub process: Arc<dyn Process>,
+    /// What `/metrics` shows.
+    pub collectors: Vec<Arc<dyn Collector>>,
+    /// `global.external_labels`, added to federated series that lack them.
+    pub external_labels: Labels,
+    /// The time of queries that name none.
+    pub clock: Arc<dyn Clock>,
+}
