@@ -1,1 +1,31 @@
-fn main() {}
+//! `cargo xtask`: the project's own commands, so that a person, CI and a release run the same.
+
+mod bench;
+mod ebpf;
+mod machine;
+mod test;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+cargo xtask test               everything that has to pass: installs what it needs (as root), then format, lints,
+                               BPF objects, unit, integration, privileged and browser tests
+cargo xtask ebpf [--check]     build the BPF objects, or compare them with the committed ones
+cargo xtask bench              start-up time, memory, size, beside a peer where there is one
+";
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["test"] => test::run(),
+        ["ebpf"] => ebpf::run(false),
+        ["ebpf", "--check"] => ebpf::run(true),
+        ["bench"] => bench::run(),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => bail!("unknown command {:?}\n{USAGE}", other.join(" ")),
+    }
+}

@@ -1,0 +1,134 @@
+//! An exporter on a free port of the loopback that does what a test tells it, good or bad.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// What to answer.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// A page in the text format.
+    Page(String),
+    /// The head of an answer and then nothing.
+    Hang,
+    /// A body without end, sent until the reader gives up.
+    Endless,
+    /// This status without a body.
+    Status(u16),
+}
+
+/// A running exporter; dropping it ends it.
+#[derive(Debug)]
+pub struct Exporter {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    reply: Mutex<Reply>,
+    requests: AtomicU64,
+    stop: AtomicBool,
+}
+
+const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nConnection: close\r\n";
+
+/// A hanging or endless answer looks this often whether the test is over.
+const TICK: Duration = Duration::from_millis(20);
+
+impl Exporter {
+    /// Starts one.
+    pub fn start(reply: Reply) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        let shared =
+            Arc::new(Shared { reply: Mutex::new(reply), requests: AtomicU64::new(0), stop: AtomicBool::new(false) });
+        let serving = Arc::clone(&shared);
+        let thread = thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if serving.stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let shared = Arc::clone(&serving);
+                thread::spawn(move || answer(stream, &shared));
+            }
+        });
+        Ok(Self { address, shared, thread: Some(thread) })
+    }
+
+    /// `ADDR:PORT`, as a target.
+    pub fn target(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// From now on it answers this.
+    pub fn reply(&self, reply: Reply) {
+        *self.shared.reply.lock().unwrap_or_else(PoisonError::into_inner) = reply;
+    }
+
+    /// How often it was asked.
+    pub fn requests(&self) -> u64 {
+        self.shared.requests.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        // The accept loop looks at `stop` only after a connection.
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn answer(mut stream: TcpStream, shared: &Shared) {
+    if read_head(&mut stream).is_err() {
+        return;
+    }
+    shared.requests.fetch_add(1, Ordering::SeqCst);
+    let reply = shared.reply.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    // A reader that gives up closes the connection; that is what some tests are about.
+    let _ = match reply {
+        Reply::Page(page) => write!(stream, "{HEAD}Content-Length: {}\r\n\r\n{page}", page.len()),
+        Reply::Hang => hang(&mut stream, shared),
+        Reply::Endless => endless(&mut stream, shared),
+        Reply::Status(status) => {
+            write!(stream, "HTTP/1.1 {status} Status\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        }
+    };
+}
+
+fn read_head(stream: &mut TcpStream) -> io::Result<()> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        head.push(byte[0]);
+    }
+    Ok(())
+}
+
+fn hang(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
+    write!(stream, "{HEAD}\r\n")?;
+    while !shared.stop.load(Ordering::SeqCst) {
+        thread::sleep(TICK);
+    }
+    Ok(())
+}
+
+fn endless(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
+    write!(stream, "{HEAD}\r\n")?;
+    let lines = "endless 1\n".repeat(1000);
+    while !shared.stop.load(Ordering::SeqCst) {
+        stream.write_all(lines.as_bytes())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! What tests and benches share: the real server as a child process, exporters that misbehave on demand.
+//!
+//! In: the path of the program. Out: handles whose `Drop` leaves nothing behind. Never: a stand-in for a room.
+
+mod exporter;
+mod server;
+
+pub use exporter::{Exporter, Reply};
+pub use server::{Response, Server, ServerBuilder, poll_until};

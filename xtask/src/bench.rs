@@ -1,0 +1,1 @@
+//! `cargo xtask bench`: the figures of the README, measured on this machine.

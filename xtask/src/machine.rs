@@ -1,0 +1,81 @@
+//! Commands, folders and packages of the machine that xtask runs on.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// Debian packages the tests need, with the program or file that shows that each is there.
+const PACKAGES: &[(&str, &str)] = &[
+    ("bpftool", "/usr/sbin/bpftool"),
+    ("chromium", "/usr/bin/chromium"),
+    ("clang-19", "/usr/bin/clang-19"),
+    ("iproute2", "/usr/sbin/ip"),
+    ("libbpf-dev", "/usr/include/bpf/bpf_helpers.h"),
+    ("linux-libc-dev", "/usr/include/linux/bpf.h"),
+    ("llvm-19", "/usr/bin/llvm-strip-19"),
+    ("util-linux", "/usr/bin/setpriv"),
+];
+
+/// The project's top folder.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map_or_else(|| here.to_path_buf(), Path::to_path_buf)
+}
+
+/// The folder that cargo builds into.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// A command in the project's top folder.
+pub(crate) fn command(program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+/// Runs a command and fails with its text when it fails.
+pub(crate) fn run(program: &str, args: &[&str]) -> Result<()> {
+    let shown = format!("{program} {}", args.join(" "));
+    eprintln!("\n==> {shown}");
+    let status = command(program, args).status().with_context(|| format!("cannot start {shown}"))?;
+    if !status.success() {
+        bail!("{shown}: {status}");
+    }
+    Ok(())
+}
+
+/// Installs the packages that are missing, if this is root on a Debian; otherwise says what will be skipped.
+pub(crate) fn install_packages() -> Result<()> {
+    let missing: Vec<&str> =
+        PACKAGES.iter().filter(|(_, shows)| !Path::new(shows).exists()).map(|(name, _)| *name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !is_root() || !Path::new("/usr/bin/apt-get").exists() {
+        eprintln!("not installed, and this is not root on a Debian: {}; what needs them is skipped", missing.join(" "));
+        return Ok(());
+    }
+    run("apt-get", &["update", "-qq"])?;
+    let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    args.extend(&missing);
+    let status = command("apt-get", &args)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdout(Stdio::null())
+        .status()
+        .context("cannot start apt-get")?;
+    if !status.success() {
+        bail!("apt-get install {}: {status}", missing.join(" "));
+    }
+    Ok(())
+}
+
+/// Whether the effective user is root.
+pub(crate) fn is_root() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))
+        .is_some_and(|ids| ids.split_whitespace().nth(1) == Some("0"))
+}
