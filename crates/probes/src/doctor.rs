@@ -1,0 +1,1 @@
+//! What this machine offers to the probes: facts for `skep doctor`.

@@ -1,0 +1,40 @@
+//! Why a probe does not run or could not be read.
+
+use std::io;
+
+use thiserror::Error;
+
+/// What went wrong.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// This machine lacks something.
+    #[error("{reason}")]
+    Unsupported {
+        /// What is missing and what to do.
+        reason: String,
+    },
+    /// The kernel did not take the program.
+    #[error("load {object}: {reason}")]
+    Load {
+        /// The name of the object or program.
+        object: &'static str,
+        /// What the kernel said.
+        reason: String,
+    },
+    /// A map could not be read or written.
+    #[error("map {map}: {source}")]
+    Map {
+        /// Its name.
+        map: &'static str,
+        /// What the kernel said.
+        source: aya::maps::MapError,
+    },
+    /// A file of `/proc` or `/sys` could not be read.
+    #[error("read {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}

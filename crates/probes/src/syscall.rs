@@ -1,0 +1,80 @@
+//! The system calls that no library wraps the way we need: `bpf(2)` for XDP links.
+//!
+//! aya attaches XDP programs too, but falls back to a netlink request that replaces whatever sits on the device.
+//! A link that is created here either takes a free place or fails.
+#![allow(unsafe_code, reason = "bpf(2) is called directly")]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+
+// Numbers of linux/bpf.h.
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_LINK_CREATE: libc::c_int = 28;
+const BPF_XDP: u32 = 37;
+
+/// A program on a device. Closing it, or the end of the process, takes the program off.
+pub(crate) struct XdpLink(OwnedFd);
+
+/// The part of `union bpf_attr` that BPF_LINK_CREATE reads.
+#[repr(C)]
+struct LinkCreate {
+    program: u32,
+    device: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+/// The part of `union bpf_attr` that BPF_OBJ_GET_INFO_BY_FD reads.
+#[repr(C)]
+struct GetInfo {
+    object: u32,
+    info_length: u32,
+    info: u64,
+}
+
+/// The head of `struct bpf_link_info` with the part for XDP.
+#[repr(C)]
+#[derive(Default)]
+struct LinkInfo {
+    kind: u32,
+    id: u32,
+    program: u32,
+    padding: u32,
+    device: u32,
+    rest: [u32; 11],
+}
+
+impl XdpLink {
+    /// Puts a program on a device. `EBUSY` and `EEXIST` mean that another program sits there; it is left alone.
+    pub(crate) fn create(program: BorrowedFd<'_>, device: u32, flags: u32) -> io::Result<Self> {
+        let program = raw_as_u32(program.as_raw_fd());
+        let mut request = LinkCreate { program, device, attach_type: BPF_XDP, flags };
+        let fd = bpf(BPF_LINK_CREATE, &mut request)?;
+        // SAFETY: the kernel just made this descriptor for us and nobody else knows of it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Whether it still sits on a device: the kernel clears the index when the device goes or an administrator detaches it.
+    pub(crate) fn is_attached(&self) -> io::Result<bool> {
+        let mut info = LinkInfo::default();
+        let mut request = GetInfo {
+            object: raw_as_u32(self.0.as_fd().as_raw_fd()),
+            info_length: size_of::<LinkInfo>() as u32,
+            info: &raw mut info as u64,
+        };
+        bpf(BPF_OBJ_GET_INFO_BY_FD, &mut request)?;
+        Ok(info.device != 0)
+    }
+}
+
+/// Descriptors are never negative once opened; the kernel's structures hold them unsigned.
+fn raw_as_u32(fd: RawFd) -> u32 {
+    fd.cast_unsigned()
+}
+
+fn bpf<T>(command: libc::c_int, request: &mut T) -> io::Result<RawFd> {
+    // SAFETY: `request` is a live, exclusively borrowed `repr(C)` structure with the layout that this command reads,
+    // its size is given with it, and an address inside of it points to a structure that outlives the call.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, request as *mut T, size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as RawFd) }
+}

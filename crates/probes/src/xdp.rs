@@ -1,0 +1,235 @@
+//! The probe `xdp`: packets and bytes that arrive at network devices, by IP family and transport protocol.
+//!
+//! The program runs on every packet before the rest of the network stack sees it, so it counts what a firewall drops
+//! later. Bytes are those of the frame at the hook: Ethernet header in, frame check sequence out; a VLAN tag that the
+//! network card took off is not seen. A packet that a virtual device passes on in one piece (a TCP burst between
+//! containers, say) is one packet. While a program sits on a device in generic mode the kernel does not merge received
+//! packets (GRO), which costs some CPU time on fast links; native mode does not have that cost.
+
+mod counters;
+mod device;
+mod layout;
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use model::status::ProbeState;
+use model::{Families, MetricKind};
+use thiserror::Error as ThisError;
+
+use crate::capability::{BPF, Capabilities, NET_ADMIN};
+use crate::kernel::Version;
+use crate::{Error, Metric, Probe, Running, glob};
+use counters::Counters;
+use device::Device;
+
+pub(crate) const PROBE: Probe = Probe {
+    name: "xdp",
+    help: "Counts packets and bytes that arrive at network devices, by IP family and transport protocol.",
+    metrics: &METRICS,
+    enabled: |config| config.xdp.enabled,
+    start: |config| Ok(Box::new(Xdp::start(config.xdp.clone())?)),
+};
+
+const METRICS: [Metric; 2] = [
+    Metric {
+        name: "skep_xdp_packets_total",
+        kind: MetricKind::Counter,
+        unit: "packets",
+        help: "Packets that arrived at a network device, counted by XDP.",
+    },
+    Metric {
+        name: "skep_xdp_bytes_total",
+        kind: MetricKind::Counter,
+        unit: "bytes",
+        help: "Bytes of the frames that arrived at a network device, counted by XDP, frame header included.",
+    },
+];
+
+/// The first kernel with BPF links for XDP; before, a killed process would leave its program on the device.
+pub(crate) const KERNEL_MIN: Version = Version(5, 9);
+
+/// Section `probes.xdp` of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct XdpConfig {
+    /// `probes.xdp.enabled`. Default: true.
+    pub enabled: bool,
+    /// `probes.xdp.devices`: patterns of device names (`*`, `?`). Default: empty, which means the physical devices and
+    /// those that carry a default route.
+    pub devices: Vec<String>,
+    /// `probes.xdp.mode`. Default: generic.
+    pub mode: XdpMode,
+}
+
+/// Where in the kernel the program runs, `probes.xdp.mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XdpMode {
+    /// In the network stack: works on every device.
+    #[default]
+    Generic,
+    /// In the driver: cheaper, only where the driver can.
+    Native,
+    /// Native where the driver can, generic elsewhere.
+    Auto,
+}
+
+/// The word names no mode.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+#[error("unknown XDP mode {0:?}; known are generic, native and auto")]
+pub struct UnknownXdpMode(pub String);
+
+/// The running probe.
+struct Xdp {
+    config: XdpConfig,
+    counters: Counters,
+    /// What became of each device that the configuration wants, by the last look.
+    refused: Vec<(String, String)>,
+}
+
+impl Default for XdpConfig {
+    fn default() -> Self {
+        Self { enabled: true, devices: Vec::new(), mode: XdpMode::default() }
+    }
+}
+
+impl XdpMode {
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Generic => "generic",
+            Self::Native => "native",
+            Self::Auto => "auto",
+        }
+    }
+}
+
+impl fmt::Display for XdpMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for XdpMode {
+    type Err = UnknownXdpMode;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let modes = [Self::Generic, Self::Native, Self::Auto];
+        modes.into_iter().find(|mode| mode.as_str() == word).ok_or_else(|| UnknownXdpMode(word.to_owned()))
+    }
+}
+
+impl Xdp {
+    fn start(config: XdpConfig) -> Result<Self, Error> {
+        if let Some(reason) = missing(Version::current(), Capabilities::effective()) {
+            return Err(Error::Unsupported { reason });
+        }
+        let mut xdp = Self { config, counters: Counters::load()?, refused: Vec::new() };
+        xdp.follow_devices()?;
+        Ok(xdp)
+    }
+
+    /// Takes up devices that are new and lets go of those that are gone.
+    fn follow_devices(&mut self) -> Result<(), Error> {
+        let devices = device::list(Path::new("/sys"), Path::new("/proc"))?;
+        let wanted: Vec<Device> = devices.into_iter().filter(|device| self.wants(device)).collect();
+        self.counters.retain(&wanted)?;
+        self.refused.clear();
+        for device in wanted {
+            let name = device.name.clone();
+            if let Err(refusal) = self.counters.add(device, self.config.mode) {
+                self.refused.push((name, refusal.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    fn wants(&self, device: &Device) -> bool {
+        if self.config.devices.is_empty() {
+            return device.physical || device.default_route;
+        }
+        self.config.devices.iter().any(|pattern| glob::matches(pattern, &device.name))
+    }
+
+    fn nothing_counted(&self) -> String {
+        match self.refused.as_slice() {
+            [] if self.config.devices.is_empty() => {
+                "no physical device and none with a default route; name devices in probes.xdp.devices".to_owned()
+            }
+            [] => format!("no device matches probes.xdp.devices ({})", self.config.devices.join(", ")),
+            refused => refused.iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>().join("; "),
+        }
+    }
+}
+
+/// What this machine lacks, and what to do about it.
+pub(crate) fn missing(kernel: Version, held: Capabilities) -> Option<String> {
+    if kernel < KERNEL_MIN {
+        return Some(format!("Linux {kernel} has no BPF links for XDP; Linux {KERNEL_MIN} or later is needed"));
+    }
+    let missing = held.missing(&[BPF, NET_ADMIN]);
+    if missing.is_empty() {
+        return None;
+    }
+    let flags = missing.iter().map(|name| name.to_lowercase()).collect::<Vec<_>>().join(",");
+    Some(format!(
+        "missing {}; run as root, or `setcap {flags}+ep` on the binary, or add AmbientCapabilities={} to the systemd unit",
+        missing.join(" and "),
+        missing.join(" ")
+    ))
+}
+
+impl Running for Xdp {
+    fn collect(&mut self, families: &mut Families) -> Result<(), Error> {
+        self.follow_devices()?;
+        let readings = self.counters.read()?;
+        for (metric, pick) in METRICS.iter().zip([0, 1]) {
+            let family = families.family(metric.name, metric.kind, metric.help);
+            for reading in &readings {
+                let labels = [("device", reading.device), ("family", reading.family), ("protocol", reading.protocol)];
+                family.with(labels, reading.packets_bytes[pick] as f64);
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> ProbeState {
+        if self.counters.devices().next().is_some() {
+            return ProbeState::Running;
+        }
+        ProbeState::Failed { error: self.nothing_counted() }
+    }
+
+    fn details(&self) -> Vec<String> {
+        let counted = self.counters.devices().map(|(name, mode)| format!("{name}: counted in {mode} mode"));
+        counted.chain(self.refused.iter().map(|(name, why)| format!("{name}: {why}"))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes() {
+        for mode in [XdpMode::Generic, XdpMode::Native, XdpMode::Auto] {
+            assert_eq!(mode.as_str().parse(), Ok(mode));
+        }
+        assert_eq!("offload".parse::<XdpMode>(), Err(UnknownXdpMode("offload".to_owned())));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_what_to_do() {
+        let check = |kernel, held, expected: &[&str]| {
+            let reason = missing(kernel, Capabilities(held)).unwrap_or_default();
+            assert_eq!(reason.is_empty(), expected.is_empty(), "{reason}");
+            for part in expected {
+                assert!(reason.contains(part), "{reason} lacks {part}");
+            }
+        };
+        check(Version(6, 1), u64::MAX, &[]);
+        check(Version(5, 8), u64::MAX, &["5.8", "5.9"]);
+        check(Version(6, 1), 1 << NET_ADMIN, &["missing CAP_BPF;", "setcap cap_bpf+ep"]);
+        check(Version(6, 1), 0, &["CAP_BPF and CAP_NET_ADMIN", "setcap cap_bpf,cap_net_admin+ep", "systemd"]);
+    }
+}
