@@ -1,0 +1,9 @@
+//! The formats of metrics pages.
+//!
+//! In: the bytes of a page, or metric families. Out: events that borrow from the page, or the text of a page.
+//! Never: I/O, a copy of a series' text, a decision about what a sample means.
+
+mod number;
+pub mod text;
+
+pub use number::{format_float, format_float_with_point, parse_float};

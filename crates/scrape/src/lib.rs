@@ -1,0 +1,10 @@
+//! Collection: every target is read once an interval and its samples go to the store in one batch.
+//!
+//! In: the sections `global` and `scrape_configs`, groups of found targets, in-process collectors. Out: batches to a
+//! [`model::Appendable`], and the state of every target. Never: a query, a wait of one target for another.
+
+mod config;
+mod manager;
+
+pub use config::{Config, Global, Job};
+pub use manager::{Manager, Options};
