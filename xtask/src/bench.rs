@@ -1,1 +1,176 @@
-//! `cargo xtask bench`: the figures of the README, measured on this machine.
+//! `cargo xtask bench`: start-up time, memory and size of the release binary, beside Prometheus where it is at hand.
+//!
+//! The machines are shared, so absolute times mean little: read the ratio of one run. `SKEP_PEER_PROMETHEUS` names the
+//! peer's program.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use testkit::{Exporter, Reply, ServerBuilder, poll_until};
+
+use crate::machine::{execute, target};
+
+/// Starts whose median is printed.
+const STARTS: usize = 7;
+
+/// The size of the workload the product page promises a memory figure for.
+const SERIES: usize = 2000;
+
+/// Scrapes before memory is read: a minute at the workload's interval.
+const SCRAPES: u64 = 60;
+
+pub(crate) fn run() -> Result<()> {
+    execute("cargo", &["build", "--release", "--quiet"])?;
+    let skep = target().join("release/skep");
+    let size = fs::metadata(&skep)?.len();
+    println!("binary: {:.1} MiB", size as f64 / f64::from(1 << 20));
+    let peer = std::env::var_os("SKEP_PEER_PROMETHEUS").map(PathBuf::from).filter(|path| path.exists());
+    if peer.is_none() {
+        println!("no peer: set SKEP_PEER_PROMETHEUS to the path of a prometheus binary for the ratios");
+    }
+    let mut starts = Vec::new();
+    for _ in 0..STARTS {
+        let folder = Folder::new()?;
+        starts.push(ServerBuilder::new(&skep, folder.path()).start()?.started());
+    }
+    let ours = median(starts);
+    println!("start to `listening on`, empty folder, median of {STARTS}: {} ms", ours.as_millis());
+    if let Some(peer) = &peer {
+        let mut starts = Vec::new();
+        for _ in 0..STARTS {
+            let folder = Folder::new()?;
+            starts.push(Peer::start(peer, &folder, "global: {}\n")?.started);
+        }
+        let theirs = median(starts);
+        let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
+        println!("  Prometheus to ready: {} ms, {ratio:.1} times as long", theirs.as_millis());
+    }
+    memory(&skep, peer.as_deref())
+}
+
+fn memory(skep: &Path, peer: Option<&Path>) -> Result<()> {
+    let exporter = Exporter::start(Reply::Page(page()))?;
+    let scrape = format!(
+        "scrape_configs:\n- job_name: bench\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  static_configs:\n  - targets: ['{}']\n",
+        exporter.target()
+    );
+    let folder = Folder::new()?;
+    let alone = "probes: {enabled: false}\nhost: {enabled: false}\ncilium: {enabled: false}\n";
+    let config = folder.write("skep.yml", &format!("{alone}{scrape}"))?;
+    let server = ServerBuilder::new(skep, folder.path().join("data")).arg("--config").arg(config).start()?;
+    wait_for_scrapes(&exporter);
+    let ours = resident_bytes(server.pid())?;
+    drop(server);
+    println!("resident at {SERIES} series after {SCRAPES} scrapes: {:.1} MiB", mebibytes(ours));
+    if let Some(peer) = peer {
+        let folder = Folder::new()?;
+        let running = Peer::start(peer, &folder, &scrape)?;
+        wait_for_scrapes(&exporter);
+        let theirs = resident_bytes(running.child.id())?;
+        println!("  Prometheus: {:.1} MiB, {:.1} times as much", mebibytes(theirs), theirs as f64 / ours as f64);
+    }
+    Ok(())
+}
+
+/// A page of [`SERIES`] counters and gauges.
+fn page() -> String {
+    let line =
+        |i: usize| format!("bench_metric_{}{{device=\"eth{}\",mode=\"m{}\"}} {}\n", i % 100, i / 100, i % 7, i * 37);
+    (0..SERIES).map(line).collect()
+}
+
+fn wait_for_scrapes(exporter: &Exporter) {
+    let until = exporter.requests() + SCRAPES;
+    for _ in 0..SCRAPES {
+        // One poll waits a minute at most; the whole takes as many scrapes as are asked for.
+        let seen = exporter.requests();
+        poll_until("a scrape", || (exporter.requests() > seen || seen >= until).then_some(()));
+    }
+}
+
+fn resident_bytes(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kibibytes << 10)
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// A folder that goes with the measurement.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self> {
+        let nanos = std::time::UNIX_EPOCH.elapsed()?.as_nanos();
+        let path = std::env::temp_dir().join(format!("skep-bench-{}-{nanos}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.0.join(name);
+        fs::write(&path, text)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running Prometheus.
+struct Peer {
+    child: Child,
+    started: Duration,
+}
+
+impl Peer {
+    fn start(program: &Path, folder: &Folder, config: &str) -> Result<Self> {
+        let config = folder.write("prometheus.yml", config)?;
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let begin = Instant::now();
+        let child = Command::new(program)
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--log.level=error")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()?;
+        poll_until("Prometheus to be ready", || ready(port).then_some(()));
+        Ok(Self { child, started: begin.elapsed() })
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn ready(port: u16) -> bool {
+    use std::io::{Read, Write};
+    let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let mut answer = [0; 12];
+    stream.write_all(b"GET /-/ready HTTP/1.0\r\n\r\n").is_ok()
+        && stream.read_exact(&mut answer).is_ok()
+        && answer.ends_with(b"200")
+}

@@ -36,7 +36,7 @@ pub(crate) fn command(program: &str, args: &[&str]) -> Command {
 }
 
 /// Runs a command and fails with its text when it fails.
-pub(crate) fn run(program: &str, args: &[&str]) -> Result<()> {
+pub(crate) fn execute(program: &str, args: &[&str]) -> Result<()> {
     let shown = format!("{program} {}", args.join(" "));
     eprintln!("\n==> {shown}");
     let status = command(program, args).status().with_context(|| format!("cannot start {shown}"))?;
@@ -57,7 +57,7 @@ pub(crate) fn install_packages() -> Result<()> {
         eprintln!("not installed, and this is not root on a Debian: {}; what needs them is skipped", missing.join(" "));
         return Ok(());
     }
-    run("apt-get", &["update", "-qq"])?;
+    execute("apt-get", &["update", "-qq"])?;
     let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
     args.extend(&missing);
     let status = command("apt-get", &args)

@@ -4,24 +4,24 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::machine::{command, install_packages, root, run, target};
+use crate::machine::{command, execute, install_packages, root, target};
 use testkit::Server;
 
 pub(crate) fn run() -> Result<()> {
     install_packages()?;
     run_checks()?;
-    run("cargo", &["test", "--workspace", "--quiet"])?;
+    execute("cargo", &["test", "--workspace", "--quiet"])?;
     browser()
 }
 
 fn run_checks() -> Result<()> {
-    run("cargo", &["fmt", "--all", "--check"])?;
+    execute("cargo", &["fmt", "--all", "--check"])?;
     if Path::new("/usr/bin/clang-19").exists() {
         crate::ebpf::run(true)?;
     } else {
         eprintln!("skipped: the BPF objects are not compared, clang-19 is not installed");
     }
-    run("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
+    execute("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
 }
 
 /// Pages in a real Chromium, against the real binary with the demo's data. Prints the runner's closing line last.
@@ -38,7 +38,7 @@ fn browser() -> Result<()> {
     if !npm.success() {
         bail!("npm ci in tests/browser: {npm}");
     }
-    run("cargo", &["build", "--quiet"])?;
+    execute("cargo", &["build", "--quiet"])?;
     let data = std::env::temp_dir().join(format!("skep-browser-{}", std::process::id()));
     let binary = target().join("debug/skep");
     let server = Server::start(&binary, &["demo", "--listen", "127.0.0.1:0", "--data-dir", &data.to_string_lossy()])?;
