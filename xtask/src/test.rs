@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::machine::{command, execute, install_packages, root, target};
-use testkit::Server;
+use testkit::ServerBuilder;
 
 pub(crate) fn run() -> Result<()> {
     install_packages()?;
@@ -41,7 +41,7 @@ fn browser() -> Result<()> {
     execute("cargo", &["build", "--quiet"])?;
     let data = std::env::temp_dir().join(format!("skep-browser-{}", std::process::id()));
     let binary = target().join("debug/skep");
-    let server = Server::start(&binary, &["demo", "--listen", "127.0.0.1:0", "--data-dir", &data.to_string_lossy()])?;
+    let server = ServerBuilder::with_command(&binary, "demo", &data).start()?;
     let pid = server.pid().to_string();
     eprintln!("\n==> node tests/browser/run.mjs {} {pid}", server.url());
     let status = command("node", &["run.mjs", server.url(), &pid]).current_dir(&folder).status();
