@@ -78,7 +78,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     Ok(Duration::from_millis(total))
 }
 
-/// Spells a duration as Prometheus does: `1h30m`, `15s`, `0s`. Years, weeks and days only when they fit exactly.
+/// Spells a duration as Prometheus does: `1d1h30m`, `15s`, `0s`. Years and weeks only when they fit exactly.
 pub fn format_duration(duration: Duration) -> String {
     let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if millis == 0 {
@@ -86,7 +86,7 @@ pub fn format_duration(duration: Duration) -> String {
     }
     let mut text = String::new();
     for (unit, size) in UNITS {
-        let exact_only = matches!(unit, "y" | "w" | "d");
+        let exact_only = matches!(unit, "y" | "w");
         if millis >= size && (!exact_only || millis % size == 0) {
             text.push_str(&format!("{}{unit}", millis / size));
             millis %= size;
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn formats() {
-        for text in ["0s", "15s", "1h30m", "1d", "25h", "2w", "1y", "100ms", "1m1s1ms"] {
+        for text in ["0s", "15s", "1h30m", "1d", "1d1h", "2w", "1y", "100ms", "1m1s1ms"] {
             assert_eq!(format_duration(parse_duration(text).unwrap()), text);
         }
     }
