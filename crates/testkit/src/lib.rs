@@ -4,6 +4,8 @@
 
 mod exporter;
 mod server;
+mod write_request;
 
 pub use exporter::{Exporter, Reply};
 pub use server::{Response, Server, ServerBuilder, poll_until};
+pub use write_request::WriteRequest;
