@@ -1,0 +1,105 @@
+//! The node at any time.
+
+use model::{BUCKET_BOUND, Families, Point, Timestamp};
+
+use crate::activity::{Activities, Activity};
+use crate::endpoint::{Endpoint, Process};
+use crate::pages;
+use crate::schema::{EventState, Moment, Page, Row};
+use crate::timeline::{Event, Timeline};
+
+/// A simulated node. Two worlds of the same seed and start are the same at every time.
+#[derive(Debug)]
+pub struct World {
+    timeline: Timeline,
+    activities: Activities,
+    /// By [`Endpoint::index`].
+    pages: [Page; Endpoint::ALL.len()],
+}
+
+impl World {
+    /// A world whose demo starts at `start`: history lies before, the incident begins two seconds after.
+    pub fn new(seed: u64, start: Timestamp) -> Self {
+        let timeline = Timeline::new(start);
+        Self {
+            timeline,
+            activities: Activities::new(seed, timeline),
+            pages: Endpoint::ALL.map(|endpoint| pages::describe(endpoint, seed)),
+        }
+    }
+
+    /// When the demo starts.
+    pub fn start(&self) -> Timestamp {
+        self.timeline.start()
+    }
+
+    /// When an event begins; for the incident its first time.
+    pub fn begins(&self, event: Event) -> Timestamp {
+        self.timeline.begins(event)
+    }
+
+    /// Whether the endpoint answers at this time.
+    pub fn is_up(&self, endpoint: Endpoint, at: Timestamp) -> bool {
+        self.timeline.is_up(endpoint, at)
+    }
+
+    /// What the endpoint shows at this time; `None` while it does not answer.
+    pub fn page(&self, endpoint: Endpoint, at: Timestamp) -> Option<Families> {
+        if !self.is_up(endpoint, at) {
+            return None;
+        }
+        let mut values = Vec::new();
+        self.evaluate(endpoint, at, &mut values);
+        Some(render(self.description(endpoint), &values))
+    }
+
+    pub(crate) fn description(&self, endpoint: Endpoint) -> &Page {
+        &self.pages[endpoint.index()]
+    }
+
+    /// The values of [`World::page`] alone, in the order of the description; `None` for series that are not there.
+    pub(crate) fn evaluate(&self, endpoint: Endpoint, at: Timestamp, values: &mut Vec<Option<f64>>) {
+        self.description(endpoint).evaluate(&self.moment(endpoint, at), values);
+    }
+
+    fn moment(&self, endpoint: Endpoint, at: Timestamp) -> Moment {
+        let started = self.timeline.started(endpoint.process(), at);
+        let totals = |at| Activity::ALL.map(|activity| self.activities.total(activity, at));
+        Moment {
+            at,
+            started,
+            totals: totals(at),
+            levels: Activity::ALL.map(|activity| self.activities.level(activity, at)),
+            at_start: totals(started),
+            at_boot: totals(self.timeline.started(Process::Kernel, at)),
+            events: Event::ALL.map(|event| EventState {
+                level: self.timeline.level(event, at),
+                seconds_since: (at - self.timeline.begins(event)) as f64 / 1_000.0,
+            }),
+        }
+    }
+}
+
+/// Families with points, families without any left out.
+fn render(page: &Page, values: &[Option<f64>]) -> Families {
+    let mut families = Families::default();
+    let mut values = values.iter();
+    for described in &page.families {
+        let points: Vec<Point> = described.rows.iter().flat_map(|row| points(row, &mut values)).collect();
+        if !points.is_empty() {
+            families.family(described.name.clone(), described.kind, described.help).points = points;
+        }
+    }
+    families
+}
+
+fn points<'a>(row: &Row, values: &mut impl Iterator<Item = &'a Option<f64>>) -> Vec<Point> {
+    let point = |(suffix, bound): (&'static str, Option<&str>)| {
+        let value = values.next().copied().flatten()?;
+        let labels = row.labels.iter().map(|(name, value)| ((*name).into(), value.clone()));
+        let bound = bound.map(|bound| (BUCKET_BOUND.into(), bound.to_owned()));
+        Some(Point { suffix, labels: labels.chain(bound).collect(), value })
+    };
+    // Every series of a row is asked for its value, present or not, so that rows and values stay in step.
+    row.series().into_iter().map(point).collect::<Vec<_>>().into_iter().flatten().collect()
+}
