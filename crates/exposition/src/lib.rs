@@ -3,7 +3,12 @@
 //! In: the bytes of a page, or metric families. Out: events that borrow from the page, or the text of a page.
 //! Never: I/O, a copy of a series' text, a decision about what a sample means.
 
+mod event;
+mod labels;
 mod number;
+mod scan;
 pub mod text;
 
+pub use event::{Event, ParseError, RawExemplar, Series, unescape, unescape_help};
+pub use labels::SeriesLabels;
 pub use number::{format_float, format_float_with_point, parse_float};

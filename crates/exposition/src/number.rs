@@ -104,3 +104,94 @@ impl Write for Digits {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_go_reads() {
+        let check = |text: &str, expected: Option<f64>| {
+            assert_eq!(parse_float(text).map(f64::to_bits), expected.map(f64::to_bits), "{text:?}");
+        };
+        check("0", Some(0.0));
+        check("-0", Some(-0.0));
+        check("1", Some(1.0));
+        check("+1", Some(1.0));
+        check(".5", Some(0.5));
+        check("5.", Some(5.0));
+        check("1e-5", Some(1e-5));
+        check("1E+06", Some(1e6));
+        check("999999999999999", Some(999_999_999_999_999.0));
+        check("123456789012345678", Some(123_456_789_012_345_680.0));
+        check("4.9e-324", Some(5e-324));
+        check("1e-400", Some(0.0));
+        check("Inf", Some(f64::INFINITY));
+        check("+inf", Some(f64::INFINITY));
+        check("-INFINITY", Some(f64::NEG_INFINITY));
+        check("NaN", Some(f64::from_bits(NORMAL_NAN_BITS)));
+        check("nan", Some(f64::from_bits(NORMAL_NAN_BITS)));
+        for refused in [
+            "", "+", "-", ".", "e5", "1e", "1_000", "0x1p4", "0x10", "1e400", "-1e400", "+NaN", "-nan", "infin", "1 ",
+            " 1", "1,5", "--1", "１",
+        ] {
+            check(refused, None);
+        }
+    }
+
+    #[test]
+    fn prints_as_go_prints() {
+        let check = |value: f64, expected: &str| {
+            let mut text = String::new();
+            format_float(value, &mut text);
+            assert_eq!(text, expected, "{value:e}");
+        };
+        check(0.0, "0");
+        check(-0.0, "0");
+        check(1.0, "1");
+        check(-1.0, "-1");
+        check(0.1, "0.1");
+        check(100_000.0, "100000");
+        check(999_999.0, "999999");
+        check(1_000_000.0, "1e+06");
+        check(1_234_567.0, "1.234567e+06");
+        check(-123_456_789.25, "-1.2345678925e+08");
+        check(1e21, "1e+21");
+        check(1e100, "1e+100");
+        check(0.0001, "0.0001");
+        check(0.00001, "1e-05");
+        check(-0.000_012_5, "-1.25e-05");
+        check(5e-324, "5e-324");
+        check(f64::MAX, "1.7976931348623157e+308");
+        check(f64::NAN, "NaN");
+        check(f64::INFINITY, "+Inf");
+        check(f64::NEG_INFINITY, "-Inf");
+    }
+
+    #[test]
+    fn prints_bounds_with_a_point() {
+        let check = |value: f64, expected: &str| {
+            let mut text = String::new();
+            format_float_with_point(value, &mut text);
+            assert_eq!(text, expected);
+        };
+        check(1.0, "1.0");
+        check(0.0, "0.0");
+        check(-1.0, "-1.0");
+        check(0.5, "0.5");
+        check(1e6, "1e+06");
+        check(f64::INFINITY, "+Inf");
+        check(f64::NAN, "NaN");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn printed_floats_read_back(bits: u64) {
+            let value = f64::from_bits(bits);
+            let mut text = String::new();
+            format_float(value, &mut text);
+            let back = parse_float(&text);
+            proptest::prop_assert!(back == Some(value) || value.is_nan() && back.is_some_and(f64::is_nan));
+        }
+    }
+}

@@ -1,5 +1,7 @@
-//! The text format 0.0.4.
+//! The text format 0.0.4, and 1.0.0 with quoted UTF-8 names.
 
+mod parse;
 mod write;
 
+pub use parse::Parser;
 pub use write::write;

@@ -1,0 +1,116 @@
+//! A cursor over the text of a page.
+
+/// Reads forward; every slice it gives ends on a character boundary, because it stops only at ASCII bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The text from a position that [`Scanner::position`] gave before up to here.
+    pub(crate) fn since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Goes one byte on; only after an ASCII byte was seen by [`Scanner::peek`].
+    pub(crate) fn bump(&mut self) {
+        self.at += 1;
+    }
+
+    /// Whether the byte was next; then it is taken.
+    pub(crate) fn eat(&mut self, byte: u8) -> bool {
+        let next = self.peek() == Some(byte);
+        self.at += usize::from(next);
+        next
+    }
+
+    /// Whether the text was next; then it is taken.
+    pub(crate) fn eat_word(&mut self, word: &str) -> bool {
+        let next = self.text.as_bytes()[self.at..].starts_with(word.as_bytes());
+        self.at += if next { word.len() } else { 0 };
+        next
+    }
+
+    /// Takes bytes while the condition holds. It must hold for every byte of a character beyond ASCII, or for none.
+    pub(crate) fn take(&mut self, holds: impl Fn(u8) -> bool) -> &'a str {
+        let start = self.at;
+        let rest = &self.text.as_bytes()[start..];
+        self.at += rest.iter().position(|&b| !holds(b)).unwrap_or(rest.len());
+        self.since(start)
+    }
+
+    pub(crate) fn skip(&mut self, holds: impl Fn(u8) -> bool) {
+        self.take(holds);
+    }
+
+    /// Takes up to the line feed, which stays.
+    pub(crate) fn take_line(&mut self) -> &'a str {
+        let start = self.at;
+        let rest = &self.text.as_bytes()[start..];
+        self.at += memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        self.since(start)
+    }
+
+    /// Takes a text in quotation marks and gives what stands between them, escapes kept. `None` where it does not
+    /// begin here or does not end; a backslash before a line feed ends nothing, it is an error.
+    pub(crate) fn quoted(&mut self) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        let open = self.at;
+        if self.peek() != Some(b'"') {
+            return None;
+        }
+        let mut at = open + 1;
+        loop {
+            at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+            match bytes[at] {
+                b'"' => break,
+                _ if bytes.get(at + 1) == Some(&b'\n') => return None,
+                _ => at += 2,
+            }
+        }
+        self.at = at + 1;
+        self.text.get(open + 1..at)
+    }
+}
+
+/// Blank or tabulator.
+pub(crate) fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+/// First letter of a label name.
+pub(crate) fn begins_label(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_'
+}
+
+/// Letter of a label name.
+pub(crate) fn in_label(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// First letter of a metric name.
+pub(crate) fn begins_metric(byte: u8) -> bool {
+    begins_label(byte) || byte == b':'
+}
+
+/// Letter of a metric name.
+pub(crate) fn in_metric(byte: u8) -> bool {
+    in_label(byte) || byte == b':'
+}
