@@ -3,27 +3,91 @@
 //! In: `POST /api/v1/write`, a snappy block around a protobuf `WriteRequest` of remote write 1.0. Out: batches to a
 //! [`model::Appendable`], and a 2xx only once they are on the disk. Never: a query, a wait without a limit, a buffer
 //! whose size the sender decides.
+//!
+//! The way of a request: `media` reads the headers, `receive` the body under the limits below, `wire` walks the
+//! message in place, `ingest` appends. `known` remembers which series a label list named, so that a sender's steady
+//! series cost a hash and no parse.
+
+mod counters;
+mod error;
+mod ingest;
+mod known;
+mod media;
+mod receive;
+mod wire;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::post;
 use model::Appendable;
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
 
-/// What the routes share; clones are the same receiver.
+use crate::counters::Counters;
+use crate::known::KnownSeries;
+
+use error::Error;
+
+/// Longest body, packed. Prometheus sends 2,000 samples a request, some 100 KiB; a backfill of 100,000 samples stays
+/// under it.
+const BODY_BYTES_MAX: usize = 16 << 20;
+/// Longest message, unpacked; what a block claims is checked before memory is taken. Prometheus 3.5 has the same.
+const DECODED_BYTES_MAX: usize = 32 << 20;
+/// Requests at once, waiting ones included: one sender uses up to 50 connections, and one more sender fits.
+const REQUESTS_MAX: usize = 100;
+/// Packed bytes that all requests hold together; the largest legal request fits beside many usual ones.
+const BODIES_BYTES_MAX: usize = 24 << 20;
+/// Unpacked bytes that all requests hold together; a further one waits.
+const MESSAGES_BYTES_MAX: usize = 40 << 20;
+/// Requests written at once. They wait for the disk together and share its syncs; each takes a thread.
+const WRITERS_MAX: usize = 16;
+
+/// What the routes share; clones are the same receiver. It is also the [`model::Collector`] of `skep_remote_write_*`.
 #[derive(Clone)]
 pub struct State {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     store: Arc<dyn Appendable>,
+    known: RwLock<KnownSeries>,
+    counters: Counters,
+    requests: Semaphore,
+    body_bytes: Semaphore,
+    message_bytes: Arc<Semaphore>,
+    writers: Arc<Semaphore>,
 }
 
 impl State {
     /// A receiver that writes to this store.
     pub fn new(store: Arc<dyn Appendable>) -> Self {
-        Self { store }
+        let shared = Shared {
+            store,
+            known: RwLock::new(KnownSeries::new()),
+            counters: Counters::default(),
+            requests: Semaphore::new(REQUESTS_MAX),
+            body_bytes: Semaphore::new(BODIES_BYTES_MAX),
+            message_bytes: Arc::new(Semaphore::new(MESSAGES_BYTES_MAX)),
+            writers: Arc::new(Semaphore::new(WRITERS_MAX)),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    fn in_flight(&self) -> usize {
+        REQUESTS_MAX - self.shared.requests.available_permits()
+    }
+
+    fn known_series(&self) -> usize {
+        self.shared.known.read().len()
     }
 }
 
 /// The route `POST /api/v1/write`.
 pub fn router(state: State) -> Router {
-    Router::new().route("/api/v1/write", post(async |_: axum::extract::State<State>| "")).with_state(state)
+    Router::new().route("/api/v1/write", post(receive::write)).with_state(state)
 }

@@ -1,0 +1,215 @@
+//! One decoded request into one batch of the store.
+
+use model::{AppendError, Appender, Durability, Labels, Sample, SeriesRef};
+use parking_lot::RwLock;
+
+use crate::Error;
+use crate::counters::{Reason, Tally};
+use crate::known::{Fingerprint, KnownSeries};
+use crate::wire::{self, Entry, Item, Label, TimeSeries, WireError};
+
+/// What became of a request that was read to its end.
+pub(crate) struct Outcome {
+    pub(crate) tally: Tally,
+    /// What the sender is told, though everything else was stored.
+    pub(crate) complaint: Option<Error>,
+}
+
+/// Writes a `WriteRequest` and waits for the disk. Samples that cannot be taken are left out and the first of them is
+/// complained of; a damaged message or a store that fails keeps everything out.
+pub(crate) fn write(
+    appender: Box<dyn Appender + '_>,
+    known: &RwLock<KnownSeries>,
+    message: &[u8],
+) -> Result<Outcome, Error> {
+    let (appender, learnt, mut outcome) = {
+        let known = known.read();
+        let mut batch = Batch { appender, known: &known, learnt: Vec::new(), outcome: Outcome::empty() };
+        for entry in wire::entries(message) {
+            match entry? {
+                Entry::Series(series) => batch.series(&series)?,
+                Entry::Metadata(metadata) => batch.metadata(&metadata)?,
+            }
+        }
+        (batch.appender, batch.learnt, batch.outcome)
+    };
+    let committed = appender.commit(Durability::Disk)?;
+    if !learnt.is_empty() {
+        known.write().learn(learnt);
+    }
+    outcome.tally.samples = committed.samples;
+    if committed.conflicting > 0 {
+        outcome.tally.leave_out(Reason::Conflict, committed.conflicting);
+        let text = AppendError::DuplicateTimestamp.to_string();
+        outcome.complaint.get_or_insert(Error::Rejected(text));
+    }
+    Ok(outcome)
+}
+
+struct Batch<'s, 'k> {
+    appender: Box<dyn Appender + 's>,
+    known: &'k KnownSeries,
+    learnt: Vec<(Fingerprint, SeriesRef)>,
+    outcome: Outcome,
+}
+
+/// The series of which samples are being written.
+struct Target<'a> {
+    series: &'a TimeSeries<'a>,
+    fingerprint: Option<Fingerprint>,
+    reference: Option<SeriesRef>,
+    labels: Option<Labels>,
+}
+
+/// Why a label list names no series.
+enum LabelsError {
+    Wire(WireError),
+    Invalid,
+}
+
+impl Outcome {
+    fn empty() -> Self {
+        Self { tally: Tally::default(), complaint: None }
+    }
+}
+
+impl Batch<'_, '_> {
+    fn series(&mut self, series: &TimeSeries<'_>) -> Result<(), Error> {
+        let fingerprint = series.label_bytes().map(|bytes| self.known.fingerprint(bytes));
+        let found = fingerprint.and_then(|fingerprint| self.known.get(fingerprint));
+        let reference = found.map(|(reference, _)| reference);
+        if let (Some(fingerprint), Some((reference, true))) = (fingerprint, found) {
+            self.learnt.push((fingerprint, reference));
+        }
+        let mut target = Target { series, fingerprint, reference, labels: None };
+        if reference.is_none() && !self.resolve(&mut target)? {
+            return Ok(());
+        }
+        for item in series.items() {
+            match item? {
+                Item::Sample(sample) => self.sample(&mut target, sample)?,
+                Item::Exemplar(exemplar) => self.exemplar(&target, &exemplar)?,
+                Item::Histogram => self.histogram(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Parses the labels. `false` if they name no series: its samples are counted and left out, as in Prometheus.
+    fn resolve(&mut self, target: &mut Target<'_>) -> Result<bool, Error> {
+        match parse_labels(target.series) {
+            Ok(labels) => target.labels = Some(labels),
+            Err(LabelsError::Wire(error)) => return Err(error.into()),
+            Err(LabelsError::Invalid) => {
+                let samples = target.series.items().filter(|item| matches!(item, Ok(Item::Sample(_)))).count();
+                self.outcome.tally.leave_out(Reason::Labels, samples as u64);
+            }
+        }
+        Ok(target.labels.is_some())
+    }
+
+    fn sample(&mut self, target: &mut Target<'_>, sample: Sample) -> Result<(), Error> {
+        let result = match target.reference {
+            Some(reference) => self.appender.append_ref(reference, sample),
+            None => self.append_new(target, sample),
+        };
+        match result {
+            Err(AppendError::UnknownSeries) if target.reference.take().is_some() => {
+                if target.labels.is_some() || self.resolve(target)? { self.sample(target, sample) } else { Ok(()) }
+            }
+            Err(error) => self.refuse(target, sample, error),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn append_new(&mut self, target: &mut Target<'_>, sample: Sample) -> Result<(), AppendError> {
+        let labels = target.labels.as_ref().ok_or(AppendError::UnknownSeries)?;
+        let reference = self.appender.append(labels, sample)?;
+        target.reference = Some(reference);
+        self.learnt.extend(target.fingerprint.map(|fingerprint| (fingerprint, reference)));
+        Ok(())
+    }
+
+    /// Leaves a sample out, or ends the request where the store itself failed.
+    fn refuse(&mut self, target: &mut Target<'_>, sample: Sample, error: AppendError) -> Result<(), Error> {
+        let (reason, prefix) = match &error {
+            AppendError::TooFarInFuture => (Reason::Future, "out of bounds: "),
+            AppendError::OutOfBounds => (Reason::OutOfBounds, ""),
+            AppendError::DuplicateTimestamp => (Reason::Conflict, ""),
+            AppendError::InvalidLabels(_) => (Reason::Labels, ""),
+            AppendError::Limit(_) => (Reason::Limit, ""),
+            AppendError::UnknownSeries | AppendError::Storage(_) => return Err(error.into()),
+        };
+        self.outcome.tally.leave_out(reason, 1);
+        if reason == Reason::Labels || self.outcome.complaint.is_some() {
+            return Ok(());
+        }
+        let labels = target.labels.clone().or_else(|| parse_labels(target.series).ok()).unwrap_or_default();
+        let text = format!("{prefix}{error}: timestamp {} of {labels}", sample.timestamp);
+        self.outcome.complaint = Some(if reason == Reason::Limit { Error::Limit(text) } else { Error::Rejected(text) });
+        Ok(())
+    }
+
+    /// Exemplars are an extra: one that cannot be kept does not fail the request, as in Prometheus.
+    fn exemplar(&mut self, target: &Target<'_>, exemplar: &wire::Exemplar<'_>) -> Result<(), Error> {
+        let Some(reference) = target.reference else { return Ok(()) };
+        let labels = match collect_labels(exemplar.labels()) {
+            Ok(labels) => labels,
+            Err(LabelsError::Wire(error)) => return Err(error.into()),
+            Err(LabelsError::Invalid) => return Ok(()),
+        };
+        let exemplar = model::Exemplar { labels, value: exemplar.value, timestamp: Some(exemplar.timestamp) };
+        match self.appender.append_exemplar(reference, &exemplar) {
+            Ok(()) => self.outcome.tally.exemplars += 1,
+            Err(AppendError::Storage(error)) => return Err(AppendError::Storage(error).into()),
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    fn histogram(&mut self) {
+        self.outcome.tally.leave_out(Reason::Histogram, 1);
+        self.outcome.complaint.get_or_insert_with(|| {
+            let text = "native histograms are not stored; set send_native_histograms: false in remote_write";
+            Error::Rejected(text.to_owned())
+        });
+    }
+
+    /// Texts that are not UTF-8 are passed over, as are families without a name.
+    fn metadata(&mut self, metadata: &wire::Metadata<'_>) -> Result<(), Error> {
+        let text = |bytes| std::str::from_utf8(bytes).ok();
+        let (Some(family), Some(help), Some(unit)) = (text(metadata.family), text(metadata.help), text(metadata.unit))
+        else {
+            return Ok(());
+        };
+        if family.is_empty() {
+            return Ok(());
+        }
+        let metadata = model::Metadata { kind: metadata.kind, help: help.to_owned(), unit: unit.to_owned() };
+        match self.appender.set_metadata(family, &metadata) {
+            Err(AppendError::Storage(error)) => Err(AppendError::Storage(error).into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The labels of a series: a metric name, no empty or repeated name, all UTF-8. Labels without value are dropped.
+fn parse_labels(series: &TimeSeries<'_>) -> Result<Labels, LabelsError> {
+    let labels = collect_labels(series.labels())?;
+    if labels.metric_name().is_empty() { Err(LabelsError::Invalid) } else { Ok(labels) }
+}
+
+fn collect_labels<'a>(labels: impl Iterator<Item = Result<Label<'a>, WireError>>) -> Result<Labels, LabelsError> {
+    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| LabelsError::Invalid);
+    let mut pairs = Vec::new();
+    for label in labels {
+        let label = label.map_err(LabelsError::Wire)?;
+        pairs.push((text(label.name)?, text(label.value)?));
+    }
+    pairs.sort_unstable_by_key(|(name, _)| *name);
+    let repeated = pairs.windows(2).any(|two| two[0].0 == two[1].0);
+    if repeated || pairs.first().is_some_and(|(name, _)| name.is_empty()) {
+        return Err(LabelsError::Invalid);
+    }
+    Ok(Labels::from_pairs(pairs))
+}

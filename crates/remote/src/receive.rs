@@ -1,0 +1,119 @@
+//! The request: its body under limits, then a thread that may block on the disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+use tokio::sync::SemaphorePermit;
+
+use crate::counters::Tally;
+use crate::{BODY_BYTES_MAX, DECODED_BYTES_MAX, Error, Shared, State, ingest, media};
+
+/// Time in which a body must have come. Prometheus' senders give up after 30 s themselves.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// `POST /api/v1/write`.
+pub(crate) async fn write(
+    axum::extract::State(state): axum::extract::State<State>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let response = match take(&state.shared, &headers, body).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => {
+            report(&error);
+            error.into_response()
+        }
+    };
+    state.counters().request(response.status());
+    response
+}
+
+/// Lost data and a failing disk are a person's business; what senders do wrong is theirs.
+fn report(error: &Error) {
+    match error {
+        Error::Store(_) | Error::Internal => {
+            tracing::error!(%error, "a remote write request could not be stored");
+        }
+        Error::Rejected(_) | Error::Limit(_) => {
+            tracing::warn!(%error, "samples of a remote write request were refused");
+        }
+        _ => {
+            tracing::debug!(%error, "a remote write request was refused");
+        }
+    }
+}
+
+async fn take(shared: &Arc<Shared>, headers: &HeaderMap, body: Body) -> Result<(), Error> {
+    media::check(headers)?;
+    let _place = shared.requests.try_acquire().map_err(|_| Error::Busy)?;
+    let reading = tokio::time::timeout(BODY_TIMEOUT, read(shared, headers, body));
+    let (packed, _bytes) = reading.await.map_err(|_| Error::BodyTimeout)??;
+    shared.counters.received(packed.len());
+    let length = decoded_length(&packed)?;
+    let weight = u32::try_from(length).map_err(|_| Error::DecodedTooLarge(length as u64))?;
+    let room = Arc::clone(&shared.message_bytes).acquire_many_owned(weight).await.map_err(|_| Error::Internal)?;
+    let writer = Arc::clone(&shared.writers).acquire_owned().await.map_err(|_| Error::Internal)?;
+    let shared = Arc::clone(shared);
+    let writing = tokio::task::spawn_blocking(move || {
+        // The permits belong to the thread: a sender that hangs up does not make room for another one.
+        let _held = (room, writer);
+        store(&shared, &packed, length)
+    });
+    writing.await.map_err(|_| Error::Internal)?
+}
+
+/// Reads the body as long as it and all bodies together stay under their limits.
+async fn read<'a>(
+    shared: &'a Shared,
+    headers: &HeaderMap,
+    mut body: Body,
+) -> Result<(Vec<u8>, Option<SemaphorePermit<'a>>), Error> {
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok()).unwrap_or(0usize);
+    if declared > BODY_BYTES_MAX {
+        return Err(Error::BodyTooLarge);
+    }
+    let mut packed = Vec::new();
+    let mut held: Option<SemaphorePermit<'a>> = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Error::Body(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if packed.len() + data.len() > BODY_BYTES_MAX {
+            return Err(Error::BodyTooLarge);
+        }
+        let weight = u32::try_from(data.len()).map_err(|_| Error::BodyTooLarge)?;
+        let more = shared.body_bytes.try_acquire_many(weight).map_err(|_| Error::Busy)?;
+        match &mut held {
+            Some(held) => held.merge(more),
+            None => held = Some(more),
+        }
+        packed.extend_from_slice(&data);
+    }
+    Ok((packed, held))
+}
+
+/// What the block claims to hold, before any memory is taken for it.
+fn decoded_length(packed: &[u8]) -> Result<usize, Error> {
+    match snap::raw::decompress_len(packed) {
+        _ if packed.is_empty() => Err(Error::Snappy),
+        Ok(length) if length <= DECODED_BYTES_MAX => Ok(length),
+        Ok(length) => Err(Error::DecodedTooLarge(length as u64)),
+        Err(snap::Error::TooBig { given, .. }) => Err(Error::DecodedTooLarge(given)),
+        Err(_) => Err(Error::Snappy),
+    }
+}
+
+fn store(shared: &Shared, packed: &[u8], length: usize) -> Result<(), Error> {
+    let mut message = vec![0; length];
+    let written = snap::raw::Decoder::new().decompress(packed, &mut message).map_err(|_| Error::Snappy)?;
+    let result = ingest::write(shared.store.appender(), &shared.known, &message[..written]);
+    let tally = result.as_ref().map_or_else(|_| Tally::default(), |outcome| outcome.tally);
+    shared.counters.add(&tally);
+    match result?.complaint {
+        Some(complaint) => Err(complaint),
+        None => Ok(()),
+    }
+}
