@@ -87,10 +87,10 @@ impl Counters {
             // Without CAP_SYS_RESOURCE this fails; then the maps may still fit under the old limit.
             let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
         }
-        let mut ebpf = EbpfLoader::new().load(OBJECT).map_err(load_error)?;
+        let mut ebpf = EbpfLoader::new().load(OBJECT).map_err(|error| load_error(&error))?;
         let program = match load_program(&mut ebpf, PROGRAM_FRAGS) {
             Ok(program) => program,
-            Err(_) => load_program(&mut ebpf, PROGRAM_LINEAR).map_err(load_error)?,
+            Err(_) => load_program(&mut ebpf, PROGRAM_LINEAR).map_err(|error| load_error(&error))?,
         };
         Ok(Self {
             program,
@@ -211,8 +211,8 @@ fn map_error(map: &'static str, source: MapError) -> Error {
 }
 
 /// With the capabilities checked before, a refusal comes from a fence around the process.
-fn load_error(error: EbpfError) -> Error {
-    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |cause| cause.source());
+fn load_error(error: &EbpfError) -> Error {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |cause| cause.source());
     let forbidden = causes
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
