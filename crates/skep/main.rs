@@ -1,1 +1,94 @@
-fn main() {}
+//! skep: metrics, dashboards and alerts of a machine and its Cilium, in one binary.
+//!
+//! The story: parse the command line, load the file, check it, build the rooms, bind, spawn, wait, drain. Only this
+//! file ends the process: 0 fine, 1 a failure while running, 2 bad usage or configuration.
+
+mod app;
+mod cli;
+mod config;
+mod listen;
+mod process;
+mod settings;
+mod simulation;
+mod size;
+mod web;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use cli::{Command, ServeArgs};
+use settings::Settings;
+use tracing_subscriber::EnvFilter;
+use yaml::{Report, Severity};
+
+/// Bad usage or configuration.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Serve(args)) => serve(&args, false),
+        Ok(Command::Demo(args)) => serve(&args, true),
+        Ok(Command::Doctor) => say(&probes::doctor::examine().to_string()),
+        Ok(Command::CheckConfig(files)) => check(&files, |file, report| drop(config::load(Some(file), report))),
+        Ok(Command::CheckRules(files)) => check(&files, |file, report| drop(app::load_rule_file(file, report))),
+        Ok(Command::Help(text)) => say(&text),
+        Ok(Command::Version) => say(&format!("skep {}\n", env!("CARGO_PKG_VERSION"))),
+        Err(error) => {
+            eprintln!("skep: {error}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+fn serve(args: &ServeArgs, demo: bool) -> ExitCode {
+    let level = args.log_level.as_deref().unwrap_or("info");
+    let filter = EnvFilter::try_new(level).unwrap_or_default();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    for sentence in &args.without_effect {
+        tracing::warn!("{sentence}");
+    }
+    let report = Report::default();
+    let config = config::load(args.config.as_deref(), &report);
+    let settings = Settings::new(args, &config, if demo { app::demo_data_dir } else { settings::default_data_dir });
+    let plan = app::Plan::new(settings, config, demo, &report);
+    if tell(&report) {
+        return ExitCode::from(EXIT_USAGE);
+    }
+    match app::run(plan) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("skep: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints problems to stderr; whether there is an error among them.
+fn tell(report: &Report) -> bool {
+    for problem in report.problems() {
+        eprintln!("{problem}");
+    }
+    report.has_errors()
+}
+
+fn check(files: &[PathBuf], look: impl Fn(&Path, &Report)) -> ExitCode {
+    let mut failed = false;
+    for file in files {
+        let report = Report::default();
+        look(file, &report);
+        let warnings = report.problems().iter().filter(|p| p.severity == Severity::Warning).count();
+        if tell(&report) {
+            failed = true;
+        } else {
+            println!("{}: fine, {warnings} warnings", file.display());
+        }
+    }
+    if failed { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
+}
+
+fn say(text: &str) -> ExitCode {
+    use std::io::Write;
+    // A closed pipe, as behind `head`, is no failure of ours.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,377 @@
+//! The assembly: rooms are built, wired and started here, reloaded, and stopped in the opposite order.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use model::{AlertSink, Clock, Collector, Labels, SystemClock};
+use promql::Engine;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
+use tsdb::Db;
+use yaml::Report;
+
+use crate::config::{self, Config};
+use crate::process::{Process, SelfMetrics};
+use crate::settings::Settings;
+use crate::simulation::Simulation;
+use crate::web::{self, Order};
+use crate::listen;
+
+/// How often own collectors are read.
+const OWN_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Sealing, retention and shortening the log are looked at this often; each look is cheap when there is nothing to do.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// SIGTERM and SIGINT end the process within this time, whatever still runs.
+const STOP_TIMEOUT: Duration = Duration::from_millis(4500);
+
+/// Queries, appends and file reads run on blocking threads; each holds a stack, so that their number has a limit.
+const BLOCKING_THREADS_MAX: usize = 64;
+
+/// A blocking thread that nobody needs is given back after this time.
+const BLOCKING_THREAD_KEPT: Duration = Duration::from_secs(2);
+
+/// Everything that was decided before the first room is built.
+pub(crate) struct Plan {
+    settings: Settings,
+    config: Config,
+    groups: Vec<rules::Group>,
+    notifications: notify::Config,
+    demo: bool,
+}
+
+/// The rooms that a reload touches, and the stop needs.
+struct App {
+    settings: Settings,
+    process: Arc<Process>,
+    store: Arc<Db>,
+    scrape: Arc<scrape::Manager>,
+    rules: Arc<rules::Manager>,
+    notify: Arc<notify::Manager>,
+    simulation: Option<Simulation>,
+}
+
+impl Plan {
+    /// Reads rule files and notification settings too, so that all problems are known before anything starts.
+    pub(crate) fn new(settings: Settings, config: Config, demo: bool, report: &Report) -> Self {
+        let groups = load_groups(&config, demo, report);
+        let notifications = load_notifications(settings.alertmanager_config.as_deref(), report);
+        Self { settings, config, groups, notifications, demo }
+    }
+}
+
+/// Reads one rule file for `skep check rules`.
+pub(crate) fn load_rule_file(path: &Path, report: &Report) -> Vec<rules::Group> {
+    rules::load_file(path, report)
+}
+
+/// A folder of the demo's own, so that it never mixes with real data.
+pub(crate) fn demo_data_dir() -> PathBuf {
+    std::env::temp_dir().join(format!("skep-demo-{}", std::process::id()))
+}
+
+fn load_groups(config: &Config, demo: bool, report: &Report) -> Vec<rules::Group> {
+    let mut groups = rules::load(&config.rule_files, Path::new(""), report);
+    if demo {
+        groups.extend(rules::decode("demo", demo::RULES, report));
+    }
+    groups
+}
+
+fn load_notifications(path: Option<&Path>, report: &Report) -> notify::Config {
+    path.map(|path| notify::load(path, report)).unwrap_or_default()
+}
+
+/// Runs until a signal or `/-/quit` ends it.
+pub(crate) fn run(plan: Plan) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_keep_alive(BLOCKING_THREAD_KEPT)
+        .build()
+        .context("cannot start threads")?;
+    let result = runtime.block_on(serve(plan));
+    // Blocking work that ignores its cancellation does not hold the process.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    result
+}
+
+async fn serve(plan: Plan) -> Result<()> {
+    let listener = bind(&plan.settings.listen).await?;
+    let address = listener.local_addr()?;
+    let (stop, stopping) = watch::channel(false);
+    let (orders, mut inbox) = mpsc::channel(web::ORDERS_MAX);
+    let lifecycle = plan.settings.enable_lifecycle.then(|| orders.clone());
+    let (app, router) = build(plan, address, stopping.clone(), lifecycle).await?;
+    let server = tokio::spawn(listen::serve(listener, router, stopping.clone()));
+    let maintenance = tokio::spawn(maintain(Arc::clone(&app.store), stopping, app.settings.sync_interval));
+    app.process.set_ready();
+    println!("listening on http://{address}");
+
+    let mut signals = Signals::new()?;
+    loop {
+        tokio::select! {
+            () = signals.stop() => break,
+            _ = signals.hangup.recv() => drop(app.reload().await),
+            order = inbox.recv() => match order {
+                Some(Order::Reload(reply)) => drop(reply.send(app.reload().await)),
+                Some(Order::Quit) | None => break,
+            },
+        }
+    }
+    tracing::info!("stopping");
+    let _ = stop.send(true);
+    let ended = tokio::time::timeout(STOP_TIMEOUT, async {
+        let _ = server.await;
+        let _ = maintenance.await;
+        app.stop().await
+    });
+    match ended.await {
+        Ok(result) => result,
+        Err(_) => {
+            tracing::error!("not everything ended within {STOP_TIMEOUT:?}; what was acknowledged is in the log");
+            Ok(())
+        }
+    }
+}
+
+async fn bind(listen: &str) -> Result<TcpListener> {
+    // Go's spelling of "all interfaces" is an empty host.
+    let address = if listen.starts_with(':') { format!("[::]{listen}") } else { listen.to_owned() };
+    TcpListener::bind(&address).await.with_context(|| {
+        format!("cannot listen on {listen}; is another skep or Prometheus running? --listen takes another ADDR:PORT")
+    })
+}
+
+async fn build(
+    plan: Plan,
+    address: SocketAddr,
+    stopping: watch::Receiver<bool>,
+    lifecycle: Option<mpsc::Sender<Order>>,
+) -> Result<(App, axum::Router)> {
+    let Plan { settings, mut config, groups, notifications, demo } = plan;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let process = Arc::new(Process::new(settings.clone(), node.clone(), config.text.clone()));
+    let store = open_store(&settings).await?;
+    let catalog = open_catalog(&settings).await?;
+    let simulation = match demo {
+        true => Some(Simulation::start(&settings, &store, &mut config.cilium, &node).await?),
+        false => None,
+    };
+    let engine = Arc::new(Engine::new(settings.engine.clone()));
+    let external_url = settings.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let external_url = external_url.trim_end_matches('/').to_owned();
+
+    let scrape = scrape::Manager::new(
+        store.clone(),
+        clock.clone(),
+        scrape::Options { version: env!("CARGO_PKG_VERSION").to_owned(), ..scrape::Options::default() },
+    );
+    let notify = Arc::new(notify::Manager::new(notifications, external_url.clone(), clock.clone(), catalog));
+    let rules = Arc::new(rules::Manager::new(
+        engine.clone(),
+        store.clone(),
+        store.clone(),
+        clock.clone(),
+        Arc::clone(&notify) as Arc<dyn AlertSink>,
+        rules::Options {
+            external_labels: config.scrape.global.external_labels.clone(),
+            external_url: external_url.clone(),
+            evaluation_interval: config.scrape.global.evaluation_interval,
+            ..rules::Options::default()
+        },
+    ));
+    let probes = Arc::new({
+        let config = config.probes.clone();
+        spawn_blocking(move || probes::Probes::start(&config)).await?
+    });
+    let remote = remote::State::new(store.clone());
+    let collectors: Vec<Arc<dyn Collector>> = vec![
+        process.clone(),
+        store.clone(),
+        scrape.clone(),
+        rules.clone(),
+        notify.clone(),
+        remote.collector(),
+        probes.clone(),
+    ];
+    collect_own(&scrape, &config, &collectors, &probes, &node);
+    scrape.apply(&config.scrape);
+    scrape.add_cilium(&config.cilium);
+    rules.apply(groups).await;
+
+    let router = web::router(
+        api::State {
+            storage: store.clone(),
+            engine: engine.clone(),
+            targets: scrape.clone(),
+            rules: rules.clone(),
+            store: store.clone(),
+            process: process.clone(),
+            collectors,
+            external_labels: config.scrape.global.external_labels.clone(),
+            clock: clock.clone(),
+        },
+        remote,
+        ui::State {
+            storage: store.clone(),
+            engine,
+            targets: scrape.clone(),
+            rules: rules.clone(),
+            probes,
+            store: store.clone(),
+            clock,
+            stopping,
+            config: ui::Config {
+                prefix: path_of(&external_url),
+                open_to_network: !address.ip().is_loopback(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                node,
+                interval: OWN_INTERVAL,
+            },
+        },
+        ui::guard::Guard::new(&settings.listen, settings.external_url.as_deref()),
+        lifecycle,
+    );
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "listening beyond this machine without a login: whoever reaches the port sees everything");
+    }
+    Ok((App { settings, process, store, scrape, rules, notify, simulation }, router))
+}
+
+/// Own collectors go through the same loop as pages of exporters. With host, probes and Cilium off nothing is collected
+/// but what the file names, so that skep can stand in for a Prometheus exactly.
+fn collect_own(
+    scrape: &scrape::Manager,
+    config: &Config,
+    collectors: &[Arc<dyn Collector>],
+    probes: &Arc<probes::Probes>,
+    node: &str,
+) {
+    let labels = Labels::from_pairs([("instance", node)]);
+    if config.host.enabled {
+        scrape.add_collector("node", &labels, OWN_INTERVAL, Arc::new(host::Host::new(config.host.clone())));
+    }
+    if config.probes.enabled {
+        scrape.add_collector("probes", &labels, OWN_INTERVAL, probes.clone());
+    }
+    if config.host.enabled || config.probes.enabled || config.cilium.enabled {
+        let own = collectors.iter().filter(|collector| collector.name() != probes.name()).cloned().collect();
+        scrape.add_collector("skep", &labels, OWN_INTERVAL, Arc::new(SelfMetrics(own)));
+    }
+}
+
+async fn open_store(settings: &Settings) -> Result<Arc<Db>> {
+    let defaults = tsdb::Options::default();
+    let options = tsdb::Options {
+        path: settings.data_dir.clone(),
+        retention_time: settings.retention_time,
+        retention_size: settings.retention_size,
+        sync_interval: settings.sync_interval.unwrap_or(defaults.sync_interval),
+        ..defaults
+    };
+    let store = spawn_blocking(move || Db::open(options)).await?.context("cannot open the store")?;
+    Ok(Arc::new(store))
+}
+
+async fn open_catalog(settings: &Settings) -> Result<Arc<catalog::Catalog>> {
+    let folder = settings.data_dir.join("catalog");
+    let catalog = spawn_blocking(move || catalog::Catalog::open(&folder)).await?.context("cannot open the catalog")?;
+    Ok(Arc::new(catalog))
+}
+
+/// The path of a URL without its last slash: what proxies put before every address.
+fn path_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find('/').map(|start| rest[start..].trim_end_matches('/').to_owned()).unwrap_or_default()
+}
+
+/// Syncs the log and looks after blocks until the stop. Failures are logged; the next round tries again.
+async fn maintain(store: Arc<Db>, mut stopping: watch::Receiver<bool>, sync_interval: Option<Duration>) {
+    let interval = sync_interval.filter(|interval| !interval.is_zero()).unwrap_or(MAINTENANCE_INTERVAL);
+    let mut ticks = tokio::time::interval(interval.min(MAINTENANCE_INTERVAL));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stopping.wait_for(|stop| *stop) => return,
+        }
+        let store = Arc::clone(&store);
+        match spawn_blocking(move || store.maintain(SystemClock.now())).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the store could not be maintained; is the disk full or failing?"),
+            Err(error) => tracing::error!(%error, "maintaining the store broke off"),
+        }
+    }
+}
+
+impl App {
+    /// Reads the files again. A bad file leaves what runs in force and is told in full.
+    async fn reload(&self) -> Result<(), String> {
+        let report = Report::default();
+        let config = config::load(self.settings.config_file.as_deref(), &report);
+        let groups = load_groups(&config, self.simulation.is_some(), &report);
+        let notifications = load_notifications(self.settings.alertmanager_config.as_deref(), &report);
+        let failed = report.has_errors();
+        let problems: Vec<String> = report.into_problems().iter().map(ToString::to_string).collect();
+        for problem in &problems {
+            tracing::warn!("{problem}");
+        }
+        if failed {
+            tracing::error!("the files were not reloaded; what ran before runs on");
+            self.process.reloaded(None);
+            return Err(problems.join("\n"));
+        }
+        self.scrape.apply(&config.scrape);
+        self.rules.apply(groups).await;
+        self.notify.apply(notifications);
+        self.process.reloaded(Some(config.text));
+        tracing::info!("the files were reloaded");
+        Ok(())
+    }
+
+    /// Ends the rooms in the order of the way of a sample, the store last.
+    async fn stop(self) -> Result<()> {
+        self.scrape.shutdown().await;
+        self.rules.stop().await;
+        self.notify.stop().await;
+        let store = self.store;
+        spawn_blocking(move || store.close()).await?.context("the store did not close cleanly")?;
+        if let Some(simulation) = self.simulation {
+            simulation.end();
+        }
+        Ok(())
+    }
+}
+
+/// The signals a server listens to.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen to signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The configuration file: a `prometheus.yml`, or one with skep's own sections beside Prometheus'.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use yaml::{Place, Report, Section};
+
+use crate::size;
+
+/// A configuration of a thousand jobs stays far below; a larger file is a mistake, such as a data file.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// Sections of Prometheus' file that are valid but not built yet.
+const NOT_BUILT: [&str; 7] =
+    ["alerting", "runtime", "scrape_config_files", "tracing", "remote_write", "remote_read", "otlp"];
+
+/// What the file says, every room's part decoded by that room.
+#[derive(Debug, Default)]
+pub(crate) struct Config {
+    pub(crate) scrape: scrape::Config,
+    /// Patterns of rule files, made absolute against the configuration's folder.
+    pub(crate) rule_files: Vec<String>,
+    pub(crate) probes: probes::Config,
+    pub(crate) host: host::Config,
+    pub(crate) cilium: discovery::cilium::Config,
+    pub(crate) web: Web,
+    pub(crate) storage: Storage,
+    /// `notifications.config_file`: an `alertmanager.yml`.
+    pub(crate) notifications: Option<PathBuf>,
+    /// The file's text, as `/api/v1/status/config` shows it.
+    pub(crate) text: String,
+}
+
+/// The section `web`.
+#[derive(Debug, Default)]
+pub(crate) struct Web {
+    pub(crate) listen: Option<String>,
+    pub(crate) external_url: Option<String>,
+}
+
+/// The section `storage`.
+#[derive(Debug, Default)]
+pub(crate) struct Storage {
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) retention_time: Option<Duration>,
+    pub(crate) retention_size: Option<u64>,
+    pub(crate) sync_interval: Option<Duration>,
+}
+
+/// Shortest and longest time that scraped samples may wait for the disk.
+const SYNC_INTERVAL_MIN: Duration = Duration::from_secs(1);
+const SYNC_INTERVAL_MAX: Duration = Duration::from_secs(600);
+
+/// Reads a file of ours, or says why it cannot be read.
+pub(crate) fn read(path: &Path, report: &Report) -> Option<String> {
+    let name = path.display().to_string();
+    let hint = "name another file, or mend its permissions";
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
+            report.file_error(&name, format!("larger than {FILE_BYTES_MAX} bytes"), "is this a configuration file?");
+            return None;
+        }
+        Ok(metadata) if metadata.is_dir() => {
+            report.file_error(&name, "is a folder", "name a file in it");
+            return None;
+        }
+        _ => {}
+    }
+    match fs::read(path) {
+        Ok(bytes) => String::from_utf8(bytes)
+            .map_err(|_| report.file_error(&name, "is not UTF-8 text", "is this a configuration file?"))
+            .ok(),
+        Err(error) => {
+            report.file_error(&name, format!("cannot be read: {error}"), hint);
+            None
+        }
+    }
+}
+
+/// Reads and decodes the file. Everything that is wrong with it goes to the report; without a file, the defaults.
+pub(crate) fn load(path: Option<&Path>, report: &Report) -> Config {
+    let Some(path) = path else { return Config::default() };
+    let Some(text) = read(path, report) else { return Config::default() };
+    let name = path.display().to_string();
+    let node = match yaml::parse(&name, &text) {
+        Ok(node) => node,
+        Err(problem) => {
+            report.push(*problem);
+            return Config::default();
+        }
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut config = Place::root(&node, &name, report).section().map(|root| decode(&root, folder)).unwrap_or_default();
+    config.text = text;
+    config
+}
+
+fn decode(root: &Section<'_>, folder: &Path) -> Config {
+    let mut config = Config { scrape: scrape::Config::decode(root), ..Config::default() };
+    config.rule_files = root.strings("rule_files").iter().map(|file| beside(folder, file)).collect();
+    if let Some(section) = root.section("probes") {
+        config.probes = probes::Config::decode(&section);
+        section.finish();
+    }
+    if let Some(section) = root.section("host") {
+        config.host = host::Config::decode(&section);
+        section.finish();
+    }
+    if let Some(section) = root.section("cilium") {
+        config.cilium = discovery::cilium::Config::decode(&section);
+        section.finish();
+    }
+    if let Some(section) = root.section("web") {
+        config.web = Web { listen: section.string("listen"), external_url: section.string("external_url") };
+        always_on(&section);
+        section.finish();
+    }
+    if let Some(section) = root.section("storage") {
+        config.storage = storage(&section, folder);
+        section.finish();
+    }
+    if let Some(section) = root.section("notifications") {
+        let enabled = section.boolean("enabled").unwrap_or(true);
+        let file = section.string("config_file").filter(|_| enabled);
+        config.notifications = file.map(|file| PathBuf::from(beside(folder, &file)));
+        section.finish();
+    }
+    if let Some(place) = root.get("hubble") {
+        place.warn("flows are not built in this version of skep; the section has no effect", "");
+    }
+    root.not_built(&NOT_BUILT);
+    root.finish();
+    config
+}
+
+/// Paths in the file are relative to the file, as Prometheus has it.
+fn beside(folder: &Path, file: &str) -> String {
+    folder.join(file).display().to_string()
+}
+
+/// `web` and `storage` have the key `enabled` like every own section, but a skep without them would be nothing.
+fn always_on(section: &Section<'_>) {
+    if section.boolean("enabled") == Some(false)
+        && let Some(place) = section.get("enabled")
+    {
+        place.error("this section cannot be switched off", "remove the line");
+    }
+}
+
+/// Prometheus' `storage` and our own are one section with different keys.
+fn storage(section: &Section<'_>, folder: &Path) -> Storage {
+    always_on(section);
+    let mut storage = Storage {
+        path: section.string("path").map(|path| PathBuf::from(beside(folder, &path))),
+        retention_time: section.duration("retention_time"),
+        retention_size: section.get("retention_size").and_then(|place| decode_size(&place)),
+        sync_interval: section.get("sync_interval").and_then(|place| decode_sync_interval(&place)),
+    };
+    section.not_built(&["exemplars"]);
+    if let Some(tsdb) = section.section("tsdb") {
+        // Samples of any time are taken, so that there is no window to set.
+        tsdb.duration("out_of_order_time_window");
+        if let Some(retention) = tsdb.section("retention") {
+            storage.retention_time = retention.duration("time").or(storage.retention_time);
+            storage.retention_size = retention.get("size").and_then(|p| decode_size(&p)).or(storage.retention_size);
+            retention.not_built(&["percentage"]);
+            retention.finish();
+        }
+        tsdb.not_built(&["stale_series_compaction_threshold"]);
+        tsdb.finish();
+    }
+    storage
+}
+
+fn decode_size(place: &Place<'_>) -> Option<u64> {
+    size::parse(&place.string()?).map_err(|e| place.error(e, "")).ok()
+}
+
+fn decode_sync_interval(place: &Place<'_>) -> Option<Duration> {
+    if place.node().as_text() == Some("always") {
+        return Some(Duration::ZERO);
+    }
+    let interval = place.duration()?;
+    if !(SYNC_INTERVAL_MIN..=SYNC_INTERVAL_MAX).contains(&interval) {
+        place.error("out of range", "write a duration from 1s to 10m, or always");
+        return None;
+    }
+    Some(interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Decodes a file's text and gives the problems, one a line.
+    fn check(text: &str, expected: &[&str]) -> Config {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("skep.yml");
+        fs::write(&path, text).unwrap();
+        let report = Report::default();
+        let config = load(Some(&path), &report);
+        let prefix = format!("{}:", path.display());
+        let got: Vec<String> = report.problems().iter().map(|p| p.to_string().replace(&prefix, "")).collect();
+        assert_eq!(got, expected, "{text}");
+        config
+    }
+
+    #[test]
+    fn own_sections() {
+        let config = check(
+            "web: {listen: '127.0.0.1:1'}\nstorage: {retention_time: 30d, retention_size: 1GB, sync_interval: always}\n\
+             probes: {enabled: false}\nhost: {enabled: no}\ncilium: {enabled: false}\n\
+             notifications: {config_file: am.yml}\n",
+            &[],
+        );
+        assert_eq!(config.web.listen.as_deref(), Some("127.0.0.1:1"));
+        assert_eq!(config.storage.retention_size, Some(1 << 30));
+        assert_eq!(config.storage.sync_interval, Some(Duration::ZERO));
+        assert!(!config.probes.enabled && !config.host.enabled && !config.cilium.enabled);
+        assert!(config.notifications.unwrap().is_absolute());
+    }
+
+    #[test]
+    fn everything_wrong_at_once() {
+        check(
+            "scrap_configs: []\nstorage: {sync_interval: 1h, retention_size: big}\nweb: {enabled: false}\nremote_write: []\n",
+            &[
+                "3:16: error: this section cannot be switched off (at web.enabled); remove the line",
+                "2:42: error: \"big\" is not a size such as 512MB or 8GiB (at storage.retention_size)",
+                "2:26: error: out of range (at storage.sync_interval); write a duration from 1s to 10m, or always",
+                "4:15: warning: valid in Prometheus, but without effect in this version of skep (at remote_write)",
+                "1:1: error: unknown key \"scrap_configs\" (at scrap_configs); did you mean \"scrape_configs\"?",
+            ],
+        );
+    }
+
+    #[test]
+    fn unreadable_files() {
+        let report = Report::default();
+        load(Some(Path::new("/no/such/file.yml")), &report);
+        load(Some(Path::new("/")), &report);
+        let said: Vec<String> = report.problems().iter().map(ToString::to_string).collect();
+        assert!(said[0].starts_with("/no/such/file.yml: error: cannot be read: No such file"), "{said:?}");
+        assert!(said[1].starts_with("/: error: is a folder"), "{said:?}");
+    }
+}

@@ -1,0 +1,100 @@
+//! What is ready to use: flags before the file, the file before the defaults.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cli::ServeArgs;
+use crate::config::Config;
+
+/// The port that Prometheus' clients expect, on the loopback until somebody decides otherwise.
+const LISTEN_DEFAULT: &str = "127.0.0.1:9090";
+
+/// A year and a month: this month beside the same one last year.
+const RETENTION_TIME_DEFAULT: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// By default the store takes at most this much, and never more than a quarter of its filesystem.
+const RETENTION_SIZE_MAX_DEFAULT: u64 = 8 << 30;
+
+/// Settings of the process that do not change while it runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) config_file: Option<PathBuf>,
+    pub(crate) alertmanager_config: Option<PathBuf>,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) listen: String,
+    /// `None` keeps everything.
+    pub(crate) retention_time: Option<Duration>,
+    /// `None` is no limit.
+    pub(crate) retention_size: Option<u64>,
+    pub(crate) sync_interval: Option<Duration>,
+    pub(crate) external_url: Option<String>,
+    pub(crate) enable_lifecycle: bool,
+    pub(crate) enable_admin_api: bool,
+    pub(crate) engine: promql::EngineOptions,
+}
+
+impl Settings {
+    /// Decides every setting. `data_dir` is where the data go when neither flag nor file says so.
+    pub(crate) fn new(args: &ServeArgs, config: &Config, data_dir: impl FnOnce() -> PathBuf) -> Self {
+        let data_dir = args.data_dir.clone().or(config.storage.path.clone()).unwrap_or_else(data_dir);
+        let retention_time = args.retention_time.or(config.storage.retention_time).unwrap_or(RETENTION_TIME_DEFAULT);
+        let retention_size = args.retention_size.or(config.storage.retention_size);
+        Self {
+            config_file: args.config.clone(),
+            alertmanager_config: args.alertmanager_config.clone().or(config.notifications.clone()),
+            listen: args.listen.clone().or(config.web.listen.clone()).unwrap_or_else(|| LISTEN_DEFAULT.to_owned()),
+            retention_time: (retention_time > Duration::ZERO).then_some(retention_time),
+            retention_size: Some(retention_size.unwrap_or_else(|| default_size(&data_dir))).filter(|size| *size > 0),
+            sync_interval: config.storage.sync_interval,
+            external_url: args.external_url.clone().or(config.web.external_url.clone()),
+            enable_lifecycle: args.enable_lifecycle,
+            enable_admin_api: args.enable_admin_api,
+            engine: engine(args),
+            data_dir,
+        }
+    }
+
+    /// Retention as `/api/v1/status/runtimeinfo` shows it.
+    pub(crate) fn retention(&self) -> String {
+        let time = self.retention_time.map(model::format_duration);
+        let size = self.retention_size.map(|bytes| format!("{:.1}GiB", bytes as f64 / f64::from(1 << 30)));
+        [time, size].into_iter().flatten().collect::<Vec<_>>().join(" or ")
+    }
+}
+
+fn engine(args: &ServeArgs) -> promql::EngineOptions {
+    let defaults = promql::EngineOptions::default();
+    let feature = |name: &str| args.features.iter().any(|feature| feature == name);
+    promql::EngineOptions {
+        lookback: args.lookback.unwrap_or(defaults.lookback),
+        timeout: args.query_timeout.unwrap_or(defaults.timeout),
+        samples_max: args.query_samples.unwrap_or(defaults.samples_max),
+        concurrency: args.query_concurrency.and_then(|n| usize::try_from(n).ok()).unwrap_or(defaults.concurrency),
+        experimental_functions: feature("promql-experimental-functions"),
+        delayed_name_removal: feature("promql-delayed-name-removal"),
+        ..defaults
+    }
+}
+
+/// `$STATE_DIRECTORY` of systemd, `/var/lib/skep` for root, else the user's data folder.
+pub(crate) fn default_data_dir() -> PathBuf {
+    let folder = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(state) = folder("STATE_DIRECTORY") {
+        return state;
+    }
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/skep");
+    }
+    let data = folder("XDG_DATA_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/share")));
+    data.map_or_else(|| PathBuf::from("skep-data"), |data| data.join("skep"))
+}
+
+/// A quarter of the filesystem that holds the folder, or will hold it.
+fn default_size(data_dir: &Path) -> u64 {
+    let existing = data_dir.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    match rustix::fs::statvfs(existing) {
+        Ok(stat) => (stat.f_blocks.saturating_mul(stat.f_frsize) / 4).min(RETENTION_SIZE_MAX_DEFAULT),
+        Err(_) => RETENTION_SIZE_MAX_DEFAULT,
+    }
+}

@@ -1,0 +1,66 @@
+//! The demo's side of the program: the simulated node runs, its history is in the store, and it is found like a real one.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use demo::{DemoTarget, Ports, World};
+use model::{Clock, SystemClock};
+use tokio::task::spawn_blocking;
+use tsdb::Db;
+
+use crate::app::demo_data_dir;
+use crate::settings::Settings;
+
+/// The same node every time, so that people who talk about the demo see the same charts.
+const SEED: u64 = 0x5ce9;
+
+/// A running simulation.
+pub(crate) struct Simulation {
+    _servers: demo::Servers,
+    /// Removed at the end; `None` if the user named the folder.
+    scratch: Option<PathBuf>,
+}
+
+impl Simulation {
+    /// Serves the endpoints, points the search for Cilium at them, and writes the day before.
+    pub(crate) async fn start(
+        settings: &Settings,
+        store: &Arc<Db>,
+        cilium: &mut discovery::cilium::Config,
+        node: &str,
+    ) -> Result<Self> {
+        let clock = Arc::new(SystemClock);
+        let start = clock.now();
+        let world = Arc::new(World::new(SEED, start));
+        let servers = demo::serve(Arc::clone(&world), clock, Ports::Cilium).await?;
+        cilium.addresses = servers.addresses().iter().map(|(_, address)| address.to_string()).collect();
+        cilium.node.get_or_insert_with(|| node.to_owned());
+        let targets: Vec<DemoTarget> = servers
+            .addresses()
+            .iter()
+            .map(|(endpoint, address)| DemoTarget {
+                endpoint: *endpoint,
+                labels: discovery::cilium::labels(endpoint.job(), &address.to_string(), cilium),
+            })
+            .collect();
+        let store = Arc::clone(store);
+        tracing::info!("writing a day of history");
+        let written = spawn_blocking(move || {
+            demo::write_history(&world, &*store, &targets, &demo::history_spans(start), &mut |_| {})
+        });
+        tracing::info!(samples = written.await??.samples, "the day before is written");
+        let scratch = (settings.data_dir == demo_data_dir()).then(demo_data_dir);
+        Ok(Self { _servers: servers, scratch })
+    }
+
+    /// Removes the demo's own folder.
+    pub(crate) fn end(self) {
+        if let Some(folder) = self.scratch
+            && let Err(error) = fs::remove_dir_all(&folder)
+        {
+            tracing::warn!(%error, folder = %folder.display(), "the demo's folder could not be removed");
+        }
+    }
+}

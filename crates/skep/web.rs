@@ -1,0 +1,70 @@
+//! All routes of the program behind one guard, and the lifecycle endpoints.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use tokio::sync::{mpsc, oneshot};
+
+/// What the lifecycle endpoints and signals ask of the main task.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Read the files again; the answer says why not, if not.
+    Reload(oneshot::Sender<Result<(), String>>),
+    /// End.
+    Quit,
+}
+
+/// A burst of reloads does not help; more than these wait at the sender.
+pub(crate) const ORDERS_MAX: usize = 8;
+
+const CLOSED: &str = "Lifecycle API is not enabled; start skep with --web.enable-lifecycle\n";
+
+/// API, remote write, pages and lifecycle, every write checked by the guard.
+pub(crate) fn router(
+    api: api::State,
+    remote: remote::State,
+    ui: ui::State,
+    guard: ui::guard::Guard,
+    orders: Option<mpsc::Sender<Order>>,
+) -> Router {
+    let lifecycle = Router::new()
+        .route("/-/reload", post(reload).put(reload))
+        .route("/-/quit", post(quit).put(quit))
+        .with_state(orders);
+    ui::router(ui)
+        .merge(api::router(api))
+        .merge(remote::router(remote))
+        .merge(lifecycle)
+        .layer(from_fn_with_state(Arc::new(guard), ui::guard::guard))
+}
+
+type Orders = State<Option<mpsc::Sender<Order>>>;
+
+async fn reload(State(orders): Orders) -> Response {
+    let Some(orders) = orders else { return (StatusCode::FORBIDDEN, CLOSED).into_response() };
+    let (reply, answer) = oneshot::channel();
+    if orders.send(Order::Reload(reply)).await.is_err() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "skep is stopping\n").into_response();
+    }
+    match answer.await {
+        Ok(Ok(())) => StatusCode::OK.into_response(),
+        Ok(Err(problems)) => {
+            let text = format!("failed to reload config; the running one stays in force:\n{problems}\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+        }
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "skep is stopping\n").into_response(),
+    }
+}
+
+async fn quit(State(orders): Orders) -> Response {
+    let Some(orders) = orders else { return (StatusCode::FORBIDDEN, CLOSED).into_response() };
+    match orders.send(Order::Quit).await {
+        Ok(()) => "Requesting termination... Goodbye!".into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "skep is stopping\n").into_response(),
+    }
+}

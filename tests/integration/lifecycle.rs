@@ -1,0 +1,92 @@
+//! Start, reload, stop, and one owner a data folder.
+
+use std::fs;
+
+use testkit::{Exporter, Reply, ServerBuilder, poll_until};
+
+use crate::{ALONE, SKEP, builder, job, json, start, vector, wait_for_value};
+
+#[test]
+fn with_nothing_configured_it_collects_the_machine_and_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerBuilder::new(SKEP, folder.path()).start().unwrap();
+    poll_until("the host's memory", || {
+        (!vector(&server, "node_memory_MemTotal_bytes{job=\"node\"}").is_empty()).then_some(())
+    });
+    poll_until("its own metrics", || (!vector(&server, "skep_build_info").is_empty()).then_some(()));
+    let metrics = server.get("/metrics").unwrap();
+    assert_eq!(metrics.status, 200);
+    assert!(metrics.body.contains("# TYPE skep_build_info gauge"), "{}", metrics.body);
+    assert_eq!(server.get("/-/healthy").unwrap().status, 200);
+    assert_eq!(server.get("/-/ready").unwrap().status, 200);
+    for page in ["/", "/query", "/targets", "/alerts"] {
+        let response = server.get(page).unwrap();
+        assert_eq!(response.status, 200, "{page}: {}", response.body);
+        assert!(response.body.contains("<!doctype html>") || response.body.contains("<!DOCTYPE html>"), "{page}");
+    }
+    assert!(server.stop().unwrap().success(), "SIGTERM is a clean end");
+}
+
+#[test]
+fn a_second_process_on_the_same_folder_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), ALONE);
+    let (code, said) = builder(folder.path(), ALONE).run().unwrap();
+    assert_eq!(code, Some(1), "{said}");
+    let data = folder.path().join("data");
+    assert!(said.contains(&data.display().to_string()), "names the folder: {said}");
+    assert!(said.contains(&server.pid().to_string()), "names the owner: {said}");
+}
+
+#[test]
+fn data_and_configuration_outlive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let exporter = Exporter::start(Reply::Page("kept 42\n".to_owned())).unwrap();
+    let config = format!("{ALONE}scrape_configs:\n{}", job("kept", &exporter.target()));
+    let server = start(folder.path(), &config);
+    wait_for_value(&server, "kept", 42.0);
+    assert!(server.stop().unwrap().success());
+    let server = start(folder.path(), ALONE);
+    wait_for_value(&server, "max_over_time(kept[1h])", 42.0);
+}
+
+#[test]
+fn reload_takes_a_good_file_and_leaves_a_bad_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let exporter = Exporter::start(Reply::Page("late 7\n".to_owned())).unwrap();
+    let server = builder(folder.path(), ALONE).arg("--web.enable-lifecycle").start().unwrap();
+    let file = folder.path().join("skep.yml");
+
+    fs::write(&file, "scrape_configs: nonsense\n").unwrap();
+    let refused = server.post("/-/reload", &[], b"").unwrap();
+    assert_eq!(refused.status, 500, "{}", refused.body);
+    assert!(refused.body.contains("skep.yml:1:17: error: expected a list"), "{}", refused.body);
+
+    fs::write(&file, format!("{ALONE}scrape_configs:\n{}", job("late", &exporter.target()))).unwrap();
+    server.signal("HUP").unwrap();
+    wait_for_value(&server, "late", 7.0);
+}
+
+#[test]
+fn lifecycle_endpoints_are_closed_by_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), ALONE);
+    for path in ["/-/reload", "/-/quit"] {
+        let response = server.post(path, &[], b"").unwrap();
+        assert_eq!(response.status, 403, "{path}: {}", response.body);
+        assert!(response.body.contains("--web.enable-lifecycle"), "{}", response.body);
+    }
+}
+
+#[test]
+fn a_page_of_another_site_cannot_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = builder(folder.path(), ALONE).arg("--web.enable-lifecycle").start().unwrap();
+    for headers in [("Origin", "http://evil.example"), ("Sec-Fetch-Site", "cross-site")] {
+        for path in ["/-/quit", "/-/reload", "/api/v1/write"] {
+            let response = server.post(path, &[headers], b"").unwrap();
+            assert_eq!(response.status, 403, "{path} {headers:?}: {}", response.body);
+        }
+    }
+    assert_eq!(json(&server.get("/api/v1/query?query=1").unwrap())["status"], "success");
+}

@@ -1,0 +1,117 @@
+//! Real exporters, scraped by skep and by Prometheus at once: what they expose is there, sample by sample.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use testkit::{Exporter, Reply, poll_until};
+
+use crate::{ALONE, job, json, start, value};
+
+/// A program of the peers that is stopped when the test ends.
+struct Peer {
+    child: Child,
+    port: u16,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The folder with the peers' programs, by `SKEP_PEERS`.
+fn peers() -> Option<PathBuf> {
+    let folder = std::env::var_os("SKEP_PEERS").map(PathBuf::from).filter(|folder| folder.join("prometheus").exists());
+    if folder.is_none() {
+        eprintln!("skipped: SKEP_PEERS names no folder with prometheus and prometheus-node-exporter");
+    }
+    folder
+}
+
+fn run(program: &Path, args: impl Fn(u16) -> Vec<String>) -> Peer {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let child = Command::new(program).args(args(port)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let peer = Peer { child, port };
+    poll_until(&format!("{} to listen", program.display()), || TcpStream::connect(("127.0.0.1", port)).ok());
+    peer
+}
+
+fn fetch(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+#[test]
+fn every_sample_of_real_exporters_is_stored_as_prometheus_stores_it() {
+    let Some(peers) = peers() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let node =
+        run(&peers.join("prometheus-node-exporter"), |port| vec![format!("--web.listen-address=127.0.0.1:{port}")]);
+    // Pages of the live programs, held still, so that both servers read the same values.
+    let pages = [("node", poll_page(node.port)), ("self", String::new())];
+    let node_page = Exporter::start(Reply::Page(pages[0].1.clone())).unwrap();
+    let self_page = Exporter::start(Reply::Page("starting 1\n".to_owned())).unwrap();
+    let jobs = format!("scrape_configs:\n{}{}", job("node", &node_page.target()), job("self", &self_page.target()));
+    let config = folder.path().join("prometheus.yml");
+    fs::write(&config, &jobs).unwrap();
+    let data = folder.path().join("prometheus");
+    let prometheus = run(&peers.join("prometheus"), |port| {
+        vec![
+            format!("--config.file={}", config.display()),
+            format!("--storage.tsdb.path={}", data.display()),
+            format!("--web.listen-address=127.0.0.1:{port}"),
+        ]
+    });
+    self_page.reply(Reply::Page(poll_page(prometheus.port)));
+    let server = start(folder.path(), &format!("{ALONE}{jobs}"));
+    for (name, metric) in [("node", "node_memory_MemTotal_bytes"), ("self", "prometheus_build_info")] {
+        poll_until(&format!("{metric} in both"), || {
+            let theirs = series(&json_text(&fetch(prometheus.port, &format!("/api/v1/query?query={metric}"))));
+            (!theirs.is_empty() && value(&server, metric).is_some()).then_some(())
+        });
+        let query = format!("/api/v1/query?query=%7Bjob%3D%22{name}%22%7D");
+        let theirs = series(&json_text(&fetch(prometheus.port, &query)));
+        let ours = series(&json(&server.get(&query).unwrap()));
+        assert!(theirs.len() > 300, "{name}: {}", theirs.len());
+        let (missing, wrong) = differences(&ours, &theirs);
+        assert!(missing.is_empty() && wrong.is_empty(), "{name}: missing {missing:?}, wrong {wrong:?}");
+        eprintln!("{name}: {} series, the same in skep and Prometheus", ours.len());
+    }
+}
+
+fn poll_page(port: u16) -> String {
+    poll_until("a metrics page", || Some(fetch(port, "/metrics")).filter(|page| page.contains("# TYPE")))
+}
+
+fn json_text(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+/// Series of an instant query: labels as text, with the value.
+fn series(answer: &Value) -> BTreeMap<String, String> {
+    let result = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+    let entry =
+        |series: &Value| (series["metric"].to_string(), series["value"][1].as_str().unwrap_or_default().to_owned());
+    result.iter().map(entry).collect()
+}
+
+type Series = BTreeMap<String, String>;
+
+/// Series that only one side has, and values that differ, except those that say how a server scraped.
+fn differences(ours: &Series, theirs: &Series) -> (Vec<String>, Vec<String>) {
+    let own =
+        |labels: &str| labels.contains("\"scrape_duration_seconds\"") || labels.contains("\"scrape_series_added\"");
+    let missing =
+        theirs.keys().filter(|k| !ours.contains_key(*k)).chain(ours.keys().filter(|k| !theirs.contains_key(*k)));
+    let wrong = theirs.iter().filter(|(k, v)| !own(k) && ours.get(*k).is_some_and(|ours| ours != *v));
+    (missing.cloned().collect(), wrong.map(|(k, v)| format!("{k}: {:?} is not {v:?}", ours.get(k))).collect())
+}
