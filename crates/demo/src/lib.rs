@@ -23,7 +23,7 @@ mod world;
 pub use endpoint::Endpoint;
 pub use error::DemoError;
 pub use history::{DemoTarget, HistoryProgress, HistorySpan, Written, history_spans, write_history};
-pub use serve::{Servers, serve};
+pub use serve::{Ports, Servers, serve};
 pub use timeline::Event;
 pub use world::World;
 

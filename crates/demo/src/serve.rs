@@ -29,6 +29,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Where the page is.
 const PATH: &str = "/metrics";
 
+/// Which ports the endpoints take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// Cilium's, 9962 to 9966; a free one in place of one that is taken.
+    Cilium,
+    /// Free ones.
+    Any,
+}
+
 /// The running servers; they stop when this is dropped.
 #[derive(Debug)]
 pub struct Servers {
@@ -43,14 +52,14 @@ impl Servers {
     }
 }
 
-/// Serves the five endpoints on the loopback, each on Cilium's port or, where that is taken, on a free one.
+/// Serves the five endpoints on the loopback.
 ///
 /// Pages show the world at the clock's time, in text format 0.0.4. Must be called within a tokio runtime.
-pub async fn serve(world: Arc<World>, clock: Arc<dyn Clock>) -> Result<Servers, DemoError> {
+pub async fn serve(world: Arc<World>, clock: Arc<dyn Clock>, ports: Ports) -> Result<Servers, DemoError> {
     let mut tasks = JoinSet::new();
     let mut addresses = Endpoint::ALL.map(|endpoint| (endpoint, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))));
     for (endpoint, address) in &mut addresses {
-        let (listener, bound) = bind(*endpoint).await?;
+        let (listener, bound) = bind(*endpoint, ports).await?;
         *address = bound;
         let site = Site { world: world.clone(), clock: clock.clone(), endpoint: *endpoint };
         tasks.spawn(accept(listener, site));
@@ -58,12 +67,16 @@ pub async fn serve(world: Arc<World>, clock: Arc<dyn Clock>) -> Result<Servers, 
     Ok(Servers { addresses, _tasks: tasks })
 }
 
-async fn bind(endpoint: Endpoint) -> Result<(TcpListener, SocketAddr), DemoError> {
-    let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let failed = |source| DemoError::Bind { endpoint, address: address(0), source };
-    let listener = match TcpListener::bind(address(endpoint.port())).await {
-        Ok(listener) => listener,
-        Err(_) => TcpListener::bind(address(0)).await.map_err(failed)?,
+async fn bind(endpoint: Endpoint, ports: Ports) -> Result<(TcpListener, SocketAddr), DemoError> {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let failed = |source| DemoError::Bind { endpoint, address: any, source };
+    let wanted = match ports {
+        Ports::Cilium => TcpListener::bind((Ipv4Addr::LOCALHOST, endpoint.port())).await.ok(),
+        Ports::Any => None,
+    };
+    let listener = match wanted {
+        Some(listener) => listener,
+        None => TcpListener::bind(any).await.map_err(failed)?,
     };
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
