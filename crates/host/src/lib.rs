@@ -6,6 +6,7 @@
 //! Never: the network, a child process, a write, a wait for a file system that hangs. A collector that fails says so
 //! in `node_scrape_collector_success` and holds none of the others back.
 
+mod decode;
 mod error;
 mod exclude;
 mod roots;

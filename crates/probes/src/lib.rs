@@ -8,6 +8,7 @@
 //! that uses aya, and the only one with `unsafe` code: the system calls that no library wraps, in `syscall.rs`.
 
 mod capability;
+mod decode;
 pub mod doctor;
 mod error;
 mod glob;
