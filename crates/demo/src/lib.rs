@@ -16,7 +16,6 @@ mod noise;
 mod pages;
 mod schema;
 mod serve;
-mod text;
 mod timeline;
 mod world;
 

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::{DemoError, Endpoint, World, text};
+use crate::{DemoError, Endpoint, World};
 
 /// Connections that an endpoint holds at once; a scraper needs one, a few people look with a browser. More wait.
 const CONNECTIONS_MAX: usize = 16;
@@ -26,6 +26,8 @@ const CONNECTIONS_MAX: usize = 16;
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// After a failed `accept`, such as for want of file descriptors, the next waits this long instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The type of all answers.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Where the page is.
 const PATH: &str = "/metrics";
 
@@ -134,7 +136,11 @@ impl Site {
             return response;
         }
         match self.world.page(self.endpoint, self.clock.now()) {
-            Some(page) => plain(StatusCode::OK, text::write(&page)),
+            Some(page) => {
+                let mut text = String::new();
+                exposition::text::write(&page, &mut text);
+                plain(StatusCode::OK, text)
+            }
             None => plain(StatusCode::SERVICE_UNAVAILABLE, "The agent is starting.\n".to_owned()),
         }
     }
@@ -143,6 +149,6 @@ impl Site {
 fn plain(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(text::CONTENT_TYPE));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
     response
 }

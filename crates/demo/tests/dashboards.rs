@@ -1,5 +1,7 @@
 //! Every selector of the official dashboards finds data on the pages.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // A test that cannot go on has failed.
+
 use std::path::{Path, PathBuf};
 
 use demo::{Endpoint, World};

@@ -1,5 +1,7 @@
 //! The history is what scrapes would have written, and meets the live pages without a seam.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // A test that cannot go on has failed.
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Mutex;

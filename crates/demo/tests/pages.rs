@@ -1,5 +1,7 @@
 //! Pages as a scraper sees them: well formed, consistent, monotonic.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // A test that cannot go on has failed.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
