@@ -1,0 +1,111 @@
+//! The pages: overview, query, targets and alerts; their chart data; their live updates.
+//!
+//! In: HTTP requests, the store by [`model::Queryable`], the query engine, and what the rooms say of themselves. Out: HTML
+//! that is whole without scripts, columnar JSON for charts, one event stream a page. Never: a write, a file, a request to
+//! another host, a script or style inside a page, text that askama has not escaped.
+//!
+//! The way of a page: its address gives a [`range::TimeRange`]; the page's own module asks the engine on a blocking thread
+//! (`ask`), renders a template of `web/templates` inside the shell (`page`), and the script in `web/src` then draws charts
+//! from `/ui/data`, listens to `/ui/live`, and swaps in the page's `#live` part when something changed.
+
+mod alerts;
+mod ask;
+mod chart;
+mod complete;
+mod data;
+mod files;
+mod format;
+pub mod guard;
+mod headers;
+mod live;
+mod overview;
+mod page;
+mod panels;
+mod params;
+mod problem;
+mod query;
+mod range;
+mod targets;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::get;
+use model::status::{Probes, Rules, Store, Targets};
+use model::{Clock, Queryable};
+use promql::Engine;
+use tokio::sync::{Semaphore, watch};
+
+pub use headers::security_headers;
+
+/// What the pages show and how.
+#[derive(Clone)]
+pub struct State {
+    /// Where samples are read.
+    pub storage: Arc<dyn Queryable>,
+    /// Answers expressions.
+    pub engine: Arc<Engine>,
+    /// Tells of targets.
+    pub targets: Arc<dyn Targets>,
+    /// Tells of rules and alerts.
+    pub rules: Arc<dyn Rules>,
+    /// Tells of probes.
+    pub probes: Arc<dyn Probes>,
+    /// Tells of the store.
+    pub store: Arc<dyn Store>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Becomes `true` when the process stops: event streams end then, so that a graceful stop need not wait for readers.
+    pub stopping: watch::Receiver<bool>,
+    /// The rest.
+    pub config: Config,
+}
+
+/// Settings of the pages, ready to use.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The path under which readers see the pages: the path of `--web.external-url` without its last slash, such as `/skep`;
+    /// empty at the top. The router's own routes do not carry it.
+    pub prefix: String,
+    /// Whether the process listens beyond loopback without a login; every page then says so.
+    pub open_to_network: bool,
+    /// The version to show, such as `0.1.0`.
+    pub version: String,
+    /// This machine's name.
+    pub node: String,
+    /// Time between collections of skep's own collectors: charts are not drawn finer, pages not refreshed faster.
+    pub interval: Duration,
+}
+
+/// What handlers share.
+struct Ui {
+    state: State,
+    /// Bounds the evaluations that pages run at once.
+    evaluations: Arc<Semaphore>,
+    /// Bounds the open event streams.
+    subscribers: Arc<Semaphore>,
+}
+
+/// The pages, `/assets/*` and `/ui/*`, with the security headers on every answer.
+pub fn router(state: State) -> Router {
+    let ui = Arc::new(Ui {
+        state,
+        evaluations: Arc::new(Semaphore::new(ask::EVALUATIONS_MAX)),
+        subscribers: Arc::new(Semaphore::new(live::SUBSCRIBERS_MAX)),
+    });
+    Router::new()
+        .route("/", get(overview::page))
+        .route("/query", get(query::page))
+        .route("/targets", get(targets::page))
+        .route("/alerts", get(alerts::page))
+        .route("/ui/data", get(data::answer))
+        .route("/ui/complete", get(complete::answer))
+        .route("/ui/live", get(live::stream))
+        .route("/ui/live/now", get(live::now))
+        .route("/assets/{name}", get(files::serve))
+        .fallback(problem::not_found)
+        .layer(from_fn(security_headers))
+        .with_state(ui)
+}

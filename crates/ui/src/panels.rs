@@ -1,0 +1,263 @@
+//! The charts of the overview. `$node` is the selector of this machine's own collector.
+
+use crate::Ui;
+use crate::format::Unit;
+
+/// A part of the overview.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Section {
+    /// This machine.
+    Host,
+    /// Counted by the XDP probe.
+    Network,
+    /// Cilium and Hubble.
+    Cilium,
+}
+
+/// One chart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Panel {
+    /// Its name in addresses.
+    pub(crate) id: &'static str,
+    /// Where it stands.
+    pub(crate) section: Section,
+    /// Its title.
+    pub(crate) title: &'static str,
+    /// What it shows, in a few words.
+    pub(crate) note: &'static str,
+    /// What its values count.
+    pub(crate) unit: Unit,
+    /// Whether its series are parts of a whole.
+    pub(crate) stacked: bool,
+    /// Legends and expressions.
+    pub(crate) queries: &'static [(&'static str, &'static str)],
+}
+
+/// All charts, in the order of the page.
+pub(crate) const ALL: &[Panel] = &[
+    Panel {
+        id: "cpu",
+        section: Section::Host,
+        title: "CPU",
+        note: "share of all cores, by mode",
+        unit: Unit::Percent,
+        stacked: true,
+        queries: &[(
+            "{{mode}}",
+            r#"100 * sum by (mode) (rate(node_cpu_seconds_total{$node, mode!="idle"}[$__rate_interval])) / scalar(count(node_cpu_seconds_total{$node, mode="idle"}))"#,
+        )],
+    },
+    Panel {
+        id: "memory",
+        section: Section::Host,
+        title: "Memory",
+        note: "used, and what the kernel can give back",
+        unit: Unit::Bytes,
+        stacked: true,
+        queries: &[
+            ("used", "node_memory_MemTotal_bytes{$node} - node_memory_MemAvailable_bytes{$node}"),
+            ("reclaimable", "node_memory_MemAvailable_bytes{$node} - node_memory_MemFree_bytes{$node}"),
+            ("free", "node_memory_MemFree_bytes{$node}"),
+        ],
+    },
+    Panel {
+        id: "load",
+        section: Section::Host,
+        title: "Load",
+        note: "processes that run or wait for the disk",
+        unit: Unit::Short,
+        stacked: false,
+        queries: &[
+            ("1 min", "node_load1{$node}"),
+            ("5 min", "node_load5{$node}"),
+            ("15 min", "node_load15{$node}"),
+            ("cores", r#"count(node_cpu_seconds_total{$node, mode="idle"})"#),
+        ],
+    },
+    Panel {
+        id: "disk",
+        section: Section::Host,
+        title: "Disk",
+        note: "bytes read and written, by device",
+        unit: Unit::BytesPerSecond,
+        stacked: false,
+        queries: &[
+            (
+                "{{device}} read",
+                r#"rate(node_disk_read_bytes_total{$node, device!~"loop.*|ram.*|zram.*|dm-.*|sr.*"}[$__rate_interval])"#,
+            ),
+            (
+                "{{device}} written",
+                r#"rate(node_disk_written_bytes_total{$node, device!~"loop.*|ram.*|zram.*|dm-.*|sr.*"}[$__rate_interval])"#,
+            ),
+        ],
+    },
+    Panel {
+        id: "interfaces",
+        section: Section::Host,
+        title: "Interfaces",
+        note: "bytes as the kernel counts them, by device",
+        unit: Unit::BytesPerSecond,
+        stacked: false,
+        queries: &[
+            (
+                "{{device}} in",
+                r#"rate(node_network_receive_bytes_total{$node, device!~"lo|veth.*|lxc.*|cali.*|docker.*|br-.*"}[$__rate_interval])"#,
+            ),
+            (
+                "{{device}} out",
+                r#"rate(node_network_transmit_bytes_total{$node, device!~"lo|veth.*|lxc.*|cali.*|docker.*|br-.*"}[$__rate_interval])"#,
+            ),
+        ],
+    },
+    Panel {
+        id: "pressure",
+        section: Section::Host,
+        title: "Errors and drops",
+        note: "packets the kernel lost, by device",
+        unit: Unit::PacketsPerSecond,
+        stacked: false,
+        queries: &[
+            (
+                "{{device}} dropped in",
+                r#"rate(node_network_receive_drop_total{$node, device!~"lo|veth.*|lxc.*"}[$__rate_interval])"#,
+            ),
+            (
+                "{{device}} dropped out",
+                r#"rate(node_network_transmit_drop_total{$node, device!~"lo|veth.*|lxc.*"}[$__rate_interval])"#,
+            ),
+            (
+                "{{device}} errors in",
+                r#"rate(node_network_receive_errs_total{$node, device!~"lo|veth.*|lxc.*"}[$__rate_interval])"#,
+            ),
+        ],
+    },
+    Panel {
+        id: "xdp-packets",
+        section: Section::Network,
+        title: "Packets by protocol",
+        note: "received, all devices",
+        unit: Unit::PacketsPerSecond,
+        stacked: true,
+        queries: &[(
+            "{{family}} {{protocol}}",
+            "sum by (family, protocol) (rate(skep_xdp_packets_total[$__rate_interval])) > 0",
+        )],
+    },
+    Panel {
+        id: "xdp-bytes",
+        section: Section::Network,
+        title: "Bytes by protocol",
+        note: "whole frames, all devices",
+        unit: Unit::BytesPerSecond,
+        stacked: true,
+        queries: &[(
+            "{{family}} {{protocol}}",
+            "sum by (family, protocol) (rate(skep_xdp_bytes_total[$__rate_interval])) > 0",
+        )],
+    },
+    Panel {
+        id: "xdp-devices",
+        section: Section::Network,
+        title: "Packets by device",
+        note: "received, all protocols",
+        unit: Unit::PacketsPerSecond,
+        stacked: false,
+        queries: &[("{{device}}", "sum by (device) (rate(skep_xdp_packets_total[$__rate_interval]))")],
+    },
+    Panel {
+        id: "cilium-forward",
+        section: Section::Cilium,
+        title: "Forwarded",
+        note: "packets the datapath passed, by direction",
+        unit: Unit::PacketsPerSecond,
+        stacked: false,
+        queries: &[("{{direction}}", "sum by (direction) (rate(cilium_forward_count_total[$__rate_interval]))")],
+    },
+    Panel {
+        id: "cilium-drops",
+        section: Section::Cilium,
+        title: "Dropped",
+        note: "packets the datapath refused, by reason",
+        unit: Unit::PacketsPerSecond,
+        stacked: true,
+        queries: &[("{{reason}}", "sum by (reason) (rate(cilium_drop_count_total[$__rate_interval]))")],
+    },
+    Panel {
+        id: "cilium-endpoints",
+        section: Section::Cilium,
+        title: "Endpoints",
+        note: "by state",
+        unit: Unit::Short,
+        stacked: true,
+        queries: &[("{{endpoint_state}}", "sum by (endpoint_state) (cilium_endpoint_state)")],
+    },
+    Panel {
+        id: "hubble-flows",
+        section: Section::Cilium,
+        title: "Hubble flows",
+        note: "by verdict",
+        unit: Unit::PerSecond,
+        stacked: true,
+        queries: &[("{{verdict}}", "sum by (verdict) (rate(hubble_flows_processed_total[$__rate_interval]))")],
+    },
+    Panel {
+        id: "hubble-drops",
+        section: Section::Cilium,
+        title: "Hubble drops",
+        note: "by reason",
+        unit: Unit::PerSecond,
+        stacked: true,
+        queries: &[("{{reason}}", "sum by (reason) (rate(hubble_drop_total[$__rate_interval]))")],
+    },
+    Panel {
+        id: "bpf-pressure",
+        section: Section::Cilium,
+        title: "BPF map pressure",
+        note: "how full maps are; those that are nearly empty are not told",
+        unit: Unit::Percent,
+        stacked: false,
+        queries: &[("{{map_name}}", "100 * max by (map_name) (cilium_bpf_map_pressure)")],
+    },
+];
+
+/// The chart of this name.
+pub(crate) fn find(id: &str) -> Option<&'static Panel> {
+    ALL.iter().find(|panel| panel.id == id)
+}
+
+impl Ui {
+    /// Matchers of the series that this machine's own host collector writes: its job and, where a target says so, its
+    /// instance, so that node_exporters of other machines under the same job do not mix in.
+    pub(crate) fn node_selector(&self) -> String {
+        let targets = self.state.targets.active();
+        let own = targets.iter().find(|target| target.job == "node" && target.url.starts_with("in-process:"));
+        match own.and_then(|target| target.labels.get("instance")) {
+            Some(instance) => format!(r#"job="node", instance={instance:?}"#),
+            None => r#"job="node""#.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_expression_parses() {
+        for panel in ALL {
+            for (_, expr) in panel.queries {
+                let expr = expr.replace("$node", r#"job="node""#).replace("$__rate_interval", "1m");
+                assert!(promql::parse(&expr).is_ok(), "{}: {expr}: {:?}", panel.id, promql::parse(&expr).err());
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names: HashSet<_> = ALL.iter().map(|panel| panel.id).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+}
