@@ -62,17 +62,16 @@ struct Answer {
     result: Result<StatFs, String>,
 }
 
-type Value = fn(&Mount, &StatFs) -> f64;
+type Value = fn(&StatFs) -> f64;
 
 /// Values that need an answer: metric, help, value.
-const METRICS: [(&str, &str, Value); 7] = [
-    ("node_filesystem_size_bytes", "Bytes of the file system.", |_, s| bytes(s, s.f_blocks)),
-    ("node_filesystem_free_bytes", "Bytes that are free.", |_, s| bytes(s, s.f_bfree)),
-    ("node_filesystem_avail_bytes", "Bytes that are free for users other than root.", |_, s| bytes(s, s.f_bavail)),
-    ("node_filesystem_files", "Files that the file system can hold.", |_, s| s.f_files as f64),
-    ("node_filesystem_files_free", "Files that can still be made.", |_, s| s.f_ffree as f64),
-    ("node_filesystem_purgeable_bytes", "Bytes that could be freed on macOS; always 0 here.", |_, _| 0.0),
-    ("node_filesystem_readonly", "1 where nothing can be written.", |m, _| f64::from(u8::from(m.read_only))),
+const METRICS: [(&str, &str, Value); 6] = [
+    ("node_filesystem_size_bytes", "Bytes of the file system.", |s| bytes(s, s.f_blocks)),
+    ("node_filesystem_free_bytes", "Bytes that are free.", |s| bytes(s, s.f_bfree)),
+    ("node_filesystem_avail_bytes", "Bytes that are free for users other than root.", |s| bytes(s, s.f_bavail)),
+    ("node_filesystem_files", "Files that the file system can hold.", |s| s.f_files as f64),
+    ("node_filesystem_files_free", "Files that can still be made.", |s| s.f_ffree as f64),
+    ("node_filesystem_purgeable_bytes", "Bytes that could be freed on macOS; always 0 here.", |_| 0.0),
 ];
 
 impl Source for Filesystem {
@@ -87,7 +86,7 @@ impl Source for Filesystem {
             let family = families.family(name, MetricKind::Gauge, help);
             for answer in &answers {
                 if let Ok(stat) = &answer.result {
-                    family.with(answer.labels(), value(&answer.mount, stat));
+                    family.with(answer.labels(), value(stat));
                 }
             }
         }
@@ -95,6 +94,11 @@ impl Source for Filesystem {
         let family = families.family("node_filesystem_device_error", MetricKind::Gauge, help);
         for answer in &answers {
             family.with(answer.labels(), f64::from(u8::from(answer.result.is_err())));
+        }
+        let help = "1 where nothing can be written.";
+        let family = families.family("node_filesystem_readonly", MetricKind::Gauge, help);
+        for answer in &answers {
+            family.with(answer.labels(), f64::from(u8::from(answer.mount.read_only)));
         }
         mount_info(&answers, families);
         Ok(())
@@ -109,7 +113,8 @@ impl Filesystem {
         let mut seen = HashSet::new();
         let mut mounts = Vec::new();
         for line in file.lines() {
-            let mount = parse(&file, line)?;
+            let mut mount = parse(&file, line)?;
+            mount.mount_point = roots.strip(mount.mount_point);
             let excluded =
                 self.mount_points_exclude.matches(&mount.mount_point) || self.fs_types_exclude.matches(&mount.fs_type);
             if !excluded && seen.insert((mount.device.clone(), mount.mount_point.clone(), mount.fs_type.clone())) {

@@ -37,6 +37,14 @@ impl Roots {
         self.root.join(path.trim_start_matches('/'))
     }
 
+    /// A mount point as the host names it: in a container the host's tree lies below the root folder.
+    pub(crate) fn strip(&self, mount_point: String) -> String {
+        match Path::new(&mount_point).strip_prefix(&self.root) {
+            Ok(rest) => format!("/{}", rest.display()),
+            Err(_) => mount_point,
+        }
+    }
+
     /// The trimmed text of a file below `/sys`; `None` where there is none or the driver refuses to tell.
     pub(crate) fn attribute(&self, path: &str) -> Option<String> {
         let text = fs::read_to_string(self.sys.join(path)).ok()?;
