@@ -49,7 +49,7 @@ fn reference(page: &str) -> Vec<(Sample, f64)> {
         let name = sample.metric.clone();
         match sample.value {
             Value::Counter(value) | Value::Gauge(value) | Value::Untyped(value) => {
-                samples.push(((name, labels), value))
+                samples.push(((name, labels), value));
             }
             Value::Histogram(_) | Value::Summary(_) => {}
         }

@@ -1,46 +1,175 @@
-//! What `global` and `scrape_configs` say.
+//! What `global` and `scrape_configs` say, ready to use: defaults are filled in, limits of 0 are gone.
 
+mod auth;
+mod global;
+mod job;
+mod relabel;
+mod size;
+
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::Labels;
 use yaml::Section;
+
+use crate::relabel::Rule;
 
 /// The two sections that decide about collection.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// What holds for all jobs.
     pub global: Global,
-    /// The jobs in their order.
-    pub jobs: Vec<Job>,
+    /// The jobs in their order; names are unique.
+    pub jobs: Vec<Arc<Job>>,
 }
 
 /// The section `global`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Global {
+    /// Time between scrapes where a job does not say it.
+    pub scrape_interval: Duration,
+    /// Time a scrape may take where a job does not say it.
+    pub scrape_timeout: Duration,
     /// Time between evaluations of rules.
     pub evaluation_interval: Duration,
     /// Labels for what leaves this server: notifications, federation.
     pub external_labels: Labels,
+    /// Limits where a job does not say them.
+    pub limits: Limits,
 }
 
-/// One entry of `scrape_configs`.
-#[derive(Clone, Debug)]
+/// One entry of `scrape_configs`, or a job of a discovery.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     /// `job_name`.
     pub name: String,
+    /// Time between scrapes.
+    pub interval: Duration,
+    /// Time for connecting, reading and redirects together.
+    pub timeout: Duration,
+    /// The path of the page.
+    pub metrics_path: String,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Parameters of the query, each with its values.
+    pub params: Vec<(String, Vec<String>)>,
+    /// Whether labels of the page win over the target's.
+    pub honor_labels: bool,
+    /// Whether timestamps of the page count.
+    pub honor_timestamps: bool,
+    /// Whether series with own timestamps get staleness markers.
+    pub track_timestamps_staleness: bool,
+    /// Whether the page is asked for compressed.
+    pub enable_compression: bool,
+    /// Whether redirects are followed.
+    pub follow_redirects: bool,
+    /// Whether a page without, or with an unknown, content type is read as text.
+    pub fallback_to_text: bool,
+    /// Limits of a scrape.
+    pub limits: Limits,
+    /// Credentials.
+    pub auth: Auth,
+    /// Rules over the labels of targets.
+    pub relabel: Vec<Rule>,
+    /// Rules over the labels of samples.
+    pub metric_relabel: Vec<Rule>,
+    /// Targets that the file names, in groups with their labels.
+    pub static_targets: Vec<Labels>,
 }
 
-impl Default for Global {
+/// Limits of a scrape and of a job; `None` is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a page, decompressed; that many are too many already.
+    pub body_size_bytes: Option<u64>,
+    /// Samples of a page after relabelling.
+    pub samples: Option<u64>,
+    /// Targets of a job.
+    pub targets: Option<u64>,
+    /// Labels of a series.
+    pub labels: Option<u64>,
+    /// Bytes of a label name.
+    pub label_name_bytes: Option<u64>,
+    /// Bytes of a label value.
+    pub label_value_bytes: Option<u64>,
+}
+
+/// How a scrape proves who it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// Not at all.
+    #[default]
+    None,
+    /// User and password.
+    Basic {
+        /// The user.
+        username: Secret,
+        /// The password.
+        password: Secret,
+    },
+    /// `Authorization: SCHEME CREDENTIALS`.
+    Header {
+        /// The word before the credentials, `Bearer` by default.
+        scheme: String,
+        /// The credentials.
+        credentials: Secret,
+    },
+}
+
+/// A secret, or the file it stands in, which is read before each scrape. It is never printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum Secret {
+    /// No secret; it counts as the empty text.
+    #[default]
+    Empty,
+    /// In the configuration itself.
+    Inline(String),
+    /// In a file; blanks around it do not count.
+    File(PathBuf),
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Inline(_) => f.write_str("<secret>"),
+            Self::File(path) => write!(f, "File({})", path.display()),
+        }
+    }
+}
+
+impl Default for Job {
     fn default() -> Self {
-        Self { evaluation_interval: Duration::from_secs(60), external_labels: Labels::empty() }
+        let global = Global::default();
+        Self {
+            name: String::new(),
+            interval: global.scrape_interval,
+            timeout: global.scrape_timeout,
+            metrics_path: "/metrics".to_owned(),
+            scheme: "http".to_owned(),
+            params: Vec::new(),
+            honor_labels: false,
+            honor_timestamps: true,
+            track_timestamps_staleness: false,
+            enable_compression: true,
+            follow_redirects: true,
+            fallback_to_text: false,
+            limits: Limits::default(),
+            auth: Auth::None,
+            relabel: Vec::new(),
+            metric_relabel: Vec::new(),
+            static_targets: Vec::new(),
+        }
     }
 }
 
 impl Config {
-    /// Decodes the keys `global` and `scrape_configs` of the file's root. Problems go to the report of the section.
+    /// Decodes the keys `global` and `scrape_configs` of the file's root. Problems go to the report of the section;
+    /// the result is of use only where it holds no error.
     pub fn decode(root: &Section<'_>) -> Self {
-        root.get("global");
-        root.get("scrape_configs");
-        Self::default()
+        let global = root.section("global").map(|section| Global::decode(&section)).unwrap_or_default();
+        let jobs = job::decode_all(&root.list("scrape_configs"), &global);
+        Self { global, jobs }
     }
 }

@@ -5,6 +5,11 @@
 
 mod config;
 mod manager;
+mod relabel;
 
-pub use config::{Config, Global, Job};
+pub use config::{Auth, Config, Global, Job, Limits, Secret};
 pub use manager::{Manager, Options};
+pub use relabel::{Action, Rule, relabel};
+
+/// The label of a target's `host:port` before relabelling.
+pub(crate) const ADDRESS: &str = "__address__";

@@ -1,0 +1,120 @@
+//! The section `global`, and the limits that jobs share with it.
+
+use std::time::Duration;
+
+use model::Labels;
+use yaml::{Place, Section};
+
+use super::size::parse_size;
+use super::{Global, Limits};
+
+impl Default for Global {
+    fn default() -> Self {
+        Self {
+            scrape_interval: Duration::from_secs(60),
+            scrape_timeout: Duration::from_secs(10),
+            evaluation_interval: Duration::from_secs(60),
+            external_labels: Labels::empty(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Global {
+    pub(super) fn decode(section: &Section<'_>) -> Self {
+        let defaults = Self::default();
+        let scrape_interval = nonzero(section, "scrape_interval").unwrap_or(defaults.scrape_interval);
+        let given_timeout = nonzero(section, "scrape_timeout");
+        if given_timeout.is_some_and(|timeout| timeout > scrape_interval)
+            && let Some(place) = section.get("scrape_timeout")
+        {
+            place.error("global scrape timeout greater than scrape interval", "lower it, or raise scrape_interval");
+        }
+        let global = Self {
+            scrape_interval,
+            scrape_timeout: given_timeout.unwrap_or(defaults.scrape_timeout.min(scrape_interval)),
+            evaluation_interval: nonzero(section, "evaluation_interval").unwrap_or(defaults.evaluation_interval),
+            external_labels: section.get("external_labels").map(|place| decode_labels(&place)).unwrap_or_default(),
+            limits: Limits::decode(section),
+        };
+        super::job::check_protocols(section);
+        super::job::check_name_schemes(section);
+        section.not_built(&[
+            "rule_query_offset",
+            "query_log_file",
+            "scrape_failure_log_file",
+            "scrape_protocols",
+            "keep_dropped_targets",
+            "metric_name_validation_scheme",
+            "metric_name_escaping_scheme",
+            "convert_classic_histograms_to_nhcb",
+            "always_scrape_classic_histograms",
+            "scrape_native_histograms",
+            "extra_scrape_metrics",
+        ]);
+        section.finish();
+        global
+    }
+}
+
+impl Limits {
+    pub(super) fn decode(section: &Section<'_>) -> Self {
+        let limit = |key| section.get(key).filter(given).and_then(|place| place.unsigned()).filter(|&limit| limit > 0);
+        Self {
+            body_size_bytes: section
+                .get("body_size_limit")
+                .filter(given)
+                .and_then(|place| decode_size(&place))
+                .filter(|&limit| limit > 0),
+            samples: limit("sample_limit"),
+            targets: limit("target_limit"),
+            labels: limit("label_limit"),
+            label_name_bytes: limit("label_name_length_limit"),
+            label_value_bytes: limit("label_value_length_limit"),
+        }
+    }
+
+    /// These limits, and the others' where there is none here.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            body_size_bytes: self.body_size_bytes.or(other.body_size_bytes),
+            samples: self.samples.or(other.samples),
+            targets: self.targets.or(other.targets),
+            labels: self.labels.or(other.labels),
+            label_name_bytes: self.label_name_bytes.or(other.label_name_bytes),
+            label_value_bytes: self.label_value_bytes.or(other.label_value_bytes),
+        }
+    }
+}
+
+/// A key without a value counts as absent, as in Prometheus.
+pub(super) fn given(place: &Place<'_>) -> bool {
+    !place.node().is_null()
+}
+
+/// A duration; 0 and nothing both ask for the default.
+pub(super) fn nonzero(section: &Section<'_>, key: &'static str) -> Option<Duration> {
+    section.get(key).filter(given)?.duration().filter(|duration| !duration.is_zero())
+}
+
+/// A mapping of labels with any UTF-8 names.
+pub(super) fn decode_labels(place: &Place<'_>) -> Labels {
+    let mut pairs = Vec::new();
+    for (name, value) in place.entries() {
+        let label = name.node().as_text().unwrap_or_default();
+        if label.is_empty() {
+            name.error("\"\" is not a valid label name", "");
+        }
+        pairs.push((label.to_owned(), value.string().unwrap_or_default()));
+    }
+    Labels::from_pairs(pairs)
+}
+
+fn decode_size(place: &Place<'_>) -> Option<u64> {
+    let text = place.string()?;
+    let size = parse_size(&text);
+    if size.is_none() {
+        place.error(format!("not a valid size: {text:?}"), "write a number and a unit, such as 512KB, 10MB or 1GB");
+    }
+    size
+}
