@@ -55,7 +55,7 @@ struct Metadata {
     help: String,
 }
 
-type Headers = &'static [(&'static str, &'static str)];
+type Headers<'a> = &'a [(&'a str, &'a str)];
 
 struct Receiver {
     _folder: tempfile::TempDir,
@@ -218,7 +218,7 @@ async fn headers_and_bodies() {
     let protobuf = "application/x-protobuf";
     let empty = pack(b"");
     let bomb = |declared: &[u8]| [declared, &[0xfe; 64]].concat();
-    let cases: [(Headers, Vec<u8>, u16, &str); 18] = [
+    let cases: [(Headers<'_>, Vec<u8>, u16, &str); 18] = [
         (&[], empty.clone(), 204, ""),
         (&[("content-type", protobuf), ("content-encoding", "snappy")], empty.clone(), 204, ""),
         (&[("content-type", "application/x-protobuf;proto=prometheus.WriteRequest")], empty.clone(), 204, ""),
