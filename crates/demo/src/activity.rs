@@ -139,6 +139,11 @@ impl Activities {
         behaviour.base * warp(mix(salt), behaviour.noise, bursting) + events
     }
 
+    /// [`Activities::total`] of every activity.
+    pub(crate) fn totals(&self, at: Timestamp) -> [f64; Activity::ALL.len()] {
+        Activity::ALL.map(|activity| self.total(activity, at))
+    }
+
     /// The mean rate of late.
     pub(crate) fn level(&self, activity: Activity, at: Timestamp) -> f64 {
         let rise = self.total(activity, at) - self.total(activity, at - LEVEL_WINDOW_MILLIS);

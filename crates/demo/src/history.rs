@@ -18,7 +18,7 @@ const SCRAPES_PER_BATCH: usize = 16;
 const DAY: Duration = Duration::from_hours(24);
 /// The last hours are written at the pace of a live scrape, the time before at half of it. A `[1m]` window holds two
 /// samples at the slower pace too, which is what `rate` needs.
-const FINE: Duration = Duration::from_hours(2);
+const FINE: Duration = Duration::from_hours(6);
 const FINE_STEP: Duration = Duration::from_secs(15);
 const COARSE_STEP: Duration = Duration::from_secs(30);
 /// What a live scrape adds to each target, in this order.

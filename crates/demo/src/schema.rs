@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use model::{MetricKind, Timestamp};
 
 use crate::activity::{Activity, warp};
-use crate::noise::{salt, smooth, unit};
+use crate::noise::{mix, salt, smooth, unit};
 use crate::timeline::Event;
 
 /// The text of the bound that every histogram ends with.
@@ -81,6 +81,8 @@ pub(crate) struct Flow {
     whole: bool,
     /// It lives in the kernel: the restart of its process leaves it alone.
     pinned: bool,
+    /// Flows of one tie and activity share their noise, so that answers keep to requests and bytes to packets.
+    tie: Option<u64>,
 }
 
 /// A value that goes up and down.
@@ -113,18 +115,22 @@ pub(crate) struct Bucket {
 }
 
 /// What rows are evaluated against: the activities at one time.
-pub(crate) struct Moment {
+pub(crate) struct Moment<'w> {
     pub(crate) at: Timestamp,
     pub(crate) started: Timestamp,
-    /// Totals and levels by activity.
-    pub(crate) totals: [f64; Activity::ALL.len()],
-    pub(crate) levels: [f64; Activity::ALL.len()],
-    /// Totals when the endpoint's process started, and when the kernel did.
-    pub(crate) at_start: [f64; Activity::ALL.len()],
-    pub(crate) at_boot: [f64; Activity::ALL.len()],
-    /// Levels of the events, and whether each has begun, and is over by a minute.
+    pub(crate) totals: Amounts,
+    pub(crate) levels: Amounts,
+    /// Totals when the endpoint's process started.
+    pub(crate) at_start: Amounts,
+    /// Totals when the kernel started.
+    pub(crate) at_boot: &'w Amounts,
+    /// Totals when each event began.
+    pub(crate) at_events: &'w [Amounts; Event::ALL.len()],
     pub(crate) events: [EventState; Event::ALL.len()],
 }
+
+/// One number for each activity.
+pub(crate) type Amounts = [f64; Activity::ALL.len()];
 
 /// An event as seen from a moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -160,7 +166,7 @@ impl Page {
     }
 
     /// The values of all series at a moment, in the order of the description; `None` where a row is not on the page.
-    pub(crate) fn evaluate(&self, moment: &Moment, values: &mut Vec<Option<f64>>) {
+    pub(crate) fn evaluate(&self, moment: &Moment<'_>, values: &mut Vec<Option<f64>>) {
         values.clear();
         for row in self.families.iter().flat_map(|family| &family.rows) {
             row.evaluate(moment, values);
@@ -182,13 +188,14 @@ impl FamilyRows {
         model: impl Into<Model>,
     ) -> &mut Self {
         let labels: Vec<_> = labels.iter().map(|&(name, value)| (name, value.to_owned())).collect();
-        let salt = salt(self.seed, &format!("{}{labels:?}", self.name));
+        let own = salt(self.seed, &format!("{}{labels:?}", self.name));
         let mut model = model.into();
         if let Model::Histogram(_, buckets) = &mut model {
             for (nth, bucket) in buckets.iter_mut().enumerate() {
-                bucket.phase = unit(salt, nth as i64);
+                bucket.phase = unit(own, nth as i64);
             }
         }
+        let salt = model.tie().map_or(own, |tie| mix(self.seed ^ tie));
         self.rows.push(Row { labels, life, model, salt });
         self
     }
@@ -202,22 +209,22 @@ impl Row {
         bounds.chain([("_sum", None), ("_count", None)]).collect()
     }
 
-    fn evaluate(&self, moment: &Moment, values: &mut Vec<Option<f64>>) {
+    fn evaluate(&self, moment: &Moment<'_>, values: &mut Vec<Option<f64>>) {
         if !self.life.is_alive(moment) {
             values.extend(self.series().iter().map(|_| None));
             return;
         }
         match &self.model {
-            Model::Counter(flow) if flow.whole => values.push(Some(flow.total(self.salt, moment).floor())),
-            Model::Counter(flow) => values.push(Some(flow.total(self.salt, moment))),
+            Model::Counter(flow) if flow.whole => values.push(Some(flow.total(self, moment).floor())),
+            Model::Counter(flow) => values.push(Some(flow.total(self, moment))),
             Model::Gauge(gauge) => values.push(Some(gauge.value(self.salt, moment))),
-            Model::Histogram(flow, buckets) => observe(buckets, flow, self.salt, moment, values),
+            Model::Histogram(flow, buckets) => observe(self, flow, buckets, moment, values),
         }
     }
 }
 
 impl Life {
-    fn is_alive(self, moment: &Moment) -> bool {
+    fn is_alive(self, moment: &Moment<'_>) -> bool {
         match self {
             Self::Always => true,
             Self::Until(event) => moment.events[event as usize].seconds_since < FORGET_SECONDS,
@@ -228,7 +235,7 @@ impl Life {
 
 /// A counter of whole things.
 pub(crate) fn flow(activity: Activity, per_second: f64) -> Flow {
-    Flow { activity, per_second, whole: true, pinned: false }
+    Flow { activity, per_second, whole: true, pinned: false, tie: None }
 }
 
 impl Flow {
@@ -242,14 +249,24 @@ impl Flow {
         Self { pinned: true, ..self }
     }
 
-    /// The exact amount since the counter was born.
-    fn total(&self, salt: u64, moment: &Moment) -> f64 {
-        self.bent(salt, SERIES_NOISE, moment)
+    /// It shares its noise with all that have the same tie.
+    pub(crate) fn tied(self, tie: &str) -> Self {
+        Self { tie: Some(salt(0, tie)), ..self }
     }
 
-    fn bent(&self, salt: u64, noise: f64, moment: &Moment) -> f64 {
+    /// The amount since the counter was born, bent by noise of its own.
+    fn total(&self, row: &Row, moment: &Moment<'_>) -> f64 {
+        self.bent(row.life, row.salt, SERIES_NOISE, moment)
+    }
+
+    fn bent(&self, life: Life, salt: u64, noise: f64, moment: &Moment<'_>) -> f64 {
         let activity = self.activity as usize;
-        let born = if self.pinned { moment.at_boot[activity] } else { moment.at_start[activity] };
+        let process = if self.pinned { moment.at_boot[activity] } else { moment.at_start[activity] };
+        let born = match life {
+            // Totals rise, so the larger one is the later one.
+            Life::Since(event) => process.max(moment.at_events[event as usize][activity]),
+            Life::Always | Life::Until(_) => process,
+        };
         let grown = warp(salt, noise, moment.totals[activity]) - warp(salt, noise, born);
         // The subtraction of two large integrals may leave a rounding error below zero right after the birth.
         (self.per_second * grown).max(0.0)
@@ -258,9 +275,11 @@ impl Flow {
 
 /// Cumulative buckets, sum and count. Each bucket counts by itself and never falls, so that differences of buckets,
 /// which a heat map shows, never fall either; the sum is made of the same observations.
-fn observe(buckets: &[Bucket], flow: &Flow, salt: u64, moment: &Moment, values: &mut Vec<Option<f64>>) {
-    let fast = (1.0 - SLOW_SHARE) * flow.total(salt, moment);
-    let slow = SLOW_SHARE * flow.bent(!salt, SLOW_NOISE, moment);
+fn observe(row: &Row, flow: &Flow, buckets: &[Bucket], moment: &Moment<'_>, values: &mut Vec<Option<f64>>) {
+    let slow = SLOW_SHARE * flow.bent(row.life, !row.salt, SLOW_NOISE, moment);
+    // It never falls: the slow ones grow at most twice `SLOW_SHARE` as fast as all, which is less than what is left of
+    // the growth of all where its noise is against it.
+    let fast = flow.total(row, moment) - slow;
     let (mut count, mut sum) = (0.0, 0.0);
     for bucket in buckets {
         let inside = (bucket.fast * fast + bucket.slow * slow + bucket.phase).floor();
@@ -322,7 +341,7 @@ pub(crate) fn during(event: Event, base: f64, gain: f64) -> Gauge {
 }
 
 impl Gauge {
-    fn value(self, salt: u64, moment: &Moment) -> f64 {
+    fn value(self, salt: u64, moment: &Moment<'_>) -> f64 {
         let seconds = moment.at as f64 / 1_000.0;
         match self {
             Self::Constant(value) => value,
@@ -336,6 +355,24 @@ impl Gauge {
             Self::Started => moment.started as f64 / 1_000.0,
             Self::Uptime => ((moment.at - moment.started) as f64 / 1_000.0).floor(),
             Self::LastTick(period) => (seconds / period).floor() * period,
+        }
+    }
+}
+
+impl Model {
+    /// Ties the model's flow, if it has one; see [`Flow::tied`].
+    pub(crate) fn tied(self, to: &str) -> Self {
+        match self {
+            Self::Counter(flow) => Self::Counter(flow.tied(to)),
+            Self::Histogram(flow, buckets) => Self::Histogram(flow.tied(to), buckets),
+            Self::Gauge(_) => self,
+        }
+    }
+
+    fn tie(&self) -> Option<u64> {
+        match self {
+            Self::Counter(flow) | Self::Histogram(flow, _) => flow.tie,
+            Self::Gauge(_) => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use model::{BUCKET_BOUND, Families, Point, Timestamp};
 use crate::activity::{Activities, Activity};
 use crate::endpoint::{Endpoint, Process};
 use crate::pages;
-use crate::schema::{EventState, Moment, Page, Row};
+use crate::schema::{Amounts, EventState, Moment, Page, Row};
 use crate::timeline::{Event, Timeline};
 
 /// A simulated node. Two worlds of the same seed and start are the same at every time.
@@ -13,6 +13,8 @@ use crate::timeline::{Event, Timeline};
 pub struct World {
     timeline: Timeline,
     activities: Activities,
+    at_boot: Amounts,
+    at_events: [Amounts; Event::ALL.len()],
     /// By [`Endpoint::index`].
     pages: [Page; Endpoint::ALL.len()],
 }
@@ -21,9 +23,12 @@ impl World {
     /// A world whose demo starts at `start`: history lies before, the incident begins two seconds after.
     pub fn new(seed: u64, start: Timestamp) -> Self {
         let timeline = Timeline::new(start);
+        let activities = Activities::new(seed, timeline);
         Self {
             timeline,
-            activities: Activities::new(seed, timeline),
+            activities,
+            at_boot: activities.totals(timeline.started(Process::Kernel, start)),
+            at_events: Event::ALL.map(|event| activities.totals(timeline.begins(event))),
             pages: Endpoint::ALL.map(|endpoint| pages::describe(endpoint, seed)),
         }
     }
@@ -62,16 +67,16 @@ impl World {
         self.description(endpoint).evaluate(&self.moment(endpoint, at), values);
     }
 
-    fn moment(&self, endpoint: Endpoint, at: Timestamp) -> Moment {
+    fn moment(&self, endpoint: Endpoint, at: Timestamp) -> Moment<'_> {
         let started = self.timeline.started(endpoint.process(), at);
-        let totals = |at| Activity::ALL.map(|activity| self.activities.total(activity, at));
         Moment {
             at,
             started,
-            totals: totals(at),
+            totals: self.activities.totals(at),
             levels: Activity::ALL.map(|activity| self.activities.level(activity, at)),
-            at_start: totals(started),
-            at_boot: totals(self.timeline.started(Process::Kernel, at)),
+            at_start: self.activities.totals(started),
+            at_boot: &self.at_boot,
+            at_events: &self.at_events,
             events: Event::ALL.map(|event| EventState {
                 level: self.timeline.level(event, at),
                 seconds_since: (at - self.timeline.begins(event)) as f64 / 1_000.0,

@@ -161,6 +161,11 @@ fn a_deployment_changes_pods() {
     let marker = before.last().unwrap();
     assert!(is_stale(marker.value) && (deployed + 60_000..deployed + 90_000).contains(&marker.timestamp), "{marker:?}");
     assert!((deployed..deployed + 15_000).contains(&after[0].timestamp), "{:?}", after[0]);
+    assert!(
+        after[0].value < 1_000.0 && before[0].value > 10_000.0,
+        "a new pod's counters start at zero: {:?}",
+        after[0]
+    );
 }
 
 #[test]

@@ -167,6 +167,31 @@ fn pages_leave_the_targets_labels_alone() {
     }
 }
 
+/// Whatever the noise: no more answers than requests, in any minute.
+#[test]
+fn answers_keep_to_requests() {
+    let world = world();
+    let sum = |metric: &str, has: &str, at| -> f64 {
+        let all = samples(&world.page(Endpoint::Hubble, at).unwrap());
+        all.iter().filter(|(name, _)| name.starts_with(metric) && name.contains(has)).map(|(_, (_, value))| value).sum()
+    };
+    let check = |(request, has): (&str, &str), (answer, answer_has): (&str, &str)| {
+        for at in (START - 7_200_000..START).step_by(300_000) {
+            let rise = |metric, has| sum(metric, has, at + 60_000) - sum(metric, has, at);
+            let (requests, answers) = (rise(request, has), rise(answer, answer_has));
+            // Each of a few dozen series is rounded down by itself.
+            assert!(
+                answers <= requests + 8.0 && answers > requests * 0.8 - 8.0,
+                "{request} {requests}, {answers} answers"
+            );
+        }
+    };
+    check(("hubble_tcp_flags_total", "\"SYN\""), ("hubble_tcp_flags_total", "\"SYN-ACK\""));
+    check(("hubble_icmp_total", "EchoRequest"), ("hubble_icmp_total", "EchoReply"));
+    check(("hubble_dns_queries_total", ""), ("hubble_dns_responses_total", ""));
+    check(("hubble_http_requests_total", "\"GET\""), ("hubble_http_request_duration_seconds_count", ""));
+}
+
 /// What the rules of the demo and of its user ask for, by hand.
 #[test]
 fn the_incident_trips_the_alerts() {

@@ -90,7 +90,7 @@ fn drops(page: &mut Page, name: &'static str, help: &'static str, weight: fn(&st
     ];
     let family = page.counter(name, help);
     for (reason, direction, activity, rate) in rows {
-        let model = flow(activity, rate * weight(reason)).pinned();
+        let model = flow(activity, rate * weight(reason)).pinned().tied(&format!("{reason}{direction}"));
         family.row(&[("reason", reason), ("direction", direction)], model);
     }
 }
@@ -241,8 +241,8 @@ fn policies(page: &mut Page) {
         .row(&[("class", "fqdn")], level(Lookups, 9.0, 3.0, 2.0));
     let verdicts = page.counter("cilium_policy_l7_total", "Requests that the proxies judged.");
     for (rule, share) in [("received", 1.0), ("forwarded", 0.994), ("denied", 0.004_6), ("parse_errors", 0.001_4)] {
-        verdicts.row(&[("rule", rule), ("proxy_type", "fqdn")], flow(Lookups, 24.0 * share));
-        verdicts.row(&[("rule", rule), ("proxy_type", "envoy")], flow(Requests, 46.0 * share));
+        verdicts.row(&[("rule", rule), ("proxy_type", "fqdn")], flow(Lookups, 24.0 * share).tied("fqdn"));
+        verdicts.row(&[("rule", rule), ("proxy_type", "envoy")], flow(Requests, 46.0 * share).tied("envoy"));
     }
 }
 
@@ -260,7 +260,7 @@ fn proxy(page: &mut Page) {
         ("totalTime", 0.0052),
     ] {
         let labels = [("error", "allow"), ("protocol_l7", "dns"), ("scope", scope)];
-        took.row(&labels, durations(Lookups, 24.0, SECONDS, median));
+        took.row(&labels, durations(Lookups, 24.0, SECONDS, median).tied("fqdn"));
     }
     page.gauge("cilium_fqdn_selectors", "Selectors by DNS name.").row(&[], constant(11.0));
     page.counter("cilium_fqdn_gc_deletions_total", "DNS names that were forgotten.").row(&[], flow(Lookups, 0.014));
@@ -296,18 +296,18 @@ fn controllers(page: &mut Page) {
     page.gauge("cilium_controllers_failing", "Controllers whose last run failed.")
         .row(&[], during(Event::Incident, 0.0, 1.0));
     page.counter("cilium_controllers_runs_total", "Runs of controllers.")
-        .row(&[("status", "success")], flow(Timers, 1.9))
+        .row(&[("status", "success")], flow(Timers, 1.9).tied("controllers"))
         .row(&[("status", "failure")], flow(Faults, 0.002));
     page.histogram("cilium_controllers_runs_duration_seconds", "Time that runs of controllers took, in seconds.")
-        .row(&[("status", "success")], durations(Timers, 1.9, SECONDS, 0.0021))
+        .row(&[("status", "success")], durations(Timers, 1.9, SECONDS, 0.0021).tied("controllers"))
         .row(&[("status", "failure")], durations(Faults, 0.002, SECONDS, 0.31));
     page.counter("cilium_controllers_group_runs_total", "Runs of a named group of controllers.")
         .row(&[("group_name", "sync-policymap"), ("status", "success")], flow(Timers, 0.03));
     let calls = page.histogram("cilium_agent_api_process_time_seconds", "Time the agent's API took, in seconds.");
     for (method, path, code, activity, rate, median) in [
         ("GET", "/v1/healthz", "200", Timers, 0.33, 0.0024),
-        ("GET", "/v1/config", "200", Churn, 0.03, 0.0031),
-        ("PUT", "/v1/endpoint", "201", Churn, 0.02, 0.34),
+        ("GET", "/v1/config", "200", Churn, 0.12, 0.0031),
+        ("PUT", "/v1/endpoint", "201", Churn, 0.03, 0.34),
         ("DELETE", "/v1/endpoint", "200", Churn, 0.02, 0.052),
     ] {
         let labels = [("path", path), ("method", method), ("return_code", code)];

@@ -94,13 +94,13 @@ fn upstream(page: &mut Page) {
 fn upstream_requests(page: &mut Page) {
     let total = page.counter("envoy_cluster_upstream_rq_total", "Requests that were passed on.");
     for (cluster, rate, ..) in CLUSTERS {
-        total.row(&named(cluster), flow(Requests, rate));
+        total.row(&named(cluster), flow(Requests, rate).tied(cluster));
     }
     let classes = page.counter("envoy_cluster_upstream_rq_xx", "Requests by class of the answer.");
     for (cluster, rate, ..) in CLUSTERS {
         for (class, activity, share) in CLASSES {
-            let [cluster] = named(cluster);
-            classes.row(&[("envoy_response_code_class", class), cluster], flow(activity, rate * share));
+            let [label] = named(cluster);
+            classes.row(&[("envoy_response_code_class", class), label], flow(activity, rate * share).tied(cluster));
         }
     }
     for (name, help, activity, share) in [
@@ -120,7 +120,7 @@ fn upstream_requests(page: &mut Page) {
     }
     let took = page.histogram("envoy_cluster_upstream_rq_time", "Time that requests took, in milliseconds.");
     for (cluster, rate, median, _) in CLUSTERS {
-        took.row(&named(cluster), durations(Requests, rate, MILLISECONDS, median));
+        took.row(&named(cluster), durations(Requests, rate, MILLISECONDS, median).tied(cluster));
     }
 }
 
@@ -133,15 +133,16 @@ fn downstream(page: &mut Page) {
         .row(&[LISTENER], flow(Requests, 47_000.0));
     page.counter("envoy_http_downstream_cx_tx_bytes_total", "Bytes sent to clients.")
         .row(&[LISTENER], flow(Requests, 412_000.0));
-    page.counter("envoy_http_downstream_rq_total", "Requests of clients.").row(&[LISTENER], flow(Requests, 46.1));
+    page.counter("envoy_http_downstream_rq_total", "Requests of clients.")
+        .row(&[LISTENER], flow(Requests, 46.1).tied(LISTENER.1));
     let classes = page.counter("envoy_http_downstream_rq_xx", "Requests of clients by class of the answer.");
     for (class, activity, share) in CLASSES {
-        classes.row(&[("envoy_response_code_class", class), LISTENER], flow(activity, 46.1 * share));
+        classes.row(&[("envoy_response_code_class", class), LISTENER], flow(activity, 46.1 * share).tied(LISTENER.1));
     }
     page.gauge("envoy_http_downstream_rq_active", "Requests of clients that wait for their answer.")
         .row(&[LISTENER], level(Requests, 0.0, 1.4, 0.9));
     page.histogram("envoy_http_downstream_rq_time", "Time that requests of clients took, in milliseconds.")
-        .row(&[LISTENER], durations(Requests, 46.1, MILLISECONDS, 29.0));
+        .row(&[LISTENER], durations(Requests, 46.1, MILLISECONDS, 29.0).tied(LISTENER.1));
     page.counter("envoy_listener_downstream_cx_total", "Connections of a listener.")
         .row(&[("envoy_listener_address", "127.0.0.1_17382")], flow(Requests, 6.1));
 }

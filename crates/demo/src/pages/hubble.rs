@@ -74,6 +74,9 @@ fn pair(family: &mut FamilyRows, from: &Peer, to: &Peer, own: &[(&'static str, &
         ("destination_namespace", to.namespace),
         ("destination_workload", to.workload),
     ];
+    // Both directions of a conversation rise and fall together.
+    let ends = (from.context.min(to.context), from.context.max(to.context));
+    let model = model.into().tied(&format!("{ends:?}"));
     let life = if from.life == Life::Always { to.life } else { from.life };
     let labels: Vec<_> = own.iter().chain(&context).copied().collect();
     family.row_for(life, &labels, model);
@@ -105,10 +108,11 @@ fn flows(page: &mut Page) {
 }
 
 /// Who loses packets on the way to whom, why, and how many a second.
-const DROPS: [(&Peer, &Peer, &str, &str, Activity, f64); 5] = [
+const DROPS: [(&Peer, &Peer, &str, &str, Activity, f64); 6] = [
     (&SCANNER, &DB, "TCP", "POLICY_DENIED", Denied, 0.9),
     (&SCANNER, &QUEUE, "TCP", "POLICY_DENIED", Denied, 0.3),
     (&WORLD, &API, "UDP", "POLICY_DENIED", Denied, 0.35),
+    (&API, &ORDERS[0], "TCP", "SERVICE_BACKEND_NOT_FOUND", NoBackend, 560.0),
     (&API, &ORDERS[1], "TCP", "SERVICE_BACKEND_NOT_FOUND", NoBackend, 560.0),
     (&NODE, &WEB, "TCP", "STALE_OR_UNROUTABLE_IP", Faults, 0.05),
 ];

@@ -24,21 +24,21 @@ fn calls(page: &mut Page) {
     let labels = |kind, method| [("grpc_type", kind), ("grpc_service", SERVICE), ("grpc_method", method)];
     let started = page.counter("grpc_server_started_total", "Calls that began.");
     for (kind, method, rate) in METHODS {
-        started.row(&labels(kind, method), flow(Timers, rate));
+        started.row(&labels(kind, method), flow(Timers, rate).tied(method));
     }
     let handled = page.counter("grpc_server_handled_total", "Calls that ended, by code.");
     for (kind, method, rate) in METHODS {
         let [a, b, c] = labels(kind, method);
-        handled.row(&[a, b, c, ("grpc_code", "OK")], flow(Timers, rate));
+        handled.row(&[a, b, c, ("grpc_code", "OK")], flow(Timers, rate).tied(method));
         handled.row(&[a, b, c, ("grpc_code", "Unavailable")], flow(Faults, 0.000_3));
     }
     let received = page.counter("grpc_server_msg_received_total", "Messages that came in.");
     for (kind, method, rate) in METHODS {
-        received.row(&labels(kind, method), flow(Timers, rate));
+        received.row(&labels(kind, method), flow(Timers, rate).tied(method));
     }
     page.counter("grpc_server_msg_sent_total", "Messages that went out.")
         .row(&labels("server_stream", "GetFlows"), flow(Packets, 41.0))
-        .row(&labels("unary", "ServerStatus"), flow(Timers, 0.1));
+        .row(&labels("unary", "ServerStatus"), flow(Timers, 0.1).tied("ServerStatus"));
     page.histogram("grpc_server_handling_seconds", "Time that calls took, in seconds.")
-        .row(&labels("unary", "ServerStatus"), durations(Timers, 0.1, SECONDS, 0.0016));
+        .row(&labels("unary", "ServerStatus"), durations(Timers, 0.1, SECONDS, 0.0016).tied("ServerStatus"));
 }
