@@ -16,7 +16,7 @@ const STRIP: &str = "llvm-strip-19";
 const SOURCE_SUFFIX: &str = ".bpf.c";
 
 /// Compiles every `ebpf/src/*.bpf.c`. With `check` nothing is written, and an object that differs is an error.
-pub fn run(check: bool) -> anyhow::Result<()> {
+pub(crate) fn run(check: bool) -> anyhow::Result<()> {
     let root = workspace_root()?;
     let scratch = Scratch::new()?;
     let mut stale = Vec::new();

@@ -1,1 +1,375 @@
-//! What this machine offers to the probes: facts for `skep doctor`.
+//! What this machine offers to the probes, and what to do where something is missing: facts for `skep doctor`.
+//!
+//! Looking changes nothing: no program is loaded and no device is touched.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use rustix::process::{Resource, getrlimit};
+
+use crate::capability::Capabilities;
+use crate::kernel::Version;
+use crate::xdp::{self, InspectedDevice};
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The kernel and how it is set up.
+    pub machine: Vec<Finding>,
+    /// What of skep works here.
+    pub features: Vec<Finding>,
+}
+
+/// One line of the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at.
+    pub name: String,
+    /// Whether it is there; `None` where that is no question of yes or no.
+    pub present: Option<bool>,
+    /// What was seen, in words.
+    pub seen: String,
+    /// What to do about it, empty where nothing needs to be done.
+    pub advice: String,
+}
+
+impl Report {
+    /// Whether every feature works.
+    pub fn is_healthy(&self) -> bool {
+        self.features.iter().all(|feature| feature.present != Some(false))
+    }
+}
+
+/// Looks at this machine.
+pub fn examine() -> Report {
+    Machine::look().report()
+}
+
+impl fmt::Display for Report {
+    /// Aligned text: a heading, then `name  yes|no  what was seen`, and what to do on a line of its own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.machine.iter().chain(&self.features).map(|finding| finding.name.chars().count()).max();
+        let width = width.unwrap_or_default();
+        for (heading, findings) in [("Machine", &self.machine), ("Features", &self.features)] {
+            writeln!(f, "{heading}")?;
+            for finding in findings {
+                let mark = match finding.present {
+                    Some(true) => "yes",
+                    Some(false) => "no",
+                    None => "-",
+                };
+                writeln!(f, "  {:width$}  {mark:3}  {}", finding.name, finding.seen)?;
+                if !finding.advice.is_empty() {
+                    writeln!(f, "  {:width$}       to do: {}", "", finding.advice)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was read, before it is judged.
+struct Machine {
+    release: String,
+    architecture: String,
+    capabilities: Capabilities,
+    btf: bool,
+    bpf_jit: Option<String>,
+    unprivileged_bpf_disabled: Option<String>,
+    lockdown: Option<String>,
+    mounts: String,
+    cgroup_controllers: bool,
+    memlock_bytes: Option<u64>,
+    devices: Result<Vec<InspectedDevice>, String>,
+}
+
+impl Machine {
+    fn look() -> Self {
+        let uname = rustix::system::uname();
+        Self {
+            release: uname.release().to_string_lossy().into_owned(),
+            architecture: uname.machine().to_string_lossy().into_owned(),
+            capabilities: Capabilities::effective(),
+            btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
+            bpf_jit: setting("/proc/sys/net/core/bpf_jit_enable"),
+            unprivileged_bpf_disabled: setting("/proc/sys/kernel/unprivileged_bpf_disabled"),
+            lockdown: setting("/sys/kernel/security/lockdown"),
+            mounts: fs::read_to_string("/proc/self/mounts").unwrap_or_default(),
+            cgroup_controllers: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
+            memlock_bytes: getrlimit(Resource::Memlock).current,
+            devices: xdp::inspect_devices().map_err(|error| error.to_string()),
+        }
+    }
+
+    fn report(&self) -> Report {
+        let mut features = vec![self.xdp()];
+        features.extend(self.native());
+        let machine = vec![
+            self.kernel(),
+            self.capabilities(),
+            self.btf(),
+            self.jit(),
+            self.bpf_filesystem(),
+            self.tracefs(),
+            self.memlock(),
+            self.cgroup(),
+            self.fences(),
+        ];
+        Report { machine, features }
+    }
+
+    fn version(&self) -> Version {
+        Version::from_release(&self.release).unwrap_or(Version(0, 0))
+    }
+
+    fn kernel(&self) -> Finding {
+        let enough = self.version() >= xdp::KERNEL_MIN;
+        let seen = format!("Linux {} on {}", self.release, self.architecture);
+        let advice = format!("XDP counters need Linux {} or later", xdp::KERNEL_MIN);
+        finding("kernel", Some(enough), seen, if enough { "" } else { &advice })
+    }
+
+    fn capabilities(&self) -> Finding {
+        let names = self.capabilities.names();
+        let seen = match names.as_slice() {
+            [] => "none".to_owned(),
+            _ if self.capabilities.is_full() => "all".to_owned(),
+            names => names.join(" "),
+        };
+        finding("capabilities", None, seen, "")
+    }
+
+    fn btf(&self) -> Finding {
+        let (seen, advice) = if self.btf {
+            ("/sys/kernel/btf/vmlinux is there", "")
+        } else {
+            (
+                "/sys/kernel/btf/vmlinux is not there",
+                "only needed by probes that read kernel structures, the XDP counters do not; take a kernel with \
+                 CONFIG_DEBUG_INFO_BTF",
+            )
+        };
+        finding("BTF", Some(self.btf), seen.to_owned(), advice)
+    }
+
+    fn jit(&self) -> Finding {
+        let (present, seen, advice) = match self.bpf_jit.as_deref() {
+            Some("0") => {
+                (Some(false), "programs are interpreted", "set net.core.bpf_jit_enable=1: counting costs less")
+            }
+            Some(_) => (Some(true), "programs are compiled", ""),
+            None => (None, "this process may not see net.core.bpf_jit_enable", ""),
+        };
+        finding("BPF compiler", present, seen.to_owned(), advice)
+    }
+
+    fn bpf_filesystem(&self) -> Finding {
+        let at = self.mounted("bpf");
+        let advice = "only needed to see maps that others pinned, such as Cilium's: mount -t bpf bpf /sys/fs/bpf";
+        self.mount("BPF file system", at, advice)
+    }
+
+    fn tracefs(&self) -> Finding {
+        let at = self.mounted("tracefs");
+        let advice = "only needed by probes on tracepoints: mount -t tracefs tracefs /sys/kernel/tracing";
+        self.mount("tracefs", at, advice)
+    }
+
+    fn mount(&self, name: &str, at: Option<&str>, advice: &str) -> Finding {
+        let seen = at.map_or_else(|| "not mounted".to_owned(), |at| format!("mounted at {at}"));
+        finding(name, Some(at.is_some()), seen, if at.is_some() { "" } else { advice })
+    }
+
+    /// Where a file system of this type is mounted first.
+    fn mounted(&self, wanted: &str) -> Option<&str> {
+        self.mounts.lines().find_map(|line| {
+            let mut words = line.split(' ').skip(1);
+            let (at, kind) = (words.next()?, words.next()?);
+            (kind == wanted).then_some(at)
+        })
+    }
+
+    fn memlock(&self) -> Finding {
+        let limit = self.memlock_bytes.map_or_else(|| "no limit".to_owned(), |bytes| format!("{bytes} bytes"));
+        if self.version() >= Version(5, 11) {
+            return finding("memlock", None, format!("{limit}; this kernel does not count maps against it"), "");
+        }
+        /// What the counters of 64 devices take on a machine with some dozen CPUs.
+        const ENOUGH_BYTES: u64 = 8 << 20;
+        let enough = self.memlock_bytes.is_none_or(|bytes| bytes >= ENOUGH_BYTES);
+        let advice = "raise it (LimitMEMLOCK=infinity, ulimit -l unlimited) or add CAP_SYS_RESOURCE";
+        finding("memlock", Some(enough), limit, if enough { "" } else { advice })
+    }
+
+    fn cgroup(&self) -> Finding {
+        let seen = match (self.cgroup_controllers, self.mounted("cgroup2"), self.mounted("cgroup")) {
+            (true, ..) => "version 2".to_owned(),
+            (false, Some(at), _) => format!("version 1, and version 2 at {at}"),
+            (false, None, Some(_)) => "version 1".to_owned(),
+            (false, None, None) => "not mounted".to_owned(),
+        };
+        finding("cgroup", None, seen, "")
+    }
+
+    fn fences(&self) -> Finding {
+        let unprivileged = match self.unprivileged_bpf_disabled.as_deref() {
+            Some("0") => "unprivileged BPF is allowed",
+            Some(_) => "unprivileged BPF is off",
+            None => "unprivileged BPF is unknown",
+        };
+        let lockdown = self.lockdown.as_deref().and_then(|text| text.split(['[', ']']).nth(1)).unwrap_or("none");
+        let advice = if lockdown == "confidentiality" { "lockdown forbids probes that read kernel memory" } else { "" };
+        finding("fences", None, format!("{unprivileged}, lockdown {lockdown}"), advice)
+    }
+
+    fn xdp(&self) -> Finding {
+        let name = "XDP counters, generic mode";
+        if let Some(reason) = xdp::missing(self.version(), self.capabilities) {
+            let (seen, advice) = reason.split_once("; ").unwrap_or((&reason, ""));
+            return finding(name, Some(false), seen.to_owned(), advice);
+        }
+        match &self.devices {
+            Err(error) => finding(name, Some(false), error.clone(), "mount /sys"),
+            Ok(devices) => {
+                let names: Vec<&str> = devices.iter().filter(|d| d.is_default).map(|d| d.name.as_str()).collect();
+                let none = "possible, but there is no physical device and none with a default route";
+                let seen =
+                    if names.is_empty() { none.to_owned() } else { format!("by default on {}", names.join(", ")) };
+                let advice = if names.is_empty() { "name devices in probes.xdp.devices" } else { "" };
+                finding(name, Some(true), seen, advice)
+            }
+        }
+    }
+
+    /// By the driver's name: asking the driver itself would mean to attach a program, which stops the device for a moment.
+    fn native(&self) -> Vec<Finding> {
+        let devices = self.devices.iter().flatten().filter(|device| device.is_default);
+        devices
+            .map(|device| {
+                let name = format!("XDP native mode on {}", device.name);
+                match device.driver.as_deref() {
+                    Some(driver) if NATIVE_DRIVERS.contains(&driver) => finding(
+                        &name,
+                        None,
+                        format!("likely, driver {driver} has it"),
+                        "set probes.xdp.mode to auto to use it",
+                    ),
+                    Some(driver) => finding(&name, None, format!("not known of driver {driver}"), ""),
+                    None => finding(&name, None, "not a physical device".to_owned(), ""),
+                }
+            })
+            .collect()
+    }
+}
+
+/// Drivers of Linux 6 that implement XDP, by the name of their module.
+const NATIVE_DRIVERS: [&str; 34] = [
+    "atlantic",
+    "bnxt_en",
+    "cpsw",
+    "ena",
+    "enetc",
+    "fec",
+    "fsl_dpaa",
+    "fsl_dpaa2_eth",
+    "fsl_enetc",
+    "gve",
+    "hv_netvsc",
+    "i40e",
+    "ice",
+    "igb",
+    "igc",
+    "ixgbe",
+    "ixgbevf",
+    "mana",
+    "mlx4_en",
+    "mlx5_core",
+    "mtk_soc_eth",
+    "mvneta",
+    "mvpp2",
+    "netsec",
+    "nfp",
+    "qede",
+    "rvu_nicpf",
+    "sfc",
+    "stmmaceth",
+    "tsnep",
+    "virtio_net",
+    "vmxnet3",
+    "xen-netfront",
+    "vif",
+];
+
+fn finding(name: &str, present: Option<bool>, seen: String, advice: &str) -> Finding {
+    Finding { name: name.to_owned(), present, seen, advice: advice.to_owned() }
+}
+
+fn setting(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge_box() -> Machine {
+        Machine {
+            release: "6.1.0-18-amd64".to_owned(),
+            architecture: "x86_64".to_owned(),
+            capabilities: Capabilities(u64::MAX),
+            btf: true,
+            bpf_jit: Some("1".to_owned()),
+            unprivileged_bpf_disabled: Some("2".to_owned()),
+            lockdown: Some("[none] integrity confidentiality".to_owned()),
+            mounts: "bpf /sys/fs/bpf bpf rw 0 0\ntracefs /sys/kernel/tracing tracefs rw 0 0\n".to_owned(),
+            cgroup_controllers: true,
+            memlock_bytes: Some(65_536),
+            devices: Ok(vec![InspectedDevice {
+                name: "eth0".to_owned(),
+                driver: Some("virtio_net".to_owned()),
+                is_default: true,
+            }]),
+        }
+    }
+
+    fn check(change: impl FnOnce(&mut Machine), healthy: bool, expected: &[&str]) {
+        let mut machine = edge_box();
+        change(&mut machine);
+        let report = machine.report();
+        let text = report.to_string();
+        assert_eq!(report.is_healthy(), healthy, "{text}");
+        for part in expected {
+            assert!(text.contains(part), "{part:?} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn findings() {
+        check(
+            |_| {},
+            true,
+            &["Linux 6.1.0-18-amd64 on x86_64", "by default on eth0", "driver virtio_net has it", "version 2"],
+        );
+        check(
+            |m| m.capabilities = Capabilities(0),
+            false,
+            &["missing CAP_BPF and CAP_NET_ADMIN", "to do: run as root"],
+        );
+        check(|m| m.release = "5.4.0".to_owned(), false, &["Linux 5.9 or later", "raise it"]);
+        check(|m| m.btf = false, true, &["CONFIG_DEBUG_INFO_BTF"]);
+        check(|m| m.mounts.clear(), true, &["mount -t bpf", "mount -t tracefs"]);
+        check(|m| m.devices = Ok(Vec::new()), true, &["name devices in probes.xdp.devices"]);
+        check(|m| m.devices = Err("read /sys/class/net: gone".to_owned()), false, &["mount /sys"]);
+        check(|m| m.lockdown = Some("none [integrity] confidentiality".to_owned()), true, &["lockdown integrity"]);
+        check(|m| m.bpf_jit = Some("0".to_owned()), true, &["bpf_jit_enable=1"]);
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let text = edge_box().report().to_string();
+        let column = |line: &str| line.find("  yes  ").or_else(|| line.find("  -    "));
+        let columns: Vec<usize> = text.lines().filter_map(column).collect();
+        assert!(columns.len() > 5 && columns.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
+    }
+}

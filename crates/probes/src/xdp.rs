@@ -11,6 +11,7 @@ mod device;
 mod layout;
 
 use std::fmt;
+use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -146,7 +147,7 @@ impl Xdp {
 
     fn wants(&self, device: &Device) -> bool {
         if self.config.devices.is_empty() {
-            return device.physical || device.default_route;
+            return device.is_default();
         }
         self.config.devices.iter().any(|pattern| glob::matches(pattern, &device.name))
     }
@@ -160,6 +161,29 @@ impl Xdp {
             refused => refused.iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>().join("; "),
         }
     }
+}
+
+/// A device, for the doctor.
+#[derive(Clone, Debug)]
+pub(crate) struct InspectedDevice {
+    pub(crate) name: String,
+    /// The driver's name; none where there is no hardware.
+    pub(crate) driver: Option<String>,
+    /// Whether it is counted when nothing is configured.
+    pub(crate) is_default: bool,
+}
+
+/// All devices of this machine.
+pub(crate) fn inspect_devices() -> Result<Vec<InspectedDevice>, Error> {
+    let inspect = |device: Device| {
+        let driver = fs::read_link(format!("/sys/class/net/{}/device/driver", device.name)).ok();
+        InspectedDevice {
+            driver: driver.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned())),
+            is_default: device.is_default(),
+            name: device.name,
+        }
+    };
+    Ok(device::list(Path::new("/sys"), Path::new("/proc"))?.into_iter().map(inspect).collect())
 }
 
 /// What this machine lacks, and what to do about it.

@@ -23,6 +23,13 @@ pub(super) struct Device {
     pub(super) default_route: bool,
 }
 
+impl Device {
+    /// Whether it is counted when nothing is configured.
+    pub(super) fn is_default(&self) -> bool {
+        self.physical || self.default_route
+    }
+}
+
 /// All devices, by name. A device that goes away while it is looked at is left out.
 pub(super) fn list(sys: &Path, proc: &Path) -> Result<Vec<Device>, Error> {
     let folder = sys.join("class/net");
