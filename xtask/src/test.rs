@@ -1,6 +1,6 @@
 //! `cargo xtask test`: all that has to pass, cheapest first.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -10,8 +10,52 @@ use testkit::ServerBuilder;
 pub(crate) fn run() -> Result<()> {
     install_packages()?;
     run_checks()?;
-    execute("cargo", &["test", "--workspace", "--quiet"])?;
+    let peers = peers();
+    let mut tests = command("cargo", &["test", "--workspace", "--quiet"]);
+    if let Some(folder) = &peers {
+        for (variable, program) in PEERS {
+            tests.env(variable, folder.join(program));
+        }
+    }
+    eprintln!("\n==> cargo test --workspace");
+    let status = tests.status().context("cannot start cargo test")?;
+    if !status.success() {
+        bail!("cargo test: {status}");
+    }
     browser()
+}
+
+/// How tests learn of the peers: the folder, and single programs.
+const PEERS: [(&str, &str); 4] = [
+    ("SKEP_PEERS", ""),
+    ("SKEP_PEER_PROMETHEUS", "prometheus"),
+    ("SKEP_PEER_PROMTOOL", "promtool"),
+    ("SKEP_PEER_NODE_EXPORTER", "prometheus-node-exporter"),
+];
+
+/// Real Prometheus, node_exporter and Alertmanager for the tests that compare with them; without them those tests say
+/// that they skip.
+fn peers() -> Option<PathBuf> {
+    if let Some(folder) = std::env::var_os("SKEP_PEERS") {
+        return Some(PathBuf::from(folder));
+    }
+    let fetch = root().join("../shared/peers/fetch-peers");
+    let folder = target().join("peers");
+    if folder.join("prometheus").exists() {
+        return Some(folder);
+    }
+    if !fetch.exists() {
+        eprintln!("skipped: comparisons with real peers, {} is not there", fetch.display());
+        return None;
+    }
+    let shown = folder.to_string_lossy().into_owned();
+    match execute(&fetch.to_string_lossy(), &[&shown]) {
+        Ok(()) => Some(folder),
+        Err(error) => {
+            eprintln!("skipped: comparisons with real peers: {error:#}");
+            None
+        }
+    }
 }
 
 fn run_checks() -> Result<()> {
