@@ -1,1 +1,26 @@
-//! To be written.
+//! Rules: expressions evaluated again and again, whose results become new series and alerts.
+//!
+//! In: rule files, a [`model::Queryable`] to read from, a clock. Out: recorded series, `ALERTS` and `ALERTS_FOR_STATE`
+//! through a [`model::Appendable`], alerts through an [`model::AlertSink`], and what [`model::status::Rules`] tells.
+//! Never: a notification, a decision on who is told, the store's types.
+//!
+//! Each group has a task that sleeps until its next slot and evaluates its rules in order on a thread that may block.
+//! What an alert is between two evaluations is in memory; after a restart the time for which it was pending comes
+//! back from `ALERTS_FOR_STATE`.
+
+mod alerting;
+mod context;
+mod error;
+mod expand;
+mod file;
+mod group;
+mod manager;
+mod metrics;
+mod recording;
+mod restore;
+mod schedule;
+
+pub use error::Error;
+pub use file::{Group, Rule, RuleKind, decode, load, load_file};
+pub use manager::{Manager, Options};
+pub use model::{Alert, AlertSink};

@@ -1,0 +1,381 @@
+//! Walks the tree and writes the output.
+
+use std::sync::Arc;
+
+use crate::parse::{line, parse};
+use crate::tree::{Bodies, Branch, Command, Node, Operand, OperandKind, Pipe, Span};
+use crate::{CallError, Error, Functions, Value, builtin};
+
+/// Evaluated nodes and loop rounds; a template of an alert needs some hundred, an endless one ends here.
+const STEPS_MAX: u32 = 1_000_000;
+
+/// Longer texts reach no person; the bound also keeps what templates double in a loop.
+const OUTPUT_BYTES_MAX: usize = 1 << 20;
+
+/// Templates that call templates.
+const CALLS_MAX: usize = 100;
+
+/// A parsed template with those it defines.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template {
+    name: Arc<str>,
+    text: Arc<str>,
+    bodies: Bodies,
+}
+
+impl Template {
+    /// Parses a text; functions it calls must be there.
+    pub fn parse(name: &str, text: &str, functions: &dyn Functions) -> Result<Self, Error> {
+        let name = Arc::from(name);
+        let bodies = parse(&name, text, &|function| function == "tmpl" || functions.has(function))?;
+        Ok(Self { name, text: Arc::from(text), bodies })
+    }
+
+    /// Executes the template with `data` as its dot.
+    pub fn execute(&self, data: &Value, functions: &dyn Functions) -> Result<String, Error> {
+        let mut run = Run {
+            template: self,
+            functions,
+            output: String::new(),
+            variables: vec![("$", data.clone())],
+            steps: 0,
+            calls: 0,
+            executing: "",
+        };
+        let body = self.bodies.get("").map(Vec::as_slice).unwrap_or_default();
+        run.walk(data, body)?;
+        Ok(run.output)
+    }
+}
+
+struct Run<'a> {
+    template: &'a Template,
+    functions: &'a dyn Functions,
+    output: String,
+    variables: Vec<(&'a str, Value)>,
+    steps: u32,
+    calls: usize,
+    /// The template that is executed now, empty for the main one.
+    executing: &'a str,
+}
+
+/// How a list of nodes ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    On,
+    Break,
+    Continue,
+}
+
+type Step<T> = Result<T, Error>;
+
+impl<'a> Run<'a> {
+    fn error(&self, span: &Span, message: impl Into<String>) -> Error {
+        let text = &self.template.text;
+        let before = &text.as_bytes()[..span.position.min(text.len())];
+        let column = before.len() - before.iter().rposition(|&b| b == b'\n').map_or(0, |newline| newline + 1);
+        let executing = if self.executing.is_empty() { &self.template.name } else { self.executing };
+        Error::Execute {
+            name: self.template.name.clone(),
+            line: line(text, span.position),
+            column,
+            executing: executing.to_owned(),
+            code: span.code.clone(),
+            message: message.into(),
+        }
+    }
+
+    fn step(&mut self, span: &Span) -> Step<()> {
+        self.steps += 1;
+        if self.steps > STEPS_MAX {
+            return Err(self.error(span, format!("more than {STEPS_MAX} steps")));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, text: &str, span: Option<&Span>) -> Step<()> {
+        if self.output.len() + text.len() > OUTPUT_BYTES_MAX {
+            let whole = Span { position: 0, code: "text".to_owned() };
+            return Err(self.error(span.unwrap_or(&whole), format!("output longer than {OUTPUT_BYTES_MAX} bytes")));
+        }
+        self.output.push_str(text);
+        Ok(())
+    }
+
+    fn walk(&mut self, dot: &Value, nodes: &'a [Node]) -> Step<Flow> {
+        for node in nodes {
+            let flow = match node {
+                Node::Text(text) => {
+                    self.write(text, None)?;
+                    Flow::On
+                }
+                Node::Action(pipe) => {
+                    let value = self.pipe(dot, pipe)?;
+                    if pipe.variables.is_empty() {
+                        self.write(&value.print(), Some(&pipe.span))?;
+                    }
+                    Flow::On
+                }
+                Node::If(branch) => self.branch(dot, branch, false)?,
+                Node::With(branch) => self.branch(dot, branch, true)?,
+                Node::Range(branch) => self.range(dot, branch)?,
+                Node::Template { span, name, data } => {
+                    let data = data.as_ref().map_or(Ok(Value::Nil), |pipe| self.pipe(dot, pipe))?;
+                    self.call_template(span, name, &data)?;
+                    Flow::On
+                }
+                Node::Break => Flow::Break,
+                Node::Continue => Flow::Continue,
+            };
+            if flow != Flow::On {
+                return Ok(flow);
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    fn branch(&mut self, dot: &Value, branch: &'a Branch, moves_dot: bool) -> Step<Flow> {
+        let scope = self.variables.len();
+        let value = self.pipe(dot, &branch.pipe)?;
+        let flow = if value.is_true() {
+            self.walk(if moves_dot { &value } else { dot }, &branch.then)
+        } else {
+            self.walk(dot, &branch.otherwise)
+        };
+        self.variables.truncate(scope);
+        flow
+    }
+
+    fn range(&mut self, dot: &Value, branch: &'a Branch) -> Step<Flow> {
+        let scope = self.variables.len();
+        let over = self.pipe(dot, &branch.pipe)?;
+        let rounds: Vec<(Value, Value)> = match &over {
+            Value::Nil => Vec::new(),
+            Value::List(list) => {
+                list.iter().enumerate().map(|(i, value)| (Value::Int(i as i64), value.clone())).collect()
+            }
+            Value::Map(map) => {
+                map.entries.iter().map(|(key, value)| (Value::string(key.as_str()), value.clone())).collect()
+            }
+            Value::Int(count) => {
+                (0..(*count).min(i64::from(STEPS_MAX))).map(|i| (Value::Int(i), Value::Int(i))).collect()
+            }
+            other => {
+                return Err(self.error(&branch.pipe.span, format!("range can't iterate over {}", other.show())));
+            }
+        };
+        self.variables.truncate(scope);
+        if rounds.is_empty() {
+            return self.walk(dot, &branch.otherwise);
+        }
+        for (key, value) in rounds {
+            self.step(&branch.pipe.span)?;
+            self.set_range_variables(&branch.pipe, key, &value);
+            let flow = self.walk(&value, &branch.then);
+            self.variables.truncate(scope);
+            if flow? == Flow::Break {
+                break;
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    fn set_range_variables(&mut self, pipe: &'a Pipe, key: Value, value: &Value) {
+        let values = match pipe.variables.len() {
+            1 => vec![value.clone()],
+            _ => vec![key, value.clone()],
+        };
+        for (name, value) in pipe.variables.iter().zip(values) {
+            if pipe.assigns {
+                self.assign(name, value);
+            } else {
+                self.variables.push((name, value));
+            }
+        }
+    }
+
+    fn assign(&mut self, name: &str, value: Value) {
+        if let Some(variable) = self.variables.iter_mut().rev().find(|(known, _)| *known == name) {
+            variable.1 = value;
+        }
+    }
+
+    fn call_template(&mut self, span: &Span, name: &'a str, data: &Value) -> Step<()> {
+        let Some(body) = self.template.bodies.get(name).filter(|_| !name.is_empty()) else {
+            return Err(self.error(span, format!("template {name:?} not defined")));
+        };
+        if self.calls >= CALLS_MAX {
+            return Err(self.error(span, format!("exceeded maximum template depth ({CALLS_MAX})")));
+        }
+        self.calls += 1;
+        let outside = std::mem::replace(&mut self.variables, vec![("$", data.clone())]);
+        let executing = std::mem::replace(&mut self.executing, name);
+        let result = self.walk(data, body);
+        self.variables = outside;
+        self.executing = executing;
+        self.calls -= 1;
+        result.map(drop)
+    }
+
+    fn pipe(&mut self, dot: &Value, pipe: &'a Pipe) -> Step<Value> {
+        self.step(&pipe.span)?;
+        let mut value = None;
+        for command in &pipe.commands {
+            value = Some(self.command(dot, command, value)?);
+        }
+        let value = value.unwrap_or(Value::Nil);
+        for name in &pipe.variables {
+            if pipe.assigns {
+                self.assign(name, value.clone());
+            } else {
+                self.variables.push((name, value.clone()));
+            }
+        }
+        Ok(value)
+    }
+
+    fn command(&mut self, dot: &Value, command: &'a Command, last: Option<Value>) -> Step<Value> {
+        let first = &command.operands[0];
+        if let OperandKind::Function(name) = &first.kind {
+            return self.call(dot, command, name, last);
+        }
+        let given = command.operands.len() > 1 || last.is_some();
+        match &first.kind {
+            OperandKind::Nil => return Err(self.error(&first.span, "nil is not a command")),
+            OperandKind::Field(_) | OperandKind::Variable(..) | OperandKind::Chain(..) if given => {
+                let name = first.span.code.rsplit('.').next().unwrap_or_default();
+                return Err(self.error(&first.span, format!("{name} has arguments but cannot be invoked as function")));
+            }
+            _ if given && !matches!(first.kind, OperandKind::Pipe(_)) => {
+                return Err(self.error(&first.span, format!("can't give argument to non-function {}", first.span.code)));
+            }
+            _ => {}
+        }
+        self.operand(dot, first)
+    }
+
+    fn operand(&mut self, dot: &Value, operand: &'a Operand) -> Step<Value> {
+        self.step(&operand.span)?;
+        match &operand.kind {
+            OperandKind::Dot => Ok(dot.clone()),
+            OperandKind::Nil => Ok(Value::Nil),
+            OperandKind::Bool(b) => Ok(Value::Bool(*b)),
+            OperandKind::Int(i) => Ok(Value::Int(*i)),
+            OperandKind::Float(f) => Ok(Value::Float(*f)),
+            OperandKind::String(text) => Ok(Value::string(text.as_str())),
+            OperandKind::Field(path) => self.fields(dot.clone(), path, &operand.span),
+            OperandKind::Variable(name, path) => {
+                let known = self.variables.iter().rev().find(|(known, _)| known == name);
+                let value = known.map_or(Value::Nil, |(_, value)| value.clone());
+                self.fields(value, path, &operand.span)
+            }
+            OperandKind::Function(name) => self.invoke(&operand.span, name, &[]),
+            OperandKind::Pipe(pipe) => {
+                let scope = self.variables.len();
+                let value = self.pipe(dot, pipe);
+                self.variables.truncate(scope);
+                value
+            }
+            OperandKind::Chain(inner, path) => {
+                if matches!(inner.kind, OperandKind::Nil) {
+                    return Err(
+                        self.error(&operand.span, format!("indirection through explicit nil in {}", operand.span.code))
+                    );
+                }
+                let value = self.operand(dot, inner)?;
+                self.fields(value, path, &operand.span)
+            }
+        }
+    }
+
+    fn fields(&self, mut value: Value, path: &[String], span: &Span) -> Step<Value> {
+        for name in path {
+            value = match &value {
+                Value::Map(map) => map.entries.get(name).cloned().unwrap_or(match map.of_strings {
+                    true => Value::string(""),
+                    false => Value::Nil,
+                }),
+                Value::Object(object) => match object.fields.iter().find(|(field, _)| field == name) {
+                    Some((_, value)) => value.clone(),
+                    None => {
+                        let message = format!("can't evaluate field {name} in type {}", object.type_name);
+                        return Err(self.error(span, message));
+                    }
+                },
+                Value::Nil => {
+                    return Err(self.error(span, format!("nil pointer evaluating interface {{}}.{name}")));
+                }
+                other => {
+                    let message = format!("can't evaluate field {name} in type {}", other.type_name());
+                    return Err(self.error(span, message));
+                }
+            };
+        }
+        Ok(value)
+    }
+
+    /// Calls a function with its operands and, last, what the pipeline gave so far.
+    fn call(&mut self, dot: &Value, command: &'a Command, name: &'a str, last: Option<Value>) -> Step<Value> {
+        let operands = &command.operands[1..];
+        if matches!(name, "and" | "or") {
+            return self.short_circuit(dot, command, name, last);
+        }
+        let mut arguments = Vec::with_capacity(operands.len() + 1);
+        for operand in operands {
+            arguments.push(self.operand(dot, operand)?);
+        }
+        arguments.extend(last);
+        self.invoke_at(command, name, &arguments)
+    }
+
+    /// `and` gives the first false argument, `or` the first true one; what stands behind it is not evaluated.
+    fn short_circuit(&mut self, dot: &Value, command: &'a Command, name: &str, last: Option<Value>) -> Step<Value> {
+        let mut value = None;
+        for operand in &command.operands[1..] {
+            let next = self.operand(dot, operand)?;
+            if next.is_true() == (name == "or") {
+                return Ok(next);
+            }
+            value = Some(next);
+        }
+        last.or(value).ok_or_else(|| {
+            let message = format!("wrong number of args for {name}: want at least 1 got 0");
+            self.error(&command.operands[0].span, message)
+        })
+    }
+
+    fn invoke_at(&mut self, command: &'a Command, name: &'a str, arguments: &[Value]) -> Step<Value> {
+        // Go points at the function's name, but spells the whole command.
+        let span = Span { position: command.operands[0].span.position, code: command.span.code.clone() };
+        if name == "tmpl" {
+            return self.expand_template(&span, arguments);
+        }
+        self.invoke(&span, name, arguments)
+    }
+
+    fn invoke(&mut self, span: &Span, name: &str, arguments: &[Value]) -> Step<Value> {
+        self.step(span)?;
+        let result = match builtin::call(name, arguments) {
+            Some(result) => result,
+            None => self.functions.call(name, arguments),
+        };
+        result.map_err(|e| match e {
+            CallError::Failed(message) => self.error(span, format!("error calling {name}: {message}")),
+            CallError::Arguments(message) => self.error(span, message),
+        })
+    }
+
+    /// The function `tmpl`: the output of a defined template as a value.
+    fn expand_template(&mut self, span: &Span, arguments: &[Value]) -> Step<Value> {
+        let [Value::String(name), data] = arguments else {
+            return Err(self.error(span, "tmpl needs the name of a template and its data"));
+        };
+        let Some((name, _)) = self.template.bodies.get_key_value(&**name) else {
+            return Err(self.error(span, format!("error calling tmpl: template {name:?} not defined")));
+        };
+        let outside = std::mem::take(&mut self.output);
+        let result = self.call_template(span, name, data);
+        let text = std::mem::replace(&mut self.output, outside);
+        result.map(|()| Value::string(text))
+    }
+}
