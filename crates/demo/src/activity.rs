@@ -28,7 +28,7 @@ const BURST_CELL: f64 = 1_800.0;
 const BURST_CHANCE: f64 = 0.45;
 
 /// Periods of the noise in seconds of activity, and each one's share of its strength.
-const OCTAVES: [(f64, f64); 3] = [(45.0, 0.25), (300.0, 0.35), (2_400.0, 0.40)];
+const OCTAVES: [(f64, f64); 3] = [(60.0, 0.40), (400.0, 0.35), (2_400.0, 0.25)];
 
 /// The level of an activity is its mean rate over this time before, so that gauges move no faster than a node does.
 const LEVEL_WINDOW_MILLIS: i64 = 30_000;
@@ -86,15 +86,15 @@ impl Activity {
     fn behaviour(self) -> Behaviour {
         let plain = |depth, burst, noise| Behaviour { base: 1.0, depth, burst, noise, events: &[] };
         match self {
-            Self::Packets => plain(0.80, 0.12, 0.35),
-            Self::Requests => plain(0.95, 0.18, 0.40),
-            Self::Lookups => plain(0.60, 0.10, 0.35),
-            Self::Timers => plain(0.0, 0.0, 0.08),
+            Self::Packets => plain(0.80, 0.05, 0.65),
+            Self::Requests => plain(0.95, 0.07, 0.70),
+            Self::Lookups => plain(0.60, 0.05, 0.65),
+            Self::Timers => plain(0.0, 0.0, 0.15),
             Self::Cluster => {
-                Behaviour { events: &[(Event::Deployment, 12.0), (Event::Restart, 20.0)], ..plain(0.25, 0.10, 0.50) }
+                Behaviour { events: &[(Event::Deployment, 12.0), (Event::Restart, 20.0)], ..plain(0.25, 0.06, 0.60) }
             }
             Self::Denied => {
-                Behaviour { events: &[(Event::DropBurst, 60.0), (Event::Incident, 1.5)], ..plain(0.30, 0.15, 0.60) }
+                Behaviour { events: &[(Event::DropBurst, 60.0), (Event::Incident, 1.5)], ..plain(0.30, 0.10, 0.70) }
             }
             Self::NoBackend => Behaviour {
                 base: 0.002,
@@ -103,7 +103,7 @@ impl Activity {
             },
             Self::Churn => Behaviour {
                 events: &[(Event::Deployment, 30.0), (Event::Restart, 60.0), (Event::Incident, 6.0)],
-                ..plain(0.20, 0.30, 0.60)
+                ..plain(0.20, 0.20, 0.70)
             },
             Self::Faults => Behaviour {
                 events: &[(Event::Restart, 25.0), (Event::DropBurst, 4.0), (Event::Incident, 8.0)],
