@@ -144,7 +144,7 @@ fn bytes(stat: &StatFs, blocks: u64) -> f64 {
 fn mount_info(answers: &[Answer], families: &mut Families) {
     let help = "The device number of a mounted file system; always 1.";
     let family = families.family("node_filesystem_mount_info", MetricKind::Gauge, help);
-    for Answer { mount, .. } in answers {
+    for Answer { mount, .. } in answers.iter().filter(|answer| answer.result.is_ok()) {
         let labels = [
             ("device", &mount.device),
             ("major", &mount.major),

@@ -108,6 +108,7 @@ pub struct HostCollector {
 pub struct Host {
     roots: Roots,
     sources: Vec<(&'static str, Mutex<Box<dyn Source>>)>,
+    failures: Mutex<Vec<(&'static str, String)>>,
 }
 
 /// Something that is read once an interval.
@@ -146,7 +147,13 @@ impl Host {
     pub fn new(config: &Config) -> Self {
         let wanted = |collector: &&HostCollector| config.enabled && config.collectors.contains(collector.name);
         let open = |collector: &HostCollector| (collector.name, Mutex::new((collector.open)(config)));
-        Self { roots: Roots::new(config), sources: ALL.iter().filter(wanted).map(open).collect() }
+        let sources = ALL.iter().filter(wanted).map(open).collect();
+        Self { roots: Roots::new(config), sources, failures: Mutex::default() }
+    }
+
+    /// Collectors that failed when last read, with the reason. A collector whose files this kernel lacks is among them.
+    pub fn failures(&self) -> Vec<(&'static str, String)> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -158,11 +165,14 @@ impl Collector for Host {
     /// Never fails: what failed is told by `node_scrape_collector_success`, as node_exporter does.
     fn collect(&self, families: &mut Families) -> Result<(), CollectError> {
         let mut results = Vec::with_capacity(self.sources.len());
+        let mut failures = Vec::new();
         for (name, source) in &self.sources {
             let begin = Instant::now();
             let result = source.lock().unwrap_or_else(PoisonError::into_inner).collect(&self.roots, families);
             results.push((*name, begin.elapsed(), result.is_ok()));
+            failures.extend(result.err().map(|error| (*name, error.to_string())));
         }
+        *self.failures.lock().unwrap_or_else(PoisonError::into_inner) = failures;
         let duration =
             families.family("node_scrape_collector_duration_seconds", MetricKind::Gauge, "How long a collector took.");
         for (name, elapsed, _) in &results {
