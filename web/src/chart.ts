@@ -1,0 +1,357 @@
+// One chart: uPlot with our axes, a shared crosshair, a tooltip, a legend, zoom by mouse, touch and keyboard.
+
+import uPlot from "uplot";
+import type { Drawn, Series, Values } from "./data";
+import { make } from "./page";
+import { zoom, zoomOut } from "./range";
+import { attachTouch } from "./touch";
+import { type Unit, format, isBinary } from "./units";
+import { show, zoneName } from "./zone";
+
+/** Hues of the palette; further series repeat them, dashed. */
+const HUES = 8;
+/** With more series than these, bands of lowest and highest would hide the lines. */
+const BANDS_MAX = 4;
+/** Lines of the tooltip: the ones nearest to the top. */
+const TOOLTIP_MAX = 10;
+const DASH = [6, 3];
+const POWERS_OF_TWO = Array.from({ length: 60 }, (_, i) => 2 ** (i - 4));
+
+export class Chart {
+  readonly element: HTMLElement;
+  private readonly legend: HTMLElement | null;
+  private readonly tooltip = make("div", "tooltip");
+  private plot: uPlot | null = null;
+  private drawn: Drawn | null = null;
+  private hidden = new Set<string>();
+  private hovered = false;
+
+  constructor(element: HTMLElement) {
+    this.element = element;
+    this.legend = element.parentElement?.querySelector(".legend") ?? null;
+    this.tooltip.hidden = true;
+    element.addEventListener("keydown", (event) => this.key(event));
+    element.addEventListener("blur", () => this.leave());
+    element.addEventListener("mouseenter", () => (this.hovered = true));
+    element.addEventListener("mouseleave", () => {
+      this.hovered = false;
+      this.tooltip.hidden = true;
+    });
+    new ResizeObserver(() => this.resize()).observe(element);
+  }
+
+  get data(): Drawn | null {
+    return this.drawn;
+  }
+
+  /** Draws, reusing the plot where the series are the same. */
+  draw(drawn: Drawn): void {
+    const same = this.plot !== null && this.drawn !== null && names(this.drawn) === names(drawn) && hasBands(this.drawn) === hasBands(drawn);
+    this.drawn = drawn;
+    const { panel } = drawn;
+    if (panel.error) return this.say(panel.error);
+    if (panel.series.length === 0) return this.say("No data in this range.");
+    if (same) this.plot?.setData(this.columns());
+    else this.rebuild();
+    this.describe();
+    this.writeLegend(null);
+  }
+
+  /** A sentence instead of a picture. */
+  say(text: string): void {
+    this.plot?.destroy();
+    this.plot = null;
+    this.element.replaceChildren(make("p", "none", text));
+    this.element.setAttribute("aria-label", text);
+    this.legend?.replaceChildren();
+  }
+
+  /** Anew, as after a change of theme or zone. */
+  rebuild(): void {
+    if (!this.drawn || this.drawn.panel.series.length === 0) return;
+    this.plot?.destroy();
+    this.element.replaceChildren();
+    this.plot = new uPlot(this.options(), this.columns(), this.element);
+    this.plot.over.append(this.tooltip);
+    this.plot.over.addEventListener("dblclick", () => zoomOut());
+    attachTouch(this.plot);
+    this.writeLegend(null);
+  }
+
+  private get series(): Series[] {
+    return this.drawn?.panel.series ?? [];
+  }
+
+  private get unit(): Unit {
+    return this.drawn?.panel.unit ?? "short";
+  }
+
+  private get stacked(): boolean {
+    return this.drawn?.panel.stacked ?? false;
+  }
+
+  private resize(): void {
+    const { clientWidth: width, clientHeight: height } = this.element;
+    if (this.plot && width > 0 && (width !== this.plot.width || height !== this.plot.height)) this.plot.setSize({ width, height });
+  }
+
+  private columns(): uPlot.AlignedData {
+    const { start, step, count } = this.drawn!.grid;
+    const times = Array.from({ length: count }, (_, i) => (start + i * step) / 1000);
+    const shown = this.series.map((series) => !this.hidden.has(series.name));
+    const lines = this.stacked ? stack(this.series, shown) : this.series.map((series) => series.v);
+    const bands = hasBands(this.drawn!) ? this.series.flatMap((series) => [series.lo ?? series.v, series.hi ?? series.v]) : [];
+    return [times, ...lines, ...bands] as uPlot.AlignedData;
+  }
+
+  private options(): uPlot.Options {
+    const style = getComputedStyle(document.documentElement);
+    const color = (name: string) => style.getPropertyValue(name).trim();
+    const font = `11px ${style.getPropertyValue("--font")}`;
+    const axis = { stroke: color("--muted"), font, grid: { stroke: color("--grid"), width: 1 }, ticks: { show: false } };
+    const unit = this.unit;
+    const hues = this.series.map((_, i) => color(`--s${i % HUES}`));
+    const lines = this.series.map((series, i) => this.line(series, i, hues[i]!));
+    const edges = hasBands(this.drawn!) ? this.series.flatMap((series) => this.edges(series)) : [];
+    return {
+      width: this.element.clientWidth || 300,
+      height: this.element.clientHeight || 180,
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zoneName()),
+      padding: [8, 6, 0, 0],
+      legend: { show: false },
+      cursor: {
+        sync: { key: "skep", scales: ["x", null] },
+        points: { size: 6 },
+        drag: { x: true, y: false, setScale: false },
+        focus: { prox: 24 },
+        dataIdx: (_plot, _series, index) => index,
+      },
+      focus: { alpha: 0.35 },
+      select: { show: true, left: 0, top: 0, width: 0, height: 0 },
+      scales: { x: { time: true }, y: { range: (_plot, min, max) => this.span(min, max) } },
+      axes: [
+        { ...axis, size: 26, space: 70, values: (_plot, splits, _axis, _space, step) => splits.map((at, i) => label(at, splits[i - 1], step)) },
+        {
+          ...axis,
+          size: (_plot, values) => 12 + Math.max(24, ...(values ?? []).map((text) => text.length * 6.2)),
+          space: 32,
+          values: (_plot, splits) => splits.map((value) => format(value, unit)),
+          ...(isBinary(unit) ? { incrs: POWERS_OF_TWO } : {}),
+        },
+      ],
+      series: [{}, ...lines, ...edges],
+      bands: this.bands(hues),
+      hooks: {
+        setCursor: [(plot) => this.follow(plot)],
+        setSelect: [(plot) => this.select(plot)],
+      },
+    };
+  }
+
+  private line(series: Series, i: number, hue: string): uPlot.Series {
+    const bottom = this.stacked && i === 0;
+    const dash = i >= HUES ? { dash: DASH } : {};
+    return {
+      label: series.name,
+      show: !this.hidden.has(series.name),
+      stroke: hue,
+      width: this.stacked ? 1 : 1.5,
+      points: { show: false },
+      spanGaps: false,
+      ...(bottom ? { fill: faint(hue, this.stacked) } : {}),
+      ...dash,
+    };
+  }
+
+  private edges(series: Series): uPlot.Series[] {
+    const edge = { show: !this.hidden.has(series.name), stroke: "transparent", width: 0, points: { show: false } };
+    return [{ ...edge }, { ...edge }];
+  }
+
+  private bands(hues: string[]): uPlot.Band[] {
+    const count = this.series.length;
+    if (this.stacked) return hues.slice(1).map((hue, i) => ({ series: [i + 2, i + 1], fill: faint(hue, true) }));
+    if (!hasBands(this.drawn!)) return [];
+    return hues.map((hue, i) => ({ series: [count + 2 + 2 * i, count + 1 + 2 * i], fill: faint(hue, false) }));
+  }
+
+  /** Zero is on the axis, except where somebody looks closely at one expression. */
+  private span(min: number | null, max: number | null): [number, number] {
+    if (min === null || max === null) return [0, 1];
+    if (this.drawn?.panel.id === "query" && min > 0 && (max - min) / max < 0.2) {
+      const margin = (max - min) * 0.1 || max * 0.01;
+      return [min - margin, max + margin];
+    }
+    const [low, high] = [Math.min(0, min), Math.max(0, max)];
+    if (low === high) return [0, 1];
+    if (this.unit === "percent" && this.stacked) return [0, Math.max(high * 1.08, 1)];
+    return [low * 1.08, high * 1.08];
+  }
+
+  private follow(plot: uPlot): void {
+    const index = plot.cursor.idx ?? null;
+    const inside = index !== null && (plot.cursor.left ?? -1) >= 0;
+    this.writeLegend(inside ? index : null);
+    const mine = inside && (this.hovered || document.activeElement === this.element);
+    this.tooltip.hidden = !mine;
+    if (mine) this.fillTooltip(plot, index);
+  }
+
+  private fillTooltip(plot: uPlot, index: number): void {
+    const at = this.drawn!.grid.start + index * this.drawn!.grid.step;
+    const rows = this.series
+      .map((series, i) => ({ series, i, value: series.v[index] ?? null }))
+      .filter((row) => row.value !== null && !this.hidden.has(row.series.name))
+      .sort((a, b) => (b.value ?? 0) - (a.value ?? 0));
+    const time = make("p", "", show(at, "full"));
+    const lines = rows.slice(0, TOOLTIP_MAX).map(({ series, i, value }) => {
+      const line = make("p");
+      line.append(swatch(i), make("span", "", series.name), make("b", "", format(value, this.unit)));
+      const [low, high] = [series.lo?.[index], series.hi?.[index]];
+      if (low !== undefined && high !== undefined && low !== high) {
+        line.append(make("small", "", `${format(low, this.unit)} … ${format(high, this.unit)}`));
+      }
+      return line;
+    });
+    if (rows.length > TOOLTIP_MAX) lines.push(make("p", "hint", `${rows.length - TOOLTIP_MAX} more`));
+    this.tooltip.replaceChildren(time, ...lines);
+    const left = plot.cursor.left ?? 0;
+    const width = this.tooltip.offsetWidth;
+    const right = left + 14 + width < plot.over.clientWidth;
+    this.tooltip.style.left = `${right ? left + 14 : Math.max(-40, left - 14 - width)}px`;
+    this.tooltip.style.top = `${Math.min(10, plot.over.clientHeight - this.tooltip.offsetHeight)}px`;
+  }
+
+  /** Values at the crosshair, or the last ones. */
+  private writeLegend(index: number | null): void {
+    if (!this.legend) return;
+    const items = this.series.map((series, i) => {
+      const item = make("li");
+      const button = make("button");
+      button.type = "button";
+      button.setAttribute("aria-pressed", String(!this.hidden.has(series.name)));
+      button.title = `${series.name} — click to show or hide, with Ctrl to show it alone`;
+      const value = index === null ? series.last : (series.v[index] ?? null);
+      button.append(swatch(i), make("span", "", series.name), make("b", "", format(value, this.unit)));
+      if (this.drawn?.panel.id === "query") {
+        const { min, mean, max } = series;
+        button.append(make("small", "", `min ${format(min, this.unit)} · mean ${format(mean, this.unit)} · max ${format(max, this.unit)}`));
+      }
+      button.addEventListener("click", (event) => this.toggle(i, event.ctrlKey || event.metaKey));
+      item.append(button);
+      return item;
+    });
+    if (this.legend.childElementCount === items.length && this.legend.contains(document.activeElement)) {
+      // The focused button must stay: only its neighbours' texts change.
+      [...this.legend.children].forEach((old, i) => {
+        const next = items[i]?.querySelector("b")?.textContent ?? "";
+        const value = old.querySelector("b");
+        if (value) value.textContent = next;
+        old.querySelector("button")?.setAttribute("aria-pressed", items[i]?.firstElementChild?.getAttribute("aria-pressed") ?? "true");
+      });
+      return;
+    }
+    this.legend.replaceChildren(...items);
+  }
+
+  private toggle(i: number, alone: boolean): void {
+    const name = this.series[i]!.name;
+    const others = this.series.map((series) => series.name).filter((other) => other !== name);
+    if (alone) {
+      const isAlone = others.every((other) => this.hidden.has(other)) && !this.hidden.has(name);
+      this.hidden = new Set(isAlone ? [] : others);
+    } else if (!this.hidden.delete(name)) {
+      this.hidden.add(name);
+    }
+    this.rebuild();
+  }
+
+  private select(plot: uPlot): void {
+    const { left, width } = plot.select;
+    if (width < 4) return;
+    const at = (position: number) => plot.posToVal(position, "x") * 1000;
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    zoom(at(left), at(left + width));
+  }
+
+  private key(event: KeyboardEvent): void {
+    const plot = this.plot;
+    if (!plot || event.target !== this.element) return;
+    const last = this.drawn!.grid.count - 1;
+    const index = plot.cursor.idx ?? last;
+    const steps: Record<string, number> = { ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: last };
+    const wanted = steps[event.key];
+    if (wanted !== undefined) this.putCursor(plot, Math.max(0, Math.min(last, wanted)));
+    else if (event.key === "-") zoomOut();
+    else if (event.key === "+" || event.key === "Enter") this.zoomAround(plot, index);
+    else if (event.key === "Escape") this.leave();
+    else return;
+    event.preventDefault();
+  }
+
+  private putCursor(plot: uPlot, index: number): void {
+    const left = plot.valToPos(plot.data[0]![index]!, "x");
+    plot.setCursor({ left, top: plot.over.clientHeight / 2 });
+  }
+
+  private zoomAround(plot: uPlot, index: number): void {
+    const { grid } = this.drawn!;
+    const middle = plot.data[0]![index]! * 1000;
+    const quarter = ((grid.count - 1) * grid.step) / 4;
+    zoom(middle - quarter, middle + quarter);
+  }
+
+  private leave(): void {
+    this.plot?.setCursor({ left: -10, top: -10 });
+    this.tooltip.hidden = true;
+  }
+
+  private describe(): void {
+    const title = this.element.closest("figure")?.querySelector("h3")?.textContent ?? "Chart";
+    const parts = this.series.slice(0, 8).map((series) => {
+      const text = (value: number | null) => format(value, this.unit);
+      return `${series.name}: last ${text(series.last)}, lowest ${text(series.min)}, highest ${text(series.max)}`;
+    });
+    this.element.setAttribute("aria-label", `${title}. ${parts.join("; ")}`);
+  }
+}
+
+function names(drawn: Drawn): string {
+  return drawn.panel.series.map((series) => series.name).join("\n");
+}
+
+function hasBands({ panel }: Drawn): boolean {
+  return !panel.stacked && panel.series.length <= BANDS_MAX && panel.series.some((series) => series.lo);
+}
+
+/** Each line on top of those before it; a gap counts as nothing, unless all have it. */
+function stack(series: Series[], shown: boolean[]): Values[] {
+  const count = series[0]?.v.length ?? 0;
+  const base = new Float64Array(count);
+  const empty = Array.from({ length: count }, (_, t) => series.every((one) => one.v[t] === null));
+  return series.map((one, i) =>
+    one.v.map((value, t) => {
+      if (empty[t]) return null;
+      base[t] = base[t]! + (shown[i] ? (value ?? 0) : 0);
+      return base[t]!;
+    }),
+  );
+}
+
+function swatch(i: number): HTMLElement {
+  return make("i", `s${i % HUES}${i >= HUES ? " dashed" : ""}`);
+}
+
+/** A colour of the palette (`#rrggbb`) made faint. */
+function faint(hue: string, stacked: boolean): string {
+  return `${hue}${stacked ? "59" : "24"}`;
+}
+
+/** An x label: the day where it begins, else hours and minutes, seconds only where steps are that fine. */
+function label(at: number, before: number | undefined, step: number): string {
+  const ms = at * 1000;
+  if (step >= 86400) return show(ms, "day");
+  const text = show(ms, step < 60 ? "seconds" : "clock");
+  const newDay = before !== undefined && show(before * 1000, "day") !== show(ms, "day");
+  return newDay ? show(ms, "day") : text;
+}
