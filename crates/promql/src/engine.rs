@@ -1,10 +1,16 @@
 //! The engine: evaluates expressions under limits.
 
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use model::{Queryable, Sample, Timestamp};
+use model::{Queryable, Timestamp};
 
-use crate::{Answer, Expr, QueryError, QueryLimits, QueryStats, Range, Value, parse};
+use crate::eval::{Budget, Notes, Setting, evaluate, evaluate_matrix};
+use crate::syntax::Type;
+use crate::{Answer, Cancel, Expr, QueryError, QueryLimits, Range, Value, parse};
+
+/// How often a query that waits for its turn looks whether it was cancelled.
+const QUEUE_POLL: Duration = Duration::from_millis(50);
 
 /// What an engine allows and how it behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +35,12 @@ pub struct EngineOptions {
 #[derive(Debug)]
 pub struct Engine {
     options: EngineOptions,
+    running: Mutex<usize>,
+    finished: Condvar,
 }
+
+/// A query's place among those that run.
+struct Turn<'e>(&'e Engine);
 
 impl Default for EngineOptions {
     /// Prometheus' defaults.
@@ -49,7 +60,7 @@ impl Default for EngineOptions {
 impl Engine {
     /// An engine with these options.
     pub fn new(options: EngineOptions) -> Self {
-        Self { options }
+        Self { options, running: Mutex::new(0), finished: Condvar::new() }
     }
 
     /// The options it was made with.
@@ -68,19 +79,18 @@ impl Engine {
         self.instant_expr(storage, &parse(query)?, at, limits)
     }
 
-    /// Evaluates a parsed expression at one time.
+    /// Evaluates a parsed expression at one time. A range vector yields its samples as a matrix.
     pub fn instant_expr(
         &self,
-        _storage: &dyn Queryable,
+        storage: &dyn Queryable,
         expr: &Expr,
         at: Timestamp,
-        _limits: &QueryLimits,
+        limits: &QueryLimits,
     ) -> Result<Answer, QueryError> {
-        let value = Value::Scalar(Sample { timestamp: at, value: expr.as_number() });
-        Ok(Answer { value, warnings: Vec::new(), infos: Vec::new(), stats: QueryStats::default() })
+        self.run(storage, expr, (at, at, None), limits)
     }
 
-    /// Evaluates `query` at every step of a range; the value is a matrix.
+    /// Evaluates `query` at every step of a range; the value is a matrix, ordered by labels.
     pub fn range(
         &self,
         storage: &dyn Queryable,
@@ -94,11 +104,90 @@ impl Engine {
     /// Evaluates a parsed expression at every step of a range.
     pub fn range_expr(
         &self,
-        _storage: &dyn Queryable,
-        _expr: &Expr,
-        _range: Range,
-        _limits: &QueryLimits,
+        storage: &dyn Queryable,
+        expr: &Expr,
+        range: Range,
+        limits: &QueryLimits,
     ) -> Result<Answer, QueryError> {
-        Err(QueryError::Parameter("range queries are not built yet".to_owned()))
+        let of = expr.value_type();
+        if !matches!(of, Type::Scalar | Type::Vector) {
+            let of = of.documented();
+            let message = format!("invalid expression type \"{of}\" for range query, must be Scalar or instant Vector");
+            return Err(QueryError::Parameter(message));
+        }
+        if range.step < Duration::from_millis(1) {
+            let message = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+            return Err(QueryError::Parameter(message.to_owned()));
+        }
+        if range.end < range.start {
+            return Err(QueryError::Parameter("end timestamp must not be before start time".to_owned()));
+        }
+        self.run(storage, expr, (range.start, range.end, Some(range.step)), limits)
     }
+
+    fn run(
+        &self,
+        storage: &dyn Queryable,
+        expr: &Expr,
+        (start, end, step): (Timestamp, Timestamp, Option<Duration>),
+        limits: &QueryLimits,
+    ) -> Result<Answer, QueryError> {
+        if !self.options.experimental_functions {
+            expr.refuse_experimental()?;
+        }
+        let timeout = limits.timeout.map_or(self.options.timeout, |timeout| timeout.min(self.options.timeout));
+        let deadline = Instant::now().checked_add(timeout);
+        let _turn = self.wait_for_turn(deadline, &limits.cancel)?;
+        let budget = Budget::new(self.options.samples_max, deadline, limits.cancel.clone());
+        let notes = Notes::default();
+        let setting = Setting {
+            storage,
+            options: &self.options,
+            budget: &budget,
+            notes: &notes,
+            lookback: limits.lookback.unwrap_or(self.options.lookback),
+            start,
+            end,
+            step,
+        };
+        let value = value_of(expr, &setting)?;
+        let (warnings, infos) = notes.finish();
+        Ok(Answer { value, warnings, infos, stats: budget.stats() })
+    }
+
+    fn wait_for_turn(&self, deadline: Option<Instant>, cancel: &Cancel) -> Result<Turn<'_>, QueryError> {
+        const IN_QUEUE: &str = "query queue";
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        while *running >= self.options.concurrency.max(1) {
+            if cancel.is_cancelled() {
+                return Err(QueryError::Canceled(IN_QUEUE));
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(QueryError::Timeout(IN_QUEUE));
+            }
+            let waited = self.finished.wait_timeout(running, QUEUE_POLL).unwrap_or_else(PoisonError::into_inner);
+            running = waited.0;
+        }
+        *running += 1;
+        Ok(Turn(self))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.finished.notify_one();
+    }
+}
+
+fn value_of(expr: &Expr, setting: &Setting<'_>) -> Result<Value, QueryError> {
+    if expr.value_type() == Type::Matrix {
+        let series = evaluate_matrix(expr, setting)?;
+        return Ok(Value::Matrix(series));
+    }
+    let columns = evaluate(expr, setting)?;
+    Ok(match setting.step {
+        Some(_) => Value::Matrix(columns.into_matrix()),
+        None => columns.into_instant(setting.start),
+    })
 }

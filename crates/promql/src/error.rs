@@ -15,6 +15,15 @@ pub struct Position {
 }
 
 impl Position {
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: end as u32 }
+    }
+
+    /// From the start of this to the end of the other.
+    pub(crate) fn to(self, other: Self) -> Self {
+        Self { start: self.start, end: other.end }
+    }
+
     /// Line and column of the first byte, both from 1; columns count bytes.
     pub fn line_and_column(self, text: &str) -> (usize, usize) {
         let end = (self.start as usize).min(text.len());

@@ -4,18 +4,22 @@
 //! value and annotations, or a [`QueryError`] in Prometheus' words. Never: a thread of its own, async, a clock other than
 //! for time limits, the store's types.
 //!
-//! The way of a query: `lexer` and `parser` make an [`Expr`] (an arena of nodes, children before parents, so that a
-//! chain of any length is dropped, copied and checked without recursion), `check` types it, and `engine` evaluates it over
-//! all steps at once: every node yields series whose values stand in one column, a slot for each step.
+//! The way of a query: `syntax` makes a typed [`Expr`] (an arena of nodes, children before parents, so that a chain of any
+//! length is dropped, copied and checked without recursion), and `engine` evaluates it over all steps at once: every node yields series whose values stand in one column, a slot for each step.
 
-mod ast;
 mod engine;
 mod error;
-mod parser;
+mod eval;
+mod function;
+mod hash;
+mod syntax;
 mod value;
 
-pub use ast::Expr;
 pub use engine::{Engine, EngineOptions};
 pub use error::{ParseError, Position, QueryError};
-pub use parser::parse;
+pub use function::{FUNCTIONS, Function, Variadic};
+pub use syntax::{
+    Aggregation, AtTime, BinaryOp, Expr, Grouping, Kind, Matching, Modifiers, Node, NodeId, Sides, Type,
+    VectorSelector, parse, parse_selector,
+};
 pub use value::{Answer, Cancel, MatrixSeries, QueryLimits, QueryStats, Range, Value, VectorPoint};

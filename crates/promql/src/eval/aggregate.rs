@@ -1,0 +1,218 @@
+//! Aggregations. Those that fold keep one accumulator a group and step and forget each series at once; those that choose
+//! (`rank`) or need all values keep the series.
+
+use std::collections::HashMap;
+
+use model::{Labels, METRIC_NAME};
+
+use super::Evaluation;
+use super::grid::Grid;
+use super::kahan::{Kahan, Mean};
+use super::quantile::quantile;
+use super::series::{ABSENT, Series, is_present};
+use crate::QueryError;
+use crate::syntax::{Aggregation, Grouping, NodeId, quote};
+
+/// Labels of the group that a series belongs to.
+pub(super) fn group_labels(labels: &Labels, grouping: &Grouping) -> Labels {
+    let listed = |name: &str| grouping.labels.iter().any(|label| label == name);
+    if grouping.without {
+        return labels.filter(|name| name != METRIC_NAME && !listed(name));
+    }
+    if grouping.labels.is_empty() { Labels::empty() } else { labels.filter(listed) }
+}
+
+/// Groups in the order in which their first series came.
+pub(super) struct Groups<T> {
+    places: HashMap<Labels, usize>,
+    pub(super) groups: Vec<(Labels, T)>,
+}
+
+impl<T> Groups<T> {
+    pub(super) fn new() -> Self {
+        Self { places: HashMap::new(), groups: Vec::new() }
+    }
+
+    /// The group of these labels; `empty` makes it if it is new.
+    pub(super) fn of(&mut self, labels: Labels, empty: impl FnOnce() -> T) -> &mut T {
+        let next = self.groups.len();
+        let place = *self.places.entry(labels.clone()).or_insert(next);
+        if place == next {
+            self.groups.push((labels, empty()));
+        }
+        &mut self.groups[place].1
+    }
+}
+
+/// One group's state at one step.
+#[derive(Clone, Copy, Debug)]
+enum Folded {
+    Nothing,
+    Count(f64),
+    Extreme(f64),
+    Sum(Kahan),
+    Mean(Mean),
+    /// Welford's method: count, mean, sum of squared distances.
+    Variance(f64, f64, f64),
+}
+
+impl Folded {
+    fn first(op: Aggregation, v: f64) -> Self {
+        match op {
+            Aggregation::Sum => Self::Sum(Kahan::new(v)),
+            Aggregation::Avg => Self::Mean(Mean::new(v)),
+            Aggregation::Count | Aggregation::Group => Self::Count(1.0),
+            Aggregation::Stddev | Aggregation::Stdvar => {
+                let squares = if v.is_finite() { 0.0 } else { f64::NAN };
+                Self::Variance(1.0, v, squares)
+            }
+            _ => Self::Extreme(v),
+        }
+    }
+
+    fn add(&mut self, op: Aggregation, v: f64) {
+        match self {
+            Self::Nothing => *self = Self::first(op, v),
+            Self::Count(count) => *count += 1.0,
+            Self::Sum(sum) => *sum = sum.add(v),
+            Self::Mean(mean) => mean.add(v),
+            Self::Extreme(best) => {
+                let better = if op == Aggregation::Max { *best < v } else { *best > v };
+                if better || best.is_nan() {
+                    *best = v;
+                }
+            }
+            Self::Variance(count, mean, squares) => {
+                *count += 1.0;
+                let delta = v - *mean;
+                *mean += delta / *count;
+                *squares += delta * (v - *mean);
+            }
+        }
+    }
+
+    fn finish(&self, op: Aggregation) -> f64 {
+        match *self {
+            Self::Nothing => ABSENT,
+            Self::Count(_) if op == Aggregation::Group => 1.0,
+            Self::Count(count) => count,
+            Self::Extreme(best) => best,
+            Self::Sum(sum) => sum.total(),
+            Self::Mean(mean) => mean.value(),
+            Self::Variance(count, _, squares) if op == Aggregation::Stddev => (squares / count).sqrt(),
+            Self::Variance(count, _, squares) => squares / count,
+        }
+    }
+}
+
+impl Evaluation<'_> {
+    pub(super) fn aggregate(
+        &self,
+        op: Aggregation,
+        expr: NodeId,
+        param: Option<NodeId>,
+        grouping: &Grouping,
+        grid: Grid,
+    ) -> Result<Vec<Series>, QueryError> {
+        match (op, param) {
+            (Aggregation::CountValues, Some(param)) => self.count_values(expr, param, grouping, grid),
+            (Aggregation::Quantile, Some(param)) => self.quantiles(expr, param, grouping, grid),
+            (_, Some(param)) => self.choose(op, expr, param, grouping, grid),
+            (_, None) => self.fold(op, expr, grouping, grid),
+        }
+    }
+
+    fn fold(&self, op: Aggregation, expr: NodeId, grouping: &Grouping, grid: Grid) -> Result<Vec<Series>, QueryError> {
+        let mut groups: Groups<Vec<Folded>> = Groups::new();
+        let mut hold = self.budget.hold();
+        let mut held = 0;
+        self.stream(expr, grid, &mut |series| {
+            let group = groups.of(group_labels(&series.labels, grouping), || vec![Folded::Nothing; grid.count]);
+            for (state, value) in group.iter_mut().zip(&series.values).filter(|(_, v)| is_present(**v)) {
+                state.add(op, *value);
+            }
+            let now = groups.groups.len();
+            hold.add(((now - held) * grid.count) as u64)?;
+            held = now;
+            Ok(())
+        })?;
+        let finish = |(labels, states): (Labels, Vec<Folded>)| {
+            Series::new(labels, states.iter().map(|state| state.finish(op)).collect())
+        };
+        Ok(groups.groups.into_iter().map(finish).collect())
+    }
+
+    fn quantiles(
+        &self,
+        expr: NodeId,
+        param: NodeId,
+        grouping: &Grouping,
+        grid: Grid,
+    ) -> Result<Vec<Series>, QueryError> {
+        let quantiles = self.scalar(param, grid)?;
+        quantiles.iter().for_each(|q| self.check_quantile(*q, param));
+        let mut groups: Groups<Vec<Vec<f64>>> = Groups::new();
+        let mut hold = self.budget.hold();
+        self.stream(expr, grid, &mut |series| {
+            hold.add(series.present())?;
+            groups.of(group_labels(&series.labels, grouping), Vec::new).push(series.values);
+            Ok(())
+        })?;
+        let mut at_step = Vec::new();
+        let mut of_group = |columns: &[Vec<f64>], i: usize| {
+            at_step.clear();
+            at_step.extend(columns.iter().map(|column| column[i]).filter(|v| is_present(*v)));
+            if at_step.is_empty() { ABSENT } else { quantile(quantiles[i], &mut at_step) }
+        };
+        let finish = |(labels, columns): (Labels, Vec<Vec<f64>>)| {
+            Series::new(labels, (0..grid.count).map(|i| of_group(&columns, i)).collect())
+        };
+        Ok(groups.groups.into_iter().map(finish).collect())
+    }
+
+    /// How many series of each group have each value; the value becomes a label.
+    fn count_values(
+        &self,
+        expr: NodeId,
+        param: NodeId,
+        grouping: &Grouping,
+        grid: Grid,
+    ) -> Result<Vec<Series>, QueryError> {
+        let label = self.text(param);
+        let label = match String::from_utf8(label) {
+            Ok(label) if !label.is_empty() => label,
+            Ok(label) => return Err(invalid_label(label.as_bytes())),
+            Err(e) => return Err(invalid_label(e.as_bytes())),
+        };
+        let mut groups: Groups<Vec<f64>> = Groups::new();
+        let mut hold = self.budget.hold();
+        let mut held = 0;
+        self.stream(expr, grid, &mut |series| {
+            let base = group_labels(&series.labels, grouping);
+            for (i, value) in series.values.iter().enumerate().filter(|(_, v)| is_present(**v)) {
+                let mut labels = base.to_builder();
+                labels.set(&label, format_value(*value));
+                let counts = groups.of(labels.build(), || vec![ABSENT; grid.count]);
+                counts[i] = if is_present(counts[i]) { counts[i] + 1.0 } else { 1.0 };
+            }
+            let now = groups.groups.len();
+            hold.add(((now - held) * grid.count) as u64)?;
+            held = now;
+            Ok(())
+        })?;
+        Ok(groups.groups.into_iter().map(|(labels, counts)| Series::new(labels, counts)).collect())
+    }
+}
+
+fn invalid_label(label: &[u8]) -> QueryError {
+    QueryError::Execution(format!("invalid label name {}", quote(label)))
+}
+
+/// A value as a label: shortest digits without exponent.
+fn format_value(v: f64) -> String {
+    match v {
+        v if v.is_nan() => "NaN".to_owned(),
+        v if v.is_infinite() => if v > 0.0 { "+Inf" } else { "-Inf" }.to_owned(),
+        v => v.to_string(),
+    }
+}

@@ -1,0 +1,237 @@
+//! Calls: which functions work series by series, and which need the whole vector.
+
+use std::collections::HashSet;
+
+use model::{Labels, METRIC_NAME, MatchOp};
+
+use super::elementwise;
+use super::grid::Grid;
+use super::over_time;
+use super::quantile::is_quantile;
+use super::series::{ABSENT, Series, is_present, merge_same_labels, same_labelset};
+use super::{Evaluation, Sink};
+use crate::QueryError;
+use crate::function::Function;
+use crate::syntax::{Kind, NodeId, Type};
+
+impl Evaluation<'_> {
+    /// `time`, `pi`, `scalar`.
+    pub(super) fn scalar_call(&self, name: &str, args: &[NodeId], grid: Grid) -> Result<Vec<f64>, QueryError> {
+        match (name, args) {
+            ("pi", _) => Ok(vec![std::f64::consts::PI; grid.count]),
+            ("scalar", [arg]) => self.only_element(*arg, grid),
+            _ => Ok(grid.times().map(|t| t as f64 / 1e3).collect()),
+        }
+    }
+
+    /// At each step the value of the only element, NaN where there are none or several.
+    fn only_element(&self, arg: NodeId, grid: Grid) -> Result<Vec<f64>, QueryError> {
+        let mut values = vec![ABSENT; grid.count];
+        let mut several = vec![false; grid.count];
+        self.stream(arg, grid, &mut |series| {
+            for (i, value) in series.values.iter().enumerate().filter(|(_, v)| is_present(**v)) {
+                several[i] |= is_present(values[i]);
+                values[i] = *value;
+            }
+            Ok(())
+        })?;
+        let only = |(value, several): (f64, bool)| if several || !is_present(value) { f64::NAN } else { value };
+        Ok(values.into_iter().zip(several).map(only).collect())
+    }
+
+    /// Passes on the series of a call that yields an instant vector.
+    pub(super) fn stream_call(
+        &self,
+        function: &'static Function,
+        args: &[NodeId],
+        grid: Grid,
+        sink: Sink<'_>,
+    ) -> Result<(), QueryError> {
+        if let Some(over_time) = over_time::find(function.name) {
+            return self.stream_over_time(function, &over_time, args, grid, sink);
+        }
+        let series = match (function.name, args) {
+            ("absent", [arg]) => self.absent(*arg, grid)?,
+            ("absent_over_time", [arg]) => self.absent_over_time(*arg, grid)?,
+            ("timestamp", [arg]) => return self.timestamp(*arg, grid, sink),
+            ("vector", [arg]) => vec![Series::new(Labels::empty(), self.scalar(*arg, grid)?)],
+            ("label_replace", _) => self.label_replace(args, grid)?,
+            ("label_join", _) => self.label_join(args, grid)?,
+            ("sort", [arg]) => self.sort(*arg, false, grid)?,
+            ("sort_desc", [arg]) => self.sort(*arg, true, grid)?,
+            ("sort_by_label", _) => self.sort_by_label(args, false, grid)?,
+            ("sort_by_label_desc", _) => self.sort_by_label(args, true, grid)?,
+            ("histogram_quantile", [q, arg]) => self.histogram_quantile(*q, *arg, grid)?,
+            ("histogram_fraction", [lower, upper, arg]) => self.histogram_fraction(*lower, *upper, *arg, grid)?,
+            ("info", [arg, rest @ ..]) => self.join_info(*arg, rest.first().copied(), grid)?,
+            _ => return self.stream_elementwise(function.name, args, grid, sink),
+        };
+        series.into_iter().try_for_each(sink)
+    }
+
+    fn stream_elementwise(
+        &self,
+        name: &'static str,
+        args: &[NodeId],
+        grid: Grid,
+        sink: Sink<'_>,
+    ) -> Result<(), QueryError> {
+        let delayed = self.options.delayed_name_removal;
+        if args.is_empty() {
+            // Calendar functions without argument take the time of the step.
+            let values = grid.times().map(|t| elementwise::calendar(name, t.div_euclid(1000) as f64));
+            return sink(Series::new(Labels::empty(), values.collect()));
+        }
+        let params = self.params(&args[1..], grid)?;
+        let apply = |mut series: Series| {
+            for (i, value) in series.values.iter_mut().enumerate().filter(|(_, v)| is_present(**v)) {
+                *value = elementwise::apply(name, *value, &params[i]).unwrap_or(ABSENT);
+            }
+            series.without_name(delayed)
+        };
+        if delayed || self.is_distinct_without_name(args[0]) {
+            return self.stream(args[0], grid, &mut |series| {
+                let series = apply(series);
+                if series.has_values() { sink(series) } else { Ok(()) }
+            });
+        }
+        let mut applied = Vec::new();
+        self.stream(args[0], grid, &mut |series| {
+            applied.push(apply(series));
+            Ok(())
+        })?;
+        merge_same_labels(applied)?.into_iter().try_for_each(sink)
+    }
+
+    /// Scalar arguments, step by step.
+    fn params(&self, args: &[NodeId], grid: Grid) -> Result<Vec<Vec<f64>>, QueryError> {
+        let mut params = vec![Vec::with_capacity(args.len()); grid.count];
+        for arg in args.iter().filter(|arg| self.expr.type_of(**arg) == Type::Scalar) {
+            for (at_step, value) in params.iter_mut().zip(self.scalar(*arg, grid)?) {
+                at_step.push(value);
+            }
+        }
+        Ok(params)
+    }
+
+    /// Whether the series of a node surely differ in more than the metric name.
+    fn is_distinct_without_name(&self, id: NodeId) -> bool {
+        match self.expr.kind(self.expr.unwrapped(id)) {
+            Kind::Vector(selector) => {
+                selector.matchers.iter().any(|m| m.name() == METRIC_NAME && m.op() == MatchOp::Equal)
+            }
+            Kind::Call { function, .. } => {
+                !matches!(function.name, "label_replace" | "label_join" | "last_over_time" | "info")
+                    && !function.name.starts_with("sort")
+            }
+            _ => false,
+        }
+    }
+
+    /// `timestamp` shows the samples' own times right on a selector, else the step's.
+    fn timestamp(&self, arg: NodeId, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
+        let inner = self.expr.unwrapped(arg);
+        let delayed = self.options.delayed_name_removal;
+        let mut found = Vec::new();
+        let mut keep = |series| {
+            found.push(series);
+            Ok(())
+        };
+        if let Kind::Vector(_) = self.expr.kind(inner) {
+            self.stream_timestamps(inner, grid, &mut keep)?;
+        } else {
+            self.stream(arg, grid, &mut |mut series| {
+                for (i, value) in series.values.iter_mut().enumerate().filter(|(_, v)| is_present(**v)) {
+                    *value = grid.time(i) as f64 / 1e3;
+                }
+                keep(series.without_name(delayed))
+            })?;
+        }
+        merge_same_labels(found)?.into_iter().try_for_each(sink)
+    }
+
+    /// A function of range vectors over every series.
+    fn stream_over_time(
+        &self,
+        function: &'static Function,
+        over_time: &over_time::OverTime,
+        args: &[NodeId],
+        grid: Grid,
+        sink: Sink<'_>,
+    ) -> Result<(), QueryError> {
+        let Some(range) = args.iter().copied().find(|arg| self.expr.type_of(*arg) == Type::Matrix) else {
+            return Ok(());
+        };
+        let params = self.params(args, grid)?;
+        let windows = self.windows(range);
+        let delayed = self.options.delayed_name_removal;
+        let mut seen = HashSet::new();
+        let mut checked = false;
+        self.stream_ranges(range, grid, function.name, &mut |source| {
+            if !checked {
+                self.check_params(function.name, args, &params)?;
+                checked = true;
+            }
+            let values = source.slide(&windows, grid, over_time.resets, |i, window| (over_time.of)(window, &params[i]));
+            let mut series = Series { labels: source.labels, drop_name: source.drop_name, values };
+            if !series.has_values() {
+                return Ok(());
+            }
+            if matches!(function.name, "rate" | "increase") {
+                self.note_possible_gauge(&series.labels, range);
+            }
+            if !over_time.keeps_name {
+                series = series.without_name(delayed);
+            }
+            if !seen.insert(series.labels.clone()) {
+                return Err(same_labelset());
+            }
+            sink(series)
+        })
+    }
+
+    /// Scalar arguments are judged only where there is something to apply them to.
+    fn check_params(&self, name: &str, args: &[NodeId], params: &[Vec<f64>]) -> Result<(), QueryError> {
+        let factor = |factor: f64, what: &str, symbol: &str| {
+            if factor > 0.0 && factor < 1.0 {
+                return Ok(());
+            }
+            let message = format!("invalid {what} factor. Expected: 0 < {symbol} < 1, got: {factor:.6}");
+            Err(QueryError::Execution(message))
+        };
+        for params in params {
+            match name {
+                "double_exponential_smoothing" => {
+                    factor(params[0], "smoothing", "sf")?;
+                    factor(params[1], "trend", "tf")?;
+                }
+                "quantile_over_time" => self.check_quantile(params[0], args[0]),
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Warns of a φ outside of [0, 1].
+    pub(super) fn check_quantile(&self, q: f64, arg: NodeId) {
+        if !is_quantile(q) {
+            let message = format!("quantile value should be between 0 and 1, got {}", elementwise::shortest(q));
+            self.warn(self.expr.position(arg), &message);
+        }
+    }
+
+    fn note_possible_gauge(&self, labels: &Labels, range: NodeId) {
+        let name = labels.metric_name();
+        if name.is_empty() || ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix)) {
+            return;
+        }
+        // A subquery has no place of its own in upstream's notes.
+        let position = match self.expr.kind(self.expr.unwrapped(range)) {
+            Kind::Subquery { .. } => crate::Position::default(),
+            _ => self.expr.position(self.expr.unwrapped(range)),
+        };
+        let name = crate::syntax::quote(name.as_bytes());
+        let message = format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name}");
+        self.info(position, &message);
+    }
+}

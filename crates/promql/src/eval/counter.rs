@@ -1,0 +1,69 @@
+//! `rate`, `increase`, `delta` and their instant kin.
+
+use super::window::Window;
+
+/// What a window's difference becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extrapolated {
+    /// Per second, of a counter.
+    Rate,
+    /// Over the window, of a counter.
+    Increase,
+    /// Over the window, of a gauge.
+    Delta,
+}
+
+/// A gap at an end of the window longer than this many average intervals means that the series began or ended there.
+const GAP_INTERVALS_MAX: f64 = 1.1;
+
+/// The difference between last and first sample, extrapolated to the ends of the window. Towards a gap it is extended by half
+/// an average interval only, and a counter never below zero.
+pub(super) fn extrapolated(window: &Window<'_>, kind: Extrapolated) -> Option<f64> {
+    let last = window.values.len() - 1;
+    if last == 0 {
+        return None;
+    }
+    let (first_value, last_value) = (window.values[0], window.values[last]);
+    let (first_time, last_time) = (window.timestamps[0], window.timestamps[last]);
+    let is_counter = kind != Extrapolated::Delta;
+    let mut difference = last_value - first_value;
+    if is_counter {
+        for place in window.resets() {
+            difference += window.values[place - 1];
+        }
+    }
+    let seconds = |from: i64, to: i64| (to - from) as f64 / 1e3;
+    let sampled = seconds(first_time, last_time);
+    let average = sampled / last as f64;
+    let threshold = average * GAP_INTERVALS_MAX;
+    let mut to_start = seconds(window.start, first_time);
+    if to_start >= threshold {
+        to_start = average / 2.0;
+    }
+    if is_counter && difference > 0.0 && first_value >= 0.0 {
+        let to_zero = sampled * (first_value / difference);
+        to_start = if to_zero < to_start { to_zero } else { to_start };
+    }
+    let mut to_end = seconds(last_time, window.end);
+    if to_end >= threshold {
+        to_end = average / 2.0;
+    }
+    let mut factor = (sampled + to_start + to_end) / sampled;
+    if kind == Extrapolated::Rate {
+        factor /= window.range as f64 / 1e3;
+    }
+    Some(difference * factor)
+}
+
+/// `irate` and `idelta`: from the last two samples.
+pub(super) fn instant(window: &Window<'_>, is_rate: bool) -> Option<f64> {
+    let last = window.values.len() - 1;
+    let before = last.checked_sub(1)?;
+    let (previous, value) = (window.values[before], window.values[last]);
+    let interval = window.timestamps[last] - window.timestamps[before];
+    if !is_rate {
+        return Some(value - previous);
+    }
+    let difference = if value < previous { value } else { value - previous };
+    Some(difference / (interval as f64 / 1e3))
+}

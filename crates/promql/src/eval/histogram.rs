@@ -1,0 +1,288 @@
+//! Classic histograms: buckets in series, told apart by the label `le`.
+
+use std::collections::HashMap;
+
+use model::{BUCKET_BOUND, Labels, METRIC_NAME};
+
+use super::Evaluation;
+use super::grid::Grid;
+use super::series::{ABSENT, Series, is_present, merge_same_labels};
+use crate::QueryError;
+use crate::syntax::{NodeId, quote};
+
+/// Relative differences between buckets up to this are rounding errors, not broken monotonicity.
+const SMALL_DELTA: f64 = 1e-12;
+
+/// A bucket at one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Bucket {
+    /// Upper bound, inclusive.
+    bound: f64,
+    /// Observations up to the bound.
+    count: f64,
+}
+
+/// The buckets of one histogram: columns by bound.
+struct Histogram {
+    /// Labels without `le`.
+    labels: Labels,
+    drop_name: bool,
+    columns: Vec<(f64, Vec<f64>)>,
+}
+
+impl Histogram {
+    fn at(&self, i: usize, into: &mut Vec<Bucket>) {
+        into.clear();
+        let present = self.columns.iter().filter(|(_, values)| is_present(values[i]));
+        into.extend(present.map(|(bound, values)| Bucket { bound: *bound, count: values[i] }));
+    }
+}
+
+impl Evaluation<'_> {
+    pub(super) fn histogram_quantile(&self, q: NodeId, arg: NodeId, grid: Grid) -> Result<Vec<Series>, QueryError> {
+        let quantiles = self.scalar(q, grid)?;
+        quantiles.iter().for_each(|value| self.check_quantile(*value, q));
+        self.over_histograms(arg, grid, |i, name, buckets| {
+            let (value, forced) = quantile(quantiles[i], buckets);
+            if forced {
+                let name = quote(name.as_bytes());
+                let message = format!(
+                    "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric name {name}"
+                );
+                self.info(self.expr.position(arg), &message);
+            }
+            value
+        })
+    }
+
+    pub(super) fn histogram_fraction(
+        &self,
+        lower: NodeId,
+        upper: NodeId,
+        arg: NodeId,
+        grid: Grid,
+    ) -> Result<Vec<Series>, QueryError> {
+        let (lower, upper) = (self.scalar(lower, grid)?, self.scalar(upper, grid)?);
+        self.over_histograms(arg, grid, |i, _, buckets| fraction(lower[i], upper[i], buckets))
+    }
+
+    /// Computes one value for each histogram and step from its buckets, in no order.
+    fn over_histograms(
+        &self,
+        arg: NodeId,
+        grid: Grid,
+        f: impl Fn(usize, &str, &mut Vec<Bucket>) -> f64,
+    ) -> Result<Vec<Series>, QueryError> {
+        let histograms = self.histograms(arg, grid)?;
+        let mut buckets = Vec::new();
+        let mut result = Vec::with_capacity(histograms.len());
+        for histogram in &histograms {
+            self.budget.check()?;
+            let mut values = vec![ABSENT; grid.count];
+            for (i, slot) in values.iter_mut().enumerate() {
+                histogram.at(i, &mut buckets);
+                if !buckets.is_empty() {
+                    *slot = f(i, histogram.labels.metric_name(), &mut buckets);
+                }
+            }
+            let series = Series { labels: histogram.labels.clone(), drop_name: histogram.drop_name, values };
+            result.push(series.without_name(self.options.delayed_name_removal));
+        }
+        merge_same_labels(result)
+    }
+
+    fn histograms(&self, arg: NodeId, grid: Grid) -> Result<Vec<Histogram>, QueryError> {
+        let mut histograms: Vec<Histogram> = Vec::new();
+        let mut places: HashMap<Labels, usize> = HashMap::new();
+        self.stream(arg, grid, &mut |series| {
+            let text = series.labels.get(BUCKET_BOUND).unwrap_or_default();
+            let Some(bound) = parse_bound(text) else {
+                self.warn_bad_bound(&series.labels, text, arg);
+                return Ok(());
+            };
+            let labels = series.labels.filter(|name| name != BUCKET_BOUND);
+            let place = *places.entry(labels.clone()).or_insert_with(|| {
+                histograms.push(Histogram { labels, drop_name: series.drop_name, columns: Vec::new() });
+                histograms.len() - 1
+            });
+            histograms[place].columns.push((bound, series.values));
+            Ok(())
+        })?;
+        Ok(histograms)
+    }
+
+    fn warn_bad_bound(&self, labels: &Labels, text: &str, arg: NodeId) {
+        let (text, name) = (quote(text.as_bytes()), quote(labels.get(METRIC_NAME).unwrap_or_default().as_bytes()));
+        let message =
+            format!("bucket label \"le\" is missing or has a malformed value of {text} for metric name {name}");
+        self.warn(self.expr.position(arg), &message);
+    }
+}
+
+/// A bound as Go reads floats: `+Inf`, `0.5`, `1e3`.
+fn parse_bound(text: &str) -> Option<f64> {
+    let finite = text.parse::<f64>().ok()?;
+    let digits = text.bytes().any(|b| b.is_ascii_digit());
+    (!digits || finite.is_finite()).then_some(finite)
+}
+
+/// The φ-quantile by linear interpolation inside a bucket, and whether counts had to be forced to rise.
+fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
+    if q.is_nan() {
+        return (f64::NAN, false);
+    }
+    if q < 0.0 {
+        return (f64::NEG_INFINITY, false);
+    }
+    if q > 1.0 {
+        return (f64::INFINITY, false);
+    }
+    if !sort_and_join(buckets) {
+        return (f64::NAN, false);
+    }
+    let forced = force_rising(buckets);
+    (interpolate(q, buckets), forced)
+}
+
+fn interpolate(q: f64, buckets: &[Bucket]) -> f64 {
+    let last = buckets.len() - 1;
+    let observations = buckets[last].count;
+    if last == 0 || observations == 0.0 {
+        return f64::NAN;
+    }
+    let mut rank = q * observations;
+    let found = buckets[..last].partition_point(|bucket| !(bucket.count >= rank));
+    if found == last {
+        return buckets[last - 1].bound;
+    }
+    let bucket = buckets[found];
+    if found == 0 {
+        if bucket.bound <= 0.0 {
+            return bucket.bound;
+        }
+        return bucket.bound * (rank / bucket.count);
+    }
+    let below = buckets[found - 1];
+    let count = bucket.count - below.count;
+    rank -= below.count;
+    below.bound + (bucket.bound - below.bound) * (rank / count)
+}
+
+/// Orders buckets by bound and joins those of equal bound; false where the highest bound is not +Inf.
+fn sort_and_join(buckets: &mut Vec<Bucket>) -> bool {
+    buckets.sort_by(|a, b| a.bound.total_cmp(&b.bound));
+    if buckets.last().is_none_or(|last| last.bound != f64::INFINITY) {
+        return false;
+    }
+    buckets.dedup_by(|next, kept| {
+        let same = next.bound == kept.bound;
+        if same {
+            kept.count += next.count;
+        }
+        same
+    });
+    true
+}
+
+/// Counts of classic buckets rise; scrapes and rules break that. Small differences are ignored, others are forced.
+fn force_rising(buckets: &mut [Bucket]) -> bool {
+    let Some(mut previous) = buckets.first().map(|bucket| bucket.count) else {
+        return false;
+    };
+    let mut forced = false;
+    for bucket in &mut buckets[1..] {
+        if bucket.count == previous {
+            continue;
+        }
+        if almost_equal(previous, bucket.count) {
+            bucket.count = previous;
+        } else if bucket.count < previous {
+            bucket.count = previous;
+            forced = true;
+        } else {
+            previous = bucket.count;
+        }
+    }
+    forced
+}
+
+fn almost_equal(a: f64, b: f64) -> bool {
+    if a.is_nan() && b.is_nan() || a == b {
+        return true;
+    }
+    let (sum, difference) = (a.abs() + b.abs(), (a - b).abs());
+    if a == 0.0 || b == 0.0 || sum < f64::MIN_POSITIVE {
+        return difference < SMALL_DELTA * f64::MIN_POSITIVE;
+    }
+    difference / sum.min(f64::MAX) < SMALL_DELTA
+}
+
+/// The share of observations between two values.
+fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
+    if !sort_and_join(buckets) {
+        return f64::NAN;
+    }
+    force_rising(buckets);
+    let count = buckets[buckets.len() - 1].count;
+    if count == 0.0 || lower.is_nan() || upper.is_nan() {
+        return f64::NAN;
+    }
+    if lower >= upper {
+        return 0.0;
+    }
+    if buckets.len() < 2 {
+        return f64::NAN;
+    }
+    (rank_of(upper, buckets) - rank_of(lower, buckets)) / count
+}
+
+/// How many observations lie at or below a value, interpolated inside its bucket.
+fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
+    let mut below = Bucket { bound: f64::NEG_INFINITY, count: 0.0 };
+    for (i, bucket) in buckets.iter().enumerate() {
+        let start = if i == 0 && bucket.bound > 0.0 { 0.0 } else { below.bound };
+        if value <= start {
+            return below.count;
+        }
+        if value < bucket.bound {
+            return below.count + (bucket.count - below.count) * ((value - start) / (bucket.bound - start));
+        }
+        below = *bucket;
+    }
+    below.count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buckets(of: &[(f64, f64)]) -> Vec<Bucket> {
+        of.iter().map(|(bound, count)| Bucket { bound: *bound, count: *count }).collect()
+    }
+
+    #[test]
+    fn quantiles() {
+        let inf = f64::INFINITY;
+        let cases: [(f64, &[(f64, f64)], f64, bool); 6] = [
+            (0.5, &[(1.0, 5.0), (inf, 10.0)], 1.0, false),
+            (0.25, &[(1.0, 5.0), (inf, 10.0)], 0.5, false),
+            (0.9, &[(1.0, 5.0), (inf, 10.0)], 1.0, false),
+            (0.5, &[(0.5, 3.0), (inf, 2.0)], 0.25, true),
+            (2.0, &[(0.5, 3.0), (inf, 2.0)], inf, false),
+            (0.1, &[(-1.0, 3.0), (inf, 3.0)], -1.0, false),
+        ];
+        for (q, of, expected, forced) in cases {
+            assert_eq!(quantile(q, &mut buckets(of)), (expected, forced), "{q} of {of:?}");
+        }
+        assert!(quantile(0.5, &mut buckets(&[(1.0, 5.0)])).0.is_nan());
+    }
+
+    #[test]
+    fn fractions() {
+        let inf = f64::INFINITY;
+        let of = [(1.0, 5.0), (2.0, 10.0), (inf, 20.0)];
+        for (lower, upper, expected) in [(0.0, 1.0, 0.25), (0.5, 1.5, 0.25), (2.0, inf, 0.5), (1.0, 1.0, 0.0)] {
+            assert_eq!(fraction(lower, upper, &mut buckets(&of)), expected, "{lower} to {upper}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `label_replace` and `label_join`.
+
+use model::{LabelsBuilder, METRIC_NAME, Pattern};
+
+use super::Evaluation;
+use super::grid::Grid;
+use super::series::{Series, distinct};
+use crate::QueryError;
+use crate::syntax::NodeId;
+
+impl Evaluation<'_> {
+    pub(super) fn label_replace(&self, args: &[NodeId], grid: Grid) -> Result<Vec<Series>, QueryError> {
+        let [vector, target, replacement, source, pattern] = args else {
+            return Ok(Vec::new());
+        };
+        let text = |id: &NodeId| String::from_utf8_lossy(&self.text(*id)).into_owned();
+        let (replacement, source, pattern) = (text(replacement), text(source), text(pattern));
+        let Ok(pattern) = Pattern::new(&pattern) else {
+            return fail(format!("invalid regular expression in label_replace(): {pattern}"));
+        };
+        let target = self.label_name(*target, "destination", "label_replace")?;
+        let mut series = self.collect_all(*vector, grid)?;
+        for series in &mut series {
+            let value = series.labels.get(&source).unwrap_or_default().to_owned();
+            if let Some(captures) = pattern.regex().captures(&value) {
+                let mut replaced = String::new();
+                captures.expand(&replacement, &mut replaced);
+                set_label(series, &target, &replaced);
+            }
+        }
+        distinct(series)
+    }
+
+    pub(super) fn label_join(&self, args: &[NodeId], grid: Grid) -> Result<Vec<Series>, QueryError> {
+        let [vector, target, separator, sources @ ..] = args else {
+            return Ok(Vec::new());
+        };
+        let separator = String::from_utf8_lossy(&self.text(*separator)).into_owned();
+        let sources: Result<Vec<String>, _> =
+            sources.iter().map(|source| self.label_name(*source, "source", "label_join")).collect();
+        let sources = sources?;
+        let target = self.label_name(*target, "destination", "label_join")?;
+        let mut series = self.collect_all(*vector, grid)?;
+        for series in &mut series {
+            let parts: Vec<&str> = sources.iter().map(|s| series.labels.get(s).unwrap_or_default()).collect();
+            let joined = parts.join(&separator);
+            set_label(series, &target, &joined);
+        }
+        distinct(series)
+    }
+
+    /// A label name given as a string.
+    fn label_name(&self, id: NodeId, role: &str, function: &str) -> Result<String, QueryError> {
+        match String::from_utf8(self.text(id)) {
+            Ok(name) if !name.is_empty() => Ok(name),
+            Ok(name) => fail(format!("invalid {role} label name in {function}(): {name}")),
+            Err(e) => {
+                let name = String::from_utf8_lossy(e.as_bytes()).into_owned();
+                fail(format!("invalid {role} label name in {function}(): {name}"))
+            }
+        }
+    }
+
+    /// All series of an instant vector.
+    pub(super) fn collect_all(&self, id: NodeId, grid: Grid) -> Result<Vec<Series>, QueryError> {
+        let mut all = Vec::new();
+        self.stream(id, grid, &mut |series| {
+            all.push(series);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+}
+
+fn fail<T>(message: String) -> Result<T, QueryError> {
+    Err(QueryError::Execution(message))
+}
+
+/// A name that is set on purpose stays.
+fn set_label(series: &mut Series, name: &str, value: &str) {
+    let mut labels: LabelsBuilder = series.labels.to_builder();
+    labels.set(name, value);
+    series.labels = labels.build();
+    if name == METRIC_NAME {
+        series.drop_name = false;
+    }
+}

@@ -1,0 +1,307 @@
+//! Evaluation of a typed tree over all steps at once.
+//!
+//! Every node yields columns: a scalar one, an instant vector one a series. Nodes that work series by series (selectors, range
+//! functions, element-wise functions) pass each series on as soon as it is ready, so that an aggregation above them
+//! folds it and forgets it. Operators are evaluated with an explicit stack, because their chains may be of any length;
+//! everything else recurses as deep as the parser let brackets nest.
+
+mod absent;
+mod aggregate;
+mod binary;
+mod budget;
+mod call;
+mod counter;
+mod datetime;
+mod elementwise;
+mod grid;
+mod histogram;
+mod info;
+mod kahan;
+mod label;
+mod matching;
+mod notes;
+mod over_time;
+mod quantile;
+mod rank;
+mod regression;
+mod result;
+mod select;
+mod series;
+mod sort;
+mod window;
+
+use std::time::Duration;
+
+use model::{Queryable, Timestamp};
+
+use crate::syntax::{AtTime, Expr, Kind, Modifiers, NodeId, Type};
+use crate::{EngineOptions, Position, QueryError};
+use grid::Grid;
+use series::{Series, Vector};
+
+pub(crate) use budget::Budget;
+pub(crate) use notes::Notes;
+pub(crate) use result::{evaluate, evaluate_matrix};
+
+/// The value of a node at all steps.
+#[derive(Debug)]
+enum Column<'q> {
+    Scalar(Vec<f64>),
+    Text(Vec<u8>),
+    Vector(Vector<'q>),
+}
+
+/// Takes series one after the other.
+type Sink<'s> = &'s mut dyn FnMut(Series) -> Result<(), QueryError>;
+
+/// One evaluation of one expression.
+pub(crate) struct Evaluation<'q> {
+    expr: &'q Expr,
+    storage: &'q dyn Queryable,
+    options: &'q EngineOptions,
+    budget: &'q Budget,
+    notes: &'q Notes,
+    lookback: i64,
+    /// What `start()` and `end()` mean.
+    query_start: Timestamp,
+    query_end: Timestamp,
+    /// Step that selectors tell the store; `None` for an instant query.
+    step: Option<Duration>,
+    /// Nodes whose value is the same at every step.
+    invariant: Vec<bool>,
+}
+
+/// What an evaluation needs to know besides the expression.
+pub(crate) struct Setting<'q> {
+    pub(crate) storage: &'q dyn Queryable,
+    pub(crate) options: &'q EngineOptions,
+    pub(crate) budget: &'q Budget,
+    pub(crate) notes: &'q Notes,
+    pub(crate) lookback: Duration,
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
+    pub(crate) step: Option<Duration>,
+}
+
+/// A step of the operator machine.
+enum Task {
+    Visit(NodeId),
+    Combine(NodeId),
+}
+
+impl<'q> Evaluation<'q> {
+    pub(crate) fn new(expr: &'q Expr, setting: &Setting<'q>) -> Self {
+        Self {
+            expr,
+            storage: setting.storage,
+            options: setting.options,
+            budget: setting.budget,
+            notes: setting.notes,
+            lookback: setting.lookback.as_millis() as i64,
+            query_start: setting.start,
+            query_end: setting.end,
+            step: setting.step,
+            invariant: invariant_nodes(expr),
+        }
+    }
+
+    fn spread(&self, once: Column<'q>, count: usize) -> Result<Column<'q>, QueryError> {
+        Ok(match once {
+            Column::Scalar(values) => Column::Scalar(vec![values[0]; count]),
+            Column::Text(text) => Column::Text(text),
+            Column::Vector(vector) => {
+                let mut series = vector.series;
+                series.iter_mut().for_each(|s| s.values = vec![s.values[0]; count]);
+                Column::Vector(Vector::new(series, self.budget)?)
+            }
+        })
+    }
+
+    /// The value of a node at all steps of the grid. Operators take an explicit stack, left operand first.
+    fn eval(&self, id: NodeId, grid: Grid) -> Result<Column<'q>, QueryError> {
+        let mut tasks = vec![Task::Visit(id)];
+        let mut values: Vec<Column<'q>> = Vec::new();
+        while let Some(task) = tasks.pop() {
+            match task {
+                Task::Visit(id) => match self.expr.kind(id) {
+                    Kind::Paren(inner) => tasks.push(Task::Visit(*inner)),
+                    Kind::Unary { expr, .. } => tasks.extend([Task::Combine(id), Task::Visit(*expr)]),
+                    Kind::Binary { lhs, rhs, .. } => {
+                        tasks.extend([Task::Combine(id), Task::Visit(*rhs), Task::Visit(*lhs)]);
+                    }
+                    _ => values.push(self.leaf(id, grid)?),
+                },
+                Task::Combine(id) => {
+                    self.budget.check()?;
+                    let value = self.combine(id, grid, &mut values)?;
+                    values.push(value);
+                }
+            }
+        }
+        values.pop().ok_or_else(|| QueryError::Execution("the expression has no value".to_owned()))
+    }
+
+    fn combine(&self, id: NodeId, grid: Grid, values: &mut Vec<Column<'q>>) -> Result<Column<'q>, QueryError> {
+        let operand = values.pop();
+        match (self.expr.kind(id), operand) {
+            (Kind::Unary { negative, .. }, Some(operand)) => self.unary(*negative, operand),
+            (Kind::Binary { op, returns_bool, matching, .. }, Some(rhs)) => {
+                let Some(lhs) = values.pop() else {
+                    return Ok(rhs);
+                };
+                self.binary(*op, *returns_bool, matching.as_ref(), lhs, rhs, grid)
+            }
+            (_, operand) => Ok(operand.unwrap_or_else(|| Column::Scalar(vec![f64::NAN; grid.count]))),
+        }
+    }
+
+    fn unary(&self, negative: bool, operand: Column<'q>) -> Result<Column<'q>, QueryError> {
+        if !negative {
+            return Ok(operand);
+        }
+        Ok(match operand {
+            Column::Scalar(mut values) => {
+                values.iter_mut().for_each(|v| *v = -*v);
+                Column::Scalar(values)
+            }
+            Column::Vector(vector) => {
+                let negated = vector.series.into_iter().map(|mut series| {
+                    series.values.iter_mut().filter(|v| series::is_present(**v)).for_each(|v| *v = -*v);
+                    series.without_name(self.options.delayed_name_removal)
+                });
+                let series = series::distinct(negated.collect())?;
+                Column::Vector(Vector::new(series, self.budget)?)
+            }
+            text => text,
+        })
+    }
+
+    /// The value of a node that is not an operator. A value that is the same at every step is computed once.
+    fn leaf(&self, id: NodeId, grid: Grid) -> Result<Column<'q>, QueryError> {
+        if grid.count > 1 && self.invariant[id.0 as usize] {
+            let once = self.leaf(id, Grid::one(grid.start))?;
+            return self.spread(once, grid.count);
+        }
+        match self.expr.kind(id) {
+            Kind::Number { value, .. } => Ok(Column::Scalar(vec![*value; grid.count])),
+            Kind::Text(text) => Ok(Column::Text(text.clone())),
+            Kind::Call { function, args } if function.returns == Type::Scalar => {
+                self.scalar_call(function.name, args, grid).map(Column::Scalar)
+            }
+            _ => self.collect(id, grid).map(Column::Vector),
+        }
+    }
+
+    /// An instant vector node with all its series.
+    fn collect(&self, id: NodeId, grid: Grid) -> Result<Vector<'q>, QueryError> {
+        let mut hold = self.budget.hold();
+        let mut collected = Vec::new();
+        self.stream_node(id, grid, &mut |series| {
+            hold.add(series.present())?;
+            collected.push(series);
+            Ok(())
+        })?;
+        Ok(Vector::with_hold(collected, hold))
+    }
+
+    /// An instant vector, series by series; steps that are all the same are computed once.
+    fn stream(&self, id: NodeId, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
+        let id = self.expr.unwrapped(id);
+        if grid.count > 1 && self.invariant[id.0 as usize] {
+            return self.stream_node(id, Grid::one(grid.start), &mut |mut series| {
+                series.values = vec![series.values[0]; grid.count];
+                sink(series)
+            });
+        }
+        self.stream_node(id, grid, sink)
+    }
+
+    fn stream_node(&self, id: NodeId, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
+        match self.expr.kind(id) {
+            Kind::Vector(_) => self.stream_selector(id, grid, sink),
+            Kind::Call { function, args } => self.stream_call(function, args, grid, sink),
+            Kind::Aggregate { op, expr, param, grouping } => {
+                self.aggregate(*op, *expr, *param, grouping, grid)?.into_iter().try_for_each(sink)
+            }
+            _ => match self.eval(id, grid)? {
+                Column::Vector(vector) => vector.series.into_iter().try_for_each(sink),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// A scalar argument at all steps.
+    fn scalar(&self, id: NodeId, grid: Grid) -> Result<Vec<f64>, QueryError> {
+        match self.eval(id, grid)? {
+            Column::Scalar(values) => Ok(values),
+            _ => Ok(vec![f64::NAN; grid.count]),
+        }
+    }
+
+    /// A string argument.
+    fn text(&self, id: NodeId) -> Vec<u8> {
+        match self.expr.kind(self.expr.unwrapped(id)) {
+            Kind::Text(text) => text.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The time that `@` fixes.
+    fn fixed_time(&self, modifiers: &Modifiers) -> Option<Timestamp> {
+        modifiers.at.map(|at| match at {
+            AtTime::Fixed(at) => at,
+            AtTime::Start => self.query_start,
+            AtTime::End => self.query_end,
+        })
+    }
+
+    fn warn(&self, position: Position, message: &str) {
+        self.notes.warn(self.expr.text(), position, message);
+    }
+
+    fn info(&self, position: Position, message: &str) {
+        self.notes.info(self.expr.text(), position, message);
+    }
+
+    /// Refuses grids whose single column would exceed the limit of samples.
+    fn check_grid(&self, grid: Grid) -> Result<(), QueryError> {
+        self.budget.hold().add(grid.count as u64)
+    }
+}
+
+/// Which nodes have the same value at every step: those whose selectors are all fixed by `@`.
+fn invariant_nodes(expr: &Expr) -> Vec<bool> {
+    let mut invariant: Vec<bool> = Vec::new();
+    for (_, node) in expr.nodes() {
+        let is = |id: &NodeId| invariant[id.0 as usize];
+        let value = match &node.kind {
+            Kind::Number { .. } | Kind::Text(_) => true,
+            Kind::Vector(selector) => selector.modifiers.at.is_some(),
+            Kind::Subquery { modifiers, .. } => modifiers.at.is_some(),
+            Kind::Matrix { selector: inner, .. } | Kind::Paren(inner) | Kind::Unary { expr: inner, .. } => is(inner),
+            Kind::Call { function, args } => !follows_steps(function.name) && args.iter().all(is),
+            Kind::Aggregate { expr, param, .. } => is(expr) && param.as_ref().is_none_or(is),
+            Kind::Binary { lhs, rhs, .. } => is(lhs) && is(rhs),
+        };
+        invariant.push(value);
+    }
+    invariant
+}
+
+/// Functions that look at the time of the step themselves.
+fn follows_steps(name: &str) -> bool {
+    matches!(
+        name,
+        "day_of_month"
+            | "day_of_week"
+            | "day_of_year"
+            | "days_in_month"
+            | "hour"
+            | "minute"
+            | "month"
+            | "predict_linear"
+            | "time"
+            | "timestamp"
+            | "year"
+    )
+}

@@ -1,0 +1,103 @@
+//! Functions of one window.
+
+use super::counter::{Extrapolated, extrapolated, instant};
+use super::kahan::{Kahan, Mean};
+use super::quantile::quantile;
+use super::regression::{deriv, predict_linear, smooth};
+use super::window::Window;
+
+/// The value of a window; the second argument holds the function's scalar arguments at the step.
+type OfWindow = fn(&Window<'_>, &[f64]) -> Option<f64>;
+
+/// A function of range vectors.
+pub(super) struct OverTime {
+    pub(super) of: OfWindow,
+    /// Whether it needs the places of counter resets.
+    pub(super) resets: bool,
+    /// Whether the result keeps the metric name.
+    pub(super) keeps_name: bool,
+}
+
+/// The function of a name; `None` if it is not a function of range vectors (`absent_over_time` is not one of series).
+pub(super) fn find(name: &str) -> Option<OverTime> {
+    let of: OfWindow = match name {
+        "avg_over_time" => |w, _| Some(average(w.values)),
+        "changes" => |w, _| Some(changes(w.values)),
+        "count_over_time" => |w, _| Some(w.values.len() as f64),
+        "delta" => |w, _| extrapolated(w, Extrapolated::Delta),
+        "deriv" => |w, _| deriv(w),
+        "double_exponential_smoothing" => |w, p| smooth(w, p[0], p[1]),
+        "idelta" => |w, _| instant(w, false),
+        "increase" => |w, _| extrapolated(w, Extrapolated::Increase),
+        "irate" => |w, _| instant(w, true),
+        "last_over_time" => |w, _| w.values.last().copied(),
+        "mad_over_time" => |w, _| Some(median_absolute_deviation(w.values)),
+        "max_over_time" => |w, _| Some(w.values[extreme(w.values, |v, max| v > max)]),
+        "min_over_time" => |w, _| Some(w.values[extreme(w.values, |v, min| v < min)]),
+        "predict_linear" => |w, p| predict_linear(w, p[0]),
+        "present_over_time" => |_, _| Some(1.0),
+        "quantile_over_time" => |w, p| Some(quantile(p[0], &mut w.values.to_vec())),
+        "rate" => |w, _| extrapolated(w, Extrapolated::Rate),
+        "resets" => |w, _| Some(w.reset_count() as f64),
+        "stddev_over_time" => |w, _| Some(variance(w.values).sqrt()),
+        "stdvar_over_time" => |w, _| Some(variance(w.values)),
+        "sum_over_time" => |w, _| Some(sum(w.values)),
+        "ts_of_last_over_time" => |w, _| w.timestamps.last().map(|t| seconds(*t)),
+        "ts_of_max_over_time" => |w, _| Some(seconds(w.timestamps[extreme(w.values, |v, max| v >= max)])),
+        "ts_of_min_over_time" => |w, _| Some(seconds(w.timestamps[extreme(w.values, |v, min| v <= min)])),
+        _ => return None,
+    };
+    let resets = matches!(name, "rate" | "increase" | "resets");
+    Some(OverTime { of, resets, keeps_name: name == "last_over_time" })
+}
+
+fn seconds(millis: i64) -> f64 {
+    millis as f64 / 1e3
+}
+
+fn sum(values: &[f64]) -> f64 {
+    let sum = values.iter().fold(Kahan::default(), |sum, v| sum.add(*v));
+    if sum.sum.is_infinite() { sum.sum } else { sum.total() }
+}
+
+fn average(values: &[f64]) -> f64 {
+    let mut mean = Mean::new(values[0]);
+    values[1..].iter().for_each(|v| mean.add(*v));
+    mean.value()
+}
+
+/// Welford's method with compensated sums.
+fn variance(values: &[f64]) -> f64 {
+    let (mut mean, mut squares) = (Kahan::default(), Kahan::default());
+    let mut count = 0.0;
+    for value in values {
+        count += 1.0;
+        let delta = value - mean.total();
+        mean = mean.add(delta / count);
+        squares = squares.add(delta * (value - mean.total()));
+    }
+    squares.total() / count
+}
+
+/// Place of the extreme value; numbers win over NaN.
+fn extreme(values: &[f64], better: impl Fn(f64, f64) -> bool) -> usize {
+    let mut best = 0;
+    for (i, value) in values.iter().enumerate() {
+        if better(*value, values[best]) || values[best].is_nan() {
+            best = i;
+        }
+    }
+    best
+}
+
+fn changes(values: &[f64]) -> f64 {
+    let changed = |pair: &&[f64]| pair[0] != pair[1] && !(pair[0].is_nan() && pair[1].is_nan());
+    values.windows(2).filter(changed).count() as f64
+}
+
+fn median_absolute_deviation(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    let median = quantile(0.5, &mut values);
+    values.iter_mut().for_each(|v| *v = (*v - median).abs());
+    quantile(0.5, &mut values)
+}

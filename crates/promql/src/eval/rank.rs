@@ -1,0 +1,143 @@
+//! Aggregations that choose series: `topk`, `bottomk`, `limitk`, `limit_ratio`.
+
+use std::collections::HashMap;
+
+use model::Labels;
+
+use super::Evaluation;
+use super::aggregate::group_labels;
+use super::elementwise::shortest;
+use super::grid::Grid;
+use super::quantile::nan_last;
+use super::series::{ABSENT, Series, is_present};
+use crate::QueryError;
+use crate::hash::hash_labels;
+use crate::syntax::{Aggregation, Grouping, NodeId};
+
+/// What is chosen of every group at a step.
+#[derive(Clone, Copy, Debug)]
+enum Choice {
+    Highest(usize),
+    Lowest(usize),
+    First(usize),
+    /// The part of all series whose labels hash into the ratio; negative ratios choose the complement.
+    Ratio(f64),
+}
+
+impl Evaluation<'_> {
+    pub(super) fn choose(
+        &self,
+        op: Aggregation,
+        expr: NodeId,
+        param: NodeId,
+        grouping: &Grouping,
+        grid: Grid,
+    ) -> Result<Vec<Series>, QueryError> {
+        let params = self.scalar(param, grid)?;
+        let choices = self.choices(op, param, &params)?;
+        let mut hold = self.budget.hold();
+        let mut series: Vec<Series> = Vec::new();
+        self.stream(expr, grid, &mut |next| {
+            hold.add(next.present())?;
+            series.push(next);
+            Ok(())
+        })?;
+        let groups = group_members(&series, grouping);
+        let mut chosen: Vec<Vec<f64>> = series.iter().map(|_| vec![ABSENT; grid.count]).collect();
+        let mut order = Vec::new();
+        for (i, choice) in choices.iter().enumerate() {
+            self.budget.check()?;
+            for members in &groups {
+                let present = members.iter().copied().filter(|m| is_present(series[*m].values[i]));
+                for member in choose_of(*choice, present.collect(), &series, i) {
+                    chosen[member][i] = series[member].values[i];
+                    order.push(member);
+                }
+            }
+        }
+        Ok(chosen_series(series, chosen, &order, grid))
+    }
+
+    fn choices(&self, op: Aggregation, param: NodeId, params: &[f64]) -> Result<Vec<Choice>, QueryError> {
+        params.iter().map(|value| self.choice(op, param, *value)).collect()
+    }
+
+    fn choice(&self, op: Aggregation, param: NodeId, value: f64) -> Result<Choice, QueryError> {
+        if op == Aggregation::LimitRatio {
+            return self.ratio(param, value).map(Choice::Ratio);
+        }
+        if value.is_nan() || value >= i64::MAX as f64 {
+            let message = format!("Scalar value {} overflows int64", shortest(value));
+            return Err(QueryError::Execution(message));
+        }
+        let k = value.max(0.0) as usize;
+        Ok(match op {
+            Aggregation::Topk => Choice::Highest(k),
+            Aggregation::Bottomk => Choice::Lowest(k),
+            _ => Choice::First(k),
+        })
+    }
+
+    fn ratio(&self, param: NodeId, value: f64) -> Result<f64, QueryError> {
+        if value.is_nan() {
+            return Err(QueryError::Execution("Ratio value NaN is NaN".to_owned()));
+        }
+        let capped = value.clamp(-1.0, 1.0);
+        if capped != value {
+            let (value, cap) = (shortest(value), shortest(capped));
+            let message = format!("ratio value should be between -1 and 1, got {value}, capping to {cap}");
+            self.warn(self.expr.position(param), &message);
+        }
+        Ok(capped)
+    }
+}
+
+/// Places of the series of each group.
+fn group_members(series: &[Series], grouping: &Grouping) -> Vec<Vec<usize>> {
+    let mut places: HashMap<Labels, usize> = HashMap::new();
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (i, series) in series.iter().enumerate() {
+        let next = groups.len();
+        let place = *places.entry(group_labels(&series.labels, grouping)).or_insert(next);
+        if place == next {
+            groups.push(Vec::new());
+        }
+        groups[place].push(i);
+    }
+    groups
+}
+
+/// The chosen of the members that have a value at step `i`, best first. Of equal values the first series win.
+fn choose_of(choice: Choice, mut present: Vec<usize>, series: &[Series], i: usize) -> Vec<usize> {
+    let mut sort = |descending: bool| {
+        present.sort_by(|a, b| nan_last(series[*a].values[i], series[*b].values[i], descending));
+    };
+    match choice {
+        Choice::Highest(k) => {
+            sort(true);
+            present.truncate(k);
+        }
+        Choice::Lowest(k) => {
+            sort(false);
+            present.truncate(k);
+        }
+        Choice::First(k) => present.truncate(k),
+        Choice::Ratio(ratio) => present.retain(|m| is_in_ratio(&series[*m].labels, ratio)),
+    }
+    present
+}
+
+fn is_in_ratio(labels: &Labels, ratio: f64) -> bool {
+    let offset = hash_labels(labels) as f64 / u64::MAX as f64;
+    if ratio >= 0.0 { offset < ratio } else { offset >= 1.0 + ratio }
+}
+
+/// Series that were chosen somewhere: of one step in the order of the choice, else in their own.
+fn chosen_series(series: Vec<Series>, chosen: Vec<Vec<f64>>, order: &[usize], grid: Grid) -> Vec<Series> {
+    let mut result: Vec<Option<Series>> =
+        series.into_iter().zip(chosen).map(|(series, values)| Some(Series { values, ..series })).collect();
+    if grid.count == 1 {
+        return order.iter().filter_map(|member| result[*member].take()).collect();
+    }
+    result.into_iter().flatten().filter(Series::has_values).collect()
+}

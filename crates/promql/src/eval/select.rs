@@ -1,0 +1,111 @@
+//! Instant selectors: for each step the newest sample of the lookback window.
+
+use std::time::Duration;
+
+use model::{Hints, Samples, Selection, Timestamp, is_stale};
+
+use super::grid::Grid;
+use super::series::{ABSENT, Series};
+use super::{Evaluation, Sink};
+use crate::QueryError;
+use crate::syntax::{Kind, Modifiers, NodeId, VectorSelector};
+
+impl Evaluation<'_> {
+    /// Series that a selector node matches, ordered by labels so that sums do not depend on the store's order.
+    pub(super) fn select(
+        &self,
+        id: NodeId,
+        (min_time, max_time): (Timestamp, Timestamp),
+        range: i64,
+        function: &'static str,
+    ) -> Result<Vec<Box<dyn model::Series>>, QueryError> {
+        let Kind::Vector(selector) = self.expr.kind(id) else {
+            return Ok(Vec::new());
+        };
+        let hints =
+            Hints { step: self.step, range: Duration::from_millis(range.max(0) as u64), function, labels_only: false };
+        let selection = Selection { matchers: &selector.matchers, min_time, max_time, hints };
+        self.budget.check()?;
+        let set = self.storage.select(&selection).map_err(|e| self.budget.storage_error(e))?;
+        set.warnings.into_iter().for_each(|warning| self.notes.pass_on(warning));
+        let mut series = set.series;
+        series.sort_by(|a, b| a.labels().cmp(b.labels()));
+        Ok(series)
+    }
+
+    pub(super) fn read(&self, series: &dyn model::Series) -> Result<Samples, QueryError> {
+        let mut samples = Samples::default();
+        series.read(&mut samples).map_err(|e| self.budget.storage_error(e))?;
+        self.budget.count_read(samples.len() as u64);
+        Ok(samples)
+    }
+
+    /// Passes on the series of an instant selector.
+    pub(super) fn stream_selector(&self, id: NodeId, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
+        self.stream_lookback(id, grid, |_, value| value, sink)
+    }
+
+    /// Passes on, instead of the values, the times in seconds of the samples that a selector finds.
+    pub(super) fn stream_timestamps(&self, id: NodeId, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
+        let delayed = self.options.delayed_name_removal;
+        self.stream_lookback(id, grid, |time, _| time as f64 / 1e3, &mut |series| sink(series.without_name(delayed)))
+    }
+
+    fn stream_lookback(
+        &self,
+        id: NodeId,
+        grid: Grid,
+        value_of: impl Fn(Timestamp, f64) -> f64,
+        sink: Sink<'_>,
+    ) -> Result<(), QueryError> {
+        let Kind::Vector(VectorSelector { modifiers, .. }) = self.expr.kind(id) else {
+            return Ok(());
+        };
+        let time_of = |i| self.shifted(modifiers, grid.time(i));
+        let (first, last) = (time_of(0), time_of(grid.count - 1));
+        let start = first.saturating_sub(self.lookback).saturating_add(1);
+        for series in self.select(id, (start, last), 0, "")? {
+            self.budget.check()?;
+            let samples = self.read(series.as_ref())?;
+            let mut hold = self.budget.hold();
+            hold.add(samples.len() as u64)?;
+            let values = lookback_column(&samples, grid.count, self.lookback, time_of, &value_of);
+            let series = Series::new(series.labels().clone(), values);
+            if series.has_values() {
+                sink(series)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The time a selector looks at for a step.
+    fn shifted(&self, modifiers: &Modifiers, step: Timestamp) -> Timestamp {
+        self.fixed_time(modifiers).unwrap_or(step).saturating_sub(modifiers.offset)
+    }
+}
+
+/// For each step the newest sample in `(time - lookback, time]`, unless it is a staleness marker.
+fn lookback_column(
+    samples: &Samples,
+    count: usize,
+    lookback: i64,
+    time_of: impl Fn(usize) -> Timestamp,
+    value_of: impl Fn(Timestamp, f64) -> f64,
+) -> Vec<f64> {
+    let mut column = vec![ABSENT; count];
+    let mut next = 0;
+    for (i, slot) in column.iter_mut().enumerate() {
+        let time = time_of(i);
+        while samples.timestamps.get(next).is_some_and(|t| *t <= time) {
+            next += 1;
+        }
+        let Some(newest) = next.checked_sub(1) else {
+            continue;
+        };
+        let (timestamp, value) = (samples.timestamps[newest], samples.values[newest]);
+        if timestamp > time.saturating_sub(lookback) && !is_stale(value) {
+            *slot = value_of(timestamp, value);
+        }
+    }
+    column
+}

@@ -1,0 +1,112 @@
+//! Series under evaluation: labels and a column with one slot for each step.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use model::{Labels, STALE_NAN_BITS};
+
+use super::budget::{Budget, Hold};
+use crate::QueryError;
+
+/// Stands in a slot that has no value. No value of an evaluation has the bits of the staleness marker: selectors leave
+/// markers out, and arithmetic yields quiet NaNs only.
+pub(super) const ABSENT: f64 = f64::from_bits(STALE_NAN_BITS);
+
+pub(super) fn is_absent(value: f64) -> bool {
+    value.to_bits() == STALE_NAN_BITS
+}
+
+pub(super) fn is_present(value: f64) -> bool {
+    !is_absent(value)
+}
+
+/// A series with a slot for each step; at least one is filled. Histograms will be a second column.
+#[derive(Clone, Debug)]
+pub(super) struct Series {
+    pub(super) labels: Labels,
+    /// The metric name is to be removed at the end of the evaluation.
+    pub(super) drop_name: bool,
+    pub(super) values: Vec<f64>,
+}
+
+impl Series {
+    pub(super) fn new(labels: Labels, values: Vec<f64>) -> Self {
+        Self { labels, drop_name: false, values }
+    }
+
+    pub(super) fn has_values(&self) -> bool {
+        self.values.iter().any(|v| is_present(*v))
+    }
+
+    pub(super) fn present(&self) -> u64 {
+        self.values.iter().filter(|v| is_present(**v)).count() as u64
+    }
+
+    /// Forgets the name: at once, or at the end where that is the rule.
+    pub(super) fn without_name(mut self, delayed: bool) -> Self {
+        if delayed {
+            self.drop_name = true;
+        } else {
+            self.labels = self.labels.without_name();
+        }
+        self
+    }
+}
+
+/// An instant vector over all steps, counted against the limit of samples while it lives.
+#[derive(Debug)]
+pub(super) struct Vector<'q> {
+    pub(super) series: Vec<Series>,
+    _hold: Hold<'q>,
+}
+
+impl<'q> Vector<'q> {
+    pub(super) fn new(series: Vec<Series>, budget: &'q Budget) -> Result<Self, QueryError> {
+        let mut hold = budget.hold();
+        hold.add(series.iter().map(Series::present).sum())?;
+        Ok(Self { series, _hold: hold })
+    }
+
+    pub(super) fn with_hold(series: Vec<Series>, hold: Hold<'q>) -> Self {
+        Self { series, _hold: hold }
+    }
+}
+
+/// Two series would have the same labels at the same time.
+pub(super) fn same_labelset() -> QueryError {
+    QueryError::Execution("vector cannot contain metrics with the same labelset".to_owned())
+}
+
+/// Joins series of equal labels that never have a value at the same step; an error where they do. Leaves out series without
+/// values.
+pub(super) fn merge_same_labels(series: Vec<Series>) -> Result<Vec<Series>, QueryError> {
+    let mut merged: Vec<Series> = Vec::with_capacity(series.len());
+    let mut places: HashMap<Labels, usize> = HashMap::with_capacity(series.len());
+    for next in series.into_iter().filter(Series::has_values) {
+        match places.entry(next.labels.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(merged.len());
+                merged.push(next);
+            }
+            Entry::Occupied(place) => join(&mut merged[*place.get()], &next)?,
+        }
+    }
+    Ok(merged)
+}
+
+fn join(into: &mut Series, from: &Series) -> Result<(), QueryError> {
+    for (slot, value) in into.values.iter_mut().zip(&from.values) {
+        match (is_present(*slot), is_present(*value)) {
+            (true, true) => return Err(same_labelset()),
+            (false, true) => *slot = *value,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Refuses two series of equal labels, even where they never have a value at the same step.
+pub(super) fn distinct(series: Vec<Series>) -> Result<Vec<Series>, QueryError> {
+    let mut seen = HashSet::with_capacity(series.len());
+    if series.iter().all(|s| seen.insert(s.labels.clone())) { Ok(series) } else { Err(same_labelset()) }
+}

@@ -1,0 +1,222 @@
+//! Range vectors: windows that slide over the samples of a series.
+
+use model::{Labels, Samples, Timestamp, is_stale};
+
+use super::grid::Grid;
+use super::series::{ABSENT, is_present};
+use super::{Column, Evaluation};
+use crate::QueryError;
+use crate::syntax::{Kind, Modifiers, NodeId};
+
+/// Where the windows of a range vector lie: `(end - range, end]` with `end` shifted from the step or fixed by `@`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Windows {
+    pub(super) range: i64,
+    offset: i64,
+    at: Option<Timestamp>,
+}
+
+impl Windows {
+    pub(super) fn end(&self, step: Timestamp) -> Timestamp {
+        self.at.unwrap_or(step).saturating_sub(self.offset)
+    }
+
+    /// From the first window's open start to the last one's end.
+    fn span(&self, grid: Grid) -> (Timestamp, Timestamp) {
+        (self.end(grid.start).saturating_sub(self.range), self.end(grid.end()))
+    }
+}
+
+/// The samples of a series inside one window; there is at least one. No staleness markers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window<'s> {
+    pub(super) timestamps: &'s [Timestamp],
+    pub(super) values: &'s [f64],
+    /// Places, counted from the start of the window, of samples below their predecessor in it.
+    resets: &'s [usize],
+    /// Place of the window's first sample in the series.
+    first: usize,
+    /// Open start of the window.
+    pub(super) start: Timestamp,
+    /// End of the window, inclusive.
+    pub(super) end: Timestamp,
+    /// The step it is evaluated for.
+    pub(super) step: Timestamp,
+    /// Milliseconds.
+    pub(super) range: i64,
+}
+
+impl Window<'_> {
+    /// Places of samples below their predecessor in the window.
+    pub(super) fn resets(&self) -> impl Iterator<Item = usize> + '_ {
+        self.resets.iter().map(|place| place - self.first)
+    }
+
+    pub(super) fn reset_count(&self) -> usize {
+        self.resets.len()
+    }
+}
+
+/// A series of a range vector: all samples that any window needs.
+pub(super) struct RangeSeries {
+    pub(super) labels: Labels,
+    pub(super) drop_name: bool,
+    pub(super) samples: Samples,
+}
+
+/// Takes series of a range vector one after the other.
+pub(super) type RangeSink<'s> = &'s mut dyn FnMut(RangeSeries) -> Result<(), QueryError>;
+
+impl RangeSeries {
+    /// Evaluates `f` on the window of each step that has samples; `with_resets` finds counter resets first.
+    pub(super) fn slide(
+        &self,
+        windows: &Windows,
+        grid: Grid,
+        with_resets: bool,
+        mut f: impl FnMut(usize, &Window<'_>) -> Option<f64>,
+    ) -> Vec<f64> {
+        let (timestamps, values) = (&self.samples.timestamps, &self.samples.values);
+        let resets = if with_resets { find_resets(values) } else { Vec::new() };
+        let (mut from, mut to) = (0, 0);
+        let (mut reset_from, mut reset_to) = (0, 0);
+        let mut column = vec![ABSENT; grid.count];
+        for (i, slot) in column.iter_mut().enumerate() {
+            let step = grid.time(i);
+            let end = windows.end(step);
+            let start = end.saturating_sub(windows.range);
+            advance(&mut to, timestamps, |t| t <= end);
+            advance(&mut from, timestamps, |t| t <= start);
+            if from >= to {
+                continue;
+            }
+            // A reset at the window's first sample is one against a sample outside of it.
+            advance(&mut reset_from, &resets, |place| place <= from);
+            advance(&mut reset_to, &resets, |place| place < to);
+            let window = Window {
+                timestamps: &timestamps[from..to],
+                values: &values[from..to],
+                resets: &resets[reset_from..reset_to.max(reset_from)],
+                first: from,
+                start,
+                end,
+                step,
+                range: windows.range,
+            };
+            if let Some(value) = f(i, &window) {
+                *slot = value;
+            }
+        }
+        column
+    }
+}
+
+/// Moves a place forward while its element satisfies the condition. Steps rise, so places never go back.
+fn advance<T: Copy>(place: &mut usize, of: &[T], wanted: impl Fn(T) -> bool) {
+    while of.get(*place).is_some_and(|element| wanted(*element)) {
+        *place += 1;
+    }
+}
+
+fn find_resets(values: &[f64]) -> Vec<usize> {
+    (1..values.len()).filter(|&i| values[i] < values[i - 1]).collect()
+}
+
+impl<'q> Evaluation<'q> {
+    /// The windows of a range vector node.
+    pub(super) fn windows(&self, id: NodeId) -> Windows {
+        let (range, modifiers) = match self.expr.kind(self.expr.unwrapped(id)) {
+            Kind::Matrix { selector, range } => match self.expr.kind(*selector) {
+                Kind::Vector(selector) => (*range, selector.modifiers),
+                _ => (*range, Modifiers::default()),
+            },
+            Kind::Subquery { range, modifiers, .. } => (*range, *modifiers),
+            _ => (0, Modifiers::default()),
+        };
+        Windows { range, offset: modifiers.offset, at: self.fixed_time(&modifiers) }
+    }
+
+    /// Passes on the series of a range vector node with all samples that its windows need over the grid.
+    pub(super) fn stream_ranges(
+        &self,
+        id: NodeId,
+        grid: Grid,
+        function: &'static str,
+        sink: RangeSink<'_>,
+    ) -> Result<(), QueryError> {
+        let windows = self.windows(id);
+        let id = self.expr.unwrapped(id);
+        let (start, end) = windows.span(grid);
+        match self.expr.kind(id) {
+            Kind::Matrix { selector, range } => self.stream_matrix(*selector, *range, (start, end), function, sink),
+            Kind::Subquery { expr, step, .. } => self.stream_subquery(*expr, *step, (start, end), sink),
+            _ => Ok(()),
+        }
+    }
+
+    fn stream_matrix(
+        &self,
+        selector: NodeId,
+        range: i64,
+        (start, end): (Timestamp, Timestamp),
+        function: &'static str,
+        sink: RangeSink<'_>,
+    ) -> Result<(), QueryError> {
+        // The start is open: its own millisecond is not wanted.
+        for series in self.select(selector, (start.saturating_add(1), end), range, function)? {
+            self.budget.check()?;
+            let mut samples = self.read(series.as_ref())?;
+            let mut hold = self.budget.hold();
+            hold.add(samples.len() as u64)?;
+            remove_stale(&mut samples);
+            let labels = series.labels().clone();
+            sink(RangeSeries { labels, drop_name: false, samples })?;
+        }
+        Ok(())
+    }
+
+    /// A subquery is evaluated once, at the multiples of its step inside all windows together.
+    fn stream_subquery(
+        &self,
+        expr: NodeId,
+        step: Option<i64>,
+        (start, end): (Timestamp, Timestamp),
+        sink: RangeSink<'_>,
+    ) -> Result<(), QueryError> {
+        let step = step.unwrap_or(self.options.subquery_step.as_millis() as i64).max(1);
+        let first = (start.div_euclid(step).saturating_add(1)).saturating_mul(step);
+        let Some(grid) = Grid::between(first, end, step) else {
+            return Ok(());
+        };
+        self.check_grid(grid)?;
+        let Column::Vector(vector) = self.eval(expr, grid)? else {
+            return Ok(());
+        };
+        for series in &vector.series {
+            let mut samples = Samples::default();
+            for (timestamp, value) in grid.times().zip(&series.values).filter(|(_, value)| is_present(**value)) {
+                samples.timestamps.push(timestamp);
+                samples.values.push(*value);
+            }
+            sink(RangeSeries { labels: series.labels.clone(), drop_name: series.drop_name, samples })?;
+        }
+        Ok(())
+    }
+}
+
+/// Markers tell that a series ended; range vectors do not show them.
+fn remove_stale(samples: &mut Samples) {
+    if !samples.values.iter().any(|v| is_stale(*v)) {
+        return;
+    }
+    let mut kept = 0;
+    for i in 0..samples.values.len() {
+        if !is_stale(samples.values[i]) {
+            samples.values[kept] = samples.values[i];
+            samples.timestamps[kept] = samples.timestamps[i];
+            kept += 1;
+        }
+    }
+    samples.values.truncate(kept);
+    samples.timestamps.truncate(kept);
+}

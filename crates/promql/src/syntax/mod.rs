@@ -1,0 +1,19 @@
+//! From text to a typed syntax tree and back.
+
+mod check;
+mod display;
+mod escape;
+mod lexer;
+mod number;
+mod parser;
+mod selector;
+mod token;
+mod tree;
+
+pub use parser::{parse, parse_selector};
+pub use tree::{
+    Aggregation, AtTime, BinaryOp, Expr, Grouping, Kind, Matching, Modifiers, Node, NodeId, Sides, Type, VectorSelector,
+};
+
+pub(crate) use display::format_labels;
+pub(crate) use escape::quote;

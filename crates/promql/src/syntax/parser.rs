@@ -1,0 +1,606 @@
+//! Tokens to syntax tree: precedence climbing with an explicit stack of operators, so that a chain of operators of any
+//! length takes no stack. Only brackets nest, and their depth is limited.
+
+use model::Matcher;
+
+use super::check::check;
+use super::escape::unescape;
+use super::lexer::Lexer;
+use super::number::{parse_duration_millis, parse_number, seconds_to_millis};
+use super::token::{Keyword, Token, TokenKind};
+use super::tree::{Aggregation, AtTime, BinaryOp, Expr, Grouping, Kind, Matching, Modifiers, Node, NodeId, Sides};
+use crate::error::{ParseError, Position};
+use crate::function;
+
+/// Parentheses, calls and aggregations inside each other. The parser and the engine recurse once a level, and a level of the
+/// engine takes a few KiB of a thread's stack of 2 MiB in a debug build.
+const NESTING_MAX: usize = 200;
+
+/// A `-` or `+` in front binds like `*`: `-a * b` is `(-a) * b`, `-a ^ b` is `-(a ^ b)`.
+const PREFIX_PRECEDENCE: u8 = 5;
+
+/// Reads an expression and checks its types. Experimental functions are accepted; [`Expr::refuse_experimental`] tells them.
+pub fn parse(text: &str) -> Result<Expr, ParseError> {
+    if u32::try_from(text.len()).is_err() {
+        return Err(ParseError::new(text, Position::default(), "the expression is longer than 4 GiB"));
+    }
+    let mut parser = Parser::new(text)?;
+    if parser.token.kind == TokenKind::End {
+        return Err(ParseError::new(text, parser.token.position, "no expression found in input"));
+    }
+    parser.expression()?;
+    if parser.token.kind != TokenKind::End {
+        return parser.unexpected("", "");
+    }
+    check(parser.nodes, &parser.operators, text)
+}
+
+/// Reads a series selector such as `up{job="a"}`, as `match[]` parameters carry it. It must have a condition that the empty
+/// string does not satisfy.
+pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
+    let expr = parse(text)?;
+    match expr.kind(expr.root()) {
+        Kind::Vector(selector) if selector.modifiers == Modifiers::default() => Ok(selector.matchers.clone()),
+        _ => Err(ParseError::new(text, expr.position(expr.root()), "expected a series selector without modifiers")),
+    }
+}
+
+pub(super) struct Parser<'a> {
+    pub(super) input: &'a str,
+    lexer: Lexer<'a>,
+    /// The next token.
+    pub(super) token: Token,
+    /// End of the last token consumed.
+    end: usize,
+    nodes: Vec<Node>,
+    /// For each node the place of its binary operator, which errors about operators name.
+    operators: Vec<Position>,
+    depth: usize,
+    /// Aggregations whose argument list is open: they name the context of an unexpected token.
+    aggregations: usize,
+}
+
+/// An operator that waits for its right operand.
+enum Pending {
+    Prefix { negative: bool, start: u32 },
+    Binary { op: BinaryOp, position: Position, returns_bool: bool, matching: Matching },
+}
+
+impl Pending {
+    fn precedence(&self) -> u8 {
+        match self {
+            Self::Prefix { .. } => PREFIX_PRECEDENCE,
+            Self::Binary { op, .. } => op.precedence(),
+        }
+    }
+}
+
+impl<'a> Parser<'a> {
+    fn new(input: &'a str) -> Result<Self, ParseError> {
+        let mut lexer = Lexer::new(input);
+        let token = lexer.next()?;
+        let (nodes, operators) = (Vec::new(), Vec::new());
+        Ok(Self { input, lexer, token, end: 0, nodes, operators, depth: 0, aggregations: 0 })
+    }
+
+    /// Consumes the token and reads the next.
+    pub(super) fn advance(&mut self) -> Result<Token, ParseError> {
+        let token = self.token;
+        self.end = token.position.end as usize;
+        self.token = self.lexer.next()?;
+        Ok(token)
+    }
+
+    pub(super) fn accept(&mut self, kind: TokenKind) -> Result<bool, ParseError> {
+        let found = self.token.kind == kind;
+        if found {
+            self.advance()?;
+        }
+        Ok(found)
+    }
+
+    fn accept_keyword(&mut self, keyword: Keyword) -> Result<bool, ParseError> {
+        self.accept(TokenKind::Keyword(keyword))
+    }
+
+    pub(super) fn error<T>(&self, position: Position, message: impl Into<String>) -> Result<T, ParseError> {
+        Err(ParseError::new(self.input, position, message))
+    }
+
+    /// The error about the next token; `context` and `expected` may be empty.
+    pub(super) fn unexpected<T>(&self, context: &str, expected: &str) -> Result<T, ParseError> {
+        let mut message = format!("unexpected {}", self.token.describe(self.input));
+        let context = if context.is_empty() && self.aggregations > 0 { "aggregation" } else { context };
+        if !context.is_empty() {
+            message.push_str(" in ");
+            message.push_str(context);
+        }
+        if !expected.is_empty() {
+            message.push_str(", expected ");
+            message.push_str(expected);
+        }
+        self.error(self.token.position, message)
+    }
+
+    fn expect(&mut self, kind: TokenKind) -> Result<Token, ParseError> {
+        if self.token.kind == kind { self.advance() } else { self.unexpected("", "") }
+    }
+
+    fn push(&mut self, kind: Kind, position: Position) -> NodeId {
+        self.push_operator(kind, position, position)
+    }
+
+    fn push_operator(&mut self, kind: Kind, position: Position, operator: Position) -> NodeId {
+        self.nodes.push(Node { kind, position });
+        self.operators.push(operator);
+        NodeId((self.nodes.len() - 1) as u32)
+    }
+
+    fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+
+    fn position(&self, id: NodeId) -> Position {
+        self.node(id).position
+    }
+
+    /// Operands and operators until a token that is neither.
+    fn expression(&mut self) -> Result<NodeId, ParseError> {
+        let mut pending: Vec<Pending> = Vec::new();
+        let mut done: Vec<NodeId> = Vec::new();
+        loop {
+            while let TokenKind::Operator(op @ (BinaryOp::Add | BinaryOp::Sub)) = self.token.kind {
+                let token = self.advance()?;
+                pending.push(Pending::Prefix { negative: op == BinaryOp::Sub, start: token.position.start });
+            }
+            let operand = self.operand()?;
+            done.push(operand);
+            let TokenKind::Operator(op) = self.token.kind else {
+                break;
+            };
+            self.reduce(&mut pending, &mut done, |top| {
+                top > op.precedence() || top == op.precedence() && op != BinaryOp::Pow
+            });
+            let position = self.advance()?.position;
+            let (returns_bool, matching) = self.binary_modifiers()?;
+            pending.push(Pending::Binary { op, position, returns_bool, matching });
+        }
+        self.reduce(&mut pending, &mut done, |_| true);
+        match done.pop() {
+            Some(root) => Ok(root),
+            None => self.unexpected("", ""),
+        }
+    }
+
+    /// Builds the nodes of those operators on top of the stack that bind tightly enough.
+    fn reduce(&mut self, pending: &mut Vec<Pending>, done: &mut Vec<NodeId>, binds: impl Fn(u8) -> bool) {
+        while pending.last().is_some_and(|top| binds(top.precedence())) {
+            let (Some(operator), Some(rhs)) = (pending.pop(), done.pop()) else {
+                return;
+            };
+            let node = match operator {
+                Pending::Prefix { negative, start } => self.prefixed(negative, start, rhs),
+                Pending::Binary { op, position, returns_bool, matching } => {
+                    let Some(lhs) = done.pop() else {
+                        return;
+                    };
+                    let whole = self.position(lhs).to(self.position(rhs));
+                    let matching = Some(matching);
+                    self.push_operator(Kind::Binary { op, lhs, rhs, returns_bool, matching }, whole, position)
+                }
+            };
+            done.push(node);
+        }
+    }
+
+    /// A sign in front of a number belongs to the number.
+    fn prefixed(&mut self, negative: bool, start: u32, operand: NodeId) -> NodeId {
+        let node = &mut self.nodes[operand.0 as usize];
+        if let Kind::Number { value, .. } = &mut node.kind {
+            *value = if negative { -*value } else { *value };
+            node.position.start = start;
+            return operand;
+        }
+        let position = Position { start, end: node.position.end };
+        self.push(Kind::Unary { negative, expr: operand }, position)
+    }
+
+    fn binary_modifiers(&mut self) -> Result<(bool, Matching), ParseError> {
+        let returns_bool = self.accept_keyword(Keyword::Bool)?;
+        let mut matching = Matching::default();
+        matching.on = self.token.kind == TokenKind::Keyword(Keyword::On);
+        if !matching.on && self.token.kind != TokenKind::Keyword(Keyword::Ignoring) {
+            return Ok((returns_bool, matching));
+        }
+        self.advance()?;
+        matching.labels = self.grouping_labels()?;
+        let left = self.accept_keyword(Keyword::GroupLeft)?;
+        if left || self.accept_keyword(Keyword::GroupRight)? {
+            matching.sides = if left { Sides::ManyToOne } else { Sides::OneToMany };
+            // What follows may be the operand, in parentheses, only if it cannot be a list of labels: the list wins.
+            matching.include = match self.token.kind {
+                TokenKind::LeftParen => self.grouping_labels()?,
+                TokenKind::End => return self.unexpected("grouping opts", "\"(\""),
+                _ => Vec::new(),
+            };
+        }
+        Ok((returns_bool, matching))
+    }
+
+    fn grouping_labels(&mut self) -> Result<Vec<String>, ParseError> {
+        if self.token.kind != TokenKind::LeftParen {
+            return self.unexpected("grouping opts", "\"(\"");
+        }
+        self.advance()?;
+        let mut labels = Vec::new();
+        if self.accept(TokenKind::RightParen)? {
+            return Ok(labels);
+        }
+        loop {
+            labels.push(self.grouping_label()?);
+            if self.accept(TokenKind::Comma)? {
+                if self.accept(TokenKind::RightParen)? {
+                    return Ok(labels);
+                }
+            } else if self.accept(TokenKind::RightParen)? {
+                return Ok(labels);
+            } else {
+                return self.unexpected("grouping opts", "\",\" or \")\"");
+            }
+        }
+    }
+
+    fn grouping_label(&mut self) -> Result<String, ParseError> {
+        let token = self.token;
+        let name = match token.kind {
+            TokenKind::Text => String::from_utf8_lossy(&self.text_of(token)).into_owned(),
+            kind if kind.names_label() => token.text(self.input).to_owned(),
+            _ => return self.unexpected("grouping opts", "label"),
+        };
+        if name.is_empty() {
+            return self.error(token.position, "invalid label name for grouping: \"\"");
+        }
+        self.advance()?;
+        Ok(name)
+    }
+
+    /// The bytes of a string token.
+    pub(super) fn text_of(&self, token: Token) -> Vec<u8> {
+        let text = token.text(self.input);
+        let inside = &text[1..text.len() - 1];
+        if text.starts_with('`') { inside.as_bytes().to_vec() } else { unescape(inside) }
+    }
+
+    /// A primary and what is attached to it: ranges, `offset`, `@`.
+    fn operand(&mut self) -> Result<NodeId, ParseError> {
+        let mut operand = self.primary()?;
+        loop {
+            operand = match self.token.kind {
+                TokenKind::LeftBracket => self.range(operand)?,
+                TokenKind::Keyword(Keyword::Offset) => self.offset(operand)?,
+                TokenKind::At => self.at(operand)?,
+                _ => return Ok(operand),
+            };
+        }
+    }
+
+    fn primary(&mut self) -> Result<NodeId, ParseError> {
+        let token = self.token;
+        match token.kind {
+            TokenKind::Number | TokenKind::Duration => {
+                let (value, duration) = self.number()?;
+                Ok(self.push(Kind::Number { value, duration }, token.position))
+            }
+            TokenKind::Text => {
+                self.advance()?;
+                let text = self.text_of(token);
+                Ok(self.push(Kind::Text(text), token.position))
+            }
+            TokenKind::LeftParen => self.nested(Self::parenthesized),
+            TokenKind::LeftBrace => self.vector(None),
+            kind if kind.names_metric() => self.named(),
+            _ => self.unexpected("", ""),
+        }
+    }
+
+    fn nested(&mut self, inner: impl FnOnce(&mut Self) -> Result<NodeId, ParseError>) -> Result<NodeId, ParseError> {
+        if self.depth == NESTING_MAX {
+            let message = format!("expression is nested more than {NESTING_MAX} levels deep");
+            return self.error(self.token.position, message);
+        }
+        self.depth += 1;
+        let node = inner(self)?;
+        self.depth -= 1;
+        Ok(node)
+    }
+
+    fn parenthesized(&mut self) -> Result<NodeId, ParseError> {
+        let open = self.advance()?;
+        let inner = self.expression()?;
+        let close = self.expect(TokenKind::RightParen)?;
+        Ok(self.push(Kind::Paren(inner), open.position.to(close.position)))
+    }
+
+    /// A word: an aggregation, a function or a metric, told apart by the next token.
+    fn named(&mut self) -> Result<NodeId, ParseError> {
+        let name = self.advance()?;
+        match (name.kind, self.token.kind) {
+            (TokenKind::Aggregation(op), TokenKind::LeftParen | TokenKind::Keyword(Keyword::By | Keyword::Without)) => {
+                self.nested(|parser| parser.aggregate(name, op))
+            }
+            (TokenKind::Identifier, TokenKind::LeftParen) => self.nested(|parser| parser.call(name)),
+            _ => self.vector(Some(name)),
+        }
+    }
+
+    fn vector(&mut self, name: Option<Token>) -> Result<NodeId, ParseError> {
+        let start = name.map_or(self.token.position, |name| name.position);
+        let selector = self.selector(name)?;
+        let position = Position::new(start.start as usize, self.end);
+        Ok(self.push(Kind::Vector(selector), position))
+    }
+
+    fn call(&mut self, name: Token) -> Result<NodeId, ParseError> {
+        let args = self.arguments()?;
+        let text = name.text(self.input);
+        let Some(function) = function::find(text) else {
+            return self.error(name.position, format!("unknown function with name {}", super::quote(text.as_bytes())));
+        };
+        let position = Position::new(name.position.start as usize, self.end);
+        Ok(self.push(Kind::Call { function, args }, position))
+    }
+
+    fn arguments(&mut self) -> Result<Vec<NodeId>, ParseError> {
+        self.expect(TokenKind::LeftParen)?;
+        let mut args = Vec::new();
+        if self.accept(TokenKind::RightParen)? {
+            return Ok(args);
+        }
+        loop {
+            args.push(self.expression()?);
+            let token = self.token;
+            if self.accept(TokenKind::RightParen)? {
+                return Ok(args);
+            }
+            self.expect(TokenKind::Comma)?;
+            if self.token.kind == TokenKind::RightParen {
+                return self.error(token.position, "trailing commas not allowed in function call args");
+            }
+        }
+    }
+
+    fn aggregate(&mut self, name: Token, op: Aggregation) -> Result<NodeId, ParseError> {
+        self.aggregations += 1;
+        let mut grouping = self.aggregate_modifier()?;
+        let mut args = self.arguments()?;
+        self.aggregations -= 1;
+        let end = self.end;
+        if grouping.is_none() {
+            grouping = self.aggregate_modifier()?;
+        }
+        let position = Position::new(name.position.start as usize, end.max(self.end));
+        let wanted = if op.takes_param() { 2 } else { 1 };
+        if args.is_empty() {
+            return self.error(position, "no arguments for aggregate expression provided");
+        }
+        if args.len() != wanted {
+            let got = args.len();
+            let message = "wrong number of arguments for aggregate expression provided, expected";
+            return self.error(position, format!("{message} {wanted}, got {got}"));
+        }
+        let expr = args.remove(wanted - 1);
+        let kind = Kind::Aggregate { op, expr, param: args.pop(), grouping: grouping.unwrap_or_default() };
+        Ok(self.push(kind, position))
+    }
+
+    fn aggregate_modifier(&mut self) -> Result<Option<Grouping>, ParseError> {
+        let without = self.token.kind == TokenKind::Keyword(Keyword::Without);
+        if !without && self.token.kind != TokenKind::Keyword(Keyword::By) {
+            return Ok(None);
+        }
+        self.advance()?;
+        Ok(Some(Grouping { labels: self.grouping_labels()?, without }))
+    }
+
+    /// `[5m]` or `[5m:1m]` after an operand.
+    fn range(&mut self, operand: NodeId) -> Result<NodeId, ParseError> {
+        let open = self.advance()?;
+        let range = self.positive_duration("subquery selector", "number or duration")?;
+        if self.accept(TokenKind::Colon)? {
+            let step = match self.token.kind {
+                TokenKind::RightBracket => None,
+                _ => Some(self.positive_duration("subquery selector", "number or duration or \"]\"")?),
+            };
+            if self.token.kind != TokenKind::RightBracket {
+                return self.unexpected("subquery selector", "\"]\"");
+            }
+            let close = self.advance()?;
+            let position = self.position(operand).to(close.position);
+            let modifiers = Modifiers::default();
+            return Ok(self.push(Kind::Subquery { expr: operand, range, step, modifiers }, position));
+        }
+        self.refuse_duration_arithmetic(open.position.end)?;
+        if self.token.kind != TokenKind::RightBracket {
+            return self.unexpected("subquery or range", "\":\" or \"]\"");
+        }
+        let close = self.advance()?;
+        let brackets = open.position.to(close.position);
+        let Kind::Vector(selector) = &self.node(operand).kind else {
+            return self.error(brackets, "ranges only allowed for vector selectors");
+        };
+        if selector.modifiers.offset != 0 {
+            return self.error(brackets, "no offset modifiers allowed before range");
+        }
+        if selector.modifiers.at.is_some() {
+            return self.error(brackets, "no @ modifiers allowed before range");
+        }
+        let position = self.position(operand).to(close.position);
+        Ok(self.push(Kind::Matrix { selector: operand, range }, position))
+    }
+
+    fn refuse_duration_arithmetic(&self, start: u32) -> Result<(), ParseError> {
+        match self.token.kind {
+            TokenKind::Operator(_) | TokenKind::LeftParen => {
+                let position = Position { start, end: self.token.position.end };
+                self.error(position, "experimental duration expression is not enabled")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Milliseconds of a duration or of a number of seconds.
+    fn positive_duration(&mut self, context: &str, expected: &str) -> Result<i64, ParseError> {
+        let start = self.token.position;
+        let negative = self.signs()?;
+        if self.token.kind == TokenKind::LeftParen {
+            self.refuse_duration_arithmetic(start.start)?;
+        }
+        let (millis, zero) = self.duration(context, expected)?;
+        if negative || zero || millis < 0 {
+            return self.error(start, "duration must be greater than 0");
+        }
+        Ok(millis)
+    }
+
+    /// Consumes signs; whether they make a number negative.
+    fn signs(&mut self) -> Result<bool, ParseError> {
+        let mut negative = false;
+        while let TokenKind::Operator(op @ (BinaryOp::Add | BinaryOp::Sub)) = self.token.kind {
+            negative ^= op == BinaryOp::Sub;
+            self.advance()?;
+        }
+        Ok(negative)
+    }
+
+    /// Milliseconds, and whether the number is zero before it is cut to milliseconds.
+    fn duration(&mut self, context: &str, expected: &str) -> Result<(i64, bool), ParseError> {
+        let token = self.token;
+        if !matches!(token.kind, TokenKind::Number | TokenKind::Duration) {
+            return self.unexpected(context, expected);
+        }
+        let (seconds, _) = self.number()?;
+        match seconds_to_millis(seconds) {
+            Ok(millis) => Ok((millis, seconds == 0.0)),
+            Err(message) => self.error(token.position, message),
+        }
+    }
+
+    /// The value of a number or a duration, the latter in seconds.
+    fn number(&mut self) -> Result<(f64, bool), ParseError> {
+        let token = self.token;
+        let text = token.text(self.input);
+        let duration = token.kind == TokenKind::Duration;
+        let value = if duration {
+            parse_duration_millis(text).map(|millis| millis as f64 / 1e3)
+        } else {
+            parse_number(text).map_err(|e| format!("error parsing number: {e}"))
+        };
+        match value {
+            Ok(value) => {
+                self.advance()?;
+                Ok((value, duration))
+            }
+            Err(message) => self.error(token.position, message),
+        }
+    }
+
+    fn offset(&mut self, operand: NodeId) -> Result<NodeId, ParseError> {
+        self.advance()?;
+        let negative = self.signs()?;
+        if self.token.kind == TokenKind::LeftParen {
+            self.refuse_duration_arithmetic(self.token.position.end)?;
+        }
+        let (millis, _) = self.duration("offset", "number or duration")?;
+        let offset = if negative { -millis } else { millis };
+        let end = self.end;
+        let Some(modifiers) = self.modifiers(operand, end) else {
+            let message = "offset modifier must be preceded by an instant vector selector or range vector selector or a \
+                           subquery";
+            return self.error(self.position(operand), message);
+        };
+        if modifiers.offset != 0 {
+            return self.error(self.position(operand), "offset may not be set multiple times");
+        }
+        modifiers.offset = offset;
+        Ok(operand)
+    }
+
+    fn at(&mut self, operand: NodeId) -> Result<NodeId, ParseError> {
+        self.advance()?;
+        let at = match self.token.kind {
+            TokenKind::Start | TokenKind::EndKeyword => {
+                let start = self.advance()?.kind == TokenKind::Start;
+                for kind in [TokenKind::LeftParen, TokenKind::RightParen] {
+                    if !self.accept(kind)? {
+                        return self.unexpected("@", "timestamp");
+                    }
+                }
+                if start { AtTime::Start } else { AtTime::End }
+            }
+            _ => self.fixed_time(operand)?,
+        };
+        let end = self.end;
+        let Some(modifiers) = self.modifiers(operand, end) else {
+            let message =
+                "@ modifier must be preceded by an instant vector selector or range vector selector or a subquery";
+            return self.error(self.position(operand), message);
+        };
+        if modifiers.at.is_some() {
+            return self.error(self.position(operand), "@ <timestamp> may not be set multiple times");
+        }
+        modifiers.at = Some(at);
+        Ok(operand)
+    }
+
+    fn fixed_time(&mut self, operand: NodeId) -> Result<AtTime, ParseError> {
+        let negative = match self.token.kind {
+            TokenKind::Operator(op @ (BinaryOp::Add | BinaryOp::Sub)) => {
+                self.advance()?;
+                op == BinaryOp::Sub
+            }
+            _ => false,
+        };
+        if !matches!(self.token.kind, TokenKind::Number | TokenKind::Duration) {
+            return self.unexpected("@", "timestamp");
+        }
+        let (number, _) = self.number()?;
+        let seconds = if negative { -number } else { number };
+        if !seconds.is_finite() || seconds.abs() >= i64::MAX as f64 {
+            let message = format!("timestamp out of bounds for @ modifier: {}", go_fixed(seconds));
+            return self.error(self.position(operand), message);
+        }
+        Ok(AtTime::Fixed((seconds * 1e3).round() as i64))
+    }
+
+    /// The modifiers of a selector or subquery, whose text now ends at `end`.
+    fn modifiers(&mut self, operand: NodeId, end: usize) -> Option<&mut Modifiers> {
+        let mut target = operand.0 as usize;
+        if let Kind::Matrix { selector, .. } = self.nodes[target].kind {
+            self.nodes[target].position.end = end as u32;
+            target = selector.0 as usize;
+        }
+        let node = &mut self.nodes[target];
+        match &mut node.kind {
+            Kind::Vector(selector) => {
+                if target == operand.0 as usize {
+                    node.position.end = end as u32;
+                }
+                Some(&mut selector.modifiers)
+            }
+            Kind::Subquery { modifiers, .. } => {
+                node.position.end = end as u32;
+                Some(modifiers)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Go's `%f`.
+fn go_fixed(number: f64) -> String {
+    match number {
+        n if n.is_nan() => "NaN".to_owned(),
+        n if n.is_infinite() => if n > 0.0 { "+Inf" } else { "-Inf" }.to_owned(),
+        n => format!("{n:.6}"),
+    }
+}
