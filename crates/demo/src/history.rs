@@ -159,7 +159,8 @@ impl<'w> Writer<'w> {
                 let own: Vec<_> = row.labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
                 columns.extend(row.series().into_iter().map(|(suffix, bound)| {
                     let name = format!("{}{suffix}", family.name);
-                    let bound = bound.map(|bound| (BUCKET_BOUND, bound));
+                    let bound = bound.map(stored_bound);
+                    let bound = bound.as_deref().map(|bound| (BUCKET_BOUND, bound));
                     Column::new(&target.labels, &name, own.iter().copied().chain(bound))
                 }));
             }
@@ -227,6 +228,13 @@ impl<'w> Writer<'w> {
         let own = [f64::from(u8::from(up)), duration, scraped, scraped, f64::from(added)];
         self.own.iter_mut().zip(own).try_for_each(|(column, value)| column.write(batch, at, Some(value)))
     }
+}
+
+/// A bucket's bound as a scrape stores it, which is `1.0` where a page says `1`.
+fn stored_bound(bound: f64) -> String {
+    let mut text = String::new();
+    exposition::format_float_with_point(bound, &mut text);
+    text
 }
 
 /// How long a scrape seems to have taken.

@@ -11,8 +11,6 @@ use crate::activity::{Activity, warp};
 use crate::noise::{mix, salt, smooth, unit};
 use crate::timeline::Event;
 
-/// The text of the bound that every histogram ends with.
-const INFINITY: &str = "+Inf";
 /// Steepness of the log-logistic distribution of latencies: at 3 the 99th percentile is about 4.6 medians.
 const LATENCY_SHAPE: f64 = 3.0;
 /// Slow observations take this many times as long as the others,
@@ -105,7 +103,7 @@ pub(crate) enum Gauge {
 /// A bucket of a histogram, not cumulative: how much of the fast and of the slow observations it takes.
 #[derive(Debug)]
 pub(crate) struct Bucket {
-    pub(crate) bound: String,
+    bound: f64,
     fast: f64,
     slow: f64,
     /// What an observation in it adds to the sum.
@@ -202,10 +200,10 @@ impl FamilyRows {
 }
 
 impl Row {
-    /// Suffix and `le` of each series that this row gives, in the order of its values.
-    pub(crate) fn series(&self) -> Vec<(&'static str, Option<&str>)> {
+    /// Suffix and bucket bound of each series that this row gives, in the order of its values.
+    pub(crate) fn series(&self) -> Vec<(&'static str, Option<f64>)> {
         let Model::Histogram(_, buckets) = &self.model else { return vec![("", None)] };
-        let bounds = buckets.iter().map(|bucket| ("_bucket", Some(bucket.bound.as_str())));
+        let bounds = buckets.iter().map(|bucket| ("_bucket", Some(bucket.bound)));
         bounds.chain([("_sum", None), ("_count", None)]).collect()
     }
 
@@ -295,7 +293,7 @@ pub(crate) fn durations(activity: Activity, per_second: f64, bounds: &[f64], med
     let uppers = bounds.iter().copied().chain([f64::INFINITY]);
     let lowers = [0.0].into_iter().chain(bounds.iter().copied());
     let bucket = |(lower, upper): (f64, f64)| Bucket {
-        bound: if upper.is_finite() { upper.to_string() } else { INFINITY.to_owned() },
+        bound: upper,
         fast: below(upper, median) - below(lower, median),
         slow: below(upper, median * SLOW_FACTOR) - below(lower, median * SLOW_FACTOR),
         mean: typical(lower, upper, median),

@@ -99,10 +99,14 @@ fn render(page: &Page, values: &[Option<f64>]) -> Families {
 }
 
 fn points<'a>(row: &Row, values: &mut impl Iterator<Item = &'a Option<f64>>) -> Vec<Point> {
-    let point = |(suffix, bound): (&'static str, Option<&str>)| {
+    let point = |(suffix, bound): (&'static str, Option<f64>)| {
         let value = values.next().copied().flatten()?;
         let labels = row.labels.iter().map(|(name, value)| ((*name).into(), value.clone()));
-        let bound = bound.map(|bound| (BUCKET_BOUND.into(), bound.to_owned()));
+        let bound = bound.map(|bound| {
+            let mut text = String::new();
+            exposition::format_float(bound, &mut text);
+            (BUCKET_BOUND.into(), text)
+        });
         Some(Point { suffix, labels: labels.chain(bound).collect(), value })
     };
     // Every series of a row is asked for its value, present or not, so that rows and values stay in step.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use demo::{DemoTarget, Endpoint, Event, HistorySpan, World};
 use model::{
-    AppendError, Appendable, Appender, Committed, Durability, Exemplar, Labels, LabelsBuilder, METRIC_NAME, Metadata,
-    Sample, SeriesRef, Timestamp, is_stale,
+    AppendError, Appendable, Appender, Committed, Durability, Exemplar, Labels, LabelsBuilder, Metadata, Sample,
+    SeriesRef, Timestamp, is_stale,
 };
 
 const START: Timestamp = 1_795_197_600_000;
@@ -102,26 +102,28 @@ fn written(endpoints: &[Endpoint], from: Timestamp, to: Timestamp) -> (BTreeMap<
     (named.collect(), kept)
 }
 
+/// The page's text, read as a scrape reads it, and the history are the same series with the same values.
 #[test]
-fn history_is_what_the_pages_show() {
+fn history_is_what_a_scrape_of_the_pages_stores() {
     let world = World::new(7, START);
     let (series, kept) = written(&Endpoint::ALL, START - 120_000, START);
     let mut shown = 0;
     for endpoint in Endpoint::ALL {
         let at = START - 60_000;
-        for family in world.page(endpoint, at).unwrap().iter() {
-            assert_eq!(kept.metadata[&*family.name].kind, family.kind);
-            for point in &family.points {
-                let mut labels = target(endpoint).labels.to_builder();
-                point.labels.iter().for_each(|(name, value)| {
-                    labels.set(name, value);
-                });
-                labels.set(METRIC_NAME, format!("{}{}", family.name, point.suffix));
-                let labels = LabelsBuilder::build(&labels);
-                let sample = series[&labels].iter().find(|sample| sample.timestamp == at).unwrap();
-                assert_eq!(sample.value.to_bits(), point.value.to_bits(), "{labels}");
-                shown += 1;
-            }
+        let page = world.page(endpoint, at).unwrap();
+        assert!(page.iter().all(|family| kept.metadata[&*family.name].kind == family.kind));
+        let mut text = String::new();
+        exposition::text::write(&page, &mut text);
+        for event in exposition::text::Parser::new(text.as_bytes()) {
+            let exposition::Event::Series(scraped) = event.unwrap() else { continue };
+            let mut labels = target(endpoint).labels.to_builder();
+            scraped.labels().for_each(|(name, value)| {
+                labels.set(&name, value);
+            });
+            let labels = LabelsBuilder::build(&labels);
+            let sample = series[&labels].iter().find(|sample| sample.timestamp == at).unwrap();
+            assert_eq!(sample.value.to_bits(), scraped.value.to_bits(), "{labels}");
+            shown += 1;
         }
     }
     assert_eq!(series.len(), shown + 5 * Endpoint::ALL.len(), "nothing else but the scrapes' own series");

@@ -154,12 +154,12 @@ fn maps(page: &mut Page) {
         operations.row(&labels, flow(activity, rate));
     }
     page.gauge("cilium_bpf_map_pressure", "How full a BPF map is, 0 to 1.")
-        .row(&[("map_name", "cilium_policy_*")], fraction(Churn, 0.118, 0.003, 0.006))
-        .row(&[("map_name", "cilium_ipcache_v2")], fraction(Cluster, 0.0021, 0.000_1, 0.000_2))
-        .row(&[("map_name", "cilium_lb4_backends_v3")], fraction(Cluster, 0.0061, 0.000_2, 0.000_3))
-        .row(&[("map_name", "cilium_lb4_services_v2")], fraction(Cluster, 0.0092, 0.000_2, 0.000_3))
-        .row(&[("map_name", "cilium_ct4_global")], fraction(Packets, 0.011, 0.034, 0.004))
-        .row(&[("map_name", "cilium_lxc")], fraction(Churn, 0.000_47, 0.0, 0.0));
+        .row(&[("map_name", "policy_*")], fraction(Churn, 0.118, 0.003, 0.006))
+        .row(&[("map_name", "ipcache_v2")], fraction(Cluster, 0.0021, 0.000_1, 0.000_2))
+        .row(&[("map_name", "lb4_backends_v3")], fraction(Cluster, 0.0061, 0.000_2, 0.000_3))
+        .row(&[("map_name", "lb4_services_v2")], fraction(Cluster, 0.0092, 0.000_2, 0.000_3))
+        .row(&[("map_name", "ct4_global")], fraction(Packets, 0.011, 0.034, 0.004))
+        .row(&[("map_name", "lxc")], fraction(Churn, 0.000_47, 0.0, 0.0));
     let capacity = page.gauge("cilium_bpf_map_capacity", "Most entries of maps, by group.");
     for (group, entries) in [
         ("default", 65_536.0),

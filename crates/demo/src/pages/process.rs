@@ -1,7 +1,7 @@
 //! What every Go program shows of itself.
 
 use crate::activity::Activity::{Cluster, Packets, Timers};
-use crate::schema::{Gauge, Page, constant, durations, flow, fraction, level};
+use crate::schema::{Gauge, Page, constant, durations, flow, level};
 
 const MIB: f64 = 1_048_576.0;
 
@@ -71,6 +71,4 @@ fn runtime(page: &mut Page, size: &Size) {
     page.counter("go_gc_cycles_total_gc_cycles_total", "Garbage collections so far.").row(&[], flow(Timers, 0.021));
     page.histogram("go_sched_latencies_seconds", "Time that goroutines wait before they run.")
         .row(&[], durations(Packets, 900.0, &[6.4e-8, 6.4e-7, 7.168e-6, 8.192e-5, 0.000_917_504, 0.010_485_76], 4e-6));
-    page.gauge("go_cgo_go_to_c_calls_calls_total", "Calls from Go to C so far.")
-        .row(&[], fraction(Timers, 0.0, 0.0, 0.0));
 }
