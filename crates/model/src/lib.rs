@@ -34,3 +34,11 @@ pub const METRIC_NAME: &str = "__name__";
 pub const BUCKET_BOUND: &str = "le";
 /// The label of a summary's quantile.
 pub const QUANTILE: &str = "quantile";
+/// The series that every scrape writes beside those of the page, in this order.
+pub const SCRAPE_SERIES: [&str; 5] = [
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+];
