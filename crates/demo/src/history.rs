@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use model::{
-    AppendError, Appendable, Appender, BUCKET_BOUND, Durability, Labels, LabelsBuilder, METRIC_NAME, Metadata, Sample,
-    SeriesRef, Timestamp, stale_nan,
+    AppendError, Appendable, Appender, BUCKET_BOUND, Durability, Labels, LabelsBuilder, METRIC_NAME, Metadata,
+    SCRAPE_SERIES, Sample, SeriesRef, Timestamp, stale_nan,
 };
 
 use crate::noise::unit;
@@ -21,14 +21,6 @@ const DAY: Duration = Duration::from_hours(24);
 const FINE: Duration = Duration::from_hours(6);
 const FINE_STEP: Duration = Duration::from_secs(15);
 const COARSE_STEP: Duration = Duration::from_secs(30);
-/// What a live scrape adds to each target, in this order.
-const OWN_SERIES: [&str; 5] = [
-    "up",
-    "scrape_duration_seconds",
-    "scrape_samples_scraped",
-    "scrape_samples_post_metric_relabeling",
-    "scrape_series_added",
-];
 /// A scrape that found nobody took this long, in seconds.
 const REFUSED_SECONDS: f64 = 0.000_41;
 /// A page costs this many seconds, and this many for each of its samples.
@@ -134,7 +126,7 @@ struct Writer<'w> {
     metadata: Vec<(&'w str, Metadata)>,
     /// The page's series in the order of its description.
     columns: Vec<Column>,
-    /// The series of [`OWN_SERIES`].
+    /// The series of [`SCRAPE_SERIES`].
     own: Vec<Column>,
     /// Values of the scrape in work, by column.
     values: Vec<Option<f64>>,
@@ -173,7 +165,7 @@ impl<'w> Writer<'w> {
             endpoint: target.endpoint,
             metadata: families.iter().map(metadata).collect(),
             columns,
-            own: OWN_SERIES.iter().map(|name| Column::new(&target.labels, name, [])).collect(),
+            own: SCRAPE_SERIES.iter().map(|name| Column::new(&target.labels, name, [])).collect(),
             values: Vec::new(),
             described: false,
         }
