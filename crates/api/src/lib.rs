@@ -3,13 +3,34 @@
 //! In: requests under `/api/v1`, `/-/healthy`, `/-/ready`, `/federate` and `/metrics`. Out: JSON (and text) as
 //! Prometheus 3.5 writes it, read from [`model::Queryable`], the engine and the status traits. Never: a write to the
 //! store, a tree of JSON values, a thread kept by a slow reader, an answer held whole in memory next to its text.
+//!
+//! The way of a request: `call` reads the parameters (`form`, `time`), runs the route's function on a thread that may
+//! block and cancels it when the client leaves; the function gives a `reply`, written piece by piece with `json` and
+//! `number`, or a `failure`.
 
+mod call;
+mod exemplars;
+mod expression;
+mod failure;
+mod federate;
+mod form;
+mod health;
+mod json;
+mod metrics;
+mod number;
 mod process;
+mod query;
+mod reply;
 mod router;
+mod rules;
+mod series;
+mod status;
+mod targets;
+mod time;
 
 use std::sync::Arc;
 
-use model::{Clock, Collector, Labels, Queryable, status};
+use model::{Clock, Collector, Labels, Queryable};
 use promql::Engine;
 
 pub use process::{Build, Process, Runtime};
@@ -23,11 +44,11 @@ pub struct State {
     /// What evaluates expressions.
     pub engine: Arc<Engine>,
     /// The targets.
-    pub targets: Arc<dyn status::Targets>,
+    pub targets: Arc<dyn model::status::Targets>,
     /// The rule groups and their alerts.
-    pub rules: Arc<dyn status::Rules>,
+    pub rules: Arc<dyn model::status::Rules>,
     /// What the store holds.
-    pub store: Arc<dyn status::Store>,
+    pub store: Arc<dyn model::status::Store>,
     /// What the program says of itself.
     pub process: Arc<dyn Process>,
     /// What `/metrics` shows.

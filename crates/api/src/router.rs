@@ -1,11 +1,64 @@
 //! The routes.
 
 use axum::Router;
-use axum::routing::get;
+use axum::http::StatusCode;
+use axum::routing::{MethodFilter, MethodRouter, any, get};
 
-use crate::State;
+use crate::call::{Route, Style, on};
+use crate::{State, exemplars, expression, federate, health, metrics, query, rules, series, status, targets};
 
-/// All routes of the API, `/api/v1/write` excepted, which is the room `remote`'s.
+/// All routes of the API but `/api/v1/write`, which is the room `remote`'s.
 pub fn router(state: State) -> Router {
-    Router::new().route("/-/healthy", get(async || "skep is Healthy.\n")).with_state(state)
+    let api = Router::new()
+        .route("/query", ask(query::instant))
+        .route("/query_range", ask(query::range))
+        .route("/query_exemplars", ask(exemplars::query))
+        .route("/format_query", ask(expression::format))
+        .route("/series", ask(series::series).merge(on(MethodFilter::DELETE, status::drop_series, Style::Json)))
+        .route("/labels", ask(series::names))
+        .route("/label/{name}/values", read(series::values))
+        .route("/metadata", read(targets::metadata))
+        .route("/targets", read(targets::targets))
+        .route("/targets/metadata", read(targets::target_metadata))
+        .route("/scrape_pools", read(targets::pools))
+        .route("/rules", read(rules::rules))
+        .route("/alerts", read(rules::alerts))
+        .route("/alertmanagers", read(rules::alertmanagers))
+        .route("/notifications", read(status::notifications))
+        .route("/status/config", read(status::config))
+        .route("/status/flags", read(status::flags))
+        .route("/status/runtimeinfo", read(status::runtime))
+        .route("/status/buildinfo", read(status::build))
+        .route("/status/tsdb", read(status::store))
+        .route("/status/walreplay", read(status::replay))
+        .route("/admin/tsdb/snapshot", administer())
+        .route("/admin/tsdb/delete_series", administer())
+        .route("/admin/tsdb/clean_tombstones", administer())
+        .route("/{*unknown}", unknown());
+    Router::new()
+        .nest("/api/v1", api)
+        .route("/federate", on(MethodFilter::GET, federate::federate, Style::Text))
+        .route("/metrics", on(MethodFilter::GET, metrics::metrics, Style::Text))
+        .route("/-/healthy", get(health::healthy))
+        .route("/-/ready", get(health::ready))
+        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n"))
+        .with_state(state)
+}
+
+/// GET alone.
+fn read(route: Route) -> MethodRouter<State> {
+    on(MethodFilter::GET, route, Style::Json)
+}
+
+/// GET, or POST with a form: for parameters that are too long for a URL.
+fn ask(route: Route) -> MethodRouter<State> {
+    on(MethodFilter::GET.or(MethodFilter::POST), route, Style::Json)
+}
+
+fn administer() -> MethodRouter<State> {
+    on(MethodFilter::POST.or(MethodFilter::PUT), status::admin, Style::Json)
+}
+
+fn unknown() -> MethodRouter<State> {
+    any(async || (StatusCode::NOT_FOUND, "404 page not found\n"))
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::post;
-use model::Appendable;
+use model::{Appendable, Collector};
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
@@ -43,7 +43,7 @@ const MESSAGES_BYTES_MAX: usize = 40 << 20;
 /// Requests written at once. They wait for the disk together and share its syncs; each takes a thread.
 const WRITERS_MAX: usize = 16;
 
-/// What the routes share; clones are the same receiver. It is also the [`model::Collector`] of `skep_remote_write_*`.
+/// What the routes share; clones are the same receiver.
 #[derive(Clone)]
 pub struct State {
     shared: Arc<Shared>,
@@ -72,6 +72,11 @@ impl State {
             writers: Arc::new(Semaphore::new(WRITERS_MAX)),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// What it counts, for `/metrics`.
+    pub fn collector(&self) -> Arc<dyn Collector> {
+        Arc::new(self.clone())
     }
 
     fn counters(&self) -> &Counters {

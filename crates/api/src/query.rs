@@ -1,0 +1,235 @@
+//! `query` and `query_range`.
+
+use std::time::{Duration, Instant as Stopwatch};
+
+use model::{Labels, Samples, Timestamp};
+use promql::{Answer, MatrixSeries, QueryLimits, QueryStats, Range, Value, VectorPoint};
+
+use crate::State;
+use crate::call::Call;
+use crate::failure::{Failure, Kind};
+use crate::json::{Object, push_labels, push_pair, push_point, push_text};
+use crate::number::push_plain;
+use crate::reply::{Notes, Reply, array_parts};
+use crate::time::{Instant, parse_nanos};
+
+/// Most steps between the first and the last point of a range query: a point a minute for a week.
+const STEPS_MAX: i64 = 11_000;
+/// Samples of one series that are written at a time, some 25 KiB.
+const SAMPLES_AT_ONCE: usize = 1_000;
+
+/// `query`: an expression at one time.
+pub(crate) fn instant(state: &State, call: &Call) -> Result<Reply, Failure> {
+    let limit = call.form.limit()?;
+    let at = call.form.time("time", Instant::from_millis(state.clock.now()))?;
+    let limits = limits(call)?;
+    let clock = Stopwatch::now();
+    let evaluate = || state.engine.instant(&*state.storage, call.form.get("query"), at.evaluation_millis(), &limits);
+    let answer = run(&limits, evaluate, call)?;
+    Ok(reply(answer, limit, stats(call, clock)))
+}
+
+/// `query_range`: an expression at every step of a range.
+pub(crate) fn range(state: &State, call: &Call) -> Result<Reply, Failure> {
+    let limit = call.form.limit()?;
+    let range = read_range(call)?;
+    let limits = limits(call)?;
+    let clock = Stopwatch::now();
+    let evaluate = || state.engine.range(&*state.storage, call.form.get("query"), range, &limits);
+    let answer = run(&limits, evaluate, call)?;
+    Ok(reply(answer, limit, stats(call, clock)))
+}
+
+fn read_range(call: &Call) -> Result<Range, Failure> {
+    let start = call.form.needed_time("start")?;
+    let end = call.form.needed_time("end")?;
+    if end < start {
+        return Err(Failure::parameter("end", "end timestamp must not be before start time"));
+    }
+    let step = call.form.needed_nanos("step")?;
+    if step <= 0 {
+        let reason = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+        return Err(Failure::parameter("step", reason));
+    }
+    if end.nanos_since(start) / step > STEPS_MAX {
+        return Err(Failure::bad_data(
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution \
+             (?step=XX)",
+        ));
+    }
+    let step = Duration::from_millis((step / 1_000_000).max(1).unsigned_abs());
+    Ok(Range { start: start.evaluation_millis(), end: end.evaluation_millis(), step })
+}
+
+fn limits(call: &Call) -> Result<QueryLimits, Failure> {
+    let timeout = call.form.nanos("timeout")?;
+    let lookback = match call.form.get("lookback_delta") {
+        "" => 0,
+        text => parse_nanos(text)
+            .map_err(|reason| Failure::bad_data(format!("error parsing lookback delta duration: {reason}")))?,
+    };
+    Ok(QueryLimits {
+        timeout: timeout.map(|nanos| Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))),
+        lookback: u64::try_from(lookback).ok().filter(|&nanos| nanos > 0).map(Duration::from_nanos),
+        cancel: call.cancel.clone(),
+    })
+}
+
+fn run<E>(limits: &QueryLimits, evaluate: impl FnOnce() -> Result<Answer, E>, call: &Call) -> Result<Answer, Failure>
+where
+    Failure: From<E>,
+{
+    if limits.timeout == Some(Duration::ZERO) {
+        promql::parse(call.form.get("query"))?;
+        return Err(Failure::new(Kind::Execution, "context deadline exceeded"));
+    }
+    evaluate().map_err(Failure::from)
+}
+
+/// The time since the query began, if statistics are asked for.
+fn stats(call: &Call, clock: Stopwatch) -> Option<Duration> {
+    (!call.form.get("stats").is_empty()).then(|| clock.elapsed())
+}
+
+/// Writes an answer without ever holding its text whole.
+pub(crate) fn reply(answer: Answer, limit: Option<usize>, took: Option<Duration>) -> Reply {
+    let mut notes = Notes { warnings: answer.warnings, infos: answer.infos };
+    let stats = took.map(|took| (took, answer.stats));
+    match answer.value {
+        Value::Scalar(sample) => whole("scalar", notes, stats, |out| {
+            push_pair(out, sample.timestamp, |out| {
+                out.push(b'"');
+                push_plain(out, sample.value);
+                out.push(b'"');
+            });
+        }),
+        Value::String { timestamp, text } => whole("string", notes, stats, |out| {
+            push_pair(out, timestamp, |out| push_text(out, &text));
+        }),
+        Value::Vector(mut points) => {
+            cut(&mut points, limit, &mut notes);
+            wrap("vector", array_parts(points.into_iter(), push_vector_point), notes, stats)
+        }
+        Value::Matrix(mut series) => {
+            cut(&mut series, limit, &mut notes);
+            wrap("matrix", matrix_parts(series), notes, stats)
+        }
+    }
+}
+
+fn cut<T>(elements: &mut Vec<T>, limit: Option<usize>, notes: &mut Notes) {
+    if let Some(limit) = limit.filter(|&limit| limit < elements.len()) {
+        elements.truncate(limit);
+        notes.truncated();
+    }
+}
+
+type Took = Option<(Duration, QueryStats)>;
+
+fn whole(kind: &'static str, notes: Notes, stats: Took, write: impl FnOnce(&mut Vec<u8>)) -> Reply {
+    let mut data = Vec::new();
+    write(&mut data);
+    let parts = move |out: &mut Vec<u8>| {
+        out.append(&mut data);
+        false
+    };
+    wrap(kind, parts, notes, stats)
+}
+
+/// `{"resultType":KIND,"result":PARTS}`.
+fn wrap(
+    kind: &'static str,
+    mut parts: impl FnMut(&mut Vec<u8>) -> bool + Send + 'static,
+    notes: Notes,
+    stats: Took,
+) -> Reply {
+    let mut begun = false;
+    let parts = move |out: &mut Vec<u8>| {
+        if !begun {
+            out.extend_from_slice(format!("{{\"resultType\":\"{kind}\",\"result\":").as_bytes());
+            begun = true;
+        }
+        let more = parts(out);
+        if !more {
+            if let Some((took, stats)) = stats {
+                out.extend_from_slice(b",\"stats\":");
+                push_stats(out, took, stats);
+            }
+            out.push(b'}');
+        }
+        more
+    };
+    Reply::stream(parts, notes)
+}
+
+/// Prometheus' statistics; phases that skep does not tell apart are zero.
+fn push_stats(out: &mut Vec<u8>, took: Duration, stats: QueryStats) {
+    let seconds = took.as_secs_f64();
+    let mut object = Object::new(out);
+    let mut timings = Object::new(object.field("timings"));
+    timings.float("evalTotalTime", seconds).float("resultSortTime", 0.0).float("queryPreparationTime", 0.0);
+    timings.float("innerEvalTime", seconds).float("execQueueTime", 0.0).float("execTotalTime", seconds);
+    timings.end();
+    let mut samples = Object::new(object.field("samples"));
+    samples.integer("totalQueryableSamples", stats.samples_total.cast_signed());
+    samples.integer("peakSamples", stats.samples_peak.cast_signed());
+    samples.end();
+    object.end();
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "an item of an array is used up by writing it")]
+fn push_vector_point(out: &mut Vec<u8>, point: VectorPoint) {
+    out.extend_from_slice(b"{\"metric\":");
+    push_labels(out, &point.labels);
+    out.extend_from_slice(b",\"value\":");
+    push_point(out, point.sample.timestamp, point.sample.value);
+    out.push(b'}');
+}
+
+/// Writes series by series, and of a long series only some samples a call.
+fn matrix_parts(series: Vec<MatrixSeries>) -> impl FnMut(&mut Vec<u8>) -> bool + Send {
+    let mut rest = series.into_iter().peekable();
+    let mut written = 0;
+    let mut begun = false;
+    move |out| {
+        if !begun {
+            out.push(b'[');
+            begun = true;
+        }
+        let Some(series) = rest.peek() else {
+            out.push(b']');
+            return false;
+        };
+        if written == 0 {
+            push_series_head(out, &series.labels);
+        }
+        let until = series.samples.len().min(written + SAMPLES_AT_ONCE);
+        push_samples(out, &series.samples, written..until);
+        written = until;
+        if written == series.samples.len() {
+            out.extend_from_slice(b"]}");
+            rest.next();
+            written = 0;
+            if rest.peek().is_some() {
+                out.push(b',');
+            }
+        }
+        true
+    }
+}
+
+fn push_series_head(out: &mut Vec<u8>, labels: &Labels) {
+    out.extend_from_slice(b"{\"metric\":");
+    push_labels(out, labels);
+    out.extend_from_slice(b",\"values\":[");
+}
+
+fn push_samples(out: &mut Vec<u8>, samples: &Samples, part: std::ops::Range<usize>) {
+    let times: &[Timestamp] = &samples.timestamps[part.clone()];
+    for (i, (&timestamp, &value)) in times.iter().zip(&samples.values[part.clone()]).enumerate() {
+        if part.start + i > 0 {
+            out.push(b',');
+        }
+        push_point(out, timestamp, value);
+    }
+}
