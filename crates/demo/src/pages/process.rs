@@ -40,9 +40,9 @@ fn process(page: &mut Page, prefix: &str, size: &Size) {
         .row(&[], constant(-1.0));
     page.gauge(name("start_time_seconds"), "When the process started, in seconds since 1970.").row(&[], Gauge::Started);
     page.counter(name("network_receive_bytes_total"), "Bytes that the process's network namespace received.")
-        .row(&[], flow(Packets, 1_900_000.0));
+        .row(&[], flow(Packets, size.cpu * 22_000_000.0));
     page.counter(name("network_transmit_bytes_total"), "Bytes that the process's network namespace sent.")
-        .row(&[], flow(Packets, 1_650_000.0));
+        .row(&[], flow(Packets, size.cpu * 19_000_000.0));
 }
 
 fn memory(page: &mut Page, size: &Size) {
