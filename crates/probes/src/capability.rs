@@ -87,10 +87,9 @@ impl Capabilities {
             .collect()
     }
 
-    /// Whether all that this table knows are held.
-    pub(crate) fn is_full(self) -> bool {
-        let known = (1u64 << NAMES.len()) - 1;
-        self.0 & known == known
+    /// Names of those that this table knows and that are not held, by number.
+    pub(crate) fn lacking(self) -> Vec<&'static str> {
+        (0u8..).zip(NAMES).filter(|(number, _)| !self.has(*number)).map(|(_, name)| name).collect()
     }
 }
 

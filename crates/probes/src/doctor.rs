@@ -105,6 +105,7 @@ impl Machine {
     fn report(&self) -> Report {
         let mut features = vec![self.xdp()];
         features.extend(self.native());
+        features.extend(self.occupied());
         let machine = vec![
             self.kernel(),
             self.capabilities(),
@@ -132,9 +133,11 @@ impl Machine {
 
     fn capabilities(&self) -> Finding {
         let names = self.capabilities.names();
+        let lacking = self.capabilities.lacking();
         let seen = match names.as_slice() {
             [] => "none".to_owned(),
-            _ if self.capabilities.is_full() => "all".to_owned(),
+            _ if lacking.is_empty() => "all".to_owned(),
+            names if names.len() > lacking.len() => format!("all but {}", lacking.join(" ")),
             names => names.join(" "),
         };
         finding("capabilities", None, seen, "")
@@ -242,6 +245,19 @@ impl Machine {
         }
     }
 
+    /// Devices with a program; where skep runs it may be its own.
+    fn occupied(&self) -> Vec<Finding> {
+        let devices = self.devices.iter().flatten();
+        devices
+            .filter_map(|device| {
+                let id = device.program?;
+                let seen = format!("program {id} sits there; skep leaves it alone unless it is its own");
+                let advice = format!("`bpftool prog show id {id}` tells which it is");
+                Some(finding(&format!("XDP on {}", device.name), None, seen, &advice))
+            })
+            .collect()
+    }
+
     /// By the driver's name: asking the driver itself would mean to attach a program, which stops the device for a moment.
     fn native(&self) -> Vec<Finding> {
         let devices = self.devices.iter().flatten().filter(|device| device.is_default);
@@ -329,6 +345,7 @@ mod tests {
                 name: "eth0".to_owned(),
                 driver: Some("virtio_net".to_owned()),
                 is_default: true,
+                program: None,
             }]),
         }
     }
@@ -357,6 +374,9 @@ mod tests {
             &["missing CAP_BPF and CAP_NET_ADMIN", "to do: run as root"],
         );
         check(|m| m.release = "5.4.0".to_owned(), false, &["Linux 5.9 or later", "raise it"]);
+        check(|m| m.capabilities = Capabilities(1 << 12), false, &["CAP_NET_ADMIN\n", "missing CAP_BPF"]);
+        check(|m| m.capabilities = Capabilities(!(1 << 24)), true, &["all but CAP_SYS_RESOURCE\n"]);
+        check(|m| m.devices.as_mut().unwrap()[0].program = Some(7), true, &["XDP on eth0", "bpftool prog show id 7"]);
         check(|m| m.btf = false, true, &["CONFIG_DEBUG_INFO_BTF"]);
         check(|m| m.mounts.clear(), true, &["mount -t bpf", "mount -t tracefs"]);
         check(|m| m.devices = Ok(Vec::new()), true, &["name devices in probes.xdp.devices"]);

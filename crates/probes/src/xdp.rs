@@ -9,6 +9,7 @@
 mod counters;
 mod device;
 mod layout;
+mod occupant;
 
 use std::fmt;
 use std::fs;
@@ -171,6 +172,8 @@ pub(crate) struct InspectedDevice {
     pub(crate) driver: Option<String>,
     /// Whether it is counted when nothing is configured.
     pub(crate) is_default: bool,
+    /// The id of the XDP program that sits there, whoever put it there.
+    pub(crate) program: Option<u32>,
 }
 
 /// All devices of this machine.
@@ -180,6 +183,7 @@ pub(crate) fn inspect_devices() -> Result<Vec<InspectedDevice>, Error> {
         InspectedDevice {
             driver: driver.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned())),
             is_default: device.is_default(),
+            program: occupant::program_id(device.index),
             name: device.name,
         }
     };

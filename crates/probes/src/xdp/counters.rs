@@ -13,6 +13,7 @@ use thiserror::Error as ThisError;
 use super::XdpMode;
 use super::device::Device;
 use super::layout::{COUNTERS_PER_DEVICE, DEVICES_MAX, FAMILIES, PROTOCOLS, is_usual};
+use super::occupant;
 use crate::Error;
 use crate::kernel::Version;
 use crate::syscall::XdpLink;
@@ -66,8 +67,8 @@ pub(super) struct Reading<'a> {
 /// Why a device is not counted.
 #[derive(Debug, ThisError)]
 pub(super) enum Refusal {
-    #[error("left alone, another XDP program sits there")]
-    Occupied,
+    #[error("left alone, another XDP program sits there{}", id_in_words(*.program))]
+    Occupied { program: Option<u32> },
     #[error("the driver has no native XDP; set probes.xdp.mode to generic or auto")]
     NoNative,
     #[error("more than {DEVICES_MAX} devices; name those that matter in probes.xdp.devices")]
@@ -87,7 +88,8 @@ impl Counters {
             // Without CAP_SYS_RESOURCE this fails; then the maps may still fit under the old limit.
             let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
         }
-        let mut ebpf = EbpfLoader::new().load(OBJECT).map_err(|error| load_error(&error))?;
+        // The program reads no kernel structure, so the description of those is not needed.
+        let mut ebpf = EbpfLoader::new().btf(None).load(OBJECT).map_err(|error| load_error(&error))?;
         let program = match load_program(&mut ebpf, PROGRAM_FRAGS) {
             Ok(program) => program,
             Err(_) => load_program(&mut ebpf, PROGRAM_LINEAR).map_err(|error| load_error(&error))?,
@@ -173,10 +175,10 @@ impl Counters {
             XdpLink::create(self.program.as_fd(), device, flag).map(|link| (link, mode))
         };
         match mode {
-            XdpMode::Generic | XdpMode::Native => create(mode).map_err(|error| refusal(error, mode)),
+            XdpMode::Generic | XdpMode::Native => create(mode).map_err(|error| refusal(error, device, mode)),
             XdpMode::Auto => create(XdpMode::Native)
                 .or_else(|_| create(XdpMode::Generic))
-                .map_err(|error| refusal(error, XdpMode::Generic)),
+                .map_err(|error| refusal(error, device, XdpMode::Generic)),
         }
     }
 
@@ -224,10 +226,14 @@ fn load_error(error: &EbpfError) -> Error {
     Error::Load { object: OBJECT_NAME, reason: error.to_string() }
 }
 
-fn refusal(error: io::Error, mode: XdpMode) -> Refusal {
+fn refusal(error: io::Error, device: u32, mode: XdpMode) -> Refusal {
     match error.raw_os_error() {
-        Some(libc::EBUSY | libc::EEXIST) => Refusal::Occupied,
+        Some(libc::EBUSY | libc::EEXIST) => Refusal::Occupied { program: occupant::program_id(device) },
         Some(libc::EOPNOTSUPP) if mode == XdpMode::Native => Refusal::NoNative,
         _ => Refusal::Attach(error),
     }
+}
+
+fn id_in_words(program: Option<u32>) -> String {
+    program.map(|id| format!(" (`bpftool prog show id {id}` tells which)")).unwrap_or_default()
 }

@@ -125,6 +125,11 @@ fn tunnels_have_no_frame_header() {
 }
 
 #[test]
+fn the_loopback_device_has_an_ethernet_header() {
+    play_in_namespace("loopback");
+}
+
+#[test]
 fn without_capabilities_the_state_says_what_is_missing() {
     if !is_root() {
         return;
@@ -143,6 +148,7 @@ fn play() {
         Ok("kill") => kill(),
         Ok("hold") => hold(),
         Ok("devices") => devices(),
+        Ok("loopback") => loopback(),
         Ok("tunnel") => tunnel(),
         Ok("nobody") => nobody(),
         Ok(other) => panic!("unknown scenario {other}"),
@@ -259,9 +265,10 @@ fn program_of(device: &str) -> Option<String> {
     rest.split_ascii_whitespace().next().map(str::to_owned)
 }
 
-fn expect_left_alone(probes: &Probes) {
+fn expect_left_alone(probes: &Probes, program: &str) {
+    let expected = format!("sk1: left alone, another XDP program sits there (`bpftool prog show id {program}`");
     match state(probes) {
-        ProbeState::Failed { error } => assert!(error.contains("sk1: left alone, another XDP program"), "{error}"),
+        ProbeState::Failed { error } => assert!(error.contains(&expected), "{error}"),
         other => panic!("{other:?}"),
     }
 }
@@ -273,9 +280,9 @@ fn foreign() {
     let program = program_of("sk1").expect("ip(8) attached a program");
     for mode in [XdpMode::Generic, XdpMode::Native, XdpMode::Auto] {
         let probes = start(&["sk1"], mode);
-        expect_left_alone(&probes);
+        expect_left_alone(&probes, &program);
         read(&probes);
-        expect_left_alone(&probes);
+        expect_left_alone(&probes, &program);
         drop(probes);
         assert_eq!(program_of("sk1").as_ref(), Some(&program), "{mode}");
     }
@@ -287,7 +294,7 @@ fn foreign() {
     assert_eq!(state(&owner), ProbeState::Running);
     let program = program_of("sk1").expect("a link");
     let late = start(&["sk1"], XdpMode::Generic);
-    expect_left_alone(&late);
+    expect_left_alone(&late, &program);
     assert_eq!(program_of("sk1"), Some(program));
     // Once the owner is gone the place is free.
     drop(owner);
@@ -353,6 +360,20 @@ fn devices() {
     let mut expected = Counts::new();
     send_all(&many(ICMP, "icmp", 100), "sk1", &mut expected, &probes);
     assert_eq!(read(&probes), expected);
+}
+
+/// The loopback device shows an Ethernet header of zeros before each packet.
+fn loopback() {
+    run("ip link set lo up");
+    let probes = start(&["lo"], XdpMode::Generic);
+    assert_eq!(state(&probes), ProbeState::Running, "{:?}", probes.probes());
+    let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..10 {
+        sender.send_to(&[0; 100], receiver.local_addr().unwrap()).unwrap();
+    }
+    let key = ("lo".to_owned(), "ipv4".to_owned(), "udp".to_owned());
+    assert_eq!(read_until(&probes, 10)[&key], [10, 10 * (14 + 20 + 8 + 100)]);
 }
 
 /// A tunnel device shows bare IP packets. Written into its file, they arrive on the device.

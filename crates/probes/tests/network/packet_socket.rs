@@ -28,7 +28,28 @@ impl PacketSocket {
         let result = unsafe {
             libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size_of::<libc::sockaddr_ll>() as u32)
         };
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(Self(socket)) }
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let socket = Self(socket);
+        socket.bypass_queue()?;
+        Ok(socket)
+    }
+
+    /// A device that just got its carrier has no send queue for up to a second and drops what is queued, silently.
+    fn bypass_queue(&self) -> io::Result<()> {
+        let on: libc::c_int = 1;
+        // SAFETY: the option's value is live and its size is given with it.
+        let result = unsafe {
+            libc::setsockopt(
+                self.0.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_QDISC_BYPASS,
+                (&raw const on).cast(),
+                size_of::<libc::c_int>() as u32,
+            )
+        };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     pub(crate) fn send(&self, frame: &[u8]) -> io::Result<()> {
