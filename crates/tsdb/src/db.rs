@@ -1,18 +1,34 @@
-//! The store as a whole.
+//! The store as a whole: opening, recovering, keeping up, closing.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU64;
-use std::ops::Bound;
-use std::time::Duration;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use model::status::{Store, StoreStatus};
-use model::{
-    AppendError, Appendable, Appender, CollectError, Collector, Committed, Durability, Exemplar, Families, Labels,
-    Metadata, Queryable, Sample, Samples, Selection, Series, SeriesRef, SeriesSet, StorageError, Timestamp,
-};
-use parking_lot::RwLock;
+use model::{AppendError, Committed, Sample, StorageError, Timestamp};
+use parking_lot::{Mutex, RwLock};
 
-use crate::{Error, FUTURE_MAX, Options};
+use crate::block::{Block, OpenError};
+use crate::error::io as io_error;
+use crate::exemplars::Exemplars;
+use crate::families::MetricFamilies;
+use crate::frame::Scanned;
+use crate::head::{ById, Head, HeadSeries};
+use crate::log::{self, Log};
+use crate::record::{decode_batch, decode_definitions, decode_exemplars, decode_metadata, kind};
+use crate::seal::Sealing;
+use crate::{Disk, Error, Options};
+
+/// Folders and files of the data folder.
+const LOG_FOLDER: &str = "log";
+const BLOCKS_FOLDER: &str = "blocks";
+const QUARANTINE_FOLDER: &str = "quarantine";
+const LOCK_FILE: &str = "lock";
+
+/// What is being written, or waits to be removed, carries a suffix and is cleaned away at the next start.
+pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
+pub(crate) const REMOVED_SUFFIX: &str = ".removed";
 
 /// What was found when the store was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +37,8 @@ pub struct Recovery {
     pub segments: u64,
     /// Samples that came back from the log.
     pub samples: u64,
+    /// Samples of the log that could not be read because the record that names their series is damaged.
+    pub lost_samples: u64,
     /// Damaged stretches of the log that were passed over; a torn end after a power cut counts too.
     pub damaged_records: u64,
     /// Bytes in them.
@@ -29,37 +47,85 @@ pub struct Recovery {
     pub quarantined: u64,
 }
 
-/// What a call of [`Db::maintain`] did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Maintained {
-    /// Blocks written from the head.
-    pub sealed_blocks: u64,
-    /// Blocks removed by retention.
-    pub removed_blocks: u64,
-    /// Log segments removed.
-    pub removed_segments: u64,
+/// Counters of the store since it was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) appended: AtomicU64,
+    pub(crate) conflicting: AtomicU64,
+    pub(crate) out_of_bounds: AtomicU64,
+    pub(crate) sealed_blocks: AtomicU64,
+    pub(crate) sealed_bytes: AtomicU64,
+    pub(crate) seal_failures: AtomicU64,
+    pub(crate) removed_blocks: AtomicU64,
 }
 
-/// The store. All methods may be called from many threads.
+/// A block that is not served, and why.
+#[derive(Clone, Debug)]
+struct SetAside {
+    min_time: Timestamp,
+    max_time: Timestamp,
+    reason: String,
+}
+
+/// The store. All methods may be called from many threads, and may block on the disk.
 pub struct Db {
-    options: Options,
+    pub(crate) options: Options,
+    pub(crate) head: Head,
+    pub(crate) log: Log,
+    /// By number, which is the order in which they were written.
+    pub(crate) blocks: RwLock<Vec<Arc<Block>>>,
+    /// Held by a query while it takes its snapshot, and alone by a commit while it makes its samples visible.
+    pub(crate) visible: RwLock<()>,
+    pub(crate) families: MetricFamilies,
+    pub(crate) exemplars: Exemplars,
+    pub(crate) counters: Counters,
+    pub(crate) closed: AtomicBool,
+    /// Held while sealing and retention work; the sealing that could not be finished waits in it.
+    pub(crate) maintenance: Mutex<Option<Sealing>>,
+    pub(crate) next_block: AtomicU64,
+    /// When the oldest commit of the head was made, by the clock; `MAX` if there is none.
+    pub(crate) head_since: AtomicI64,
+    aside: Mutex<Vec<SetAside>>,
+    quarantined: AtomicU64,
+    read_only_reason: Mutex<String>,
     recovery: Recovery,
-    head: RwLock<Head>,
-}
-
-#[derive(Default)]
-struct Head {
-    ids: BTreeMap<Labels, u64>,
-    series: Vec<(Labels, BTreeMap<Timestamp, f64>)>,
-    metadata: BTreeMap<String, Metadata>,
-    exemplars: BTreeMap<Labels, Vec<Exemplar>>,
+    lock: Mutex<Option<Box<dyn Send + Sync>>>,
 }
 
 impl Db {
-    /// Opens the folder and brings back what its log holds. Errors: the folder is in use, cannot be read or written.
+    /// Opens the folder and brings back what its log holds. A damaged block is set aside, a damaged record passed
+    /// over, and [`Db::recovery`] says so. Errors: the folder is in use, was written by a newer version, cannot be
+    /// read.
     pub fn open(options: Options) -> Result<Self, Error> {
-        options.disk.create_dir(&options.path).map_err(crate::error::io("create", &options.path))?;
-        Ok(Self { options, recovery: Recovery::default(), head: RwLock::default() })
+        let disk = Arc::clone(&options.disk);
+        for folder in [options.path.clone(), options.path.join(LOG_FOLDER), options.path.join(BLOCKS_FOLDER)] {
+            disk.create_dir(&folder).map_err(io_error("create", &folder))?;
+        }
+        let lock = lock_folder(&*disk, &options.path)?;
+        disk.sync_dir(&options.path).map_err(io_error("fsync", &options.path))?;
+        let log_folder = options.path.join(LOG_FOLDER);
+        let segments = log::segments(&*disk, &log_folder)?;
+        let mut db = Self {
+            head: Head::new(options.head_series_max),
+            log: Log::new(disk, log_folder, segments.iter().map(|s| (s.number, 0)).collect()),
+            blocks: RwLock::default(),
+            visible: RwLock::default(),
+            families: MetricFamilies::default(),
+            exemplars: Exemplars::default(),
+            counters: Counters::default(),
+            closed: AtomicBool::new(false),
+            maintenance: Mutex::default(),
+            next_block: AtomicU64::new(1),
+            head_since: AtomicI64::new(Timestamp::MAX),
+            aside: Mutex::default(),
+            quarantined: AtomicU64::new(0),
+            read_only_reason: Mutex::default(),
+            recovery: Recovery::default(),
+            lock: Mutex::new(Some(lock)),
+            options,
+        };
+        db.recover(&segments)?;
+        Ok(db)
     }
 
     /// What was found at the start.
@@ -69,211 +135,284 @@ impl Db {
 
     /// Brings everything that was committed to the disk.
     pub fn sync(&self) -> Result<(), StorageError> {
-        Ok(())
+        self.log.sync(&self.head)
     }
 
-    /// Seals, applies retention and shortens the log, where it is time. Blocks on the disk.
-    pub fn maintain(&self, _now: Timestamp) -> Result<Maintained, Error> {
-        Ok(Maintained::default())
-    }
-
-    /// Syncs the log and refuses what comes later.
+    /// Syncs the log, refuses what comes later and gives the folder free.
     pub fn close(&self) -> Result<(), Error> {
-        Ok(self.sync()?)
+        let _no_sealing = self.maintenance.lock();
+        {
+            let _no_commit = self.log.lock();
+            self.closed.store(true, Ordering::Release);
+        }
+        let outcome = self.sync();
+        self.lock.lock().take();
+        Ok(outcome?)
     }
 
-    fn check_time(&self, timestamp: Timestamp) -> Result<(), AppendError> {
-        let now = self.options.clock.now();
-        let retention = self.options.retention_time.unwrap_or(Duration::MAX);
-        let oldest = now.saturating_sub(millis(retention)).max(0);
-        if timestamp > now.saturating_add(millis(FUTURE_MAX)) {
-            Err(AppendError::TooFarInFuture)
-        } else if timestamp < oldest {
-            Err(AppendError::OutOfBounds)
-        } else {
-            Ok(())
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.options.disk
+    }
+
+    pub(crate) fn blocks_folder(&self) -> PathBuf {
+        self.options.path.join(BLOCKS_FOLDER)
+    }
+
+    pub(crate) fn block_folder(&self, number: u64) -> PathBuf {
+        self.blocks_folder().join(format!("{number:010}"))
+    }
+
+    /// Why writing is refused now; empty if it is not.
+    pub(crate) fn read_only_reason(&self) -> String {
+        self.read_only_reason.lock().clone()
+    }
+
+    /// Remembers whether the log takes writes.
+    pub(crate) fn note_write<T>(&self, outcome: &Result<T, AppendError>) {
+        let mut reason = self.read_only_reason.lock();
+        match outcome {
+            Ok(_) if reason.is_empty() => {}
+            Ok(_) => {
+                tracing::info!("the log takes writes again");
+                reason.clear();
+            }
+            Err(AppendError::Storage(error)) => {
+                if reason.is_empty() {
+                    tracing::error!(%error, "the log refuses writes, samples are refused until it takes them again");
+                }
+                *reason = error.to_string();
+            }
+            Err(_) => {}
         }
     }
+
+    pub(crate) fn note_commit(&self, committed: Committed) {
+        self.counters.appended.fetch_add(committed.samples, Ordering::Relaxed);
+        self.counters.conflicting.fetch_add(committed.conflicting, Ordering::Relaxed);
+        if committed.samples > 0 {
+            self.head_since.fetch_min(self.options.clock.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Blocks and files that are not served, counted since ever.
+    pub(crate) fn quarantined(&self) -> u64 {
+        self.quarantined.load(Ordering::Relaxed)
+    }
+
+    /// What is missing from an answer about this time.
+    pub(crate) fn warnings(&self, min_time: Timestamp, max_time: Timestamp) -> Vec<String> {
+        let aside = self.aside.lock();
+        let touched = aside.iter().filter(|a| a.min_time <= max_time && a.max_time >= min_time);
+        touched.map(|a| format!("a block was set aside, its samples are missing: {}", a.reason)).collect()
+    }
+
+    /// Sets aside what queries found to be damaged while they read it.
+    pub(crate) fn set_damaged_aside(&self) {
+        let damaged: Vec<_> = self.blocks.read().iter().filter_map(|b| Some((Arc::clone(b), b.damage()?))).collect();
+        damaged.iter().for_each(|(block, reason)| self.set_aside(block, reason));
+    }
+
+    /// Takes a block out of service and moves it to the quarantine.
+    pub(crate) fn set_aside(&self, block: &Block, reason: &str) {
+        let before = self.blocks.read().len();
+        self.blocks.write().retain(|b| b.number != block.number);
+        if self.blocks.read().len() == before {
+            return;
+        }
+        let (min_time, max_time) = (block.meta.min_time, block.meta.max_time);
+        self.quarantine(&block.folder, SetAside { min_time, max_time, reason: reason.to_owned() });
+    }
+
+    fn quarantine(&self, folder: &Path, aside: SetAside) {
+        tracing::error!(folder = %folder.display(), reason = aside.reason, "a block is damaged and set aside");
+        self.aside.lock().push(aside);
+        self.quarantined.fetch_add(1, Ordering::Relaxed);
+        let target = self.options.path.join(QUARANTINE_FOLDER);
+        let name = folder.file_name().unwrap_or_default();
+        let moved = self
+            .disk()
+            .create_dir(&target)
+            .and_then(|()| self.disk().rename(folder, &target.join(name)))
+            .and_then(|()| self.disk().sync_dir(&target))
+            .and_then(|()| self.disk().sync_dir(&self.blocks_folder()));
+        if let Err(error) = moved {
+            tracing::warn!(folder = %folder.display(), %error, "the damaged block could not be moved, it stays where it is");
+        }
+    }
+
+    fn recover(&mut self, segments: &[log::Segment]) -> Result<(), Error> {
+        let kept = self.disk().list(&self.options.path.join(QUARANTINE_FOLDER));
+        self.quarantined.store(kept.map_or(0, |names| names.len() as u64), Ordering::Relaxed);
+        self.open_blocks()?;
+        let damaged = self.families.load(self.disk(), &self.options.path)?;
+        self.recovery.damaged_records += damaged;
+        let covered = self.blocks.read().iter().map(|b| b.meta.covers).max().unwrap_or_default();
+        if segments.iter().any(|s| s.number < covered) {
+            self.log.remove_before(covered)?;
+        }
+        let mut replay = Replay { db: self, series: ById::default(), found: Recovery::default() };
+        let mut lengths = BTreeMap::new();
+        for segment in segments.iter().filter(|s| s.number >= covered) {
+            lengths.insert(segment.number, replay.segment(segment)?);
+        }
+        let mut found = replay.found;
+        self.log.set_lengths(lengths, covered);
+        found.damaged_records += damaged;
+        found.quarantined = self.aside.lock().len() as u64;
+        if found.samples > 0 {
+            self.head_since.store(self.options.clock.now(), Ordering::Relaxed);
+        }
+        if found.damaged_records > 0 || found.lost_samples > 0 {
+            tracing::warn!(
+                records = found.damaged_records,
+                bytes = found.damaged_bytes,
+                samples = found.lost_samples,
+                "parts of the log were unreadable and passed over; after a power cut its end is, else the disk is damaged"
+            );
+        }
+        self.recovery = found;
+        Ok(())
+    }
+
+    fn open_blocks(&self) -> Result<(), Error> {
+        let folder = self.blocks_folder();
+        let names = self.disk().list(&folder).map_err(io_error("list", &folder))?;
+        let mut numbers = Vec::new();
+        for name in names {
+            let path = folder.join(&name);
+            if name.ends_with(TEMPORARY_SUFFIX) || name.ends_with(REMOVED_SUFFIX) {
+                if let Err(error) = self.disk().remove(&path) {
+                    tracing::warn!(path = %path.display(), %error, "a leftover could not be removed");
+                }
+            } else if let Ok(number) = name.parse::<u64>() {
+                numbers.push(number);
+            }
+        }
+        numbers.sort_unstable();
+        self.next_block.store(numbers.last().map_or(1, |last| last + 1), Ordering::Relaxed);
+        for number in numbers {
+            self.open_block(number)?;
+        }
+        Ok(())
+    }
+
+    fn open_block(&self, number: u64) -> Result<(), Error> {
+        let folder = self.block_folder(number);
+        match Block::open(self.disk(), &folder, number) {
+            Ok(block) => self.blocks.write().push(Arc::new(block)),
+            Err(OpenError::Version(found)) => {
+                return Err(Error::Version { path: folder, found, supported: crate::block::VERSION });
+            }
+            Err(OpenError::Storage(error)) => {
+                let aside = SetAside { min_time: 0, max_time: Timestamp::MAX, reason: error.to_string() };
+                self.quarantine(&folder, aside);
+            }
+        }
+        Ok(())
+    }
 }
 
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+fn lock_folder(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn Send + Sync>, Error> {
+    let path = folder.join(LOCK_FILE);
+    disk.lock(&path).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock => Error::Locked { path: folder.to_owned(), holder: holder(disk, &path) },
+        _ => io_error("lock", &path)(error).into(),
+    })
 }
 
-struct Batch<'a> {
+/// The process that holds the lock, as it wrote it down.
+fn holder(disk: &dyn Disk, path: &Path) -> String {
+    let read = || {
+        let file = disk.open(path).ok()?;
+        let mut bytes = vec![0; usize::try_from(file.len().ok()?.min(20)).ok()?];
+        file.read_at(&mut bytes, 0).ok()?;
+        String::from_utf8(bytes).ok()?.trim().parse::<u32>().ok()
+    };
+    read().map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+/// Brings the log back into the head.
+struct Replay<'a> {
     db: &'a Db,
-    samples: Vec<(usize, Sample)>,
-    exemplars: Vec<(usize, Exemplar)>,
-    metadata: Vec<(String, Metadata)>,
+    series: ById<(Arc<HeadSeries>, f64)>,
+    found: Recovery,
 }
 
-impl Appendable for Db {
-    fn appender(&self) -> Box<dyn Appender + '_> {
-        Box::new(Batch { db: self, samples: Vec::new(), exemplars: Vec::new(), metadata: Vec::new() })
-    }
-}
-
-impl Batch<'_> {
-    fn index(&self, series: SeriesRef) -> Result<usize, AppendError> {
-        let index = usize::try_from(series.0.get() - 1).map_err(|_| AppendError::UnknownSeries)?;
-        if index < self.db.head.read().series.len() { Ok(index) } else { Err(AppendError::UnknownSeries) }
-    }
-}
-
-impl Appender for Batch<'_> {
-    fn append(&mut self, labels: &Labels, sample: Sample) -> Result<SeriesRef, AppendError> {
-        if labels.is_empty() {
-            return Err(AppendError::InvalidLabels("the set is empty".to_owned()));
-        }
-        let mut head = self.db.head.write();
-        let next = head.series.len() as u64;
-        let id = *head.ids.entry(labels.clone()).or_insert(next);
-        if id == next {
-            head.series.push((labels.clone(), BTreeMap::new()));
-        }
-        drop(head);
-        let series = SeriesRef(NonZeroU64::MIN.saturating_add(id));
-        self.append_ref(series, sample)?;
-        Ok(series)
-    }
-
-    fn append_ref(&mut self, series: SeriesRef, sample: Sample) -> Result<(), AppendError> {
-        let index = self.index(series)?;
-        self.db.check_time(sample.timestamp)?;
-        let head = self.db.head.read();
-        match head.series[index].1.get(&sample.timestamp) {
-            Some(value) if value.to_bits() != sample.value.to_bits() => Err(AppendError::DuplicateTimestamp),
-            _ => {
-                self.samples.push((index, sample));
-                Ok(())
+impl Replay<'_> {
+    fn segment(&mut self, segment: &log::Segment) -> Result<u64, Error> {
+        self.series.clear();
+        self.found.segments += 1;
+        let disk = self.db.disk();
+        let length = log::replay(disk, segment, |scanned| match scanned {
+            Scanned::Frame { kind, payload } => {
+                if self.record(kind, &payload).is_none() {
+                    self.found.damaged_records += 1;
+                    self.found.damaged_bytes += payload.len() as u64;
+                }
             }
-        }
-    }
-
-    fn append_exemplar(&mut self, series: SeriesRef, exemplar: &Exemplar) -> Result<(), AppendError> {
-        let index = self.index(series)?;
-        self.exemplars.push((index, exemplar.clone()));
-        Ok(())
-    }
-
-    fn set_metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), AppendError> {
-        self.metadata.push((family.to_owned(), metadata.clone()));
-        Ok(())
-    }
-
-    fn commit(self: Box<Self>, _durability: Durability) -> Result<Committed, AppendError> {
-        let mut head = self.db.head.write();
-        let mut committed = Committed::default();
-        for (index, sample) in self.samples {
-            let stored = *head.series[index].1.entry(sample.timestamp).or_insert(sample.value);
-            if stored.to_bits() == sample.value.to_bits() {
-                committed.samples += 1;
-            } else {
-                committed.conflicting += 1;
+            Scanned::Damaged { offset, bytes, at_end } => {
+                tracing::warn!(path = %segment.path.display(), offset, bytes, at_end, "bytes of the log are unreadable");
+                self.found.damaged_records += 1;
+                self.found.damaged_bytes += bytes;
             }
-        }
-        for (index, exemplar) in self.exemplars {
-            let labels = head.series[index].0.clone();
-            head.exemplars.entry(labels).or_default().push(exemplar);
-        }
-        head.metadata.extend(self.metadata);
-        Ok(committed)
-    }
-}
-
-struct Columns {
-    labels: Labels,
-    samples: Samples,
-}
-
-impl Series for Columns {
-    fn labels(&self) -> &Labels {
-        &self.labels
+        })?;
+        Ok(length)
     }
 
-    fn read(&self, into: &mut Samples) -> Result<(), StorageError> {
-        into.timestamps.extend(&self.samples.timestamps);
-        into.values.extend(&self.samples.values);
-        Ok(())
-    }
-}
-
-impl Db {
-    fn matching<T>(&self, selection: &Selection<'_>, mut each: impl FnMut(&Labels, Samples) -> T) -> Vec<T> {
-        let head = self.head.read();
-        let range = (Bound::Included(selection.min_time), Bound::Included(selection.max_time));
-        let mut found = Vec::new();
-        for (labels, samples) in &head.series {
-            if selection.min_time > selection.max_time || !selection.matchers.iter().all(|m| m.matches_labels(labels)) {
-                continue;
+    /// `None` if the payload does not decode although its checksum holds.
+    fn record(&mut self, kind: u8, payload: &[u8]) -> Option<()> {
+        match kind {
+            kind::DEFINITIONS => {
+                for definition in decode_definitions(payload).ok()? {
+                    self.db.head.skip_ids(definition.id);
+                    let series = self.db.head.get_or_create(&definition.labels).ok()?;
+                    self.series.insert(definition.id, (series, definition.base));
+                }
             }
-            let mut columns = Samples::default();
-            samples.range(range).for_each(|(&timestamp, &value)| columns.push(Sample { timestamp, value }));
-            if !columns.is_empty() {
-                found.push(each(labels, columns));
+            kind::BATCH => self.batch(payload)?,
+            kind::METADATA => {
+                for (family, metadata) in decode_metadata(payload).ok()? {
+                    self.db.families.set(family, metadata);
+                }
             }
+            kind::EXEMPLARS => {
+                for (id, exemplar) in decode_exemplars(payload).ok()? {
+                    if let Some((series, _)) = self.series.get(&id) {
+                        self.db.exemplars.push(series.labels.clone(), exemplar);
+                    }
+                }
+            }
+            _ => return None,
         }
-        found
+        Some(())
+    }
+
+    fn batch(&mut self, payload: &[u8]) -> Option<()> {
+        let mut lost = 0;
+        let mut samples = 0;
+        let series = &self.series;
+        let head = &self.db.head;
+        let outcome = decode_batch(
+            payload,
+            |id| series.get(&id).map(|(_, base)| *base),
+            |id, sample| match (series.get(&id), sample) {
+                (Some((series, _)), Some(sample)) => samples += u64::from(insert(head, series, sample)),
+                _ => lost += 1,
+            },
+        );
+        self.found.samples += samples;
+        self.found.lost_samples += lost;
+        outcome.ok()
     }
 }
 
-impl Queryable for Db {
-    fn select(&self, selection: &Selection<'_>) -> Result<SeriesSet, StorageError> {
-        let series = self.matching(selection, |labels, samples| {
-            Box::new(Columns { labels: labels.clone(), samples }) as Box<dyn Series>
-        });
-        Ok(SeriesSet { series, warnings: Vec::new() })
+/// Whether the sample was new.
+fn insert(head: &Head, series: &HeadSeries, sample: Sample) -> bool {
+    let mut state = series.state.lock();
+    let new = state.fate(sample) == crate::head::Fate::New;
+    if new {
+        let grown = state.insert(sample);
+        head.totals.add(sample, grown);
     }
-
-    fn label_names(&self, selection: &Selection<'_>) -> Result<Vec<String>, StorageError> {
-        let names = self.matching(selection, |labels, _| labels.iter().map(|(n, _)| n.to_owned()).collect::<Vec<_>>());
-        Ok(sorted(names.into_iter().flatten().collect()))
-    }
-
-    fn label_values(&self, name: &str, selection: &Selection<'_>) -> Result<Vec<String>, StorageError> {
-        let values = self.matching(selection, |labels, _| labels.get(name).map(str::to_owned));
-        Ok(sorted(values.into_iter().flatten().collect()))
-    }
-
-    fn exemplars(&self, selection: &Selection<'_>) -> Result<Vec<(Labels, Vec<Exemplar>)>, StorageError> {
-        let head = self.head.read();
-        let wanted = |labels: &Labels| selection.matchers.iter().all(|m| m.matches_labels(labels));
-        Ok(head.exemplars.iter().filter(|(l, _)| wanted(l)).map(|(l, e)| (l.clone(), e.clone())).collect())
-    }
-
-    fn metadata(&self, family: Option<&str>) -> Vec<(String, Metadata)> {
-        let head = self.head.read();
-        let wanted = |name: &str| family.is_none_or(|f| f == name);
-        head.metadata.iter().filter(|(n, _)| wanted(n)).map(|(n, m)| (n.clone(), m.clone())).collect()
-    }
-}
-
-fn sorted(mut words: Vec<String>) -> Vec<String> {
-    words.sort_unstable();
-    words.dedup();
-    words
-}
-
-impl Store for Db {
-    fn status(&self) -> StoreStatus {
-        let head = self.head.read();
-        let samples = head.series.iter().map(|(_, s)| s.len() as u64).sum();
-        StoreStatus {
-            head_series: head.series.len() as u64,
-            head_samples: samples,
-            sync_interval: self.options.sync_interval,
-            ..StoreStatus::default()
-        }
-    }
-}
-
-impl Collector for Db {
-    fn name(&self) -> &'static str {
-        "tsdb"
-    }
-
-    fn collect(&self, families: &mut Families) -> Result<(), CollectError> {
-        families.gauge("skep_tsdb_head_series", "Series of the head.", self.status().head_series as f64);
-        Ok(())
-    }
+    new
 }

@@ -101,9 +101,8 @@ impl Disk for FileDisk {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         file.try_lock().map_err(io::Error::from)?;
-        // The number is for the message that a second process prints; the lock itself is what refuses it.
-        file.set_len(0)?;
-        file.write_all(std::process::id().to_string().as_bytes())?;
+        // The number is for the message that a second process prints; on a full disk the lock holds without it.
+        let _ = file.set_len(0).and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
         Ok(Box::new(file))
     }
 }

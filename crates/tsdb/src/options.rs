@@ -51,6 +51,10 @@ pub struct Options {
     pub disk: Arc<dyn Disk>,
 }
 
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {

@@ -1,0 +1,239 @@
+//! One batch on its way into the log and the head.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use model::{
+    AppendError, Appendable, Appender, Committed, Durability, Exemplar, Labels, Metadata, Sample, SeriesRef,
+    StorageError, Timestamp,
+};
+
+use crate::Db;
+use crate::exemplars::LABEL_CHARS_MAX;
+use crate::head::{Fate, HeadSeries};
+use crate::log::{UNSYNCED_BYTES_MAX, Writer};
+use crate::options::millis;
+use crate::record::{Definition, Entry, Record, encode_batch, encode_definitions, encode_exemplars, encode_metadata};
+
+/// Definitions in one record stay far below the limit of a frame.
+const DEFINITIONS_MAX: usize = 1_000;
+
+/// The samples of one scrape or write request.
+struct Batch<'a> {
+    db: &'a Db,
+    oldest: Timestamp,
+    newest: Timestamp,
+    samples: Vec<(Arc<HeadSeries>, Sample)>,
+    exemplars: Vec<(Arc<HeadSeries>, Exemplar)>,
+    metadata: Vec<(String, Metadata)>,
+}
+
+impl Appendable for Db {
+    fn appender(&self) -> Box<dyn Appender + '_> {
+        let now = self.options.clock.now();
+        let oldest = self.options.retention_time.map_or(0, |kept| now.saturating_sub(millis(kept)).max(0));
+        Box::new(Batch {
+            db: self,
+            oldest,
+            newest: now.saturating_add(millis(crate::FUTURE_MAX)),
+            samples: Vec::new(),
+            exemplars: Vec::new(),
+            metadata: Vec::new(),
+        })
+    }
+}
+
+impl Batch<'_> {
+    fn add(&mut self, series: Arc<HeadSeries>, sample: Sample) -> Result<(), AppendError> {
+        if series.state.lock().fate(sample) == Fate::Conflict {
+            self.db.counters.conflicting.fetch_add(1, Ordering::Relaxed);
+            return Err(AppendError::DuplicateTimestamp);
+        }
+        self.samples.push((series, sample));
+        Ok(())
+    }
+
+    fn check_time(&self, sample: Sample) -> Result<(), AppendError> {
+        let error = if sample.timestamp > self.newest {
+            AppendError::TooFarInFuture
+        } else if sample.timestamp < self.oldest {
+            AppendError::OutOfBounds
+        } else {
+            return Ok(());
+        };
+        self.db.counters.out_of_bounds.fetch_add(1, Ordering::Relaxed);
+        Err(error)
+    }
+
+    /// A series that was forgotten since it was looked up is asked for again.
+    fn revive(&mut self) -> Result<(), AppendError> {
+        let held = self.samples.iter_mut().map(|(s, _)| s).chain(self.exemplars.iter_mut().map(|(s, _)| s));
+        for series in held {
+            if series.state.lock().dead {
+                *series = self.db.head.get_or_create(&series.labels)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sorts out what is there already, and says which series the log has to be told of.
+    fn plan(&self, writer: &Writer) -> Plan {
+        let mut plan = Plan::default();
+        for (at, (series, sample)) in self.samples.iter().enumerate() {
+            let mut state = series.state.lock();
+            match state.fate(*sample) {
+                Fate::Same => plan.committed.samples += 1,
+                Fate::Conflict => plan.committed.conflicting += 1,
+                Fate::New => {
+                    if state.log.epoch != writer.epoch() {
+                        state.log.epoch = writer.epoch();
+                        if state.log.segment != writer.segment() {
+                            (state.log.segment, state.log.base) = (writer.segment(), sample.value);
+                        }
+                        plan.define(series, state.log.base);
+                    }
+                    plan.entries.push(Entry { id: series.id, base: state.log.base, sample: *sample });
+                    plan.places.push(at);
+                }
+            }
+        }
+        self.define_for_exemplars(writer, &mut plan);
+        plan
+    }
+
+    fn define_for_exemplars(&self, writer: &Writer, plan: &mut Plan) {
+        for (series, _) in &self.exemplars {
+            let mut state = series.state.lock();
+            if state.log.epoch != writer.epoch() {
+                state.log.epoch = writer.epoch();
+                state.log.segment = writer.segment();
+                plan.define(series, state.log.base);
+            }
+        }
+    }
+
+    fn records(&self, plan: &Plan) -> Vec<Record> {
+        let mut records: Vec<Record> = plan.definitions.chunks(DEFINITIONS_MAX).map(encode_definitions).collect();
+        if !self.metadata.is_empty() {
+            records.push(encode_metadata(self.metadata.iter().map(|(name, metadata)| (name.as_str(), metadata))));
+        }
+        if !self.exemplars.is_empty() {
+            let list: Vec<_> = self.exemplars.iter().map(|(s, e)| (s.id, e.clone())).collect();
+            records.push(encode_exemplars(&list));
+        }
+        if !plan.entries.is_empty() {
+            records.push(encode_batch(&plan.entries));
+        }
+        records
+    }
+
+    /// Makes what was logged visible, all at once.
+    fn apply(self, plan: &mut Plan) {
+        let _snapshots_wait = self.db.visible.write();
+        let head = &self.db.head;
+        for &at in &plan.places {
+            let (series, sample) = &self.samples[at];
+            let mut state = series.state.lock();
+            // The batch itself may say a timestamp twice.
+            match state.fate(*sample) {
+                Fate::New => {
+                    let grown = state.insert(*sample);
+                    head.totals.add(*sample, grown);
+                    plan.committed.samples += 1;
+                }
+                Fate::Same => plan.committed.samples += 1,
+                Fate::Conflict => plan.committed.conflicting += 1,
+            }
+        }
+        for (series, exemplar) in self.exemplars {
+            self.db.exemplars.push(series.labels.clone(), exemplar);
+        }
+        for (family, metadata) in self.metadata {
+            self.db.families.set(family, metadata);
+        }
+    }
+}
+
+/// What a commit will do.
+#[derive(Default)]
+struct Plan {
+    definitions: Vec<Definition>,
+    entries: Vec<Entry>,
+    /// Where the entries stand in the batch.
+    places: Vec<usize>,
+    committed: Committed,
+}
+
+impl Plan {
+    fn define(&mut self, series: &HeadSeries, base: f64) {
+        self.definitions.push(Definition { id: series.id, base, labels: series.labels.clone() });
+    }
+}
+
+impl Appender for Batch<'_> {
+    fn append(&mut self, labels: &Labels, sample: Sample) -> Result<SeriesRef, AppendError> {
+        self.check_time(sample)?;
+        let series = self.db.head.get_or_create(labels)?;
+        let reference = series.reference();
+        self.add(series, sample)?;
+        Ok(reference)
+    }
+
+    fn append_ref(&mut self, series: SeriesRef, sample: Sample) -> Result<(), AppendError> {
+        let series = self.db.head.by_ref(series).ok_or(AppendError::UnknownSeries)?;
+        self.check_time(sample)?;
+        self.add(series, sample)
+    }
+
+    fn append_exemplar(&mut self, series: SeriesRef, exemplar: &Exemplar) -> Result<(), AppendError> {
+        let series = self.db.head.by_ref(series).ok_or(AppendError::UnknownSeries)?;
+        let chars = exemplar.labels.iter().map(|(n, v)| n.chars().count() + v.chars().count()).sum::<usize>();
+        if chars > LABEL_CHARS_MAX {
+            let message = format!("the labels of an exemplar have {chars} characters, more than {LABEL_CHARS_MAX}");
+            return Err(AppendError::Limit(message));
+        }
+        let of_sample = || self.samples.iter().rev().find(|(s, _)| s.id == series.id).map(|(_, s)| s.timestamp);
+        let timestamp = exemplar.timestamp.or_else(of_sample);
+        let exemplar = Exemplar { timestamp, ..exemplar.clone() };
+        if self.db.exemplars.is_news(&series.labels, &exemplar) {
+            self.exemplars.push((series, exemplar));
+        }
+        Ok(())
+    }
+
+    fn set_metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), AppendError> {
+        if self.db.families.is_news(family, metadata)? {
+            self.metadata.push((family.to_owned(), metadata.clone()));
+        }
+        Ok(())
+    }
+
+    fn commit(mut self: Box<Self>, durability: Durability) -> Result<Committed, AppendError> {
+        let db = self.db;
+        db.relieve()?;
+        db.log.make_room(&db.head)?;
+        let mut writer = db.log.lock();
+        if db.closed.load(Ordering::Acquire) {
+            return Err(StorageError::Closed.into());
+        }
+        let logged = db.log.prepare(&mut writer, &db.head).map_err(AppendError::from).and_then(|()| {
+            self.revive()?;
+            let plan = self.plan(&writer);
+            let records = self.records(&plan);
+            let ticket = if records.is_empty() { writer.ticket() } else { db.log.append(&mut writer, records)? };
+            Ok((plan, ticket))
+        });
+        db.note_write(&logged);
+        let (mut plan, ticket) = logged?;
+        self.apply(&mut plan);
+        let unsynced = writer.unsynced_bytes();
+        drop(writer);
+        db.note_commit(plan.committed);
+        if durability == Durability::Disk {
+            db.log.wait(ticket, &db.head)?;
+        } else if unsynced > UNSYNCED_BYTES_MAX {
+            db.log.sync(&db.head)?;
+        }
+        Ok(plan.committed)
+    }
+}

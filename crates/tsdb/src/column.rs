@@ -1,0 +1,508 @@
+//! Columns of timestamps and of values, and the codecs that write them.
+//!
+//! A codec only ever sees bytes whose checksum was verified by the caller, and a count that the caller bounds.
+
+use pco::ChunkConfig;
+use pco::data_types::Number;
+use pco::standalone::{simple_compress, simple_decompress_into};
+use tsz_compress::prelude::{TszCompressV2, TszDecompressV2};
+
+use crate::bytes::{Damage, Reader, put_int, put_uint, unzigzag, zigzag};
+use crate::decimal;
+
+/// A day at a sample every 15 s fits with room; a longer column would decode much that a short query does not want.
+pub(crate) const COLUMN_SAMPLES_MAX: usize = 8192;
+
+/// Below this length the entropy coder's tables outweigh what they save.
+const ENTROPY_SAMPLES_MIN: usize = 24;
+
+/// Deltas stay this far inside 32 bits, so that the differences that tsz-compress takes of them cannot wrap.
+const TSZ_DELTA_MAX: u64 = 1 << 30;
+
+/// Which effort a column is worth: the head encodes often and reads soon, a block is written once and kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tier {
+    /// Frames of the head: tsz-compress or the stream.
+    Head,
+    /// Columns of a block: pco or the stream.
+    Block,
+}
+
+/// Codec ids of both kinds of columns; `FORMAT.md` says what their bytes are.
+pub(crate) mod codec {
+    pub(crate) const STREAM: u8 = 0;
+    pub(crate) const TSZ: u8 = 1;
+    pub(crate) const PCO: u8 = 2;
+    pub(crate) const PCO_DOUBLE: u8 = 3;
+    pub(crate) const CONSTANT: u8 = 4;
+}
+
+/// The code that tsz-compress derives.
+mod tsz {
+    #![allow(missing_docs, unreachable_pub, clippy::all, unused_qualifications, dead_code)]
+    use tsz_compress::prelude::*;
+
+    /// One number a row; the crate's derive makes the coder from it.
+    #[derive(Copy, Clone, CompressV2, DecompressV2)]
+    pub struct Row {
+        pub delta: i32,
+    }
+    pub use compress::RowCompressorImpl as Encoder;
+    pub use decompress::RowDecompressorImpl as Decoder;
+}
+
+/// Timestamps one after the other: the first, the first difference, then differences of differences.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TimeState {
+    seen: bool,
+    last: i64,
+    delta: i64,
+}
+
+impl TimeState {
+    /// What has to be stored of the next timestamp.
+    fn residual(&mut self, timestamp: i64) -> i64 {
+        let delta = if self.seen { timestamp.wrapping_sub(self.last) } else { 0 };
+        let residual = if self.seen { delta.wrapping_sub(self.delta) } else { timestamp };
+        *self = Self { seen: true, last: timestamp, delta };
+        residual
+    }
+
+    fn restore(&mut self, residual: i64) -> i64 {
+        let delta = if self.seen { self.delta.wrapping_add(residual) } else { 0 };
+        let timestamp = if self.seen { self.last.wrapping_add(delta) } else { residual };
+        *self = Self { seen: true, last: timestamp, delta };
+        timestamp
+    }
+
+    pub(crate) fn put(&mut self, out: &mut Vec<u8>, timestamp: i64) {
+        let residual = self.residual(timestamp);
+        put_int(out, residual);
+    }
+
+    pub(crate) fn take(&mut self, reader: &mut Reader<'_>) -> Result<i64, Damage> {
+        let residual = reader.int()?;
+        Ok(self.restore(residual))
+    }
+}
+
+/// Values one after the other: an even number is twice the zigzag difference of the mantissas, an odd one an escape.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ValueState {
+    mantissa: i64,
+    exponent: u8,
+    bits: u64,
+    /// The last number had no decimal; the search for one is not repeated for each of its successors.
+    raw: bool,
+}
+
+/// Followed by the bits XORed with the last value's.
+const ESCAPE_RAW: u64 = 1;
+
+impl ValueState {
+    pub(crate) fn put(&mut self, out: &mut Vec<u8>, value: f64) {
+        let hinted = decimal::mantissa_at(value, self.exponent).map(|m| (m, self.exponent));
+        let found = if self.raw { hinted } else { hinted.or_else(|| decimal::shortest(value, self.exponent)) };
+        match found {
+            Some((mantissa, exponent)) if exponent == self.exponent => {
+                put_uint(out, zigzag(mantissa - self.mantissa) << 1);
+                self.mantissa = mantissa;
+            }
+            Some((mantissa, exponent)) => {
+                put_uint(out, (u64::from(exponent) + 1) << 1 | 1);
+                put_int(out, mantissa);
+                (self.mantissa, self.exponent) = (mantissa, exponent);
+            }
+            None => {
+                put_uint(out, ESCAPE_RAW);
+                put_uint(out, value.to_bits() ^ self.bits);
+                self.raw = value.is_finite();
+            }
+        }
+        self.bits = value.to_bits();
+    }
+
+    pub(crate) fn take(&mut self, reader: &mut Reader<'_>) -> Result<f64, Damage> {
+        let word = reader.uint()?;
+        let value = if word & 1 == 0 {
+            self.mantissa = self.mantissa.wrapping_add(unzigzag(word >> 1));
+            decimal::value(self.mantissa, self.exponent)
+        } else if word == ESCAPE_RAW {
+            f64::from_bits(self.bits ^ reader.uint()?)
+        } else {
+            self.exponent = exponent((word >> 1) - 1)?;
+            self.mantissa = reader.int()?;
+            decimal::value(self.mantissa, self.exponent)
+        };
+        self.bits = value.to_bits();
+        Ok(value)
+    }
+}
+
+fn exponent(number: u64) -> Result<u8, Damage> {
+    u8::try_from(number)
+        .ok()
+        .filter(|&e| e <= decimal::EXPONENT_MAX)
+        .ok_or(Damage("a decimal exponent is out of range"))
+}
+
+/// Writes timestamps; returns the codec.
+pub(crate) fn encode_times(times: &[i64], tier: Tier, out: &mut Vec<u8>) -> u8 {
+    let start = out.len();
+    let mut state = TimeState::default();
+    times.iter().for_each(|&t| state.put(out, t));
+    let dense = match tier {
+        Tier::Head => tsz_times(times).map(|b| (codec::TSZ, b)),
+        Tier::Block => pco_times(times).map(|b| (codec::PCO, b)),
+    };
+    replace_if_smaller(out, start, dense)
+}
+
+fn replace_if_smaller(out: &mut Vec<u8>, start: usize, dense: Option<(u8, Vec<u8>)>) -> u8 {
+    match dense {
+        Some((codec, bytes)) if bytes.len() < out.len() - start => {
+            out.truncate(start);
+            out.extend_from_slice(&bytes);
+            codec
+        }
+        _ => codec::STREAM,
+    }
+}
+
+fn tsz_times(times: &[i64]) -> Option<Vec<u8>> {
+    let mut state = TimeState::default();
+    let (first, rest) = times.split_first_chunk::<2>()?;
+    let mut out = Vec::new();
+    first.iter().for_each(|&t| state.put(&mut out, t));
+    let residuals: Vec<i64> = rest.iter().map(|&t| state.residual(t)).collect();
+    tsz_encode(&residuals, &mut out)?;
+    Some(out)
+}
+
+/// Differences from the first one, of order one, so that pco sees small numbers whatever the century.
+fn pco_times(times: &[i64]) -> Option<Vec<u8>> {
+    if times.len() < ENTROPY_SAMPLES_MIN {
+        return None;
+    }
+    let first = times[0];
+    let offsets: Vec<i64> = times.iter().map(|t| t.wrapping_sub(first)).collect();
+    let mut out = Vec::new();
+    put_int(&mut out, first);
+    out.extend(pco_encode(&offsets)?);
+    Some(out)
+}
+
+/// Reads `count` timestamps and adds them to `into`.
+pub(crate) fn decode_times(codec: u8, bytes: &[u8], count: usize, into: &mut Vec<i64>) -> Result<(), Damage> {
+    let mut reader = Reader(bytes);
+    let mut state = TimeState::default();
+    match codec {
+        codec::STREAM => {
+            for _ in 0..count {
+                into.push(state.take(&mut reader)?);
+            }
+        }
+        codec::TSZ => {
+            for _ in 0..count.min(2) {
+                into.push(state.take(&mut reader)?);
+            }
+            let residuals = tsz_decode(reader.0, count.saturating_sub(2))?;
+            into.extend(residuals.iter().map(|&r| state.restore(i64::from(r))));
+        }
+        codec::PCO => {
+            let first = reader.int()?;
+            into.extend(pco_decode::<i64>(reader.0, count)?.iter().map(|o| o.wrapping_add(first)));
+        }
+        _ => return Err(Damage("unknown codec of timestamps")),
+    }
+    Ok(())
+}
+
+/// Writes values; returns the codec.
+pub(crate) fn encode_values(values: &[f64], tier: Tier, out: &mut Vec<u8>) -> u8 {
+    if let Some(first) = constant(values) {
+        out.extend_from_slice(&first.to_le_bytes());
+        return codec::CONSTANT;
+    }
+    let start = out.len();
+    let mut state = ValueState::default();
+    values.iter().for_each(|&v| state.put(out, v));
+    let dense = match tier {
+        Tier::Head => Scaled::of(values).and_then(|s| s.tsz()).map(|b| (codec::TSZ, b)),
+        Tier::Block => pco_values(values),
+    };
+    replace_if_smaller(out, start, dense)
+}
+
+/// The bits that all values share.
+fn constant(values: &[f64]) -> Option<u64> {
+    let first = values.first()?.to_bits();
+    values.iter().all(|v| v.to_bits() == first).then_some(first)
+}
+
+fn pco_values(values: &[f64]) -> Option<(u8, Vec<u8>)> {
+    if values.len() < ENTROPY_SAMPLES_MIN {
+        return None;
+    }
+    match Scaled::of(values) {
+        Some(scaled) => Some((codec::PCO, scaled.pco()?)),
+        None => {
+            let bytes = pco_encode(values)?;
+            let back = pco_decode::<f64>(&bytes, values.len()).ok()?;
+            let exact = back.iter().zip(values).all(|(a, b)| a.to_bits() == b.to_bits());
+            exact.then_some((codec::PCO_DOUBLE, bytes))
+        }
+    }
+}
+
+/// Reads `count` values and adds them to `into`.
+pub(crate) fn decode_values(codec: u8, bytes: &[u8], count: usize, into: &mut Vec<f64>) -> Result<(), Damage> {
+    let mut reader = Reader(bytes);
+    match codec {
+        codec::STREAM => {
+            let mut state = ValueState::default();
+            for _ in 0..count {
+                into.push(state.take(&mut reader)?);
+            }
+        }
+        codec::TSZ => Scaled::from_tsz(reader, count)?.restore(into),
+        codec::PCO => Scaled::from_pco(reader, count)?.restore(into),
+        codec::PCO_DOUBLE => into.extend(pco_decode::<f64>(bytes, count)?),
+        codec::CONSTANT => {
+            let value = f64::from_bits(reader.fixed64()?);
+            into.extend(std::iter::repeat_n(value, count));
+        }
+        _ => return Err(Damage("unknown codec of values")),
+    }
+    Ok(())
+}
+
+/// Values as integers at one power of ten, and the few that are none.
+struct Scaled {
+    exponent: u8,
+    mantissas: Vec<i64>,
+    /// Where a value is not `mantissa / 10^exponent`, and its bits: staleness markers, NaN, infinities, -0.0.
+    exceptions: Vec<(usize, u64)>,
+}
+
+impl Scaled {
+    /// `None` if more than a sixteenth of the values are no decimals of one exponent.
+    fn of(values: &[f64]) -> Option<Self> {
+        let exceptions_max = values.len() / 16 + 1;
+        let exponent = common_exponent(values, exceptions_max)?;
+        let mut scaled = Self { exponent, mantissas: Vec::with_capacity(values.len()), exceptions: Vec::new() };
+        for (i, &value) in values.iter().enumerate() {
+            let last = scaled.mantissas.last().copied().unwrap_or_default();
+            let mantissa = decimal::mantissa_at(value, exponent);
+            scaled.mantissas.push(mantissa.unwrap_or(last));
+            if mantissa.is_none() {
+                scaled.exceptions.push((i, value.to_bits()));
+            }
+        }
+        (scaled.exceptions.len() <= exceptions_max).then_some(scaled)
+    }
+
+    fn put_head(&self, out: &mut Vec<u8>) {
+        out.push(self.exponent);
+        put_uint(out, self.exceptions.len() as u64);
+        let mut last = 0;
+        for &(at, bits) in &self.exceptions {
+            put_uint(out, (at - last) as u64);
+            out.extend_from_slice(&bits.to_le_bytes());
+            last = at;
+        }
+    }
+
+    fn take_head(reader: &mut Reader<'_>, count: usize) -> Result<Self, Damage> {
+        let exponent = exponent(u64::from(reader.byte()?))?;
+        let mut exceptions = Vec::new();
+        let mut at = 0usize;
+        for _ in 0..reader.count()? {
+            at = at.saturating_add(usize::try_from(reader.uint()?).unwrap_or(usize::MAX));
+            if at >= count {
+                return Err(Damage("an exception lies outside of its column"));
+            }
+            exceptions.push((at, reader.fixed64()?));
+        }
+        Ok(Self { exponent, mantissas: Vec::new(), exceptions })
+    }
+
+    fn tsz(&self) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        self.put_head(&mut out);
+        put_int(&mut out, *self.mantissas.first()?);
+        let deltas: Vec<i64> = self.mantissas.windows(2).map(|two| two[1] - two[0]).collect();
+        tsz_encode(&deltas, &mut out)?;
+        Some(out)
+    }
+
+    fn from_tsz(mut reader: Reader<'_>, count: usize) -> Result<Self, Damage> {
+        let mut scaled = Self::take_head(&mut reader, count)?;
+        let mut mantissa = reader.int()?;
+        scaled.mantissas.reserve(count);
+        scaled.mantissas.push(mantissa);
+        for delta in tsz_decode(reader.0, count.saturating_sub(1))? {
+            mantissa = mantissa.wrapping_add(i64::from(delta));
+            scaled.mantissas.push(mantissa);
+        }
+        Ok(scaled)
+    }
+
+    fn pco(&self) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        self.put_head(&mut out);
+        out.extend(pco_encode(&self.mantissas)?);
+        Some(out)
+    }
+
+    fn from_pco(mut reader: Reader<'_>, count: usize) -> Result<Self, Damage> {
+        let mut scaled = Self::take_head(&mut reader, count)?;
+        scaled.mantissas = pco_decode(reader.0, count)?;
+        Ok(scaled)
+    }
+
+    fn restore(&self, into: &mut Vec<f64>) {
+        let start = into.len();
+        into.extend(self.mantissas.iter().map(|&m| decimal::value(m, self.exponent)));
+        for &(at, bits) in &self.exceptions {
+            into[start + at] = f64::from_bits(bits);
+        }
+    }
+}
+
+/// The smallest exponent at which all values but a few are exact.
+fn common_exponent(values: &[f64], exceptions_max: usize) -> Option<u8> {
+    let mut exponent = 0;
+    let mut exceptions = 0;
+    for &value in values {
+        match decimal::shortest(value, exponent) {
+            Some((_, needed)) => exponent = exponent.max(needed),
+            None => exceptions += 1,
+        }
+        if exceptions > exceptions_max {
+            return None;
+        }
+    }
+    Some(exponent)
+}
+
+/// `None` if a number does not fit.
+fn tsz_encode(numbers: &[i64], out: &mut Vec<u8>) -> Option<()> {
+    if numbers.iter().any(|n| n.unsigned_abs() >= TSZ_DELTA_MAX) {
+        return None;
+    }
+    let mut encoder = tsz::Encoder::new(numbers.len());
+    numbers.iter().for_each(|&n| encoder.compress(tsz::Row { delta: n as i32 }));
+    out.extend_from_slice(&encoder.finish());
+    Some(())
+}
+
+fn tsz_decode(bytes: &[u8], count: usize) -> Result<Vec<i32>, Damage> {
+    let mut decoder = tsz::Decoder::new();
+    decoder.decompress(bytes).map_err(|_| Damage("tsz column does not decode"))?;
+    let numbers = decoder.col_delta();
+    if numbers.len() != count {
+        return Err(Damage("tsz column has another length"));
+    }
+    Ok(numbers.to_vec())
+}
+
+fn pco_encode<T: Number>(numbers: &[T]) -> Option<Vec<u8>> {
+    simple_compress(numbers, &ChunkConfig::default()).ok()
+}
+
+fn pco_decode<T: Number + Default>(bytes: &[u8], count: usize) -> Result<Vec<T>, Damage> {
+    let mut numbers = vec![T::default(); count];
+    let progress = simple_decompress_into(bytes, &mut numbers).map_err(|_| Damage("pco column does not decode"))?;
+    if progress.n_processed != count {
+        return Err(Damage("pco column has another length"));
+    }
+    Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::stale_nan;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(times: &[i64], values: &[f64], tier: Tier) -> (u8, u8) {
+        let (mut time_bytes, mut value_bytes) = (Vec::new(), Vec::new());
+        let codecs = (encode_times(times, tier, &mut time_bytes), encode_values(values, tier, &mut value_bytes));
+        let (mut got_times, mut got_values) = (Vec::new(), Vec::new());
+        decode_times(codecs.0, &time_bytes, times.len(), &mut got_times).unwrap();
+        decode_values(codecs.1, &value_bytes, values.len(), &mut got_values).unwrap();
+        let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(got_times, times, "{tier:?} {codecs:?}");
+        assert_eq!(bits(&got_values), bits(values), "{tier:?} {codecs:?}");
+        codecs
+    }
+
+    #[test]
+    fn each_codec_has_its_columns() {
+        let times: Vec<i64> = (0..500).map(|i| 1_700_000_000_000 + i * 15_000).collect();
+        let column = |f: fn(i64) -> f64| times.iter().map(|t| f((t - times[0]) / 15_000)).collect::<Vec<_>>();
+        let noise =
+            |i: i64| f64::from_bits(0x3ff0_0000_0000_0000 | (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 12);
+        let cases = [
+            (column(|i| (i * 37 % 100) as f64), codec::TSZ, codec::PCO),
+            (column(|i| (i % 2) as f64 / 100.0), codec::TSZ, codec::PCO),
+            (column(|_| 1.0), codec::CONSTANT, codec::CONSTANT),
+            (column(|_| stale_nan()), codec::CONSTANT, codec::CONSTANT),
+            (times.iter().map(|t| noise(*t)).collect(), codec::STREAM, codec::PCO_DOUBLE),
+        ];
+        for (values, head, block) in cases {
+            assert_eq!(check(&times, &values, Tier::Head), (codec::TSZ, head));
+            assert_eq!(check(&times, &values, Tier::Block), (codec::PCO, block));
+        }
+    }
+
+    #[test]
+    fn a_staleness_marker_does_not_cost_the_decimal() {
+        let times: Vec<i64> = (0..100).collect();
+        let mut values: Vec<f64> = (0..100).map(|i| f64::from(i) / 10.0).collect();
+        values[40] = stale_nan();
+        values[99] = -0.0;
+        assert_eq!(check(&times, &values, Tier::Block).1, codec::PCO);
+        assert_eq!(check(&times, &values, Tier::Head).1, codec::TSZ);
+    }
+
+    fn hostile() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            any::<u64>().prop_map(f64::from_bits),
+            (-1_000_000i64..1_000_000, 0u8..5).prop_map(|(m, e)| decimal::value(m, e)),
+            prop::sample::select(vec![
+                0.0,
+                -0.0,
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+                f64::MIN_POSITIVE,
+                f64::from_bits(1),
+                f64::MAX,
+                f64::from_bits(0xfff8_dead_beef_0001),
+                stale_nan(),
+                9_007_199_254_740_992.0,
+                -9_007_199_254_740_993.0,
+            ]),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn columns_round_trip(rows in prop::collection::vec((any::<i64>(), hostile()), 1..200), regular in any::<bool>()) {
+            let times: Vec<i64> = rows.iter().enumerate().map(|(i, r)| if regular { i as i64 * 1000 + r.0 % 7 } else { r.0 }).collect();
+            let values: Vec<f64> = rows.iter().map(|r| r.1).collect();
+            check(&times, &values, Tier::Head);
+            check(&times, &values, Tier::Block);
+        }
+
+        #[test]
+        fn decoders_refuse_or_answer(codec in 0u8..6, bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            // tsz and pco run only behind a checksum; the streams must stand on their own.
+            prop_assume!(codec != codec::TSZ && codec != codec::PCO && codec != codec::PCO_DOUBLE);
+            let _ = decode_times(codec, &bytes, 10, &mut Vec::new());
+            let _ = decode_values(codec, &bytes, 10, &mut Vec::new());
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What is known of metric families, in memory and in one small file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use model::{AppendError, Metadata, StorageError};
+use parking_lot::Mutex;
+
+use crate::Disk;
+use crate::error::io as io_error;
+use crate::frame::{self, Scanned, Scanner};
+use crate::record::{decode_metadata, encode_metadata, kind};
+
+/// More families than any page has; past it a name made of data would fill the memory.
+const FAMILIES_MAX: usize = 100_000;
+
+/// A help text longer than this is no help.
+const TEXT_BYTES_MAX: usize = 16 << 10;
+
+/// Families in one frame of the file.
+const FRAME_FAMILIES_MAX: usize = 1_000;
+
+/// The file in the data folder.
+const FILE_NAME: &str = "metadata";
+
+/// The families, by name.
+#[derive(Default)]
+pub(crate) struct MetricFamilies(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    known: BTreeMap<String, Metadata>,
+    /// Whether the file lacks something.
+    changed: bool,
+}
+
+impl MetricFamilies {
+    /// Whether the log has to be told. Errors: past a limit.
+    pub(crate) fn is_news(&self, family: &str, metadata: &Metadata) -> Result<bool, AppendError> {
+        let inner = self.0.lock();
+        match inner.known.get(family) {
+            Some(known) if known == metadata => return Ok(false),
+            None if inner.known.len() >= FAMILIES_MAX => {
+                return Err(AppendError::Limit(format!("metadata of {FAMILIES_MAX} metric families is kept, no more")));
+            }
+            _ => {}
+        }
+        let bytes = family.len() + metadata.help.len() + metadata.unit.len();
+        if bytes > TEXT_BYTES_MAX {
+            let message = format!("metadata of {family:.64} takes {bytes} bytes, more than {TEXT_BYTES_MAX}");
+            return Err(AppendError::Limit(message));
+        }
+        Ok(true)
+    }
+
+    pub(crate) fn set(&self, family: String, metadata: Metadata) {
+        let mut inner = self.0.lock();
+        inner.known.insert(family, metadata);
+        inner.changed = true;
+    }
+
+    pub(crate) fn get(&self, family: Option<&str>) -> Vec<(String, Metadata)> {
+        let inner = self.0.lock();
+        let copy = |(name, metadata): (&String, &Metadata)| (name.clone(), metadata.clone());
+        match family {
+            Some(family) => inner.known.get_key_value(family).map(copy).into_iter().collect(),
+            None => inner.known.iter().map(copy).collect(),
+        }
+    }
+
+    /// Reads the file; returns how many damaged stretches were passed over.
+    pub(crate) fn load(&self, disk: &dyn Disk, folder: &Path) -> Result<u64, StorageError> {
+        let names = disk.list(folder).map_err(io_error("list", folder))?;
+        if !names.iter().any(|name| name == FILE_NAME) {
+            return Ok(0);
+        }
+        let path = folder.join(FILE_NAME);
+        let file = disk.open(&path).map_err(io_error("open", &path))?;
+        let mut scanner = Scanner::new(&*file, 0).map_err(io_error("read", &path))?;
+        let mut damaged = 0;
+        while let Some(scanned) = scanner.next().map_err(io_error("read", &path))? {
+            match scanned {
+                Scanned::Frame { kind: kind::METADATA, payload } => match decode_metadata(&payload) {
+                    Ok(families) => self.0.lock().known.extend(families),
+                    Err(_) => damaged += 1,
+                },
+                _ => damaged += 1,
+            }
+        }
+        Ok(damaged)
+    }
+
+    /// Writes the file anew if something changed.
+    pub(crate) fn save(&self, disk: &dyn Disk, folder: &Path) -> Result<(), StorageError> {
+        let families = {
+            let mut inner = self.0.lock();
+            if !std::mem::take(&mut inner.changed) {
+                return Ok(());
+            }
+            inner.known.clone()
+        };
+        write(disk, folder, &families).inspect_err(|_| self.0.lock().changed = true)
+    }
+}
+
+fn write(disk: &dyn Disk, folder: &Path, families: &BTreeMap<String, Metadata>) -> Result<(), StorageError> {
+    let (path, temporary) = (folder.join(FILE_NAME), folder.join("metadata.tmp"));
+    let list: Vec<_> = families.iter().map(|(name, metadata)| (name.as_str(), metadata)).collect();
+    let mut bytes = Vec::new();
+    for some in list.chunks(FRAME_FAMILIES_MAX) {
+        let record = encode_metadata(some.iter().copied());
+        frame::push(&mut bytes, 0, 0, record.kind, &record.payload);
+    }
+    let file = disk.create(&temporary).map_err(io_error("create", &temporary))?;
+    file.append(&bytes).map_err(io_error("write", &temporary))?;
+    file.sync().map_err(io_error("fsync", &temporary))?;
+    disk.rename(&temporary, &path).map_err(io_error("rename", &temporary))?;
+    disk.sync_dir(folder).map_err(io_error("fsync", folder))
+}

@@ -1,0 +1,225 @@
+//! The checked frame that the log, the metadata file and a block's index are made of.
+//!
+//! The checksum covers the file's number and the frame's place in it beside the content, so that bytes that landed
+//! in the wrong place, or a copy of a frame inside somebody's label value, do not pass.
+
+use std::io;
+
+use crate::DiskFile;
+use crate::bytes::fixed32_at;
+
+/// `0xf5` never occurs in UTF-8, so that no label value looks like the start of a frame.
+const MAGIC: [u8; 3] = [0xf5, b's', b'k'];
+
+/// Magic, kind, length, checksum.
+pub(crate) const HEADER_BYTES: usize = 12;
+
+/// A larger length is damage. One write request is at most 32 MiB of decompressed protobuf, and its frame is smaller.
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 32 << 20;
+
+/// The scanner reads the file in pieces of this size; larger only where a frame is.
+const WINDOW_BYTES: usize = 256 << 10;
+
+/// CRC-32C of what identifies a place and of what stands there.
+pub(crate) fn checksum(file: u64, offset: u64, parts: &[&[u8]]) -> u32 {
+    let place = crc32c::crc32c_append(crc32c::crc32c(&file.to_le_bytes()), &offset.to_le_bytes());
+    parts.iter().fold(place, |crc, part| crc32c::crc32c_append(crc, part))
+}
+
+/// Adds a frame to bytes whose first one stands at `start` in the file.
+pub(crate) fn push(out: &mut Vec<u8>, file: u64, start: u64, kind: u8, payload: &[u8]) {
+    let offset = start + out.len() as u64;
+    let length = (payload.len() as u32).to_le_bytes();
+    let crc = checksum(file, offset, &[&[kind], &length, payload]);
+    out.extend_from_slice(&MAGIC);
+    out.push(kind);
+    out.extend_from_slice(&length);
+    out.extend_from_slice(&crc.to_le_bytes());
+    out.extend_from_slice(payload);
+}
+
+/// What stands at the front of `bytes`.
+enum Parsed {
+    /// A header that promises this many bytes in all.
+    Needs(usize),
+    /// No frame.
+    No,
+}
+
+fn parse_header(header: &[u8]) -> Parsed {
+    if header.len() < HEADER_BYTES || header[..3] != MAGIC {
+        return Parsed::No;
+    }
+    match fixed32_at(header, 4) as usize {
+        length if length <= PAYLOAD_BYTES_MAX => Parsed::Needs(HEADER_BYTES + length),
+        _ => Parsed::No,
+    }
+}
+
+/// Kind and payload of a whole frame that stands at `offset`; `None` if it does not check.
+pub(crate) fn check(frame: &[u8], file: u64, offset: u64) -> Option<(u8, &[u8])> {
+    let Parsed::Needs(length) = parse_header(frame) else { return None };
+    let payload = frame.get(HEADER_BYTES..length)?;
+    let crc = checksum(file, offset, &[&frame[3..4], &frame[4..8], payload]);
+    (crc == fixed32_at(frame, 8)).then_some((frame[3], payload))
+}
+
+/// Frames of a file, damaged stretches passed over.
+pub(crate) struct Scanner<'a> {
+    disk_file: &'a dyn DiskFile,
+    file: u64,
+    length: u64,
+    at: u64,
+    window: Vec<u8>,
+    window_at: u64,
+}
+
+/// What the scanner met.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Scanned {
+    /// A frame that checks.
+    Frame {
+        /// What its payload is.
+        kind: u8,
+        /// Its content.
+        payload: Vec<u8>,
+    },
+    /// Bytes that are no frame.
+    Damaged {
+        /// Where they begin.
+        offset: u64,
+        /// How many.
+        bytes: u64,
+        /// Whether they reach the end of the file.
+        at_end: bool,
+    },
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(disk_file: &'a dyn DiskFile, file: u64) -> io::Result<Self> {
+        let length = disk_file.len()?;
+        Ok(Self { disk_file, file, length, at: 0, window: Vec::new(), window_at: 0 })
+    }
+
+    /// The next frame or the next damaged stretch; `None` at the end.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Scanned>> {
+        let begin = self.at;
+        while self.at < self.length {
+            if let Some((kind, payload)) = self.frame_here()? {
+                if self.at > begin {
+                    return Ok(Some(self.damaged(begin)));
+                }
+                self.at += (HEADER_BYTES + payload.len()) as u64;
+                return Ok(Some(Scanned::Frame { kind, payload }));
+            }
+            self.skip_to_magic()?;
+        }
+        Ok((self.at > begin).then(|| self.damaged(begin)))
+    }
+
+    fn damaged(&self, begin: u64) -> Scanned {
+        Scanned::Damaged { offset: begin, bytes: self.at - begin, at_end: self.at >= self.length }
+    }
+
+    fn frame_here(&mut self) -> io::Result<Option<(u8, Vec<u8>)>> {
+        let (at, file) = (self.at, self.file);
+        let Parsed::Needs(length) = parse_header(self.bytes(HEADER_BYTES)?) else { return Ok(None) };
+        let frame = self.bytes(length)?;
+        Ok(check(frame, file, at).map(|(kind, payload)| (kind, payload.to_vec())))
+    }
+
+    /// Moves to the next place after this one where a frame may begin.
+    fn skip_to_magic(&mut self) -> io::Result<()> {
+        self.at += 1;
+        while self.at < self.length {
+            let window = self.bytes(WINDOW_BYTES)?;
+            let found = window.windows(MAGIC.len()).position(|three| three == MAGIC);
+            let step = found.unwrap_or_else(|| window.len().saturating_sub(MAGIC.len() - 1).max(1));
+            self.at += step as u64;
+            if found.is_some() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes from here on, `wanted` of them or as many as the file has.
+    fn bytes(&mut self, wanted: usize) -> io::Result<&[u8]> {
+        let available = usize::try_from(self.length - self.at).unwrap_or(usize::MAX);
+        let wanted = wanted.min(available);
+        let held = self.at >= self.window_at && self.at + wanted as u64 <= self.window_at + self.window.len() as u64;
+        if !held {
+            self.window.resize(wanted.max(WINDOW_BYTES).min(available), 0);
+            self.disk_file.read_at(&mut self.window, self.at)?;
+            self.window_at = self.at;
+        }
+        let start = (self.at - self.window_at) as usize;
+        Ok(&self.window[start..start + wanted])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::tempdir;
+
+    use super::*;
+    use crate::{Disk, FileDisk};
+
+    const FILE: u64 = 7;
+
+    fn three_frames() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (kind, payload) in [(1, &b"one"[..]), (2, b"two\xf5sk"), (3, b"three")] {
+            push(&mut bytes, FILE, 0, kind, payload);
+        }
+        bytes
+    }
+
+    fn kinds(bytes: &[u8]) -> Vec<u8> {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("f");
+        FileDisk.create(&path).unwrap().append(bytes).unwrap();
+        let file = FileDisk.open(&path).unwrap();
+        let mut scanner = Scanner::new(&*file, FILE).unwrap();
+        let mut kinds = Vec::new();
+        while let Some(scanned) = scanner.next().unwrap() {
+            match scanned {
+                Scanned::Frame { kind, .. } => kinds.push(kind),
+                Scanned::Damaged { .. } => kinds.push(0),
+            }
+        }
+        kinds
+    }
+
+    #[test]
+    fn a_flipped_bit_loses_one_frame() {
+        let whole = three_frames();
+        assert_eq!(kinds(&whole), [1, 2, 3]);
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x10;
+            let expected: &[u8] = match at {
+                0..15 => &[0, 2, 3],
+                15..33 => &[1, 0, 3],
+                _ => &[1, 2, 0],
+            };
+            assert_eq!(kinds(&bytes), expected, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_torn_end_loses_one_frame() {
+        let whole = three_frames();
+        for end in 34..whole.len() {
+            assert_eq!(kinds(&whole[..end]), [1, 2, 0], "cut at {end}");
+        }
+        assert_eq!(kinds(&[0; 100]), [0]);
+        assert_eq!(kinds(&[]), [0; 0]);
+    }
+
+    #[test]
+    fn a_moved_frame_is_damage() {
+        let whole = three_frames();
+        assert_eq!(kinds(&whole[15..]), [0]);
+    }
+}

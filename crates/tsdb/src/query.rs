@@ -1,0 +1,180 @@
+//! Answers: the head and the blocks, merged series by series.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use model::{Exemplar, Labels, Metadata, Queryable, Samples, Selection, Series, SeriesSet, StorageError, Timestamp};
+
+use crate::Db;
+use crate::block::{Block, TimesCache};
+use crate::chunk::{Chunks, settle};
+use crate::head::HeadSeries;
+use crate::index::ChunkRef;
+
+/// A series of an answer. Where parts hold the same timestamp, the earlier part was written first and wins.
+struct Merged {
+    labels: Labels,
+    parts: Vec<Part>,
+    min_time: Timestamp,
+    max_time: Timestamp,
+}
+
+/// Samples of a series in one place.
+enum Part {
+    Block { block: Arc<Block>, chunks: Vec<ChunkRef>, times: Arc<TimesCache> },
+    Sealing(Arc<Chunks>),
+    Head(Chunks),
+}
+
+impl Series for Merged {
+    fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    fn read(&self, into: &mut Samples) -> Result<(), StorageError> {
+        let start = into.len();
+        for part in &self.parts {
+            part.read(self.min_time, self.max_time, into)?;
+        }
+        settle(into, start, self.min_time, self.max_time);
+        Ok(())
+    }
+}
+
+impl Part {
+    fn read(&self, min_time: Timestamp, max_time: Timestamp, into: &mut Samples) -> Result<(), StorageError> {
+        let chunks = match self {
+            Self::Block { block, chunks, times } => {
+                return chunks.iter().try_for_each(|chunk| block.read(chunk, times, into));
+            }
+            Self::Sealing(chunks) => chunks,
+            Self::Head(chunks) => chunks,
+        };
+        chunks.read(min_time, max_time, into).map_err(|damage| StorageError::Corrupt {
+            path: "the head in memory".to_owned(),
+            offset: 0,
+            reason: damage.to_string(),
+        })
+    }
+}
+
+/// Series found so far, each once.
+struct Found {
+    series: Vec<Merged>,
+    by_labels: HashMap<Labels, usize>,
+    min_time: Timestamp,
+    max_time: Timestamp,
+}
+
+impl Found {
+    fn add(&mut self, labels: Labels, parts: impl IntoIterator<Item = Part>) {
+        let next = self.series.len();
+        let at = *self.by_labels.entry(labels.clone()).or_insert(next);
+        if at == next {
+            let (min_time, max_time) = (self.min_time, self.max_time);
+            self.series.push(Merged { labels, parts: Vec::new(), min_time, max_time });
+        }
+        self.series[at].parts.extend(parts);
+    }
+}
+
+impl Db {
+    fn find(&self, selection: &Selection<'_>) -> Result<(Vec<Merged>, Vec<String>), StorageError> {
+        let (min_time, max_time) = (selection.min_time, selection.max_time);
+        let mut found = Found { series: Vec::new(), by_labels: HashMap::new(), min_time, max_time };
+        if min_time > max_time {
+            return Ok((found.series, Vec::new()));
+        }
+        self.set_damaged_aside();
+        let (head, blocks) = self.snapshot(selection)?;
+        for block in blocks {
+            self.find_in_block(&block, selection, &mut found);
+        }
+        for (labels, parts) in head {
+            found.add(labels, parts);
+        }
+        Ok((found.series, self.warnings(min_time, max_time)))
+    }
+
+    /// What the head and the list of blocks hold at one moment, between two commits and not while a block takes over.
+    #[allow(clippy::type_complexity)]
+    fn snapshot(&self, selection: &Selection<'_>) -> Result<(Vec<(Labels, Vec<Part>)>, Vec<Arc<Block>>), StorageError> {
+        let _commits_wait = self.visible.read();
+        let matching = self.head.matching(selection.matchers).map_err(|damage| StorageError::Corrupt {
+            path: "the index in memory".to_owned(),
+            offset: 0,
+            reason: damage.to_string(),
+        })?;
+        let head = matching.iter().filter_map(|series| head_parts(series, selection)).collect();
+        Ok((head, self.blocks.read().clone()))
+    }
+
+    fn find_in_block(&self, block: &Arc<Block>, selection: &Selection<'_>, found: &mut Found) {
+        let (min_time, max_time) = (selection.min_time, selection.max_time);
+        if !block.overlaps(min_time, max_time) {
+            return;
+        }
+        let entries = match block.select(selection.matchers, min_time, max_time) {
+            Ok(entries) => entries,
+            Err(error) => return self.set_aside(block, &error.to_string()),
+        };
+        let times = Arc::new(TimesCache::default());
+        for entry in entries {
+            let (block, times) = (Arc::clone(block), Arc::clone(&times));
+            let part = (!selection.hints.labels_only).then_some(Part::Block { block, chunks: entry.chunks, times });
+            found.add(entry.labels, part);
+        }
+    }
+}
+
+/// `None` if the series has nothing in the time.
+fn head_parts(series: &HeadSeries, selection: &Selection<'_>) -> Option<(Labels, Vec<Part>)> {
+    let state = series.state.lock();
+    let touches = |chunks: &Chunks| chunks.overlaps(selection.min_time, selection.max_time);
+    let sealing = state.sealing.as_ref().filter(|chunks| touches(chunks));
+    let open = Some(&state.chunks).filter(|chunks| touches(chunks));
+    if sealing.is_none() && open.is_none() {
+        return None;
+    }
+    let mut parts = Vec::new();
+    if !selection.hints.labels_only {
+        parts.extend(sealing.map(|chunks| Part::Sealing(Arc::clone(chunks))));
+        parts.extend(open.map(|chunks| Part::Head(chunks.clone())));
+    }
+    Some((series.labels.clone(), parts))
+}
+
+fn labels_only<'a>(selection: &Selection<'a>) -> Selection<'a> {
+    let mut selection = selection.clone();
+    selection.hints.labels_only = true;
+    selection
+}
+
+impl Queryable for Db {
+    fn select(&self, selection: &Selection<'_>) -> Result<SeriesSet, StorageError> {
+        let (found, warnings) = self.find(selection)?;
+        let series = found.into_iter().map(|series| Box::new(series) as Box<dyn Series>).collect();
+        Ok(SeriesSet { series, warnings })
+    }
+
+    fn label_names(&self, selection: &Selection<'_>) -> Result<Vec<String>, StorageError> {
+        let (found, _) = self.find(&labels_only(selection))?;
+        let names: BTreeSet<&str> = found.iter().flat_map(|s| s.labels.iter()).map(|(name, _)| name).collect();
+        Ok(names.into_iter().map(str::to_owned).collect())
+    }
+
+    fn label_values(&self, name: &str, selection: &Selection<'_>) -> Result<Vec<String>, StorageError> {
+        let (found, _) = self.find(&labels_only(selection))?;
+        let values: BTreeSet<&str> = found.iter().filter_map(|s| s.labels.get(name)).collect();
+        Ok(values.into_iter().map(str::to_owned).collect())
+    }
+
+    fn exemplars(&self, selection: &Selection<'_>) -> Result<Vec<(Labels, Vec<Exemplar>)>, StorageError> {
+        Ok(self.exemplars.select(selection.matchers, selection.min_time, selection.max_time))
+    }
+
+    fn metadata(&self, family: Option<&str>) -> Vec<(String, Metadata)> {
+        self.families.get(family)
+    }
+}

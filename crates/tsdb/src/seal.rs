@@ -1,0 +1,277 @@
+//! Keeping up: the head into blocks, old blocks away, the log shortened.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use model::{Samples, StorageError, Timestamp};
+
+use crate::block::{Block, BlockWriter, OpenError};
+use crate::chunk::settle;
+use crate::db::{REMOVED_SUFFIX, TEMPORARY_SUFFIX};
+use crate::error::io as io_error;
+use crate::head::HeadSeries;
+use crate::options::millis;
+use crate::retention::{Candidate, expired, partition_millis};
+use crate::{Db, Error};
+
+/// When the head takes this many times its budget, whoever commits seals it first.
+const HEAD_OVERRUN: usize = 2;
+
+/// What a call of [`Db::maintain`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maintained {
+    /// Blocks written from the head.
+    pub sealed_blocks: u64,
+    /// Blocks removed by retention.
+    pub removed_blocks: u64,
+    /// Log segments removed.
+    pub removed_segments: u64,
+}
+
+/// Samples set aside in the head until their blocks are on disk.
+pub(crate) struct Sealing {
+    /// Log segments before this one hold nothing else.
+    next_segment: u64,
+    /// In the order of their labels.
+    series: Vec<Arc<HeadSeries>>,
+}
+
+/// A block that is written but not renamed yet.
+struct Finished {
+    number: u64,
+    temporary: PathBuf,
+}
+
+impl Db {
+    /// Syncs the log, applies retention, seals the head and shortens the log, where it is time. What fails is tried
+    /// again by the next call; nothing is lost by it.
+    pub fn maintain(&self, now: Timestamp) -> Result<Maintained, Error> {
+        self.work(now, false)
+    }
+
+    /// Seals the head now, as [`Db::maintain`] does when it is time.
+    pub fn seal(&self) -> Result<Maintained, Error> {
+        self.work(self.options.clock.now(), true)
+    }
+
+    fn work(&self, now: Timestamp, seal_now: bool) -> Result<Maintained, Error> {
+        let mut pending = self.maintenance.lock();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StorageError::Closed.into());
+        }
+        self.set_damaged_aside();
+        self.blocks.read().iter().for_each(|block| block.forget_idle_index());
+        // Retention first: on a full disk it makes the room that sealing needs.
+        let mut done = Maintained { removed_blocks: self.apply_retention(now)?, ..Maintained::default() };
+        if pending.is_none() && (seal_now || self.is_sealing_due(now)) {
+            *pending = Some(self.freeze()?);
+        }
+        if let Some(sealing) = &*pending {
+            done.sealed_blocks = self.write_sealing(sealing)?;
+            let next_segment = sealing.next_segment;
+            *pending = None;
+            self.families.save(self.disk(), &self.options.path)?;
+            done.removed_segments = self.log.remove_before(next_segment)?;
+            done.removed_blocks += self.apply_retention(now)?;
+        } else {
+            self.sync()?;
+        }
+        Ok(done)
+    }
+
+    /// Seals on the spot when the head has outgrown its budget and nobody else did it in time.
+    pub(crate) fn relieve(&self) -> Result<(), StorageError> {
+        if self.head_bytes() < self.options.head_bytes_max.saturating_mul(HEAD_OVERRUN) {
+            return Ok(());
+        }
+        match self.work(self.options.clock.now(), true) {
+            Ok(_) => Ok(()),
+            Err(Error::Storage(error)) => Err(error),
+            Err(other) => Err(StorageError::Limit(other.to_string())),
+        }
+    }
+
+    /// Memory of the head's samples.
+    pub(crate) fn head_bytes(&self) -> usize {
+        usize::try_from(self.head.totals.bytes.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
+    fn is_sealing_due(&self, now: Timestamp) -> bool {
+        let since = self.head_since.load(Ordering::Relaxed);
+        if since > now {
+            // The clock was set back, or nothing was committed; in the first case the wait begins again.
+            if since != Timestamp::MAX {
+                self.head_since.store(now, Ordering::Relaxed);
+            }
+            return false;
+        }
+        now - since >= millis(self.options.seal_interval) || self.head_bytes() >= self.options.head_bytes_max
+    }
+
+    /// Ends the log's segment and sets aside what it and those before it hold.
+    fn freeze(&self) -> Result<Sealing, StorageError> {
+        let (next_segment, mut series) = self.log.rotate(&self.head, |_| {
+            self.head.forget_idle();
+            let _snapshots_wait = self.visible.write();
+            self.head.freeze();
+            self.head_since.store(Timestamp::MAX, Ordering::Relaxed);
+            self.head.all()
+        })?;
+        series.retain(|s| s.state.lock().sealing.is_some());
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(Sealing { next_segment, series })
+    }
+
+    fn write_sealing(&self, sealing: &Sealing) -> Result<u64, StorageError> {
+        if sealing.series.is_empty() {
+            return Ok(0);
+        }
+        let mut written = Vec::new();
+        let outcome = self.write_blocks(sealing, &mut written).and_then(|()| self.publish(&written));
+        let blocks = outcome.inspect_err(|error| {
+            tracing::error!(%error, "the head could not be sealed, it is tried again");
+            self.counters.seal_failures.fetch_add(1, Ordering::Relaxed);
+            self.discard(&written);
+        })?;
+        let count = blocks.len() as u64;
+        let _snapshots_wait = self.visible.write();
+        self.blocks.write().extend(blocks);
+        self.head.drop_sealed(&sealing.series);
+        self.counters.sealed_blocks.fetch_add(count, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    /// Writes one block for each stretch of time, the newest last: only that one says that the log may go.
+    fn write_blocks(&self, sealing: &Sealing, written: &mut Vec<Finished>) -> Result<(), StorageError> {
+        let width = sealing.partition_millis();
+        let mut writers: BTreeMap<i64, BlockWriter> = BTreeMap::new();
+        for series in &sealing.series {
+            let samples = sealed_samples(series)?;
+            for part in split(&samples, width) {
+                let key = part.timestamps[0].div_euclid(width);
+                if let std::collections::btree_map::Entry::Vacant(vacant) = writers.entry(key) {
+                    vacant.insert(self.create_block(written)?);
+                }
+                if let Some(writer) = writers.get_mut(&key) {
+                    writer.add(&series.labels, &part)?;
+                }
+            }
+        }
+        let last = writers.keys().next_back().copied();
+        for (key, writer) in writers {
+            let covers = if Some(key) == last { sealing.next_segment } else { 0 };
+            let bytes = writer.finish(covers)?;
+            self.counters.sealed_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn create_block(&self, written: &mut Vec<Finished>) -> Result<BlockWriter, StorageError> {
+        let number = self.next_block.fetch_add(1, Ordering::Relaxed);
+        let folder = self.block_folder(number);
+        let temporary = folder.with_extension(&TEMPORARY_SUFFIX[1..]);
+        written.push(Finished { number, temporary: temporary.clone() });
+        BlockWriter::create(self.disk(), &temporary, number)
+    }
+
+    /// Gives the blocks their names, the one that releases the log only when the others are durable.
+    fn publish(&self, written: &[Finished]) -> Result<Vec<Arc<Block>>, StorageError> {
+        let blocks_folder = self.blocks_folder();
+        let sync = || self.disk().sync_dir(&blocks_folder).map_err(io_error("fsync", &blocks_folder));
+        let mut order: Vec<&Finished> = written.iter().collect();
+        order.sort_by_key(|f| self.covers(f).unwrap_or_default());
+        for (at, finished) in order.iter().enumerate() {
+            let temporary = &finished.temporary;
+            self.disk().sync_dir(temporary).map_err(io_error("fsync", temporary))?;
+            if at + 1 == order.len() {
+                sync()?;
+            }
+            self.disk()
+                .rename(temporary, &self.block_folder(finished.number))
+                .map_err(io_error("rename", temporary))?;
+        }
+        sync()?;
+        written.iter().map(|f| self.open_written(f.number)).collect()
+    }
+
+    fn covers(&self, finished: &Finished) -> Result<u64, OpenError> {
+        Ok(Block::open(self.disk(), &finished.temporary, finished.number)?.meta.covers)
+    }
+
+    fn open_written(&self, number: u64) -> Result<Arc<Block>, StorageError> {
+        match Block::open(self.disk(), &self.block_folder(number), number) {
+            Ok(block) => Ok(Arc::new(block)),
+            Err(OpenError::Storage(error)) => Err(error),
+            Err(OpenError::Version(version)) => Err(StorageError::Limit(format!("block version {version}"))),
+        }
+    }
+
+    /// Makes room after a failed sealing. A block that has its name already stays: it may be the one that releases
+    /// the log, and others must not go before it. It answers the same as what replaces it.
+    fn discard(&self, written: &[Finished]) {
+        for finished in written {
+            let _ = self.disk().remove(&finished.temporary);
+        }
+    }
+
+    fn apply_retention(&self, now: Timestamp) -> Result<u64, StorageError> {
+        let blocks = self.blocks.read().clone();
+        let candidate =
+            |b: &Arc<Block>| Candidate { number: b.number, max_time: b.meta.max_time, size_bytes: b.size_bytes };
+        // Time is what the samples say, so that a clock that jumped ahead does not empty the folder by itself.
+        let newest = blocks.iter().map(|b| b.meta.max_time).max().unwrap_or(now);
+        let newest = newest.max(self.head.totals.max_time.load(Ordering::Relaxed)).min(now);
+        let cutoff = self.options.retention_time.map(|kept| newest.saturating_sub(millis(kept)));
+        let candidates = blocks.iter().map(candidate).collect();
+        let gone = expired(candidates, cutoff, self.options.retention_size, self.log.size_bytes());
+        for block in blocks.iter().filter(|b| gone.contains(&b.number)) {
+            self.remove_block(block)?;
+        }
+        Ok(gone.len() as u64)
+    }
+
+    /// Takes a block out of the answers, then off the disk. Queries that began keep its open file.
+    fn remove_block(&self, block: &Block) -> Result<(), StorageError> {
+        let removed = block.folder.with_extension(&REMOVED_SUFFIX[1..]);
+        self.disk().rename(&block.folder, &removed).map_err(io_error("rename", &block.folder))?;
+        self.blocks.write().retain(|b| b.number != block.number);
+        self.counters.removed_blocks.fetch_add(1, Ordering::Relaxed);
+        self.disk().remove(&removed).map_err(io_error("remove", &removed))?;
+        let folder = self.blocks_folder();
+        self.disk().sync_dir(&folder).map_err(io_error("fsync", &folder))
+    }
+}
+
+impl Sealing {
+    fn partition_millis(&self) -> i64 {
+        let ranges = self.series.iter().filter_map(|s| s.state.lock().sealing.as_ref().and_then(|c| c.range()));
+        let whole = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        whole.map_or(1, |(min_time, max_time)| partition_millis(min_time, max_time))
+    }
+}
+
+fn sealed_samples(series: &HeadSeries) -> Result<Samples, StorageError> {
+    let mut samples = Samples::default();
+    let sealing = series.state.lock().sealing.clone();
+    if let Some(chunks) = sealing {
+        chunks.read(Timestamp::MIN, Timestamp::MAX, &mut samples).map_err(|damage| StorageError::Corrupt {
+            path: "the head in memory".to_owned(),
+            offset: 0,
+            reason: damage.to_string(),
+        })?;
+        settle(&mut samples, 0, Timestamp::MIN, Timestamp::MAX);
+    }
+    Ok(samples)
+}
+
+/// Cuts sorted samples at the borders of stretches of this width.
+fn split(samples: &Samples, width: i64) -> impl Iterator<Item = Samples> {
+    let mut start = 0;
+    samples.timestamps.chunk_by(move |a, b| a.div_euclid(width) == b.div_euclid(width)).map(move |times| {
+        let range = start..start + times.len();
+        start = range.end;
+        Samples { timestamps: times.to_vec(), values: samples.values[range].to_vec() }
+    })
+}

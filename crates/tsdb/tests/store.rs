@@ -1,0 +1,437 @@
+//! The store as its users see it: samples in, series out, across sealing and reopening.
+
+// A helper of a test may fail the test.
+#![allow(clippy::unwrap_used)]
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use model::status::Store;
+use model::{
+    AppendError, Appendable, Clock, Durability, Exemplar, Hints, Labels, MatchOp, Matcher, Metadata, MetricKind,
+    Queryable, Sample, Samples, Selection, SeriesRef, stale_nan,
+};
+use proptest::prelude::*;
+use tempfile::tempdir;
+use tsdb::{Db, Error, Options};
+
+const NOW: i64 = 1_700_000_000_000;
+const DAY: i64 = 24 * 3_600_000;
+
+struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+fn options(path: &Path) -> Options {
+    let clock = Arc::new(TestClock(AtomicI64::new(NOW)));
+    Options { path: path.to_owned(), retention_time: None, clock, ..Options::default() }
+}
+
+fn open(path: &Path) -> Db {
+    Db::open(options(path)).unwrap()
+}
+
+fn series(name: &str, x: u32) -> Labels {
+    Labels::from_pairs([("__name__", name), ("x", &x.to_string())])
+}
+
+fn append(db: &Db, labels: &Labels, timestamp: i64, value: f64) -> Result<SeriesRef, AppendError> {
+    let mut batch = db.appender();
+    let reference = batch.append(labels, Sample { timestamp, value })?;
+    batch.commit(Durability::Kernel)?;
+    Ok(reference)
+}
+
+fn selection<'a>(matchers: &'a [Matcher], min_time: i64, max_time: i64) -> Selection<'a> {
+    Selection { matchers, min_time, max_time, hints: Hints::default() }
+}
+
+/// Samples by series, values as bits; series without samples in the time left out.
+type Answer = BTreeMap<Labels, BTreeMap<i64, u64>>;
+
+fn read(db: &Db, matchers: &[Matcher], min_time: i64, max_time: i64) -> Answer {
+    let set = db.select(&selection(matchers, min_time, max_time)).unwrap();
+    assert_eq!(set.warnings, [""; 0]);
+    let mut answer = Answer::new();
+    for series in &set.series {
+        let mut samples = Samples::default();
+        series.read(&mut samples).unwrap();
+        assert!(samples.timestamps.is_sorted_by(|a, b| a < b));
+        let column: BTreeMap<i64, u64> = samples.iter().map(|s| (s.timestamp, s.value.to_bits())).collect();
+        if !column.is_empty() {
+            assert!(answer.insert(series.labels().clone(), column).is_none(), "a series twice");
+        }
+    }
+    answer
+}
+
+fn read_all(db: &Db) -> Answer {
+    read(db, &[], i64::MIN, i64::MAX)
+}
+
+#[test]
+fn samples_survive_sealing_and_reopening() {
+    let folder = tempdir().unwrap();
+    let mut expected = Answer::new();
+    let mut db = open(folder.path());
+    for round in 0..6 {
+        for x in 0..30 {
+            let labels = series("m", x);
+            let mut batch = db.appender();
+            for i in 0..50 {
+                let timestamp = NOW - 10_000_000 + round * 1_000_000 + i * 15_000;
+                let value = if i == 7 { stale_nan() } else { f64::from(x) / 10.0 + i as f64 };
+                batch.append(&labels, Sample { timestamp, value }).unwrap();
+                expected.entry(labels.clone()).or_default().insert(timestamp, value.to_bits());
+            }
+            assert_eq!(batch.commit(Durability::Disk).unwrap().samples, 50);
+        }
+        if round % 2 == 0 {
+            assert_eq!(db.seal().unwrap().sealed_blocks, 1);
+        }
+        assert_eq!(read_all(&db), expected, "round {round}");
+        db.close().unwrap();
+        db = open(folder.path());
+        assert_eq!(db.recovery().damaged_records, 0);
+        assert_eq!(read_all(&db), expected, "round {round} reopened");
+    }
+    assert_eq!(db.status().blocks, 3);
+}
+
+#[test]
+fn refuses_what_prometheus_refuses() {
+    let folder = tempdir().unwrap();
+    let options = Options { retention_time: Some(Duration::from_secs(3600)), ..options(folder.path()) };
+    let db = Db::open(options).unwrap();
+    let labels = series("m", 1);
+    append(&db, &labels, NOW, 1.0).unwrap();
+    let check = |labels: &Labels, timestamp, value, expected: &str| {
+        let outcome = append(&db, labels, timestamp, value).map(|_| "taken".to_owned());
+        assert_eq!(outcome.unwrap_or_else(|e| e.to_string()), expected, "{timestamp} {value}");
+    };
+    check(&labels, NOW, 1.0, "taken");
+    check(&labels, NOW, 2.0, "duplicate sample for timestamp");
+    check(&labels, NOW, f64::NAN, "duplicate sample for timestamp");
+    check(&labels, NOW - 1000, 5.0, "taken");
+    check(&labels, NOW - 1000, 6.0, "duplicate sample for timestamp");
+    check(&labels, NOW + 600_000, 3.0, "taken");
+    check(&labels, NOW + 600_001, 3.0, "timestamp is too far in the future");
+    check(&labels, NOW - 3_600_000, 3.0, "taken");
+    check(&labels, NOW - 3_600_001, 3.0, "out of bounds");
+    check(&Labels::empty(), NOW, 1.0, "invalid label set: it is empty");
+    check(&Labels::from_pairs([("", "x")]), NOW, 1.0, "invalid label set: a label name is empty");
+}
+
+#[test]
+fn a_batch_is_all_or_nothing_and_counts_conflicts() {
+    let folder = tempdir().unwrap();
+    let db = open(folder.path());
+    let labels = series("m", 1);
+    let mut dropped = db.appender();
+    dropped.append(&labels, Sample { timestamp: NOW, value: 1.0 }).unwrap();
+    assert!(read_all(&db).is_empty());
+    drop(dropped);
+    assert!(read_all(&db).is_empty());
+
+    let (mut first, mut second) = (db.appender(), db.appender());
+    for (batch, value) in [(&mut first, 1.0), (&mut second, 2.0)] {
+        batch.append(&labels, Sample { timestamp: NOW, value }).unwrap();
+        batch.append(&labels, Sample { timestamp: NOW + 1, value: 7.0 }).unwrap();
+    }
+    let first = first.commit(Durability::Kernel).unwrap();
+    let second = second.commit(Durability::Kernel).unwrap();
+    assert_eq!((first.samples, first.conflicting), (2, 0));
+    assert_eq!((second.samples, second.conflicting), (1, 1));
+}
+
+#[test]
+fn a_reference_saves_the_lookup_until_the_series_is_forgotten() {
+    let folder = tempdir().unwrap();
+    let db = open(folder.path());
+    let reference = append(&db, &series("m", 1), NOW, 1.0).unwrap();
+    let again = |timestamp| {
+        let mut batch = db.appender();
+        batch.append_ref(reference, Sample { timestamp, value: 2.0 })?;
+        batch.commit(Durability::Kernel)
+    };
+    again(NOW + 1).unwrap();
+    db.seal().unwrap();
+    again(NOW + 2).unwrap();
+    db.seal().unwrap();
+    db.seal().unwrap();
+    assert!(matches!(again(NOW + 3), Err(AppendError::UnknownSeries)));
+    assert_eq!(db.status().head_series, 0);
+    append(&db, &series("m", 1), NOW + 3, 2.0).unwrap();
+    assert_eq!(read_all(&db)[&series("m", 1)].len(), 4);
+}
+
+#[test]
+fn a_batch_may_outlive_its_series_in_the_head() {
+    let folder = tempdir().unwrap();
+    let db = open(folder.path());
+    let mut batch = db.appender();
+    batch.append(&series("m", 1), Sample { timestamp: NOW, value: 1.0 }).unwrap();
+    db.seal().unwrap();
+    db.seal().unwrap();
+    batch.commit(Durability::Kernel).unwrap();
+    assert_eq!(read_all(&db).len(), 1);
+    db.close().unwrap();
+    assert_eq!(read_all(&open(folder.path())).len(), 1);
+}
+
+#[test]
+fn late_samples_go_to_the_block_of_their_time() {
+    let folder = tempdir().unwrap();
+    let db = open(folder.path());
+    for timestamp in [0, 1, DAY, 400 * DAY, 10_000 * DAY, NOW, NOW - DAY] {
+        append(&db, &series("m", 1), timestamp, timestamp as f64).unwrap();
+    }
+    let expected = read_all(&db);
+    assert_eq!(expected[&series("m", 1)].len(), 7);
+    assert_eq!(db.seal().unwrap().sealed_blocks, 3);
+    assert_eq!(read_all(&db), expected);
+    let one = read(&db, &[], 300 * DAY, 500 * DAY);
+    assert_eq!(one[&series("m", 1)].keys().copied().collect::<Vec<_>>(), [400 * DAY]);
+}
+
+#[test]
+fn the_first_value_wins_across_blocks() {
+    let folder = tempdir().unwrap();
+    let db = open(folder.path());
+    let labels = series("m", 1);
+    append(&db, &labels, NOW - 5, 1.0).unwrap();
+    append(&db, &labels, NOW, 1.0).unwrap();
+    db.seal().unwrap();
+    assert!(matches!(append(&db, &labels, NOW, 9.0), Err(AppendError::DuplicateTimestamp)));
+    append(&db, &labels, NOW - 5, 9.0).unwrap();
+    db.seal().unwrap();
+    assert_eq!(read_all(&db)[&labels], BTreeMap::from([(NOW - 5, 1f64.to_bits()), (NOW, 1f64.to_bits())]));
+}
+
+#[test]
+fn matchers_and_labels_see_head_and_blocks() {
+    let folder = tempdir().unwrap();
+    let db = open(folder.path());
+    for (i, name) in ["a", "b", "c"].iter().enumerate() {
+        append(&db, &series(name, i as u32), NOW - 1000 + i as i64, 1.0).unwrap();
+        if i == 0 {
+            db.seal().unwrap();
+        }
+    }
+    let names = |op, value: &str| {
+        let matchers = [Matcher::new(op, "__name__", value).unwrap()];
+        read(&db, &matchers, i64::MIN, i64::MAX)
+            .keys()
+            .map(|l| l.metric_name().to_owned())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(names(MatchOp::Match, "a|c"), "a c");
+    assert_eq!(names(MatchOp::NotEqual, "b"), "a c");
+    assert_eq!(names(MatchOp::NotMatch, "[ab]"), "c");
+    let all = selection(&[], 0, i64::MAX);
+    assert_eq!(db.label_names(&all).unwrap(), ["__name__", "x"]);
+    assert_eq!(db.label_values("__name__", &all).unwrap(), ["a", "b", "c"]);
+    assert_eq!(db.label_values("x", &selection(&[], NOW - 1000, NOW - 1000)).unwrap(), ["0"]);
+    assert_eq!(db.label_values("x", &selection(&[], 5, 4)).unwrap(), [""; 0]);
+}
+
+#[test]
+fn metadata_and_exemplars_come_back() {
+    let folder = tempdir().unwrap();
+    let db = open(folder.path());
+    let metadata = Metadata { kind: MetricKind::Counter, help: "Requests.".to_owned(), unit: String::new() };
+    let exemplar = |value| Exemplar { labels: Labels::from_pairs([("trace_id", "1")]), value, timestamp: None };
+    let mut batch = db.appender();
+    let reference = batch.append(&series("m", 1), Sample { timestamp: NOW, value: 1.0 }).unwrap();
+    batch.append_exemplar(reference, &exemplar(0.5)).unwrap();
+    batch.set_metadata("m", &metadata).unwrap();
+    batch.commit(Durability::Kernel).unwrap();
+    let check = |db: &Db, exemplars: usize| {
+        assert_eq!(db.metadata(Some("m")), [("m".to_owned(), metadata.clone())]);
+        assert_eq!(db.metadata(Some("x")), []);
+        let got = db.exemplars(&selection(&[Matcher::equal("x", "1")], NOW, NOW)).unwrap();
+        assert_eq!(got.iter().map(|(_, list)| list.len()).sum::<usize>(), exemplars);
+    };
+    check(&db, 1);
+    db.close().unwrap();
+    let db = open(folder.path());
+    check(&db, 1);
+    db.seal().unwrap();
+    db.close().unwrap();
+    check(&open(folder.path()), 0);
+}
+
+#[test]
+fn retention_removes_whole_blocks() {
+    let folder = tempdir().unwrap();
+    let kept = Duration::from_secs(10 * 24 * 3600);
+    let db = Db::open(Options { retention_time: Some(kept), ..options(folder.path()) }).unwrap();
+    for days in [9, 5, 0] {
+        append(&db, &series("m", 1), NOW - days * DAY, 1.0).unwrap();
+        db.seal().unwrap();
+    }
+    assert_eq!(db.maintain(NOW).unwrap().removed_blocks, 0);
+    append(&db, &series("m", 1), NOW + 1, 1.0).unwrap();
+    // The clock alone removes nothing: what counts is the newest sample.
+    assert_eq!(db.maintain(NOW + 2 * DAY).unwrap().removed_blocks, 0);
+    assert_eq!(db.status().blocks, 4);
+    db.close().unwrap();
+    let kept = Duration::from_secs(4 * 24 * 3600);
+    let db = Db::open(Options { retention_time: Some(kept), ..options(folder.path()) }).unwrap();
+    assert_eq!(db.maintain(NOW).unwrap().removed_blocks, 2);
+    assert_eq!(read_all(&db)[&series("m", 1)].len(), 2);
+    db.close().unwrap();
+    let db = Db::open(Options { retention_size: Some(1), ..options(folder.path()) }).unwrap();
+    assert_eq!(db.maintain(NOW).unwrap().removed_blocks, 2);
+}
+
+#[test]
+fn the_head_is_sealed_when_it_is_time() {
+    let folder = tempdir().unwrap();
+    let clock = Arc::new(TestClock(AtomicI64::new(NOW)));
+    let db = Db::open(Options { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..options(folder.path()) }).unwrap();
+    append(&db, &series("m", 1), NOW, 1.0).unwrap();
+    let sealed_after = |wait: i64| {
+        clock.0.store(NOW + wait, Ordering::Relaxed);
+        db.maintain(NOW + wait).unwrap().sealed_blocks
+    };
+    assert_eq!(sealed_after(7_199_999), 0);
+    assert_eq!(sealed_after(7_200_000), 1);
+    assert_eq!(sealed_after(20_000_000), 0);
+    let small = Db::open(Options { head_bytes_max: 1, ..options(&folder.path().join("small")) }).unwrap();
+    append(&small, &series("m", 1), NOW, 1.0).unwrap();
+    append(&small, &series("m", 1), NOW + 1, 1.0).unwrap();
+    assert_eq!(small.status().blocks, 1);
+}
+
+#[test]
+fn a_second_process_is_refused_by_name() {
+    let folder = tempdir().unwrap();
+    let db = open(folder.path());
+    let error = Db::open(options(folder.path())).map(|_| ()).unwrap_err();
+    assert!(matches!(error, Error::Locked { .. }));
+    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+    db.close().unwrap();
+    assert!(matches!(append(&db, &series("m", 1), NOW, 1.0), Err(AppendError::Storage(_))));
+    open(folder.path());
+}
+
+#[test]
+fn limits_are_named() {
+    let folder = tempdir().unwrap();
+    let db = Db::open(Options { head_series_max: 2, ..options(folder.path()) }).unwrap();
+    append(&db, &series("m", 1), NOW, 1.0).unwrap();
+    append(&db, &series("m", 2), NOW, 1.0).unwrap();
+    let error = append(&db, &series("m", 3), NOW, 1.0).unwrap_err();
+    assert!(error.to_string().starts_with("2 series are in memory"), "{error}");
+    append(&db, &series("m", 1), NOW + 1, 1.0).unwrap();
+}
+
+#[test]
+fn many_threads_append_and_ask() {
+    let folder = tempdir().unwrap();
+    let db = open(folder.path());
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let db = &db;
+            scope.spawn(move || {
+                for i in 0..100 {
+                    let mut batch = db.appender();
+                    for x in 0..20 {
+                        let sample = Sample { timestamp: NOW - 1_000_000 + i * 1000, value: i as f64 };
+                        batch.append(&series(&format!("m{thread}"), x), sample).unwrap();
+                    }
+                    let durability = if i % 10 == 0 { Durability::Disk } else { Durability::Kernel };
+                    assert_eq!(batch.commit(durability).unwrap().samples, 20);
+                    if i % 40 == 20 {
+                        db.seal().unwrap();
+                    }
+                    // Every batch is whole: all series of a name have the same number of samples.
+                    let name = Matcher::equal("__name__", format!("m{}", (thread + 1) % 4));
+                    let lengths: Vec<usize> = read(db, &[name], 0, i64::MAX).values().map(BTreeMap::len).collect();
+                    assert!(lengths.windows(2).all(|two| two[0] == two[1]), "{lengths:?}");
+                }
+            });
+        }
+    });
+    assert_eq!(read_all(&db).values().map(BTreeMap::len).sum::<usize>(), 4 * 100 * 20);
+}
+
+/// What a test does to the store.
+#[derive(Clone, Debug)]
+enum Step {
+    Append(Vec<(u32, i64, u64)>),
+    Seal,
+    Reopen,
+    Query(i64, i64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let value = prop_oneof![(0u32..5).prop_map(|v| f64::from(v).to_bits()), any::<u64>()];
+    let time = prop_oneof![4 => NOW - 3_000_000..NOW, 1 => 0..NOW];
+    let sample = (0u32..5, time.prop_map(|t| t / 10_000 * 10_000), value);
+    let step = prop_oneof![
+        8 => prop::collection::vec(sample, 1..40).prop_map(Step::Append),
+        1 => Just(Step::Seal),
+        1 => Just(Step::Reopen),
+        2 => (NOW - 4_000_000..NOW, 0i64..2_000_000).prop_map(|(from, span)| Step::Query(from, from + span)),
+    ];
+    prop::collection::vec(step, 1..25)
+}
+
+/// The store without log, head and blocks.
+#[derive(Default)]
+struct Naive(Answer);
+
+impl Naive {
+    fn between(&self, min_time: i64, max_time: i64) -> Answer {
+        let cut = |column: &BTreeMap<i64, u64>| column.range(min_time..=max_time).map(|(t, v)| (*t, *v)).collect();
+        let all = self.0.iter().map(|(labels, column)| (labels.clone(), cut(column)));
+        all.filter(|(_, column): &(Labels, BTreeMap<i64, u64>)| !column.is_empty()).collect()
+    }
+}
+
+fn run(steps: Vec<Step>) {
+    let folder = tempdir().unwrap();
+    let mut db = open(folder.path());
+    let mut naive = Naive::default();
+    for step in steps {
+        match step {
+            Step::Append(samples) => {
+                let mut batch = db.appender();
+                for (x, timestamp, bits) in samples {
+                    let labels = series("m", x);
+                    // Conflicts with what is known are refused at once; the others are found at commit or on reading.
+                    if batch.append(&labels, Sample { timestamp, value: f64::from_bits(bits) }).is_ok() {
+                        naive.0.entry(labels).or_default().entry(timestamp).or_insert(bits);
+                    }
+                }
+                batch.commit(Durability::Kernel).unwrap();
+            }
+            Step::Seal => drop(db.seal().unwrap()),
+            Step::Reopen => {
+                db.close().unwrap();
+                db = open(folder.path());
+            }
+            Step::Query(min_time, max_time) => {
+                assert_eq!(read(&db, &[], min_time, max_time), naive.between(min_time, max_time));
+            }
+        }
+    }
+    assert_eq!(read_all(&db), naive.between(i64::MIN, i64::MAX));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+    #[test]
+    fn answers_as_the_naive_store(steps in steps()) {
+        run(steps);
+    }
+}
