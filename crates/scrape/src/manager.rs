@@ -1,60 +1,377 @@
 //! The list of running targets.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use discovery::{Found, Updates};
 use model::status::{DroppedTarget, TargetStatus, Targets};
 use model::{Appendable, Clock, CollectError, Collector, Families, Labels};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use crate::Config;
+use crate::JOB;
+use crate::config::{Config, Job};
+use crate::counters::Counters;
+use crate::error::ScrapeError;
+use crate::fetch::Fetcher;
+use crate::found;
+use crate::ingest::Pipeline;
+use crate::runner::{Collectors, Progress, Runner, Shared, Source, Stop, lock};
+use crate::target::{Placed, Target, place};
+
+/// A page larger than this would take a small machine's memory: the largest known exporters stay under 10 MiB.
+pub const BODY_SIZE_BYTES_MAX: u64 = 64 << 20;
+
+/// Targets that relabelling left out and that are still shown; service discovery may find very many.
+const DROPPED_SHOWN_MAX: usize = 1000;
 
 /// What the process decides, not the configuration file.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The version of the program, for the header `User-Agent`.
     pub version: String,
-    /// Ceiling of a page after decompression, in bytes.
+    /// Ceiling of a page after decompression, in bytes, whatever a job allows.
     pub body_size_bytes_max: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { version: env!("CARGO_PKG_VERSION").to_owned(), body_size_bytes_max: BODY_SIZE_BYTES_MAX }
+    }
 }
 
 /// Starts and stops targets, and tells of them.
 pub struct Manager {
-    _appendable: Arc<dyn Appendable>,
-    _clock: Arc<dyn Clock>,
-    _options: Options,
+    shared: Arc<Shared>,
+    runtime: Handle,
+    state: Arc<Mutex<State>>,
+}
+
+/// A job's targets with one URL and one label set are one target.
+type Key = (String, String, Labels);
+
+#[derive(Default)]
+struct State {
+    configured: Vec<Arc<Job>>,
+    followed: Vec<Followed>,
+    running: BTreeMap<Key, Running>,
+    collecting: BTreeMap<Key, Running>,
+    dropped: Vec<DroppedTarget>,
+    notes: Vec<String>,
+    tasks: JoinSet<()>,
+    closed: bool,
+}
+
+/// A discovery and the jobs that collect what it finds.
+struct Followed {
+    jobs: Vec<Arc<Job>>,
+    found: Arc<Found>,
+}
+
+struct Running {
+    target: Arc<Target>,
+    pipeline: Arc<Mutex<Pipeline>>,
+    progress: Arc<Mutex<Progress>>,
+    collectors: Option<Collectors>,
+    stop: watch::Sender<Stop>,
+}
+
+/// What should run, out of configuration and discoveries.
+#[derive(Default)]
+struct Plan {
+    targets: BTreeMap<Key, Target>,
+    dropped: Vec<DroppedTarget>,
+    notes: Vec<String>,
 }
 
 impl Manager {
     /// A manager without targets. Call it within a tokio runtime; its tasks run there.
     pub fn new(appendable: Arc<dyn Appendable>, clock: Arc<dyn Clock>, options: Options) -> Arc<Self> {
-        Arc::new(Self { _appendable: appendable, _clock: clock, _options: options })
+        let Options { version, body_size_bytes_max } = options;
+        let shared = Shared {
+            store: appendable,
+            clock,
+            fetcher: Fetcher::new(&version, body_size_bytes_max),
+            counters: Arc::new(Counters::default()),
+            buffers: Mutex::default(),
+            halt: watch::Sender::new(false),
+        };
+        Arc::new(Self { shared: Arc::new(shared), runtime: Handle::current(), state: Arc::default() })
     }
 
-    /// Makes the configured jobs run as `config` says: new targets start, targets that did not change go on, others stop.
-    pub fn apply(&self, _config: &Config) {}
+    /// Makes the configured jobs run as `config` says: new targets start, targets that did not change go on, and the
+    /// series of those that are gone get staleness markers.
+    pub fn apply(&self, config: &Config) {
+        let mut state = lock(&self.state);
+        state.configured.clone_from(&config.jobs);
+        self.sync(&mut state);
+    }
 
-    /// Adds an in-process collector under a job; `labels` are the target's, such as `instance`.
-    pub fn add_collector(&self, _job: &str, _labels: &Labels, _interval: Duration, _collector: Arc<dyn Collector>) {}
+    /// Adds an in-process collector under a job; `labels` are the target's, such as `instance`. Collectors with the
+    /// same job and labels are one target: they share `up`, and one that fails costs only its own families.
+    pub fn add_collector(&self, job: &str, labels: &Labels, interval: Duration, collector: Arc<dyn Collector>) {
+        let labels = labels.to_builder().set(JOB, job).build();
+        let key = (job.to_owned(), String::new(), labels.clone());
+        let mut state = lock(&self.state);
+        if let Some(collectors) = state.collecting.get(&key).and_then(|running| running.collectors.as_ref()) {
+            lock(collectors).push(collector);
+            return;
+        }
+        let job = Job { name: job.to_owned(), interval, timeout: interval, ..Job::default() };
+        let target = Target {
+            job: Arc::new(job),
+            labels: labels.clone(),
+            discovered: labels,
+            url: String::new(),
+            interval,
+            timeout: interval,
+            note: String::new(),
+            forbidden: None,
+        };
+        let collectors: Collectors = Arc::new(Mutex::new(vec![collector]));
+        if let Some(running) = self.start(&mut state, target, Some(collectors), None) {
+            state.collecting.insert(key, running);
+        }
+    }
 
     /// Looks for Cilium and collects what is found.
-    pub fn add_cilium(&self, _config: &discovery::cilium::Config) {}
+    pub fn add_cilium(self: &Arc<Self>, config: &discovery::cilium::Config) {
+        if config.enabled {
+            let updates = discovery::cilium::spawn(config.clone(), &self.runtime);
+            self.follow(found::cilium_jobs(config), updates);
+        }
+    }
+
+    /// Collects what a discovery finds, under the jobs that its groups name.
+    pub fn follow(self: &Arc<Self>, jobs: Vec<Job>, mut updates: Updates) {
+        let followed = Followed { jobs: jobs.into_iter().map(Arc::new).collect(), found: Arc::default() };
+        let mut state = lock(&self.state);
+        let index = state.followed.len();
+        state.followed.push(followed);
+        let manager: Weak<Self> = Arc::downgrade(self);
+        let mut halt = self.shared.halt.subscribe();
+        let task = async move {
+            loop {
+                let Some(manager) = manager.upgrade() else { return };
+                manager.set_found(index, updates.borrow_and_update().clone());
+                drop(manager);
+                tokio::select! {
+                    _ = halt.wait_for(|halt| *halt) => return,
+                    changed = updates.changed() => if changed.is_err() { return },
+                }
+            }
+        };
+        state.tasks.spawn_on(task, &self.runtime);
+    }
 
     /// Stops all targets and waits for what is being appended. No staleness markers are written: the same targets
     /// are expected to go on after the restart.
-    pub async fn shutdown(&self) {}
+    pub async fn shutdown(&self) {
+        let mut tasks = {
+            let mut state = lock(&self.state);
+            state.closed = true;
+            self.shared.halt.send_replace(true);
+            std::mem::take(&mut state.tasks)
+        };
+        while tasks.join_next().await.is_some() {}
+    }
+
+    fn set_found(&self, index: usize, found: Arc<Found>) {
+        let mut state = lock(&self.state);
+        if let Some(followed) = state.followed.get_mut(index) {
+            followed.found = found;
+        }
+        self.sync(&mut state);
+    }
+
+    /// Starts what is planned and does not run, stops what runs and is not planned.
+    fn sync(&self, state: &mut State) {
+        while state.tasks.try_join_next().is_some() {}
+        let plan = plan(state);
+        state.dropped = plan.dropped;
+        state.notes = plan.notes;
+        let gone: Vec<Key> = state.running.keys().filter(|key| !plan.targets.contains_key(*key)).cloned().collect();
+        for key in gone {
+            if let Some(running) = state.running.remove(&key) {
+                running.stop.send_replace(Stop::Gone);
+            }
+        }
+        for (key, target) in plan.targets {
+            let old = state.running.remove(&key);
+            match old {
+                Some(running) if running.target.is_same(&target) => {
+                    state.running.insert(key, running);
+                }
+                old => {
+                    if let Some(running) = self.start(state, target, None, old) {
+                        state.running.insert(key, running);
+                    }
+                }
+            }
+        }
+    }
+
+    fn start(
+        &self,
+        state: &mut State,
+        target: Target,
+        collectors: Option<Collectors>,
+        old: Option<Running>,
+    ) -> Option<Running> {
+        if state.closed {
+            return None;
+        }
+        let target = Arc::new(target);
+        let (pipeline, progress) = match old {
+            Some(old) => {
+                old.stop.send_replace(Stop::Replaced);
+                // The lock is held while a batch is appended; waiting for it here would make a reload wait for the disk.
+                let pipeline = Arc::clone(&old.pipeline);
+                match pipeline.try_lock() {
+                    Ok(mut kept) => kept.retarget(Arc::clone(&target)),
+                    Err(_) => return Some(self.start_fresh(state, target, collectors)),
+                }
+                (pipeline, old.progress)
+            }
+            None => return Some(self.start_fresh(state, target, collectors)),
+        };
+        Some(self.spawn(state, target, collectors, pipeline, progress))
+    }
+
+    fn start_fresh(&self, state: &mut State, target: Arc<Target>, collectors: Option<Collectors>) -> Running {
+        let pipeline = Pipeline::new(Arc::clone(&target), Arc::clone(&self.shared.counters));
+        self.spawn(state, target, collectors, Arc::new(Mutex::new(pipeline)), Arc::default())
+    }
+
+    fn spawn(
+        &self,
+        state: &mut State,
+        target: Arc<Target>,
+        collectors: Option<Collectors>,
+        pipeline: Arc<Mutex<Pipeline>>,
+        progress: Arc<Mutex<Progress>>,
+    ) -> Running {
+        let stop = watch::Sender::new(Stop::No);
+        let known = Arc::downgrade(&self.state);
+        let runner = Runner {
+            shared: Arc::clone(&self.shared),
+            target: Arc::clone(&target),
+            source: collectors.clone().map_or(Source::Page, Source::Collectors),
+            pipeline: Arc::clone(&pipeline),
+            progress: Arc::clone(&progress),
+            stop: stop.subscribe(),
+            is_back: Arc::new(move |target| known.upgrade().is_some_and(|state| lock(&state).runs(target))),
+        };
+        state.tasks.spawn_on(runner.run(), &self.runtime);
+        Running { target, pipeline, progress, collectors, stop }
+    }
+}
+
+impl State {
+    /// Whether series with the labels of this target are being written.
+    fn runs(&self, target: &Target) -> bool {
+        self.running.values().any(|running| running.target.labels == target.labels)
+    }
+}
+
+fn plan(state: &State) -> Plan {
+    let mut plan = Plan::default();
+    for job in &state.configured {
+        let found = job.static_targets.iter().map(|labels| (labels, ""));
+        plan.add_job(job, found, &HashSet::new());
+    }
+    let configured: HashSet<String> = plan.targets.values().map(|target| target.url.clone()).collect();
+    for followed in &state.followed {
+        plan.notes.extend(followed.found.notes.iter().cloned());
+        for job in &followed.jobs {
+            let groups = followed.found.groups.iter().filter(|group| group.job == job.name);
+            let found = groups.flat_map(|group| group.targets.iter().map(|labels| (labels, &*group.note)));
+            plan.add_job(job, found, &configured);
+        }
+    }
+    plan
+}
+
+impl Plan {
+    /// Adds a job's targets; those whose URL is in `elsewhere` are collected by the configuration already.
+    fn add_job<'a>(
+        &mut self,
+        job: &Arc<Job>,
+        found: impl Iterator<Item = (&'a Labels, &'a str)>,
+        elsewhere: &HashSet<String>,
+    ) {
+        let mut targets = HashMap::new();
+        for (labels, note) in found {
+            match place(job, labels, note) {
+                Placed::Active(target) if elsewhere.contains(&target.url) => self.notes.push(format!(
+                    "{} looks like {} and is collected by a configured job; it is not collected twice",
+                    target.url, job.name
+                )),
+                Placed::Active(target) => {
+                    let key = (job.name.clone(), target.url.clone(), target.labels.clone());
+                    targets.insert(key, target);
+                }
+                Placed::Dropped(discovered_labels) if self.dropped.len() < DROPPED_SHOWN_MAX => {
+                    self.dropped.push(DroppedTarget { job: job.name.clone(), discovered_labels });
+                }
+                Placed::Dropped(_) => {}
+                Placed::Invalid(reason) => self.notes.push(reason),
+            }
+        }
+        let count = targets.len();
+        let limit = job.limits.targets.filter(|&limit| count as u64 > limit);
+        for (key, mut target) in targets {
+            target.forbidden = limit.map(|limit| ScrapeError::TargetLimit { targets: count, limit });
+            self.targets.insert(key, target);
+        }
+    }
+}
+
+impl Running {
+    fn status(&self) -> TargetStatus {
+        let progress = lock(&self.progress).clone();
+        let notes = [self.target.note.as_str(), progress.note.as_str()];
+        let url = match &self.collectors {
+            None => self.target.url.clone(),
+            Some(collectors) => {
+                let names: Vec<_> = lock(collectors).iter().map(|collector| collector.name()).collect();
+                format!("in-process:{}", names.join(","))
+            }
+        };
+        TargetStatus {
+            job: self.target.job.name.clone(),
+            labels: self.target.labels.clone(),
+            discovered_labels: self.target.discovered.clone(),
+            url,
+            health: progress.health,
+            last_error: progress.error,
+            last_scrape: progress.began,
+            last_scrape_duration: progress.duration,
+            interval: self.target.interval,
+            timeout: self.target.timeout,
+            samples: progress.samples,
+            note: notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; "),
+        }
+    }
 }
 
 impl Targets for Manager {
     fn active(&self) -> Vec<TargetStatus> {
-        Vec::new()
+        let state = lock(&self.state);
+        let mut targets: Vec<_> =
+            state.running.values().chain(state.collecting.values()).map(Running::status).collect();
+        targets.sort_by(|a, b| (&a.job, &a.url).cmp(&(&b.job, &b.url)));
+        targets
     }
 
     fn dropped(&self) -> Vec<DroppedTarget> {
-        Vec::new()
+        lock(&self.state).dropped.clone()
     }
 
     fn notes(&self) -> Vec<String> {
-        Vec::new()
+        lock(&self.state).notes.clone()
     }
 }
 
@@ -63,7 +380,11 @@ impl Collector for Manager {
         "scrape"
     }
 
-    fn collect(&self, _families: &mut Families) -> Result<(), CollectError> {
+    fn collect(&self, families: &mut Families) -> Result<(), CollectError> {
+        self.shared.counters.collect(families);
+        let state = lock(&self.state);
+        let targets = (state.running.len() + state.collecting.len()) as f64;
+        families.gauge("skep_scrape_targets", "Targets that are collected.", targets);
         Ok(())
     }
 }

@@ -1,0 +1,283 @@
+//! Gets a page over HTTP, within the limits of time and size.
+
+use std::io::Read;
+use std::sync::OnceLock;
+
+use base64::Engine;
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, LOCATION, USER_AGENT,
+};
+use http::{HeaderValue, Request, Response, Uri};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use crate::config::{Auth, Secret};
+use crate::error::ScrapeError;
+use crate::target::Target;
+
+/// The text formats that Prometheus 3.5 asks for, with its weights, without those that are not read yet.
+const ACCEPTED: &str = "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+
+/// As Go's client, which Prometheus uses.
+const REDIRECTS_MAX: usize = 10;
+
+/// Gets pages; connections are kept between scrapes.
+pub(crate) struct Fetcher {
+    plain: Client<HttpConnector, Empty<Bytes>>,
+    /// Made when the first `https` target is scraped: loading the system's certificates takes time and memory.
+    secure: OnceLock<Result<SecureClient, String>>,
+    user_agent: HeaderValue,
+    body_size_bytes_max: u64,
+}
+
+type SecureClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+
+/// The body of an answer, as it came.
+pub(crate) struct Answer {
+    body: Vec<u8>,
+    gzip: bool,
+    limit: BodyLimit,
+}
+
+/// How many bytes are too many, and who says so.
+#[derive(Clone, Copy, Debug)]
+struct BodyLimit {
+    bytes: u64,
+    source: &'static str,
+}
+
+impl Fetcher {
+    pub(crate) fn new(version: &str, body_size_bytes_max: u64) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self {
+            plain: Client::builder(TokioExecutor::new()).build(connector),
+            secure: OnceLock::new(),
+            user_agent: HeaderValue::from_str(&format!("skep/{version}")).unwrap_or(HeaderValue::from_static("skep")),
+            body_size_bytes_max,
+        }
+    }
+
+    /// The target's page. The target's timeout covers connecting, redirects and the whole body.
+    pub(crate) async fn fetch(&self, target: &Target, body: Vec<u8>) -> Result<Answer, ScrapeError> {
+        match tokio::time::timeout(target.timeout, self.follow(target, body)).await {
+            Ok(result) => result,
+            Err(_) => Err(ScrapeError::Timeout { url: target.url.clone(), timeout: target.timeout }),
+        }
+    }
+
+    async fn follow(&self, target: &Target, body: Vec<u8>) -> Result<Answer, ScrapeError> {
+        let mut uri: Uri = target.url.parse().map_err(|e| request_error(target, &e))?;
+        let origin = uri.clone();
+        for _ in 0..=REDIRECTS_MAX {
+            // Credentials are for the host that the configuration names, and for no other.
+            let trusted = uri.authority() == origin.authority() && uri.scheme() == origin.scheme();
+            let response = self.request(target, &uri, trusted).await?;
+            match redirection(&response, &uri).filter(|_| target.job.follow_redirects) {
+                Some(next) => uri = next.map_err(|reason| request_error(target, &reason))?,
+                None => return self.read(target, response, body).await,
+            }
+        }
+        Err(ScrapeError::Redirects(REDIRECTS_MAX))
+    }
+
+    async fn request(&self, target: &Target, uri: &Uri, trusted: bool) -> Result<Response<Incoming>, ScrapeError> {
+        let mut request = Request::get(uri).body(Empty::new()).map_err(|e| request_error(target, &e))?;
+        self.set_headers(target, request.headers_mut());
+        if trusted && let Some(value) = authorization(&target.job.auth).await? {
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        let response = match uri.scheme_str() {
+            Some("http") => self.plain.request(request).await,
+            Some("https") => self.secure_client(target)?.request(request).await,
+            other => {
+                let reason = format!("unsupported protocol scheme {:?}", other.unwrap_or_default());
+                return Err(request_error(target, &reason));
+            }
+        };
+        response.map_err(|error| request_error(target, &chain(&error)))
+    }
+
+    fn set_headers(&self, target: &Target, headers: &mut HeaderMap) {
+        let encoding = if target.job.enable_compression { "gzip" } else { "identity" };
+        headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
+        headers.insert(USER_AGENT, self.user_agent.clone());
+        let seconds = target.timeout.as_secs_f64().to_string();
+        if let Ok(seconds) = HeaderValue::from_str(&seconds) {
+            headers.insert("x-prometheus-scrape-timeout-seconds", seconds);
+        }
+    }
+
+    fn secure_client(&self, target: &Target) -> Result<&SecureClient, ScrapeError> {
+        let client = self.secure.get_or_init(|| {
+            let builder = HttpsConnectorBuilder::new()
+                .with_native_roots()
+                .map_err(|e| format!("the system's certificates cannot be read, install ca-certificates: {e}"))?;
+            Ok(Client::builder(TokioExecutor::new()).build(builder.https_only().enable_http1().build()))
+        });
+        client.as_ref().map_err(|reason| request_error(target, reason))
+    }
+
+    async fn read(
+        &self,
+        target: &Target,
+        response: Response<Incoming>,
+        mut body: Vec<u8>,
+    ) -> Result<Answer, ScrapeError> {
+        if response.status() != http::StatusCode::OK {
+            return Err(ScrapeError::Status(response.status().to_string()));
+        }
+        let gzip = is_gzip(response.headers())?;
+        check_content_type(response.headers(), target.job.fallback_to_text)?;
+        let limit = self.limit(target);
+        let mut frames = response.into_body();
+        while let Some(frame) = frames.frame().await {
+            let frame = frame.map_err(|error| request_error(target, &chain(&error)))?;
+            if let Some(data) = frame.data_ref() {
+                limit.check(body.len() + data.len())?;
+                body.extend_from_slice(data);
+            }
+        }
+        Ok(Answer { body, gzip, limit })
+    }
+
+    fn limit(&self, target: &Target) -> BodyLimit {
+        match target.job.limits.body_size_bytes {
+            Some(bytes) if bytes <= self.body_size_bytes_max => BodyLimit { bytes, source: "body_size_limit" },
+            _ => BodyLimit { bytes: self.body_size_bytes_max, source: "the ceiling of this process" },
+        }
+    }
+}
+
+impl BodyLimit {
+    fn check(self, len: usize) -> Result<(), ScrapeError> {
+        if (len as u64) < self.bytes {
+            return Ok(());
+        }
+        Err(ScrapeError::BodySize { limit: self.bytes, source_of_limit: self.source })
+    }
+}
+
+impl Answer {
+    /// The page, decompressed into `plain` where it came compressed. It works on the processor for as long as the
+    /// page is large; call it where blocking is allowed.
+    pub(crate) fn page<'a>(&'a self, plain: &'a mut Vec<u8>) -> Result<&'a [u8], ScrapeError> {
+        if !self.gzip {
+            return Ok(&self.body);
+        }
+        plain.clear();
+        MultiGzDecoder::new(&*self.body)
+            .take(self.limit.bytes)
+            .read_to_end(plain)
+            .map_err(|error| ScrapeError::Gzip(error.to_string()))?;
+        self.limit.check(plain.len())?;
+        Ok(plain)
+    }
+
+    /// The memory of the body, to be used again.
+    pub(crate) fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+}
+
+fn request_error(target: &Target, reason: &dyn std::fmt::Display) -> ScrapeError {
+    ScrapeError::Request { url: target.url.clone(), reason: reason.to_string() }
+}
+
+/// An error with what lies behind it: the outer one only says that something went wrong.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        source = inner.source();
+    }
+    text
+}
+
+fn is_gzip(headers: &HeaderMap) -> Result<bool, ScrapeError> {
+    match headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?")) {
+        None | Some("" | "identity") => Ok(false),
+        Some(encoding) if encoding.eq_ignore_ascii_case("gzip") => Ok(true),
+        Some(other) => Err(ScrapeError::Encoding(other.to_owned())),
+    }
+}
+
+/// A page must say that it is text, or the job must say that everything is.
+fn check_content_type(headers: &HeaderMap, fallback: bool) -> Result<(), ScrapeError> {
+    let content_type = headers.get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?")).trim();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("text/plain") || fallback {
+        return Ok(());
+    }
+    Err(ScrapeError::ContentType(if content_type.is_empty() {
+        "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target"
+            .to_owned()
+    } else {
+        format!(
+            "received unsupported Content-Type {content_type:?} and no fallback_scrape_protocol specified for target"
+        )
+    }))
+}
+
+/// Where an answer sends us; `None` where it is an answer.
+fn redirection(response: &Response<Incoming>, from: &Uri) -> Option<Result<Uri, String>> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let location = response.headers().get(LOCATION)?.to_str().unwrap_or_default();
+    Some(resolve(from, location).ok_or_else(|| format!("cannot follow a redirect to {location:?}")))
+}
+
+fn resolve(from: &Uri, location: &str) -> Option<Uri> {
+    let scheme = from.scheme_str()?;
+    let authority = from.authority()?;
+    let location = location.split('#').next().unwrap_or_default();
+    let absolute = if location.contains("://") {
+        location.to_owned()
+    } else if let Some(rest) = location.strip_prefix("//") {
+        format!("{scheme}://{rest}")
+    } else if location.starts_with('/') {
+        format!("{scheme}://{authority}{location}")
+    } else {
+        let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+        format!("{scheme}://{authority}{folder}/{location}")
+    };
+    absolute.parse().ok()
+}
+
+async fn authorization(auth: &Auth) -> Result<Option<HeaderValue>, ScrapeError> {
+    let text = match auth {
+        Auth::None => return Ok(None),
+        Auth::Basic { username, password } => {
+            let pair = format!("{}:{}", reveal(username).await?, reveal(password).await?);
+            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+        }
+        Auth::Header { scheme, credentials } => format!("{scheme} {}", reveal(credentials).await?),
+    };
+    let mut value = HeaderValue::from_str(&text).map_err(|_| ScrapeError::Credentials)?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+async fn reveal(secret: &Secret) -> Result<String, ScrapeError> {
+    match secret {
+        Secret::Empty => Ok(String::new()),
+        Secret::Inline(text) => Ok(text.clone()),
+        Secret::File(path) => match tokio::fs::read_to_string(path).await {
+            Ok(text) => Ok(text.trim().to_owned()),
+            Err(error) => Err(ScrapeError::SecretFile { path: path.display().to_string(), reason: error.to_string() }),
+        },
+    }
+}
