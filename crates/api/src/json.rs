@@ -6,17 +6,30 @@ use crate::number::{push_integer, push_plain, push_value};
 
 /// A text. `<`, `>` and `&` are escaped, as Go does for texts that might end up in a page.
 pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
     push_escaped(out, text, true);
+    out.push(b'"');
+}
+
+/// A text of bytes; those that are not UTF-8 are each written as U+FFFD, escaped.
+pub(crate) fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    for chunk in bytes.utf8_chunks() {
+        push_escaped(out, chunk.valid(), true);
+        out.extend(chunk.invalid().iter().flat_map(|_| b"\\ufffd"));
+    }
+    out.push(b'"');
 }
 
 /// A label's name or value, in which Prometheus escapes only what JSON demands.
 pub(crate) fn push_label_text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
     push_escaped(out, text, false);
+    out.push(b'"');
 }
 
 fn push_escaped(out: &mut Vec<u8>, text: &str, for_pages: bool) {
     let bytes = text.as_bytes();
-    out.push(b'"');
     let mut done = 0;
     for (i, &byte) in bytes.iter().enumerate() {
         let special = byte < 0x20 || byte == b'"' || byte == b'\\';
@@ -27,7 +40,6 @@ fn push_escaped(out: &mut Vec<u8>, text: &str, for_pages: bool) {
         }
     }
     out.extend_from_slice(&bytes[done..]);
-    out.push(b'"');
 }
 
 /// Whether U+2028 or U+2029 begins here, line ends in JavaScript.
@@ -215,6 +227,7 @@ mod tests {
         let page = "\"\\u003c\\u0026\\u003e\\\"\\\\\\n\\r\\t\\u0008\\u000c\u{7f}\\u2028\\u2029é\\u0001\"";
         check(page, |out| push_text(out, odd));
         check("\"\"", |out| push_text(out, ""));
+        check(r#""a\ufffd\ufffdé\u003c""#, |out| push_bytes(out, b"a\xff\xfe\xc3\xa9<"));
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod series;
 mod status;
 mod targets;
 mod time;
+mod tree;
 
 use std::sync::Arc;
 

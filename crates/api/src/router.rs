@@ -14,6 +14,7 @@ pub fn router(state: State) -> Router {
         .route("/query_range", ask(query::range))
         .route("/query_exemplars", ask(exemplars::query))
         .route("/format_query", ask(expression::format))
+        .route("/parse_query", ask(expression::parse))
         .route("/series", ask(series::series).merge(on(MethodFilter::DELETE, status::drop_series, Style::Json)))
         .route("/labels", ask(series::names))
         .route("/label/{name}/values", read(series::values))
