@@ -4,7 +4,7 @@ use crate::syntax::Type;
 use Type::{Matrix, Scalar, String as Text, Vector};
 
 /// A function of PromQL 3.5.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Function {
     /// Its name.
     pub name: &'static str,

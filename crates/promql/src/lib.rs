@@ -12,6 +12,7 @@ mod error;
 mod eval;
 mod function;
 mod hash;
+pub mod script;
 mod syntax;
 mod value;
 

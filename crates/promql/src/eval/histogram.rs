@@ -151,7 +151,7 @@ fn interpolate(q: f64, buckets: &[Bucket]) -> f64 {
         return f64::NAN;
     }
     let mut rank = q * observations;
-    let found = buckets[..last].partition_point(|bucket| !(bucket.count >= rank));
+    let found = buckets[..last].partition_point(|bucket| bucket.count < rank || bucket.count.is_nan());
     if found == last {
         return buckets[last - 1].bound;
     }
@@ -262,14 +262,15 @@ mod tests {
 
     #[test]
     fn quantiles() {
-        let inf = f64::INFINITY;
-        let cases: [(f64, &[(f64, f64)], f64, bool); 6] = [
-            (0.5, &[(1.0, 5.0), (inf, 10.0)], 1.0, false),
-            (0.25, &[(1.0, 5.0), (inf, 10.0)], 0.5, false),
-            (0.9, &[(1.0, 5.0), (inf, 10.0)], 1.0, false),
-            (0.5, &[(0.5, 3.0), (inf, 2.0)], 0.25, true),
-            (2.0, &[(0.5, 3.0), (inf, 2.0)], inf, false),
-            (0.1, &[(-1.0, 3.0), (inf, 3.0)], -1.0, false),
+        const INF: f64 = f64::INFINITY;
+        type Case = (f64, &'static [(f64, f64)], f64, bool);
+        let cases: [Case; 6] = [
+            (0.5, &[(1.0, 5.0), (INF, 10.0)], 1.0, false),
+            (0.25, &[(1.0, 5.0), (INF, 10.0)], 0.5, false),
+            (0.9, &[(1.0, 5.0), (INF, 10.0)], 1.0, false),
+            (0.5, &[(0.5, 3.0), (INF, 2.0)], 0.25, true),
+            (2.0, &[(0.5, 3.0), (INF, 2.0)], INF, false),
+            (0.1, &[(-1.0, 3.0), (INF, 3.0)], -1.0, false),
         ];
         for (q, of, expected, forced) in cases {
             assert_eq!(quantile(q, &mut buckets(of)), (expected, forced), "{q} of {of:?}");

@@ -8,6 +8,7 @@ use crate::error::{ParseError, Position};
 use crate::function::{Function, Variadic};
 
 /// Steps of a walk in the order in which Prometheus checks, so that of several errors the same one comes first.
+#[derive(Clone, Copy)]
 enum Step {
     Enter(NodeId),
     Leave(NodeId),
@@ -189,11 +190,9 @@ impl Checker<'_> {
         if op.is_comparison() && !returns_bool && left == Type::Scalar && right == Type::Scalar {
             return self.error(operator, "comparisons between scalars must use BOOL modifier");
         }
-        if matching.on {
-            if let Some(label) = matching.labels.iter().find(|label| matching.include.contains(label)) {
-                let label = quote(label.as_bytes());
-                return self.error(operator, format!("label {label} must not occur in ON and GROUP clause at once"));
-            }
+        if let (true, Some(label)) = (matching.on, matching.labels.iter().find(|l| matching.include.contains(l))) {
+            let label = quote(label.as_bytes());
+            return self.error(operator, format!("label {label} must not occur in ON and GROUP clause at once"));
         }
         for (side, of) in [(lhs, left), (rhs, right)] {
             if !is_operand(of) {

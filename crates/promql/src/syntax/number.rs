@@ -20,10 +20,9 @@ pub(super) fn parse_number(text: &str) -> Result<f64, String> {
             .map(|n| n as f64)
             .map_err(|_| format!("strconv.ParseFloat: parsing \"{text}\": invalid syntax"));
     }
-    if let Some(octal) = digits.strip_prefix('0').filter(|octal| !octal.is_empty()) {
-        if let Ok(n) = i64::from_str_radix(octal, 8) {
-            return Ok(n as f64);
-        }
+    let octal = digits.strip_prefix('0').and_then(|octal| i64::from_str_radix(octal, 8).ok());
+    if let Some(n) = octal {
+        return Ok(n as f64);
     }
     // An exact integer is read as one first, as upstream does; both ways give the nearest double.
     let number: f64 = digits.parse().map_err(|_| format!("strconv.ParseFloat: parsing \"{text}\": invalid syntax"))?;

@@ -207,8 +207,8 @@ impl<'a> Parser<'a> {
 
     fn binary_modifiers(&mut self) -> Result<(bool, Matching), ParseError> {
         let returns_bool = self.accept_keyword(Keyword::Bool)?;
-        let mut matching = Matching::default();
-        matching.on = self.token.kind == TokenKind::Keyword(Keyword::On);
+        let on = self.token.kind == TokenKind::Keyword(Keyword::On);
+        let mut matching = Matching { on, ..Matching::default() };
         if !matching.on && self.token.kind != TokenKind::Keyword(Keyword::Ignoring) {
             return Ok((returns_bool, matching));
         }

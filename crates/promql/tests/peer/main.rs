@@ -1,0 +1,176 @@
+//! The same data and the same expressions in this engine and in a real Prometheus: values bit by bit, labels, errors and
+//! annotations. Needs the peer's binary: `SKEP_PEER_PROMETHEUS=/path/to/prometheus cargo test -p promql --test peer --
+//! --ignored --nocapture`.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may stop at the first surprise")]
+
+mod data;
+mod expressions;
+mod server;
+
+use std::collections::BTreeSet;
+use std::env;
+use std::time::Duration;
+
+use model::Timestamp;
+use promql::script::MemoryStore;
+use promql::{Answer, Engine, EngineOptions, QueryError, QueryLimits, Range, Value};
+use serde_json::Value as Json;
+
+use data::{BASE, STEP, series};
+use expressions::{FORMATTED, MISTAKES, expressions};
+use server::Server;
+
+/// What both sides are reduced to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    Error(String),
+    /// Lines of labels and values, sorted unless the order is part of the answer; notes.
+    Answer(Vec<String>, BTreeSet<String>),
+}
+
+/// Numbers are written with the shortest digits that read back the same bits.
+fn number(value: f64) -> String {
+    if value.is_nan() { "NaN".to_owned() } else { format!("{value:e}") }
+}
+
+fn line(labels: &[(String, String)], samples: &[(Timestamp, f64)]) -> String {
+    let labels: Vec<String> = labels.iter().map(|(n, v)| format!("{n}={v:?}")).collect();
+    let samples: Vec<String> = samples.iter().map(|(t, v)| format!("{}@{t}", number(*v))).collect();
+    format!("{{{}}} {}", labels.join(","), samples.join(" "))
+}
+
+fn ours(outcome: Result<Answer, QueryError>, ordered: bool) -> Outcome {
+    let answer = match outcome {
+        Ok(answer) => answer,
+        Err(e) => return Outcome::Error(e.to_string()),
+    };
+    let own = |labels: &model::Labels| labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect::<Vec<_>>();
+    let mut lines: Vec<String> = match &answer.value {
+        Value::Scalar(sample) => vec![line(&[], &[(sample.timestamp, sample.value)])],
+        Value::String { text, .. } => vec![text.clone()],
+        Value::Vector(points) => {
+            points.iter().map(|p| line(&own(&p.labels), &[(p.sample.timestamp, p.sample.value)])).collect()
+        }
+        Value::Matrix(series) => series
+            .iter()
+            .map(|s| {
+                let samples: Vec<_> = s.samples.iter().map(|sample| (sample.timestamp, sample.value)).collect();
+                line(&own(&s.labels), &samples)
+            })
+            .collect(),
+    };
+    if !ordered {
+        lines.sort();
+    }
+    Outcome::Answer(lines, answer.warnings.into_iter().chain(answer.infos).collect())
+}
+
+fn theirs(json: &Json, ordered: bool) -> Outcome {
+    if let Some(error) = json["error"].as_str() {
+        return Outcome::Error(error.strip_prefix("invalid parameter \"query\": ").unwrap_or(error).to_owned());
+    }
+    let sample = |pair: &Json| {
+        let time = (pair[0].as_f64().unwrap() * 1e3).round() as Timestamp;
+        (time, pair[1].as_str().unwrap().parse::<f64>().unwrap())
+    };
+    let labels = |series: &Json| {
+        let metric = series["metric"].as_object().unwrap();
+        let mut labels: Vec<_> = metric.iter().map(|(n, v)| (n.clone(), v.as_str().unwrap().to_owned())).collect();
+        labels.sort();
+        labels
+    };
+    let result = &json["data"]["result"];
+    let mut lines: Vec<String> = match json["data"]["resultType"].as_str().unwrap() {
+        "scalar" => vec![line(&[], &[sample(result)])],
+        "string" => vec![result[1].as_str().unwrap().to_owned()],
+        "vector" => result.as_array().unwrap().iter().map(|s| line(&labels(s), &[sample(&s["value"])])).collect(),
+        _ => {
+            let samples = |s: &Json| s["values"].as_array().unwrap().iter().map(sample).collect::<Vec<_>>();
+            result.as_array().unwrap().iter().map(|s| line(&labels(s), &samples(s))).collect()
+        }
+    };
+    if !ordered {
+        lines.sort();
+    }
+    let notes = ["warnings", "infos"].iter().flat_map(|kind| json[kind].as_array().cloned().unwrap_or_default());
+    Outcome::Answer(lines, notes.map(|note| note.as_str().unwrap().to_owned()).collect())
+}
+
+#[test]
+#[ignore = "needs a Prometheus binary"]
+fn same_as_the_peer() {
+    let Ok(binary) = env::var("SKEP_PEER_PROMETHEUS") else {
+        panic!("SKEP_PEER_PROMETHEUS does not name a Prometheus binary");
+    };
+    let data = series();
+    let server = Server::start(&binary);
+    server.write(&data);
+    let mut store = MemoryStore::default();
+    data.iter().for_each(|(labels, samples)| store.append(labels, samples.iter().copied()));
+    let engine = Engine::new(EngineOptions { experimental_functions: true, ..EngineOptions::default() });
+    let limits = QueryLimits::default();
+    let expressions = expressions();
+    let (mut compared, mut different) = (0, 0);
+    for query in &expressions {
+        let ordered = query.starts_with("sort");
+        for at in [BASE + 20 * STEP, BASE + 60 * STEP + 1234, BASE + 119 * STEP] {
+            let our = ours(engine.instant(&store, query, at, &limits), ordered);
+            let their = theirs(&server.instant(query, at), ordered);
+            different += usize::from(!report(query, &format!("at {at}"), &our, &their));
+            compared += 1;
+        }
+        let range = Range { start: BASE - STEP, end: BASE + 120 * STEP, step: Duration::from_millis(47_000) };
+        let our = ours(engine.range(&store, query, range, &limits), false);
+        let their = theirs(&server.range(query, &range), false);
+        different += usize::from(!report(query, "as a range", &our, &their));
+        compared += 1;
+    }
+    println!("{} expressions, {compared} answers compared, {different} different", expressions.len());
+    assert_eq!(different, 0);
+}
+
+#[test]
+#[ignore = "needs a Prometheus binary"]
+fn same_syntax_as_the_peer() {
+    let binary = env::var("SKEP_PEER_PROMETHEUS").expect("SKEP_PEER_PROMETHEUS names a Prometheus binary");
+    let server = Server::start(&binary);
+    let mut different = 0;
+    let texts = MISTAKES.iter().chain(FORMATTED);
+    for text in texts.clone() {
+        let our = promql::parse(text).map_or_else(|e| Outcome::Error(e.to_string()), |e| formatted(&e.to_string()));
+        let json = server.format(text);
+        let their = match json["data"].as_str() {
+            Some(text) => formatted(text),
+            None => theirs(&json, false),
+        };
+        different += usize::from(!report(text, "formatted", &our, &their));
+    }
+    println!("{} texts parsed, {different} different", texts.count());
+    assert_eq!(different, 0);
+}
+
+fn formatted(text: &str) -> Outcome {
+    Outcome::Answer(vec![text.to_owned()], BTreeSet::new())
+}
+
+fn report(query: &str, when: &str, ours: &Outcome, theirs: &Outcome) -> bool {
+    if ours == theirs {
+        return true;
+    }
+    println!("DIFFERENT {query} {when}");
+    match (ours, theirs) {
+        (Outcome::Answer(a, x), Outcome::Answer(b, y)) => {
+            for (side, lines, others) in [("ours  ", a, b), ("theirs", b, a)] {
+                for line in lines.iter().filter(|line| !others.contains(line)).take(2) {
+                    println!("  {side} {}", line.chars().take(400).collect::<String>());
+                }
+            }
+            if x != y {
+                println!("  notes: ours {x:?}, theirs {y:?}");
+            }
+        }
+        _ => println!("  ours   {ours:.300?}\n  theirs {theirs:.300?}"),
+    }
+    false
+}
