@@ -185,10 +185,13 @@ mod tests {
         index
     }
 
+    /// Matchers and the series that satisfy them.
+    type Case<'a> = (&'a [(MatchOp, &'a str, &'a str)], &'a [u32]);
+
     #[test]
     fn matchers_choose_series() {
         use MatchOp::{Equal, Match, NotEqual, NotMatch};
-        let cases: [(&[(MatchOp, &str, &str)], &[u32]); 17] = [
+        let cases: [Case<'_>; 17] = [
             (&[], &[0, 1, 2, 3]),
             (&[(Equal, "__name__", "up")], &[0, 1]),
             (&[(Equal, "__name__", "up"), (NotEqual, "job", "api")], &[0]),

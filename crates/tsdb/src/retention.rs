@@ -52,18 +52,16 @@ mod tests {
     #[test]
     fn oldest_blocks_go_first() {
         let block = |number, max_time| Candidate { number, max_time, size_bytes: 10 };
-        let cases: [(Option<i64>, Option<u64>, u64, &[u64]); 6] = [
-            (None, None, 0, &[]),
-            (Some(150), None, 0, &[3]),
-            (Some(1000), None, 0, &[3, 1, 2]),
-            (None, Some(30), 0, &[]),
-            (None, Some(30), 1, &[3]),
-            (Some(150), Some(15), 0, &[3, 1]),
-        ];
-        for (cutoff, size_max, log_bytes, expected) in cases {
+        let check = |cutoff: Option<i64>, size_max: Option<u64>, log_bytes, expected: &[u64]| {
             let blocks = vec![block(1, 200), block(2, 300), block(3, 100)];
             assert_eq!(expired(blocks, cutoff, size_max, log_bytes), expected, "{cutoff:?} {size_max:?} {log_bytes}");
-        }
+        };
+        check(None, None, 0, &[]);
+        check(Some(150), None, 0, &[3]);
+        check(Some(1000), None, 0, &[3, 1, 2]);
+        check(None, Some(30), 0, &[]);
+        check(None, Some(30), 1, &[3]);
+        check(Some(150), Some(15), 0, &[3, 1]);
     }
 
     #[test]
