@@ -4,6 +4,8 @@
 // packet is passed on. The sums stay in the kernel, one set for each CPU, so that no packet costs an event, a lock
 // or an atomic instruction; user space reads them once an interval.
 //
+// Loading it takes CAP_BPF, CAP_NET_ADMIN and, for packet pointers that move by what a header says, CAP_PERFMON.
+//
 // Every helper used here (map lookup, buffer length) is open to programs of any licence, so the licence string says
 // what the file is under and no GPL is claimed. A helper restricted to GPL programs would be refused at load.
 
@@ -96,14 +98,13 @@ struct packet {
 	void *end;
 };
 
-static __always_inline void *take(struct packet *packet, __u32 length)
+// Moves over a header, if all of it lies before the end. The header is then read at the old cursor.
+static __always_inline int skip(struct packet *packet, __u32 length)
 {
-	void *start = packet->cursor;
-
-	if (start + length > packet->end)
+	if (packet->cursor + length > packet->end)
 		return 0;
-	packet->cursor = start + length;
-	return start;
+	packet->cursor += length;
+	return 1;
 }
 
 static __always_inline __u32 protocol_of(__u8 number)
@@ -125,17 +126,17 @@ static __always_inline __u32 units_length(__u8 units, __u8 unit_bits)
 // behind that header in a later fragment is payload and must not be read as a header.
 static __always_inline __u32 ipv6_protocol(struct packet *packet)
 {
-	struct ipv6hdr *ip = take(packet, sizeof(*ip));
+	struct ipv6hdr *ip = packet->cursor;
 	__u8 next;
 
-	if (!ip)
+	if (!skip(packet, sizeof(*ip)))
 		return PROTOCOL_OTHER;
 	next = ip->nexthdr;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < EXTENSIONS_MAX && numbers[next].unit_bits; i++) {
-		struct extension *header = take(packet, sizeof(*header));
+		struct extension *header = packet->cursor;
 
-		if (!header)
+		if (!skip(packet, sizeof(*header)))
 			return PROTOCOL_OTHER;
 		if (next == IPPROTO_FRAGMENT) {
 			if (header->fragment & bpf_htons(FRAGMENT_OFFSET_MASK))
@@ -150,9 +151,9 @@ static __always_inline __u32 ipv6_protocol(struct packet *packet)
 
 static __always_inline __u32 ipv4_protocol(struct packet *packet)
 {
-	struct iphdr *ip = take(packet, sizeof(*ip));
+	struct iphdr *ip = packet->cursor;
 
-	return ip ? protocol_of(ip->protocol) : PROTOCOL_OTHER;
+	return skip(packet, sizeof(*ip)) ? protocol_of(ip->protocol) : PROTOCOL_OTHER;
 }
 
 static __always_inline int is_vlan(__be16 protocol)
@@ -163,20 +164,19 @@ static __always_inline int is_vlan(__be16 protocol)
 // The protocol behind the Ethernet header and its tags; 0 where the frame ends before.
 static __always_inline __be16 ethernet_protocol(struct packet *packet)
 {
-	struct ethhdr *ethernet = take(packet, sizeof(*ethernet));
+	struct ethhdr *ethernet = packet->cursor;
 	__be16 protocol;
 
-	if (!ethernet)
+	if (!skip(packet, sizeof(*ethernet)))
 		return 0;
 	protocol = ethernet->h_proto;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < VLAN_TAGS_MAX; i++) {
-		struct vlan_tag *tag;
+		struct vlan_tag *tag = packet->cursor;
 
 		if (!is_vlan(protocol))
 			break;
-		tag = take(packet, sizeof(*tag));
-		if (!tag)
+		if (!skip(packet, sizeof(*tag)))
 			return 0;
 		protocol = tag->protocol;
 	}

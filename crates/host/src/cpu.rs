@@ -107,11 +107,15 @@ fn isolated(roots: &Roots, families: &mut Families) {
     }
 }
 
+/// No kernel is built for more CPUs; a damaged list must not become billions of series.
+const CPUS_MAX: u32 = 8192;
+
 /// Reads a list such as `0-2,5`; parts that make no sense are left out.
 fn cpu_list(list: &str) -> BTreeSet<u32> {
     let parts = list.split(',').filter_map(|part| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        Some(first.trim().parse::<u32>().ok()?..=last.trim().parse::<u32>().ok()?)
+        let (first, last) = (first.trim().parse::<u32>().ok()?, last.trim().parse::<u32>().ok()?);
+        (last < CPUS_MAX).then_some(first..=last)
     });
     parts.flatten().collect()
 }
@@ -177,5 +181,6 @@ mod tests {
         assert_eq!(list("3"), [3]);
         assert_eq!(list(""), [0; 0]);
         assert_eq!(list("(null)"), [0; 0]);
+        assert_eq!(list("0-4294967295,7"), [7]);
     }
 }

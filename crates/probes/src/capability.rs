@@ -58,6 +58,11 @@ pub(crate) const BPF: u8 = 39;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Capabilities(pub(crate) u64);
 
+/// The name of one.
+pub(crate) fn name(number: u8) -> &'static str {
+    NAMES.get(usize::from(number)).copied().unwrap_or("an unknown capability")
+}
+
 impl Capabilities {
     /// The effective set in the text of `/proc/self/status`; empty where the text does not say.
     pub(crate) fn from_status(status: &str) -> Self {
@@ -77,7 +82,7 @@ impl Capabilities {
     /// Those of `wanted` that are missing, where CAP_SYS_ADMIN stands in for CAP_BPF and CAP_PERFMON.
     pub(crate) fn missing(self, wanted: &[u8]) -> Vec<&'static str> {
         let covered = |number| self.has(number) || (matches!(number, BPF | PERFMON) && self.has(SYS_ADMIN));
-        wanted.iter().filter(|number| !covered(**number)).map(|number| NAMES[usize::from(*number)]).collect()
+        wanted.iter().filter(|number| !covered(**number)).map(|number| name(*number)).collect()
     }
 
     /// Names of all that are held, by number.

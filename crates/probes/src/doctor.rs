@@ -371,7 +371,7 @@ mod tests {
         check(
             |m| m.capabilities = Capabilities(0),
             false,
-            &["missing CAP_BPF and CAP_NET_ADMIN", "to do: run as root"],
+            &["missing CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON", "to do: run as root"],
         );
         check(|m| m.release = "5.4.0".to_owned(), false, &["Linux 5.9 or later", "raise it"]);
         check(|m| m.capabilities = Capabilities(1 << 12), false, &["CAP_NET_ADMIN\n", "missing CAP_BPF"]);

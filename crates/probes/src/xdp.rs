@@ -20,9 +20,9 @@ use model::status::ProbeState;
 use model::{Families, MetricKind};
 use thiserror::Error as ThisError;
 
-use crate::capability::{BPF, Capabilities, NET_ADMIN};
+use crate::capability::{BPF, Capabilities, NET_ADMIN, PERFMON};
 use crate::kernel::Version;
-use crate::{Error, Metric, Probe, Running, glob};
+use crate::{Error, Metric, Probe, Running, capability, glob};
 use counters::Counters;
 use device::Device;
 
@@ -51,6 +51,12 @@ const METRICS: [Metric; 2] = [
 
 /// The first kernel with BPF links for XDP; before, a killed process would leave its program on the device.
 pub(crate) const KERNEL_MIN: Version = Version(5, 9);
+
+/// The first kernel that hands over packets in several buffers, and tells their whole length.
+pub(crate) const KERNEL_FRAGS: Version = Version(5, 18);
+
+/// The verifier lets packet pointers move by what a header says only for holders of CAP_PERFMON.
+const CAPABILITIES: [u8; 3] = [BPF, NET_ADMIN, PERFMON];
 
 /// Section `probes.xdp` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,16 +201,26 @@ pub(crate) fn missing(kernel: Version, held: Capabilities) -> Option<String> {
     if kernel < KERNEL_MIN {
         return Some(format!("Linux {kernel} has no BPF links for XDP; Linux {KERNEL_MIN} or later is needed"));
     }
-    let missing = held.missing(&[BPF, NET_ADMIN]);
+    let missing = held.missing(&CAPABILITIES);
     if missing.is_empty() {
         return None;
     }
-    let flags = missing.iter().map(|name| name.to_lowercase()).collect::<Vec<_>>().join(",");
+    let all = CAPABILITIES.map(capability::name);
     Some(format!(
-        "missing {}; run as root, or `setcap {flags}+ep` on the binary, or add AmbientCapabilities={} to the systemd unit",
-        missing.join(" and "),
-        missing.join(" ")
+        "missing {}; run as root, or `setcap {}+ep` on the binary, or add AmbientCapabilities={} to the systemd unit",
+        in_words(&missing),
+        all.map(str::to_lowercase).join(","),
+        all.join(" ")
     ))
+}
+
+/// `a, b and c`.
+fn in_words(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [name] => (*name).to_owned(),
+        [names @ .., last] => format!("{} and {last}", names.join(", ")),
+    }
 }
 
 impl Running for Xdp {
@@ -257,7 +273,16 @@ mod tests {
         };
         check(Version(6, 1), u64::MAX, &[]);
         check(Version(5, 8), u64::MAX, &["5.8", "5.9"]);
-        check(Version(6, 1), 1 << NET_ADMIN, &["missing CAP_BPF;", "setcap cap_bpf+ep"]);
-        check(Version(6, 1), 0, &["CAP_BPF and CAP_NET_ADMIN", "setcap cap_bpf,cap_net_admin+ep", "systemd"]);
+        check(Version(5, 9), 1 << NET_ADMIN | 1 << BPF | 1 << PERFMON, &[]);
+        check(
+            Version(6, 1),
+            1 << NET_ADMIN | 1 << BPF,
+            &["missing CAP_PERFMON;", "setcap cap_bpf,cap_net_admin,cap_perfmon+ep"],
+        );
+        check(
+            Version(6, 1),
+            0,
+            &["CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON", "AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON"],
+        );
     }
 }

@@ -10,10 +10,9 @@ use aya::{Ebpf, EbpfError, EbpfLoader};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use thiserror::Error as ThisError;
 
-use super::XdpMode;
 use super::device::Device;
 use super::layout::{COUNTERS_PER_DEVICE, DEVICES_MAX, FAMILIES, PROTOCOLS, is_usual};
-use super::occupant;
+use super::{KERNEL_FRAGS, XdpMode, occupant};
 use crate::Error;
 use crate::kernel::Version;
 use crate::syscall::XdpLink;
@@ -24,7 +23,7 @@ const OBJECT_NAME: &str = "xdp_counters.bpf.o";
 const DEVICES: &str = "devices";
 const COUNTERS: &str = "counters";
 
-/// Takes packets in several buffers; Linux 5.18.
+/// Takes packets in several buffers.
 const PROGRAM_FRAGS: &str = "xdp_counters_frags";
 /// Takes packets in one buffer.
 const PROGRAM_LINEAR: &str = "xdp_counters";
@@ -90,10 +89,8 @@ impl Counters {
         }
         // The program reads no kernel structure, so the description of those is not needed.
         let mut ebpf = EbpfLoader::new().btf(None).load(OBJECT).map_err(|error| load_error(&error))?;
-        let program = match load_program(&mut ebpf, PROGRAM_FRAGS) {
-            Ok(program) => program,
-            Err(_) => load_program(&mut ebpf, PROGRAM_LINEAR).map_err(|error| load_error(&error))?,
-        };
+        let name = if Version::current() >= KERNEL_FRAGS { PROGRAM_FRAGS } else { PROGRAM_LINEAR };
+        let program = load_program(&mut ebpf, name).map_err(|error| load_error(&error))?;
         Ok(Self {
             program,
             devices: take_map(&mut ebpf, DEVICES)?,
@@ -212,18 +209,28 @@ fn map_error(map: &'static str, source: MapError) -> Error {
     Error::Map { map, source }
 }
 
-/// With the capabilities checked before, a refusal comes from a fence around the process.
+/// With the capabilities checked before, EPERM comes from a fence around the process. EACCES is the verifier's no.
 fn load_error(error: &EbpfError) -> Error {
     let causes = std::iter::successors(Some(error as &dyn std::error::Error), |cause| cause.source());
-    let forbidden = causes
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
-    if forbidden {
+    let mut errors = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
+    if errors.any(|error| error.raw_os_error() == Some(libc::EPERM)) {
         let reason = "the kernel refuses bpf(2) although the capabilities are there: a user namespace, a container's \
                       seccomp profile, kernel lockdown or RLIMIT_MEMLOCK forbids it; allow it there";
         return Error::Unsupported { reason: reason.to_owned() };
     }
-    Error::Load { object: OBJECT_NAME, reason: error.to_string() }
+    Error::Load { object: OBJECT_NAME, reason: last_words(&error.to_string()) }
+}
+
+/// The verifier writes thousands of lines; the first says which call failed and the last ones why.
+fn last_words(text: &str) -> String {
+    const LINES_KEPT: usize = 5;
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    match lines.split_first() {
+        Some((first, rest)) if rest.len() > LINES_KEPT => {
+            format!("{first} ... {}", rest[rest.len() - LINES_KEPT..].join("; "))
+        }
+        _ => lines.join("; "),
+    }
 }
 
 fn refusal(error: io::Error, device: u32, mode: XdpMode) -> Refusal {
@@ -236,4 +243,18 @@ fn refusal(error: io::Error, device: u32, mode: XdpMode) -> Refusal {
 
 fn id_in_words(program: Option<u32>) -> String {
     program.map(|id| format!(" (`bpftool prog show id {id}` tells which)")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_logs_are_cut() {
+        let check = |text: &str, expected: &str| assert_eq!(last_words(text), expected);
+        check("", "");
+        check("EINVAL", "EINVAL");
+        check("EACCES\n\n a\nb\n", "EACCES; a; b");
+        check("EACCES\n1\n2\n3\n4\n5\n6\n7", "EACCES ... 3; 4; 5; 6; 7");
+    }
 }

@@ -138,6 +138,17 @@ fn without_capabilities_the_state_says_what_is_missing() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// What the state and the doctor ask for is all that is needed.
+#[test]
+fn three_capabilities_are_enough() {
+    play_in_namespace("capabilities");
+}
+
+#[test]
+fn a_program_that_an_administrator_took_off_stays_off() {
+    play_in_namespace("detached");
+}
+
 /// Not a test of its own: the part that a scenario plays in its process.
 #[test]
 fn play() {
@@ -148,6 +159,8 @@ fn play() {
         Ok("kill") => kill(),
         Ok("hold") => hold(),
         Ok("devices") => devices(),
+        Ok("capabilities") => capabilities(),
+        Ok("detached") => detached(),
         Ok("loopback") => loopback(),
         Ok("tunnel") => tunnel(),
         Ok("nobody") => nobody(),
@@ -327,6 +340,42 @@ fn hold() {
     let _ = std::io::stdin().lines().count();
 }
 
+/// The same hold as before, by a user who is nobody and has just the capabilities that the state asks for.
+fn capabilities() {
+    veth();
+    let hold = player("hold");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all,+bpf,+net_admin,+perfmon"]);
+    command.args([
+        "--inh-caps=-all,+bpf,+net_admin,+perfmon",
+        "--ambient-caps=-all,+bpf,+net_admin,+perfmon",
+        "--no-new-privs",
+    ]);
+    command.arg(hold.get_program()).args(hold.get_args()).env(SCENARIO, "hold");
+    let mut child = Killed(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+    let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.contains("holding")), "the probe does not run");
+    assert!(program_of("sk1").is_some());
+}
+
+fn detached() {
+    veth();
+    let probes = start(&["sk1"], XdpMode::Generic);
+    let program = program_of("sk1").expect("a link");
+    let links = run("bpftool link show");
+    let line = links.lines().find(|line| line.split_ascii_whitespace().skip(1).eq(["xdp", "prog", &program]));
+    let link = line.and_then(|line| line.split(':').next());
+    run(&format!("bpftool link detach id {}", link.unwrap_or_else(|| panic!("no link of {program} in\n{links}"))));
+    for _ in 0..2 {
+        assert_eq!(read(&probes), Counts::new());
+        assert_eq!(program_of("sk1"), None);
+        match state(&probes) {
+            ProbeState::Failed { error } => assert!(error.contains("somebody took the program off"), "{error}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 fn devices() {
     let probes = start(&["sk1", "wire*"], XdpMode::Generic);
     match state(&probes) {
@@ -400,7 +449,7 @@ fn nobody() {
     let probes = Probes::start(&Config::default());
     match state(&probes) {
         ProbeState::Unsupported { reason } => {
-            for part in ["CAP_BPF", "CAP_NET_ADMIN", "setcap"] {
+            for part in ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON", "setcap"] {
                 assert!(reason.contains(part), "{reason}");
             }
         }
