@@ -138,7 +138,7 @@ fn quoted(text: &str, raw: bool) -> String {
 }
 
 /// A text in double quotes with Go's escapes, as `%q` writes it.
-pub(crate) fn go_quote(text: &str) -> String {
+pub fn go_quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {

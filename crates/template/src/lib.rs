@@ -25,6 +25,7 @@ use thiserror::Error;
 
 pub use alert::{AlertData, AlertTemplate, Point, Query, graph_link, table_link};
 pub use exec::Template;
+pub use format::go_quote as quote;
 pub use functions::{CallError, Functions};
 pub use value::{Map, Object, Value};
 

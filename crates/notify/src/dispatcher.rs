@@ -1,0 +1,225 @@
+//! The dispatcher: the one task that owns all groups.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::Alert;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::config::Config;
+use crate::decide::decide;
+use crate::delivery::{Delivery, Shared, log_key};
+use crate::group::{Group, Told};
+
+/// Groups at once; more means that the grouping is wrong, and each costs a request.
+const GROUPS_MAX: usize = 10_000;
+
+/// Alerts that were firing before a restart count as ended this much later at the earliest, so that rules have the
+/// time to say that they still fire.
+const RESTART_GRACE: Duration = Duration::from_secs(300);
+
+/// What deliveries under way may still take when the process stops; the whole process has 5 s.
+const STOP_MAX: Duration = Duration::from_secs(2);
+
+/// With no group there is nothing to look at.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Orders to the dispatcher.
+pub(crate) enum Order {
+    Reload(Box<Config>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// What came of a look at a group.
+struct Done {
+    key: String,
+    told: Arc<Vec<Told>>,
+    delivered: bool,
+}
+
+pub(crate) struct Dispatcher {
+    shared: Arc<Shared>,
+    config: Config,
+    groups: HashMap<String, Group>,
+    deliveries: JoinSet<Done>,
+    orders: mpsc::Receiver<Order>,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(shared: Arc<Shared>, config: Config, orders: mpsc::Receiver<Order>) -> Self {
+        let mut dispatcher = Self { shared, config, groups: HashMap::new(), deliveries: JoinSet::new(), orders };
+        dispatcher.announce();
+        dispatcher.recall();
+        dispatcher
+    }
+
+    pub(crate) async fn run(mut self) {
+        loop {
+            let due = self.groups.values().filter(|group| !group.busy).map(|group| group.due).min();
+            tokio::select! {
+                () = self.shared.inbox.filled() => self.receive(),
+                () = sleep_until(due.unwrap_or_else(|| Instant::now() + IDLE)) => self.look(),
+                Some(done) = self.deliveries.join_next() => self.finish(done),
+                order = self.orders.recv() => match order {
+                    Some(Order::Reload(config)) => self.reload(*config),
+                    Some(Order::Stop(stopped)) => {
+                        self.drain().await;
+                        let _ = stopped.send(());
+                        return;
+                    }
+                    None => return,
+                },
+            }
+        }
+    }
+
+    /// Puts the receivers onto the board.
+    fn announce(&self) {
+        let integrations: Vec<(String, String)> = self
+            .config
+            .receivers
+            .iter()
+            .flat_map(|r| (0..r.webhooks.len()).map(|i| (r.name.clone(), integration(i))))
+            .collect();
+        self.shared.board.set(&integrations);
+    }
+
+    /// Takes up the alerts that were firing before the restart.
+    fn recall(&mut self) {
+        let earliest = self.shared.clock.now().saturating_add(RESTART_GRACE.as_millis() as i64);
+        for alert in self.shared.log.firing() {
+            self.insert(Alert { ends_at: alert.ends_at.max(earliest), ..alert });
+        }
+    }
+
+    fn receive(&mut self) {
+        for alert in self.shared.inbox.take() {
+            self.insert(alert);
+        }
+    }
+
+    fn insert(&mut self, alert: Alert) {
+        let (wall, now) = (self.shared.clock.now(), Instant::now());
+        for route in self.config.route.matching(&alert.labels) {
+            let labels = route.group_labels(&alert.labels);
+            let key = route.group_key(&labels);
+            if !self.groups.contains_key(&key) {
+                if self.groups.len() >= GROUPS_MAX {
+                    tracing::error!(labels = %alert.labels, "an alert is lost: there are {GROUPS_MAX} groups already; group by fewer labels");
+                    continue;
+                }
+                self.groups.insert(key.clone(), Group::new(route, labels, now));
+            }
+            if let Some(group) = self.groups.get_mut(&key) {
+                group.insert(alert.clone(), wall, now);
+            }
+        }
+    }
+
+    /// Looks at the groups that are due.
+    fn look(&mut self) {
+        let now = Instant::now();
+        let due: Vec<String> = self
+            .groups
+            .iter()
+            .filter(|(_, group)| !group.busy && group.due <= now)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in due {
+            self.look_at(&key, now);
+        }
+    }
+
+    fn look_at(&mut self, key: &str, now: Instant) {
+        let Some(group) = self.groups.get_mut(key) else { return };
+        if group.is_empty() {
+            self.groups.remove(key);
+            return;
+        }
+        let wall = self.shared.clock.now();
+        let told = Arc::new(group.look(wall, now));
+        let deliveries = deliveries(&self.shared, &self.config, group, &told, wall);
+        if deliveries.is_empty() {
+            group.forget(&told);
+            return;
+        }
+        group.busy = true;
+        let key = key.to_owned();
+        self.deliveries.spawn(async move {
+            let mut running: JoinSet<bool> = deliveries.into_iter().map(Delivery::run).collect();
+            let mut delivered = true;
+            while let Some(known) = running.join_next().await {
+                delivered &= known.unwrap_or(false);
+            }
+            Done { key, told, delivered }
+        });
+    }
+
+    fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {
+        match done {
+            Ok(done) => {
+                if let Some(group) = self.groups.get_mut(&done.key) {
+                    group.busy = false;
+                    if done.delivered {
+                        group.forget(&done.told);
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "a delivery ended badly");
+                // Which group it was is not known any more; all may be looked at again.
+                self.groups.values_mut().for_each(|group| group.busy = false);
+            }
+        }
+    }
+
+    /// Groups everything anew. Deliveries under way end by themselves; the log keeps what they told.
+    fn reload(&mut self, config: Config) {
+        self.config = config;
+        self.announce();
+        let alerts: Vec<Alert> = self.groups.values().flat_map(|group| group.alerts().cloned()).collect();
+        self.groups.clear();
+        for alert in alerts {
+            self.insert(alert);
+        }
+    }
+
+    async fn drain(&mut self) {
+        let all = async { while self.deliveries.join_next().await.is_some() {} };
+        if timeout(STOP_MAX, all).await.is_err() {
+            tracing::warn!("notifications under way were broken off; they are sent again after the next start");
+        }
+    }
+}
+
+/// What each integration of a group's receiver has to be told now.
+fn deliveries(shared: &Arc<Shared>, config: &Config, group: &Group, told: &Arc<Vec<Told>>, wall: i64) -> Vec<Delivery> {
+    let webhooks = config.receivers.iter().find(|r| r.name == group.route.receiver).map(|r| &r.webhooks[..]);
+    let webhooks = webhooks.unwrap_or_default().iter().enumerate();
+    webhooks
+        .filter_map(|(i, webhook)| {
+            let integration = integration(i);
+            let last = shared.log.get(&log_key(&group.key, &group.route.receiver, &integration));
+            let reason = decide(last.as_ref(), told, webhook.send_resolved, group.route.repeat_interval, wall)?;
+            Some(Delivery {
+                shared: shared.clone(),
+                receiver: group.route.receiver.clone(),
+                integration,
+                webhook: webhook.clone(),
+                reason,
+                told: told.clone(),
+                group_key: group.key.clone(),
+                group_labels: group.labels.clone(),
+                group_interval: group.route.group_interval,
+                repeat_interval: group.route.repeat_interval,
+            })
+        })
+        .collect()
+}
+
+fn integration(index: usize) -> String {
+    format!("webhook[{index}]")
+}
