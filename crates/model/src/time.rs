@@ -68,7 +68,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     while !rest.is_empty() {
         let (number, unit) = split_term(rest).ok_or_else(invalid)?;
         let (_, millis) = units.find(|(name, _)| *name == unit).ok_or_else(invalid)?;
-        let number: u64 = number.parse().map_err(|_| DurationError::OutOfRange)?;
+        let number: u64 = number.parse().map_err(|_| invalid())?;
         total = number.checked_mul(*millis).and_then(|n| total.checked_add(n)).ok_or(DurationError::OutOfRange)?;
         rest = &rest[number_and_unit_len(rest)..];
     }
