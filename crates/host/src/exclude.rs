@@ -19,7 +19,9 @@ impl Exclude {
         if pattern.is_empty() {
             return Ok(Self(None));
         }
-        let regex = Regex::new(pattern).map_err(|error| error.to_string())?;
+        // The crate draws the pattern over several lines; the last one says what is wrong with it.
+        let reason = |error: regex::Error| error.to_string().lines().last().unwrap_or_default().to_owned();
+        let regex = Regex::new(pattern).map_err(|error| format!("{pattern:?}: {}", reason(error)))?;
         Ok(Self(Some(regex)))
     }
 
@@ -77,6 +79,6 @@ mod tests {
     fn patterns_of_people() {
         check(&Exclude::new("").unwrap(), "", false);
         check(&Exclude::new("^veth").unwrap(), "veth12", true);
-        assert!(Exclude::new("(").is_err());
+        assert_eq!(Exclude::new("(").unwrap_err(), "\"(\": error: unclosed group");
     }
 }

@@ -27,7 +27,7 @@ pub(crate) const COLLECTOR: HostCollector = HostCollector {
         Box::new(Filesystem {
             mount_points_exclude: config.mount_points_exclude.clone(),
             fs_types_exclude: config.fs_types_exclude.clone(),
-            prober: Prober::new(config.filesystem_timeout),
+            prober: Prober::new(config.filesystem_timeout.max(TIMEOUT_MIN)),
         })
     },
 };
@@ -38,6 +38,9 @@ pub(crate) const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What node_exporter says of a mount that hangs.
 const HANGS: &str = "mountpoint timeout";
+
+/// With less than this, a busy machine would take healthy mounts for hanging ones.
+const TIMEOUT_MIN: Duration = Duration::from_millis(10);
 
 struct Filesystem {
     mount_points_exclude: Exclude,

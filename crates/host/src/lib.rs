@@ -15,6 +15,7 @@ mod text;
 mod arp;
 mod conntrack;
 mod cpu;
+mod cpufreq;
 mod diskstats;
 mod entropy;
 mod filefd;
@@ -30,6 +31,7 @@ mod pressure;
 mod sockstat;
 mod softnet;
 mod stat;
+mod thermal_zone;
 mod time;
 mod uname;
 mod vmstat;
@@ -50,6 +52,7 @@ pub static ALL: &[HostCollector] = &[
     arp::COLLECTOR,
     conntrack::COLLECTOR,
     cpu::COLLECTOR,
+    cpufreq::COLLECTOR,
     diskstats::COLLECTOR,
     entropy::COLLECTOR,
     filefd::COLLECTOR,
@@ -65,6 +68,7 @@ pub static ALL: &[HostCollector] = &[
     sockstat::COLLECTOR,
     softnet::COLLECTOR,
     stat::COLLECTOR,
+    thermal_zone::COLLECTOR,
     time::COLLECTOR,
     uname::COLLECTOR,
     vmstat::COLLECTOR,
