@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::{Build, Process, Runtime};
 use model::status::{DroppedTarget, RuleGroupStatus, Rules, TargetStatus, Targets};
 use model::{Clock, Labels, SystemClock};
+use testkit::WriteRequest;
 
 /// A running server; it ends with the test.
 pub(crate) struct Server {
@@ -48,7 +49,7 @@ impl Process for Nothing {
         Build { version: "3.5.3".to_owned(), ..Build::default() }
     }
     fn runtime(&self) -> Runtime {
-        Runtime::default()
+        Runtime { hostname: "box".to_owned(), retention: "400d".to_owned(), ..Runtime::default() }
     }
     fn alertmanagers(&self) -> Vec<String> {
         Vec::new()
@@ -63,10 +64,15 @@ pub(crate) fn now_seconds() -> i64 {
 impl Server {
     /// Starts it on a free port.
     pub(crate) fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// Starts it with another state.
+    pub(crate) fn start_with(change: impl FnOnce(&mut api::State)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = tsdb::Options { path: folder.path().join("data"), ..tsdb::Options::default() };
         let db = Arc::new(tsdb::Db::open(options).unwrap());
-        let state = api::State {
+        let mut state = api::State {
             storage: db.clone(),
             engine: Arc::new(promql::Engine::new(promql::EngineOptions::default())),
             targets: Arc::new(Nothing),
@@ -77,6 +83,7 @@ impl Server {
             external_labels: Labels::empty(),
             clock: Arc::new(SystemClock),
         };
+        change(&mut state);
         let router = api::router(state).merge(remote::router(remote::State::new(db)));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -89,4 +96,14 @@ impl Server {
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
+}
+
+/// Sends samples; the status.
+pub(crate) fn write(url: &str, request: &WriteRequest) -> u16 {
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let mut post = agent.post(format!("{url}/api/v1/write"));
+    for (name, value) in WriteRequest::HEADERS {
+        post = post.header(name, value);
+    }
+    post.send(request.body()).unwrap().status().as_u16()
 }

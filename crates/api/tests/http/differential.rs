@@ -1,18 +1,13 @@
-//! skep's API beside the real Prometheus: the same samples in both, the same requests to both, and answers that are
-//! equal in status, type and body, byte for byte but for the order of series.
+//! skep beside the real Prometheus: the same samples in both, the same requests to both, and answers that are equal in
+//! status, type and body, byte for byte but for the order of series.
 //!
 //! The peer is the program in `SKEP_PEER_PROMETHEUS`, else `/tmp/peers/prometheus`; without it the test says so.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod peer;
-mod requests;
-mod server;
-
-use peer::Peer;
-use requests::{ACCEPTED, Accepted, REQUESTS};
-use server::Server;
 use testkit::WriteRequest;
+
+use crate::peer::Peer;
+use crate::requests::{ACCEPTED, Accepted, REQUESTS};
+use crate::server::{self, Server};
 
 /// An answer as far as it is compared.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,7 +70,7 @@ fn answers_are_prometheus_answers() {
     let base = server::now_seconds() / 60 * 60;
     for request in data(base) {
         for url in [peer.url(), server.url()] {
-            assert_eq!(write(url, &request), 204);
+            assert_eq!(server::write(url, &request), 204);
         }
     }
     let mut differences = Vec::new();
@@ -90,17 +85,8 @@ fn answers_are_prometheus_answers() {
     eprintln!("{} requests compared", REQUESTS.len());
 }
 
-fn write(url: &str, request: &WriteRequest) -> u16 {
-    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-    let mut post = agent.post(format!("{url}/api/v1/write"));
-    for (name, value) in WriteRequest::HEADERS {
-        post = post.header(name, value);
-    }
-    post.send(request.body()).unwrap().status().as_u16()
-}
-
 /// Half an hour of series up to `base`, a sample every 15 s: counters, gauges, a histogram, odd names and values.
-fn data(base: i64) -> Vec<WriteRequest> {
+pub(crate) fn data(base: i64) -> Vec<WriteRequest> {
     let times: Vec<i64> = (0..=120).map(|i| (base - 1800 + 15 * i) * 1000).collect();
     let curve = |f: &dyn Fn(f64) -> f64| times.iter().map(|&t| (t, f((t / 1000 - base) as f64))).collect::<Vec<_>>();
     let mut request = WriteRequest::default();

@@ -1,0 +1,10 @@
+//! The routes over real connections.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod differential;
+mod peer;
+mod promtool;
+mod requests;
+mod routes;
+mod server;
