@@ -41,7 +41,7 @@ pub struct ParseError {
     pub position: Position,
     /// What, as Prometheus says it.
     pub message: String,
-    /// Line of `position`, from 1.
+    /// Line of `position`, from 1; 0 if the text is empty.
     pub line: usize,
     /// Column of `position`, from 1.
     pub column: usize,
@@ -49,7 +49,7 @@ pub struct ParseError {
 
 impl ParseError {
     pub(crate) fn new(text: &str, position: Position, message: impl Into<String>) -> Self {
-        let (line, column) = position.line_and_column(text);
+        let (line, column) = if text.is_empty() { (0, 0) } else { position.line_and_column(text) };
         Self { position, message: message.into(), line, column }
     }
 }
@@ -57,6 +57,9 @@ impl ParseError {
 impl fmt::Display for ParseError {
     /// `1:5: parse error: unexpected ...`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line == 0 {
+            return write!(f, "unknown position: parse error: {}", self.message);
+        }
         write!(f, "{}:{}: parse error: {}", self.line, self.column, self.message)
     }
 }

@@ -166,13 +166,15 @@ impl Evaluation<'_> {
         let windows = self.windows(range);
         let delayed = self.options.delayed_name_removal;
         let mut seen = HashSet::new();
-        let mut checked = false;
         self.stream_ranges(range, grid, function.name, &mut |source| {
-            if !checked {
-                self.check_params(function.name, args, &params)?;
-                checked = true;
+            let mut failure = None;
+            let values = source.slide(&windows, grid, over_time.resets, |i, window| {
+                failure = failure.take().or_else(|| self.check_params(function.name, args, &params[i]).err());
+                (over_time.of)(window, &params[i])
+            });
+            if let Some(error) = failure {
+                return Err(error);
             }
-            let values = source.slide(&windows, grid, over_time.resets, |i, window| (over_time.of)(window, &params[i]));
             let mut series = Series { labels: source.labels, drop_name: source.drop_name, values };
             if !series.has_values() {
                 return Ok(());
@@ -190,8 +192,8 @@ impl Evaluation<'_> {
         })
     }
 
-    /// Scalar arguments are judged only where there is something to apply them to.
-    fn check_params(&self, name: &str, args: &[NodeId], params: &[Vec<f64>]) -> Result<(), QueryError> {
+    /// Scalar arguments are judged only at steps where there is something to apply them to.
+    fn check_params(&self, name: &str, args: &[NodeId], params: &[f64]) -> Result<(), QueryError> {
         let factor = |factor: f64, what: &str, symbol: &str| {
             if factor > 0.0 && factor < 1.0 {
                 return Ok(());
@@ -199,17 +201,16 @@ impl Evaluation<'_> {
             let message = format!("invalid {what} factor. Expected: 0 < {symbol} < 1, got: {factor:.6}");
             Err(QueryError::Execution(message))
         };
-        for params in params {
-            match name {
-                "double_exponential_smoothing" => {
-                    factor(params[0], "smoothing", "sf")?;
-                    factor(params[1], "trend", "tf")?;
-                }
-                "quantile_over_time" => self.check_quantile(params[0], args[0]),
-                _ => return Ok(()),
+        match (name, params) {
+            ("double_exponential_smoothing", [smoothing, trend]) => {
+                factor(*smoothing, "smoothing", "sf").and_then(|()| factor(*trend, "trend", "tf"))
             }
+            ("quantile_over_time", [q]) => {
+                self.check_quantile(*q, args[0]);
+                Ok(())
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Warns of a φ outside of [0, 1].

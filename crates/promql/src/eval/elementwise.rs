@@ -103,7 +103,7 @@ pub(super) fn shortest(v: f64) -> String {
     let scientific = format!("{v:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if v == 0.0 || (-4..21).contains(&exponent) {
+    if v == 0.0 || (-4..6).contains(&exponent) {
         return v.to_string();
     }
     let sign = if exponent < 0 { '-' } else { '+' };
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn shortest_digits() {
         for (value, text) in
-            [(1e30, "1e+30"), (0.5, "0.5"), (2.0, "2"), (1e-5, "1e-05"), (1e20, "100000000000000000000")]
+            [(1e30, "1e+30"), (0.5, "0.5"), (2.0, "2"), (1e-5, "1e-05"), (1e6, "1e+06"), (100_000.5, "100000.5")]
         {
             assert_eq!(shortest(value), text);
         }

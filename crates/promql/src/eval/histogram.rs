@@ -222,7 +222,6 @@ fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
     if !sort_and_join(buckets) {
         return f64::NAN;
     }
-    force_rising(buckets);
     let count = buckets[buckets.len() - 1].count;
     if count == 0.0 || lower.is_nan() || upper.is_nan() {
         return f64::NAN;
@@ -230,22 +229,24 @@ fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
     if lower >= upper {
         return 0.0;
     }
-    if buckets.len() < 2 {
-        return f64::NAN;
-    }
-    (rank_of(upper, buckets) - rank_of(lower, buckets)) / count
+    let rank = |value: f64| {
+        let rank = rank_of(value, buckets);
+        if rank > count { count } else { rank }
+    };
+    (rank(upper) - rank(lower)) / count
 }
 
-/// How many observations lie at or below a value, interpolated inside its bucket.
+/// How many observations lie at or below a value, interpolated inside its bucket. The first bucket begins at -Inf, so that
+/// nothing inside it can be interpolated: NaN.
 fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
     let mut below = Bucket { bound: f64::NEG_INFINITY, count: 0.0 };
-    for (i, bucket) in buckets.iter().enumerate() {
-        let start = if i == 0 && bucket.bound > 0.0 { 0.0 } else { below.bound };
-        if value <= start {
+    for bucket in buckets {
+        if below.bound >= value {
             return below.count;
         }
-        if value < bucket.bound {
-            return below.count + (bucket.count - below.count) * ((value - start) / (bucket.bound - start));
+        if bucket.bound > value {
+            let inside = bucket.count - below.count;
+            return below.count + inside * (value - below.bound) / (bucket.bound - below.bound);
         }
         below = *bucket;
     }
@@ -282,7 +283,7 @@ mod tests {
     fn fractions() {
         let inf = f64::INFINITY;
         let of = [(1.0, 5.0), (2.0, 10.0), (inf, 20.0)];
-        for (lower, upper, expected) in [(0.0, 1.0, 0.25), (0.5, 1.5, 0.25), (2.0, inf, 0.5), (1.0, 1.0, 0.0)] {
+        for (lower, upper, expected) in [(1.0, 2.0, 0.25), (1.0, 1.5, 0.125), (2.0, inf, 0.5), (1.0, 1.0, 0.0)] {
             assert_eq!(fraction(lower, upper, &mut buckets(&of)), expected, "{lower} to {upper}");
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Formatter, Write};
 use std::time::Duration;
 
-use model::{Labels, Matcher, format_duration, is_valid_label_name};
+use model::{Labels, Matcher, format_duration, is_valid_label_name, is_valid_metric_name};
 
 use super::quote;
 use super::tree::{AtTime, Expr, Grouping, Kind, Matching, Modifiers, NodeId, Sides, VectorSelector};
@@ -142,13 +142,14 @@ fn write_labels(f: &mut Formatter<'_>, labels: &[String]) -> fmt::Result {
         if i > 0 {
             f.write_str(", ")?;
         }
-        f.write_str(&label_name(label))?;
+        // A colon needs no quotes in lists of labels.
+        let quoted = if is_valid_metric_name(label) { label.clone() } else { quote(label.as_bytes()) };
+        f.write_str(&quoted)?;
     }
     Ok(())
 }
 
-/// A label name, quoted where it is not of the classic alphabet. Inside `by (...)` a colon needs no quotes to be read back,
-/// but a name that a selector prints must be quoted for it.
+/// A label name, quoted where it is not of the classic alphabet.
 fn label_name(name: &str) -> String {
     if is_valid_label_name(name) { name.to_owned() } else { quote(name.as_bytes()) }
 }

@@ -26,7 +26,7 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
     }
     let mut parser = Parser::new(text)?;
     if parser.token.kind == TokenKind::End {
-        return Err(ParseError::new(text, parser.token.position, "no expression found in input"));
+        return Err(ParseError::new(text, Position::default(), "no expression found in input"));
     }
     parser.expression()?;
     if parser.token.kind != TokenKind::End {

@@ -69,7 +69,8 @@ fn counter(random: &mut Random) -> Vec<Sample> {
     let mut samples = Vec::new();
     for (_, timestamp) in times() {
         value = if random.chance(0.03) { random.unit() } else { value + random.unit() * 7.3 };
-        if !random.chance(0.05) {
+        // The first sample makes the series, and the peer keeps the order in which series came.
+        if !random.chance(0.05) || samples.is_empty() {
             samples.push(Sample { timestamp, value });
         }
     }
@@ -79,7 +80,7 @@ fn counter(random: &mut Random) -> Vec<Sample> {
 fn gauge(random: &mut Random, scale: f64) -> Vec<Sample> {
     let mut samples = Vec::new();
     for (i, timestamp) in times() {
-        let jitter = (random.unit() * 900.0) as i64;
+        let jitter = if i == 0 { 0 } else { (random.unit() * 900.0) as i64 };
         let value = (random.unit() - 0.3) * scale;
         let gap = (50..75).contains(&i) && scale > 100.0;
         if !gap {
