@@ -91,7 +91,7 @@ pub struct Config {
     pub mount_points_exclude: Exclude,
     /// `host.filesystem.types_exclude`. Default: node_exporter's.
     pub fs_types_exclude: Exclude,
-    /// `host.filesystem.timeout`: after this time a mount that does not answer is reported and passed over. Default: 5s.
+    /// `host.filesystem.timeout`: after this time a mount that does not answer is reported and passed over. Default: 500ms.
     pub filesystem_timeout: Duration,
     /// `host.diskstats.device_exclude`. Default: node_exporter's (partitions, RAM disks, loop devices).
     pub disk_exclude: Exclude,
