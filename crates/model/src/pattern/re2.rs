@@ -172,11 +172,8 @@ impl<'p> Translator<'p> {
         }
         // Go lets a name stand twice and begin with a digit; the engine below does neither.
         let usable = !name.starts_with(|c: char| c.is_ascii_digit()) && self.names.insert(name);
-        if usable {
-            self.enter(&format!("(?P<{name}>"))
-        } else {
-            self.enter("(")
-        }
+        let open = if usable { format!("(?P<{name}>") } else { "(".to_owned() };
+        self.enter(&open);
         Ok(())
     }
 
