@@ -14,6 +14,10 @@ const EXPORTED_PREFIX: &str = "exported_";
 /// Names and values are cut in messages, as in Prometheus.
 const SHOWN_CHARS_MAX: usize = 50;
 
+/// Relabelling takes time in the square of the labels, and no series needs nearly as many; a page with a million
+/// labels on one line is refused before that.
+const LABELS_MAX: usize = 4096;
+
 /// What becomes of a series.
 pub(crate) enum Mapped {
     Kept(Labels),
@@ -27,7 +31,10 @@ type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// Labels that the series gets in the store.
 pub(crate) fn map(target: &Target, series: &Series<'_>) -> Mapped {
-    let pairs: Vec<Pair<'_>> = series.labels().collect();
+    let pairs: Vec<Pair<'_>> = series.labels().take(LABELS_MAX + 1).collect();
+    if pairs.len() > LABELS_MAX {
+        return Mapped::Refused(format!("a series with more than {LABELS_MAX} labels"));
+    }
     let mut labels = merge(&pairs, &target.labels, target.job.honor_labels);
     if !relabel(&mut labels, &target.job.metric_relabel) {
         return Mapped::Dropped;

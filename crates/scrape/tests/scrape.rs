@@ -147,6 +147,8 @@ async fn hostile_servers_are_bounded() {
     let bomb = gzip(&b"a 1\n".repeat(5_000_000));
     check_bad(move |_| with_head("200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: gzip", &bomb), "", ceiling)
         .await;
+    let many = format!("a{{{}}} 1\n", (0..60_000).map(|i| format!("l{i}=\"x\",")).collect::<String>());
+    check_bad(move |_| page(&many), "", "line 1: a series with more than 4096 labels").await;
     let hang = "Get \"http://ADDRESS/metrics\": no complete answer within the scrape timeout of 100ms";
     check_bad(|_| Reply::Hang, "", hang).await;
     let cut = "Get \"http://ADDRESS/metrics\": error reading a body from connection: end of file before message length reached";

@@ -9,14 +9,19 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use model::{
-    AppendError, Appendable, Appender, Committed, Durability, Exemplar, Labels, Metadata, Sample, SeriesRef, is_stale,
+    AppendError, Appendable, Appender, Clock, Committed, Durability, Exemplar, Labels, Metadata, Sample, SeriesRef,
+    SystemClock, is_stale,
 };
 use scrape::Config;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Tests wait at most so long for what they expect.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// As Prometheus without out-of-order ingestion, which skep's own store does not follow: it keeps the past.
+const PAST_MILLIS_MAX: i64 = 3_600_000;
+const FUTURE_MILLIS_MAX: i64 = 600_000;
 
 /// Series by their labels. The first value at a timestamp stays.
 #[derive(Default)]
@@ -51,6 +56,11 @@ impl Memory {
             shown.filter(|(labels, samples)| labels.starts_with(start) && !samples.is_empty()).collect();
         found.sort_by(|a, b| a.0.cmp(&b.0));
         found
+    }
+
+    /// All series with their samples.
+    pub(crate) fn all(&self) -> Vec<(Labels, Vec<Sample>)> {
+        self.state.lock().unwrap().series.clone()
     }
 
     /// The last value of the only series with this name.
@@ -110,11 +120,15 @@ impl Appender for Batch<'_> {
         if labels.get("forgotten").is_some() {
             return Err(AppendError::UnknownSeries);
         }
-        let before = samples.iter().chain(self.samples.iter().filter(|(s, _)| *s == series).map(|(_, sample)| sample));
-        for other in before {
-            if other.timestamp == sample.timestamp && other.value.to_bits() != sample.value.to_bits() {
-                return Err(AppendError::DuplicateTimestamp);
-            }
+        let now = SystemClock.now();
+        if sample.timestamp > now + FUTURE_MILLIS_MAX {
+            return Err(AppendError::TooFarInFuture);
+        }
+        if sample.timestamp < now - PAST_MILLIS_MAX {
+            return Err(AppendError::OutOfBounds);
+        }
+        if samples.iter().any(|other| other.timestamp == sample.timestamp && !is_equal(other, &sample)) {
+            return Err(AppendError::DuplicateTimestamp);
         }
         self.samples.push((series, sample));
         Ok(())
@@ -131,14 +145,23 @@ impl Appender for Batch<'_> {
 
     fn commit(self: Box<Self>, _: Durability) -> Result<Committed, AppendError> {
         let mut state = self.memory.state.lock().unwrap();
+        let mut committed = Committed::default();
         for (series, sample) in &self.samples {
             let (_, samples) = state.get(*series).unwrap();
-            if !samples.contains(sample) {
-                samples.push(*sample);
+            match samples.iter().find(|other| other.timestamp == sample.timestamp) {
+                None => samples.push(*sample),
+                Some(other) if is_equal(other, sample) => {}
+                Some(_) => committed.conflicting += 1,
             }
+            committed.samples += 1;
         }
-        Ok(Committed { samples: self.samples.len() as u64, conflicting: 0 })
+        committed.samples -= committed.conflicting;
+        Ok(committed)
     }
+}
+
+fn is_equal(a: &Sample, b: &Sample) -> bool {
+    a.timestamp == b.timestamp && a.value.to_bits() == b.value.to_bits()
 }
 
 /// What a server does with a request.
@@ -172,15 +195,14 @@ pub(crate) async fn serve(reply: impl Fn(&str) -> Reply + Send + Sync + 'static)
     address
 }
 
-async fn answer_all(mut stream: TcpStream, reply: Arc<impl Fn(&str) -> Reply>) {
-    let mut head = Vec::new();
-    while let Ok(byte) = stream.read_u8().await {
-        head.push(byte);
-        if !head.ends_with(b"\r\n\r\n") {
+async fn answer_all(stream: TcpStream, reply: Arc<impl Fn(&str) -> Reply>) {
+    let mut stream = BufReader::new(stream);
+    let mut head = String::new();
+    while stream.read_line(&mut head).await.is_ok_and(|size| size > 0) {
+        if !head.ends_with("\r\n\r\n") {
             continue;
         }
-        let text = String::from_utf8(std::mem::take(&mut head)).unwrap();
-        if answer(&mut stream, reply(&text)).await.is_none() {
+        if answer(stream.get_mut(), reply(&std::mem::take(&mut head))).await.is_none() {
             return;
         }
     }
@@ -189,9 +211,9 @@ async fn answer_all(mut stream: TcpStream, reply: Arc<impl Fn(&str) -> Reply>) {
 async fn answer(stream: &mut TcpStream, reply: Reply) -> Option<()> {
     match reply {
         Reply::Body(head, body) => {
-            let head = format!("{head}\r\nContent-Length: {}\r\n\r\n", body.len());
-            stream.write_all(head.as_bytes()).await.ok()?;
-            stream.write_all(&body).await.ok()
+            let mut answer = format!("{head}\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+            answer.extend(body);
+            stream.write_all(&answer).await.ok()
         }
         Reply::CutOff(text) => {
             let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n";
