@@ -1,12 +1,13 @@
 //! The catalog: entries in memory, changes through to the database.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use model::{Change, KeyValue, StorageError};
 
-use crate::frame::{Entries, SEPARATOR, full_key};
+use crate::frame::{Entries, SEPARATOR, digest, full_key, share};
 use crate::store::{Loaded, Store};
 use crate::{Error, reserve, snapshot};
 
@@ -22,6 +23,9 @@ const SNAPSHOT_EVERY: u32 = 64;
 /// Starts that may die while the database opens before it is set aside: a kill or two can fall into the opening of a
 /// sound database, three in a row mean that opening it kills the process.
 const ATTEMPTS_MAX: u8 = 3;
+
+/// Changes by full key, so that the last one to a key wins.
+type Changes = BTreeMap<String, Option<Vec<u8>>>;
 
 /// How the catalog came up and whether it keeps changes now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,9 +46,14 @@ pub struct Catalog {
 
 struct Inner {
     entries: Entries,
+    /// Of keys and values.
     bytes: usize,
+    /// The digest of the entries.
+    sum: u32,
     sequence: u64,
     store: Option<Store>,
+    /// Whether the database could not be read since the start, so that it may know more than the entries here.
+    blind: bool,
     /// Changes that the snapshot lacks.
     unsaved: u32,
     state: State,
@@ -63,12 +72,20 @@ impl Catalog {
             Err(error @ Error::InUse { .. }) => return Err(error),
             Err(error) => (None, State::ReadOnly(error.to_string())),
         };
-        let mut inner =
-            Inner { bytes: 0, sequence: kept.sequence, entries: kept.entries, store: None, unsaved: 0, state };
+        let mut inner = Inner {
+            entries: Entries::new(),
+            bytes: 0,
+            sum: 0,
+            sequence: kept.sequence,
+            store: None,
+            blind: store.is_none(),
+            unsaved: 0,
+            state,
+        };
+        inner.hold(kept.entries);
         if let Some((store, loaded)) = store {
             inner.adopt(store, loaded, &mut notes);
         }
-        inner.bytes = inner.entries.iter().map(|(key, value)| key.len() + value.len()).sum();
         if inner.state == State::Open && !notes.is_empty() {
             inner.state = State::Recovered(notes.join("; "));
         }
@@ -91,7 +108,7 @@ impl Catalog {
     /// Applies changes to a space, all or none; they are on the disk when it returns.
     pub fn change(&self, space: &str, changes: &[Change]) -> Result<(), Error> {
         check_names(space, changes)?;
-        let changes: Vec<Change> = changes.iter().map(|(key, value)| (full_key(space, key), value.clone())).collect();
+        let changes: Changes = changes.iter().map(|(key, value)| (full_key(space, key), value.clone())).collect();
         let mut inner = self.lock();
         if inner.store.is_none() {
             inner.reopen(&self.folder)?;
@@ -133,48 +150,48 @@ impl KeyValue for Catalog {
 impl Inner {
     /// Takes over what the database held; where it is damaged or older, the snapshot fills in.
     fn adopt(&mut self, store: Store, loaded: Loaded, notes: &mut Vec<String>) {
-        let snapshot = std::mem::take(&mut self.entries);
-        let behind = loaded.sequence < self.sequence;
+        let Loaded { entries, sequence, damaged } = loaded;
+        let behind = sequence < self.sequence;
+        if !behind && !damaged {
+            self.unsaved = u32::try_from(sequence - self.sequence).unwrap_or(u32::MAX);
+            self.sequence = sequence;
+            self.hold(entries);
+            self.store = Some(store);
+            return;
+        }
         if behind {
-            notes.push(format!("the database ends at change {}, the snapshot at {}", loaded.sequence, self.sequence));
-            self.entries = snapshot;
-        } else if loaded.damaged {
-            notes.push("the database lost entries; the snapshot filled in what it had".to_owned());
-            self.entries = snapshot;
-            self.entries.extend(loaded.entries.clone());
+            notes.push(format!("the database ends at change {sequence}, the snapshot at {}", self.sequence));
         } else {
-            self.entries = loaded.entries.clone();
-            self.unsaved = u32::try_from(loaded.sequence - self.sequence).unwrap_or(u32::MAX);
+            notes.push("the database lost entries; the snapshot filled in what it had".to_owned());
+            let mut merged = std::mem::take(&mut self.entries);
+            merged.extend(entries.clone());
+            self.hold(merged);
         }
-        self.sequence = self.sequence.max(loaded.sequence);
-        if behind || loaded.damaged {
-            self.sequence += 1;
-            self.unsaved = 1;
-            if let Err(error) = store.write(&difference(&loaded.entries, &self.entries), self.sequence, &self.entries) {
-                self.state = State::ReadOnly(error.to_string());
-                return;
-            }
+        self.sequence = self.sequence.max(sequence) + 1;
+        self.unsaved = 1;
+        match store.write(&difference(&entries, &self.entries), self.sequence, self.sum) {
+            Ok(()) => self.store = Some(store),
+            Err(error) => self.state = State::ReadOnly(error.to_string()),
         }
-        self.store = Some(store);
     }
 
     /// Opens the database again after a failure and makes it equal to what was acknowledged.
     fn reopen(&mut self, folder: &Path) -> Result<(), Error> {
         let mut notes = Vec::new();
         let opened = open_store(folder, &mut notes).and_then(|(store, loaded)| {
-            if loaded.sequence > self.sequence && !loaded.damaged {
+            if self.blind && loaded.sequence > self.sequence && !loaded.damaged {
                 // At the start only the snapshot could be read; the database knows more.
                 self.sequence = loaded.sequence;
-                self.entries = loaded.entries;
-                return Ok(store);
+                self.hold(loaded.entries);
+            } else {
+                store.write(&difference(&loaded.entries, &self.entries), self.sequence, self.sum)?;
             }
-            store.write(&difference(&loaded.entries, &self.entries), self.sequence, &self.entries)?;
             Ok(store)
         });
         match opened {
             Ok(store) => {
-                self.bytes = self.entries.iter().map(|(key, value)| key.len() + value.len()).sum();
                 self.store = Some(store);
+                self.blind = false;
                 self.state = if notes.is_empty() { State::Open } else { State::Recovered(notes.join("; ")) };
                 Ok(())
             }
@@ -185,28 +202,27 @@ impl Inner {
         }
     }
 
-    fn apply(&mut self, folder: &Path, changes: &[Change]) -> Result<(), Error> {
-        let mut after = self.entries.clone();
-        for (key, value) in changes {
-            match value {
-                Some(value) => drop(after.insert(key.clone(), value.clone())),
-                None => drop(after.remove(key)),
-            }
-        }
-        let bytes = after.iter().map(|(key, value)| key.len() + value.len()).sum();
+    fn apply(&mut self, folder: &Path, changes: &Changes) -> Result<(), Error> {
+        let (bytes, sum) = self.weigh(changes);
         if bytes > TOTAL_BYTES_MAX && bytes > self.bytes {
             return Err(Error::Limit(format!("the catalog would hold {bytes} bytes, more than {TOTAL_BYTES_MAX}")));
         }
         let Some(store) = &self.store else {
             return Err(Error::Limit("the catalog is read-only".to_owned()));
         };
-        if let Err(error) = store.write(changes, self.sequence + 1, &after) {
+        if let Err(error) = store.write(changes, self.sequence + 1, sum) {
             // After a failed write or fsync nobody knows what the file holds: the next change starts from a new open.
             self.store = None;
             self.state = State::ReadOnly(error.to_string());
             return Err(error);
         }
-        (self.entries, self.bytes, self.sequence) = (after, bytes, self.sequence + 1);
+        for (key, value) in changes {
+            match value {
+                Some(value) => drop(self.entries.insert(key.clone(), value.clone())),
+                None => drop(self.entries.remove(key)),
+            }
+        }
+        (self.bytes, self.sum, self.sequence) = (bytes, sum, self.sequence + 1);
         self.unsaved += 1;
         if self.unsaved >= SNAPSHOT_EVERY
             && let Err(error) = self.save(folder)
@@ -214,6 +230,29 @@ impl Inner {
             tracing::warn!(%error, "the catalog's snapshot is not up to date");
         }
         Ok(())
+    }
+
+    /// Bytes and digest of the entries as they will be after the changes.
+    fn weigh(&self, changes: &Changes) -> (usize, u32) {
+        let (mut bytes, mut sum) = (self.bytes, self.sum);
+        for (key, value) in changes {
+            if let Some(old) = self.entries.get(key) {
+                bytes -= key.len() + old.len();
+                sum ^= share(key, old);
+            }
+            if let Some(new) = value {
+                bytes += key.len() + new.len();
+                sum ^= share(key, new);
+            }
+        }
+        (bytes, sum)
+    }
+
+    /// Takes these entries as all there are.
+    fn hold(&mut self, entries: Entries) {
+        self.bytes = entries.iter().map(|(key, value)| key.len() + value.len()).sum();
+        self.sum = digest(&entries);
+        self.entries = entries;
     }
 
     fn save(&mut self, folder: &Path) -> Result<(), Error> {
@@ -285,7 +324,7 @@ impl Attempts {
 }
 
 /// What has to change to make `from` equal to `to`.
-fn difference(from: &Entries, to: &Entries) -> Vec<Change> {
+fn difference(from: &Entries, to: &Entries) -> Changes {
     let removed = from.keys().filter(|key| !to.contains_key(*key)).map(|key| (key.clone(), None));
     let set = to.iter().filter(|(key, value)| from.get(*key) != Some(value));
     removed.chain(set.map(|(key, value)| (key.clone(), Some(value.clone())))).collect()

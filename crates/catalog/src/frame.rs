@@ -39,7 +39,12 @@ fn checksum(key: &[u8], value: &[u8]) -> u32 {
 
 /// A number that says whether entries went missing: independent of order, changed by any lost or foreign entry.
 pub(crate) fn digest(entries: &Entries) -> u32 {
-    entries.iter().fold(0, |sum, (key, value)| sum ^ checksum(key.as_bytes(), value))
+    entries.iter().fold(0, |sum, (key, value)| sum ^ share(key, value))
+}
+
+/// What one entry adds to the digest, and what takes it out again.
+pub(crate) fn share(key: &str, value: &[u8]) -> u32 {
+    checksum(key.as_bytes(), value)
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 use crate::Error;
 use crate::frame::{Entries, digest, seal, unseal};
@@ -14,6 +16,13 @@ const CACHE_BYTES: u64 = 8 << 20;
 /// The record that says how many changes were made and what the entries add up to; entries' keys hold a separator.
 const HEAD_KEY: &[u8] = b"head";
 const HEAD_LEN: usize = 12;
+
+/// sled waits for ever when one of its threads met an error, on a full disk or in rubbish. Opening takes 30 ms and a
+/// write two flushes; on the slowest card both end long before this.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A change needs a segment of 512 KiB and its own bytes; with less room sled is not even asked.
+const FREE_BYTES_MIN: u64 = 1 << 20;
 
 /// An open database.
 pub(crate) struct Store {
@@ -35,16 +44,17 @@ impl Store {
     /// Opens or creates the database in a folder.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-        let db = guarded(path, || config.open())?;
+        let db = guarded(path, move || config.open())?;
         Ok(Self { db, path: path.to_owned() })
     }
 
     /// Reads and checks everything.
     pub(crate) fn load(&self) -> Result<Loaded, Error> {
-        guarded(&self.path, || {
+        let db = self.db.clone();
+        guarded(&self.path, move || {
             let mut loaded = Loaded { entries: Entries::new(), sequence: 0, damaged: false };
             let mut head = None;
-            for item in self.db.iter() {
+            for item in db.iter() {
                 let (key, bytes): (sled::IVec, sled::IVec) = item?;
                 match (unseal(&key, &bytes), std::str::from_utf8(&key)) {
                     (Some(value), _) if *key == *HEAD_KEY => head = read_head(value),
@@ -59,12 +69,12 @@ impl Store {
         })
     }
 
-    /// Applies changes and the head that belongs to `after`, all or none, and brings them to the disk.
-    pub(crate) fn write(
+    /// Applies changes, all or none, and brings them to the disk; `sum` is the digest of all entries after them.
+    pub(crate) fn write<'a>(
         &self,
-        changes: &[(String, Option<Vec<u8>>)],
+        changes: impl IntoIterator<Item = (&'a String, &'a Option<Vec<u8>>)>,
         sequence: u64,
-        after: &Entries,
+        sum: u32,
     ) -> Result<(), Error> {
         let mut batch = sled::Batch::default();
         for (key, value) in changes {
@@ -74,11 +84,16 @@ impl Store {
             }
         }
         let mut head = sequence.to_le_bytes().to_vec();
-        head.extend_from_slice(&digest(after).to_le_bytes());
+        head.extend_from_slice(&sum.to_le_bytes());
         batch.insert(HEAD_KEY, seal(HEAD_KEY, &head));
-        guarded(&self.path, || {
-            self.db.apply_batch(batch)?;
-            self.db.flush()
+        if is_full(&self.path) {
+            let reason = "no space left on device".to_owned();
+            return Err(Error::Database { path: self.path.clone(), reason, full: true });
+        }
+        let db = self.db.clone();
+        guarded(&self.path, move || {
+            db.apply_batch(batch)?;
+            db.flush()
         })?;
         self.sync()
     }
@@ -103,15 +118,27 @@ fn read_head(value: &[u8]) -> Option<(u64, u32)> {
     Some((u64::from_le_bytes(*sequence), u32::from_le_bytes(*sum.first_chunk::<4>()?)))
 }
 
-/// Runs an operation of sled; a panic inside becomes an error. A build that aborts on panic is covered by the count of
-/// attempts in [`crate::Catalog::open`] instead.
-fn guarded<T>(path: &Path, operation: impl FnOnce() -> Result<T, sled::Error>) -> Result<T, Error> {
-    match catch_unwind(AssertUnwindSafe(operation)) {
-        Ok(result) => result.map_err(|e| refusal(path, &e)),
-        Err(_) => {
-            Err(Error::Database { path: path.to_owned(), reason: "the database panicked".to_owned(), full: false })
-        }
-    }
+/// Runs an operation of sled on a thread of its own, so that neither a panic nor an endless wait comes through. A build
+/// that aborts on panic is covered by the count of attempts in [`crate::Catalog::open`] instead.
+fn guarded<T: Send + 'static>(
+    path: &Path,
+    operation: impl FnOnce() -> Result<T, sled::Error> + Send + 'static,
+) -> Result<T, Error> {
+    let (done, wait) = channel();
+    let work = move || drop(done.send(operation()));
+    thread::Builder::new().name("catalog".to_owned()).spawn(work).map_err(Error::io("start a thread for", path))?;
+    let reason = match wait.recv_timeout(PATIENCE) {
+        Ok(result) => return result.map_err(|e| refusal(path, &e)),
+        Err(RecvTimeoutError::Disconnected) => "the database panicked".to_owned(),
+        Err(RecvTimeoutError::Timeout) => format!("the database did not answer within {PATIENCE:?}"),
+    };
+    Err(Error::Database { path: path.to_owned(), reason, full: is_full(path) })
+}
+
+/// Whether the file system of a folder, or of its parent while it is not there, has too little room for a change.
+fn is_full(path: &Path) -> bool {
+    let stat = rustix::fs::statvfs(path).or_else(|_| rustix::fs::statvfs(path.parent().unwrap_or(path)));
+    stat.is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < FREE_BYTES_MIN)
 }
 
 fn refusal(path: &Path, error: &sled::Error) -> Error {
@@ -119,8 +146,6 @@ fn refusal(path: &Path, error: &sled::Error) -> Error {
     if reason.contains("could not acquire lock") {
         return Error::InUse { path: path.to_owned() };
     }
-    let full = matches!(error, sled::Error::Io(e) if e.kind() == io::ErrorKind::StorageFull)
-        || reason.contains("No space left on device")
-        || reason.contains("StorageFull");
+    let full = reason.contains("No space left on device") || is_full(path);
     Error::Database { path: path.to_owned(), reason, full }
 }
