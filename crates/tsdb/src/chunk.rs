@@ -71,28 +71,28 @@ impl Chunks {
 
     /// Adds a sample whose timestamp is not there yet; returns by how much the memory grew.
     pub(crate) fn insert(&mut self, sample: Sample) -> isize {
-        let before = self.size_bytes();
+        let open = self.open_bytes();
+        let mut framed = 0;
         if sample.timestamp > self.newest {
             self.stream.push(sample);
             if self.stream.count >= FRAME_SAMPLES {
-                self.close_stream();
+                framed = self.close_stream();
             }
         } else {
             let at = self.late.partition_point(|s| s.timestamp < sample.timestamp);
             self.late.insert(at, sample);
             if self.late.len() >= LATE_SAMPLES_MAX {
-                self.close_late();
+                framed = self.close_late();
             }
         }
         self.newest = self.newest.max(sample.timestamp);
         self.oldest = self.oldest.min(sample.timestamp);
-        self.size_bytes() as isize - before as isize
+        (self.open_bytes() + framed) as isize - open as isize
     }
 
-    /// Memory of the samples, without the struct itself.
-    pub(crate) fn size_bytes(&self) -> usize {
-        let open = self.stream.bytes.capacity() + self.late.capacity() * size_of::<Sample>();
-        open + self.frames.iter().map(|f| f.bytes.len() + size_of::<Frame>()).sum::<usize>()
+    /// Memory of what is not in a frame yet.
+    fn open_bytes(&self) -> usize {
+        self.stream.bytes.capacity() + self.late.capacity() * size_of::<Sample>()
     }
 
     /// The value at a timestamp. Fails only if memory was damaged.
@@ -127,18 +127,27 @@ impl Chunks {
         Ok(())
     }
 
-    fn close_stream(&mut self) {
+    /// Returns the memory of the new frame.
+    fn close_stream(&mut self) -> usize {
         let mut samples = Samples::default();
-        if self.stream.read(&mut samples).is_ok() {
-            Arc::make_mut(&mut self.frames).push(Frame::of(&samples));
-            self.stream.clear();
+        if self.stream.read(&mut samples).is_err() {
+            return 0;
         }
+        self.stream.clear();
+        self.push_frame(&samples)
     }
 
-    fn close_late(&mut self) {
+    fn close_late(&mut self) -> usize {
         let mut samples = Samples::default();
         self.late.drain(..).for_each(|s| samples.push(s));
-        Arc::make_mut(&mut self.frames).push(Frame::of(&samples));
+        self.push_frame(&samples)
+    }
+
+    fn push_frame(&mut self, samples: &Samples) -> usize {
+        let frame = Frame::of(samples);
+        let bytes = frame.bytes.len() + size_of::<Frame>();
+        Arc::make_mut(&mut self.frames).push(frame);
+        bytes
     }
 }
 

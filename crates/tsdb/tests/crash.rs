@@ -138,7 +138,7 @@ fn a_power_cut_at_any_moment_loses_nothing_acknowledged() {
     for operations in 0..=disk.operations() {
         check_image(&disk, operations, Loss::Nothing, &milestones, &all);
         check_image(&disk, operations, Loss::Everything, &milestones, &all);
-        for seed in 0..6 {
+        for seed in 0..120 {
             let loss = Loss::Some(operations as u64 * 1000 + seed);
             check_image(&disk, operations, loss, &milestones, &all);
         }
