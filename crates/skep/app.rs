@@ -6,21 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use model::{AlertSink, Clock, Collector, Labels, SystemClock};
+use model::{Alert, AlertSink, Clock, Collector, Labels, SystemClock};
+use notify::Notifier;
 use promql::Engine;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tsdb::Db;
 use yaml::Report;
 
 use crate::config::{self, Config};
+use crate::listen;
 use crate::process::{Process, SelfMetrics};
 use crate::settings::Settings;
 use crate::simulation::Simulation;
 use crate::web::{self, Order};
-use crate::listen;
 
 /// How often own collectors are read.
 const OWN_INTERVAL: Duration = Duration::from_secs(15);
@@ -42,7 +43,7 @@ pub(crate) struct Plan {
     settings: Settings,
     config: Config,
     groups: Vec<rules::Group>,
-    notifications: notify::Config,
+    notifications: Option<notify::Config>,
     demo: bool,
 }
 
@@ -53,8 +54,15 @@ struct App {
     store: Arc<Db>,
     scrape: Arc<scrape::Manager>,
     rules: Arc<rules::Manager>,
-    notify: Arc<notify::Manager>,
+    notifier: Option<Arc<Notifier>>,
     simulation: Option<Simulation>,
+}
+
+/// Without an `alertmanager.yml` alerts are shown, and nobody is told.
+struct Nobody;
+
+impl AlertSink for Nobody {
+    fn send(&self, _alerts: Vec<Alert>) {}
 }
 
 impl Plan {
@@ -84,8 +92,8 @@ fn load_groups(config: &Config, demo: bool, report: &Report) -> Vec<rules::Group
     groups
 }
 
-fn load_notifications(path: Option<&Path>, report: &Report) -> notify::Config {
-    path.map(|path| notify::load(path, report)).unwrap_or_default()
+fn load_notifications(path: Option<&Path>, report: &Report) -> Option<notify::Config> {
+    path.and_then(|path| notify::load_file(path, report))
 }
 
 /// Runs until a signal or `/-/quit` ends it.
@@ -116,13 +124,16 @@ async fn serve(plan: Plan) -> Result<()> {
 
     let mut signals = Signals::new()?;
     loop {
-        tokio::select! {
-            () = signals.stop() => break,
-            _ = signals.hangup.recv() => drop(app.reload().await),
-            order = inbox.recv() => match order {
-                Some(Order::Reload(reply)) => drop(reply.send(app.reload().await)),
-                Some(Order::Quit) | None => break,
-            },
+        let order = tokio::select! {
+            order = signals.next() => order,
+            order = inbox.recv() => order.unwrap_or(Order::Quit),
+        };
+        match order {
+            Order::Reload(reply) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(app.reload().await);
+            }
+            Order::Quit => break,
         }
     }
     tracing::info!("stopping");
@@ -174,13 +185,18 @@ async fn build(
         clock.clone(),
         scrape::Options { version: env!("CARGO_PKG_VERSION").to_owned(), ..scrape::Options::default() },
     );
-    let notify = Arc::new(notify::Manager::new(notifications, external_url.clone(), clock.clone(), catalog));
+    let notifier = notifications
+        .map(|config| Arc::new(Notifier::start(config, external_url.clone(), clock.clone(), catalog.clone())));
+    let sink: Arc<dyn AlertSink> = match &notifier {
+        Some(notifier) => notifier.clone(),
+        None => Arc::new(Nobody),
+    };
     let rules = Arc::new(rules::Manager::new(
         engine.clone(),
         store.clone(),
         store.clone(),
         clock.clone(),
-        Arc::clone(&notify) as Arc<dyn AlertSink>,
+        sink,
         rules::Options {
             external_labels: config.scrape.global.external_labels.clone(),
             external_url: external_url.clone(),
@@ -193,15 +209,9 @@ async fn build(
         spawn_blocking(move || probes::Probes::start(&config)).await?
     });
     let remote = remote::State::new(store.clone());
-    let collectors: Vec<Arc<dyn Collector>> = vec![
-        process.clone(),
-        store.clone(),
-        scrape.clone(),
-        rules.clone(),
-        notify.clone(),
-        remote.collector(),
-        probes.clone(),
-    ];
+    let mut collectors: Vec<Arc<dyn Collector>> =
+        vec![process.clone(), store.clone(), scrape.clone(), rules.clone(), remote.collector(), probes.clone()];
+    collectors.extend(notifier.clone().map(|notifier| notifier as Arc<dyn Collector>));
     collect_own(&scrape, &config, &collectors, &probes, &node);
     scrape.apply(&config.scrape);
     scrape.add_cilium(&config.cilium);
@@ -243,7 +253,7 @@ async fn build(
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "listening beyond this machine without a login: whoever reaches the port sees everything");
     }
-    Ok((App { settings, process, store, scrape, rules, notify, simulation }, router))
+    Ok((App { settings, process, store, scrape, rules, notifier, simulation }, router))
 }
 
 /// Own collectors go through the same loop as pages of exporters. With host, probes and Cilium off nothing is collected
@@ -257,7 +267,7 @@ fn collect_own(
 ) {
     let labels = Labels::from_pairs([("instance", node)]);
     if config.host.enabled {
-        scrape.add_collector("node", &labels, OWN_INTERVAL, Arc::new(host::Host::new(config.host.clone())));
+        scrape.add_collector("node", &labels, OWN_INTERVAL, Arc::new(host::Host::new(&config.host)));
     }
     if config.probes.enabled {
         scrape.add_collector("probes", &labels, OWN_INTERVAL, probes.clone());
@@ -306,7 +316,9 @@ async fn maintain(store: Arc<Db>, mut stopping: watch::Receiver<bool>, sync_inte
         let store = Arc::clone(&store);
         match spawn_blocking(move || store.maintain(SystemClock.now())).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the store could not be maintained; is the disk full or failing?"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the store could not be maintained; is the disk full or failing?")
+            }
             Err(error) => tracing::error!(%error, "maintaining the store broke off"),
         }
     }
@@ -331,7 +343,9 @@ impl App {
         }
         self.scrape.apply(&config.scrape);
         self.rules.apply(groups).await;
-        self.notify.apply(notifications);
+        if let (Some(notifier), Some(config)) = (&self.notifier, notifications) {
+            notifier.reload(config).await;
+        }
         self.process.reloaded(Some(config.text));
         tracing::info!("the files were reloaded");
         Ok(())
@@ -341,7 +355,9 @@ impl App {
     async fn stop(self) -> Result<()> {
         self.scrape.shutdown().await;
         self.rules.stop().await;
-        self.notify.stop().await;
+        if let Some(notifier) = self.notifier {
+            notifier.stop().await;
+        }
         let store = self.store;
         spawn_blocking(move || store.close()).await?.context("the store did not close cleanly")?;
         if let Some(simulation) = self.simulation {
@@ -368,10 +384,12 @@ impl Signals {
         })
     }
 
-    async fn stop(&mut self) {
+    /// The next signal as an order.
+    async fn next(&mut self) -> Order {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Order::Quit,
+            _ = self.terminate.recv() => Order::Quit,
+            _ = self.hangup.recv() => Order::Reload(oneshot::channel().0),
         }
     }
 }

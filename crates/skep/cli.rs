@@ -144,11 +144,7 @@ const FLAGS: &[Flag] = &[
         Effect::Value("NAME,...", set_features),
         "promql-experimental-functions, promql-delayed-name-removal",
     ),
-    flag(
-        &["log-level", "log.level"],
-        Effect::Value("LEVEL", set_log_level),
-        "error, warn, info or debug [info]",
-    ),
+    flag(&["log-level", "log.level"], Effect::Value("LEVEL", set_log_level), "error, warn, info or debug [info]"),
     flag(&["log.format"], Effect::IgnoredValue("logs are sentences with fields on stderr"), ""),
     flag(&["config.auto-reload-interval"], Effect::IgnoredValue("SIGHUP reloads the files"), ""),
     flag(&["auto-gomaxprocs", "auto-gomemlimit"], Effect::IgnoredSwitch("skep has no Go runtime"), ""),
@@ -168,11 +164,7 @@ const FLAGS: &[Flag] = &[
         Effect::IgnoredValue("remote read and remote write out are not built yet"),
         "",
     ),
-    flag(
-        &["storage.remote.read-max-bytes-in-frame"],
-        Effect::IgnoredValue("remote read is not built yet"),
-        "",
-    ),
+    flag(&["storage.remote.read-max-bytes-in-frame"], Effect::IgnoredValue("remote read is not built yet"), ""),
     flag(
         &["rules.alert.for-outage-tolerance", "rules.alert.for-grace-period", "rules.alert.resend-delay"],
         Effect::IgnoredValue("Prometheus' default is used"),
@@ -191,7 +183,9 @@ const FLAGS: &[Flag] = &[
     ),
     flag(
         &["web.config.file"],
-        Effect::Refused("TLS and basic authentication are not built yet, and serving without them would expose the data"),
+        Effect::Refused(
+            "TLS and basic authentication are not built yet, and serving without them would expose the data",
+        ),
         "",
     ),
     flag(

@@ -108,8 +108,8 @@ fn decode(root: &Section<'_>, folder: &Path) -> Config {
         section.finish();
     }
     if let Some(section) = root.section("cilium") {
+        // It finishes its section itself.
         config.cilium = discovery::cilium::Config::decode(&section);
-        section.finish();
     }
     if let Some(section) = root.section("web") {
         config.web = Web { listen: section.string("listen"), external_url: section.string("external_url") };

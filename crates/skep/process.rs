@@ -61,7 +61,8 @@ impl api::Process for Process {
     fn flags(&self) -> Vec<(String, String)> {
         let settings = &self.settings;
         let text = |value: Option<String>| value.unwrap_or_default();
-        let path = |value: &Option<std::path::PathBuf>| value.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
+        let path =
+            |value: &Option<std::path::PathBuf>| value.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
         let flags = [
             ("alertmanager-config", path(&settings.alertmanager_config)),
             ("config.file", path(&settings.config_file)),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use demo::{DemoTarget, Ports, World};
-use model::{Clock, SystemClock};
+use discovery::cilium;
+use model::{Clock, Labels, SystemClock};
 use tokio::task::spawn_blocking;
 use tsdb::Db;
 
@@ -28,7 +29,7 @@ impl Simulation {
     pub(crate) async fn start(
         settings: &Settings,
         store: &Arc<Db>,
-        cilium: &mut discovery::cilium::Config,
+        cilium: &mut cilium::Config,
         node: &str,
     ) -> Result<Self> {
         let clock = Arc::new(SystemClock);
@@ -37,14 +38,11 @@ impl Simulation {
         let servers = demo::serve(Arc::clone(&world), clock, Ports::Cilium).await?;
         cilium.addresses = servers.addresses().iter().map(|(_, address)| address.to_string()).collect();
         cilium.node.get_or_insert_with(|| node.to_owned());
-        let targets: Vec<DemoTarget> = servers
-            .addresses()
-            .iter()
-            .map(|(endpoint, address)| DemoTarget {
-                endpoint: *endpoint,
-                labels: discovery::cilium::labels(endpoint.job(), &address.to_string(), cilium),
-            })
-            .collect();
+        let targets = servers.addresses().iter().map(|(endpoint, address)| DemoTarget {
+            endpoint: *endpoint,
+            labels: labels(*endpoint, &address.to_string(), node, cilium),
+        });
+        let targets: Vec<_> = targets.collect();
         let store = Arc::clone(store);
         tracing::info!("writing a day of history");
         let written = spawn_blocking(move || {
@@ -63,4 +61,12 @@ impl Simulation {
             tracing::warn!(%error, folder = %folder.display(), "the demo's folder could not be removed");
         }
     }
+}
+
+/// What the live scrape adds to every series of the endpoint, so that history and live samples are one series.
+fn labels(endpoint: demo::Endpoint, address: &str, node: &str, config: &cilium::Config) -> Labels {
+    let found = cilium::Endpoint::ALL.into_iter().find(|found| found.job() == endpoint.job());
+    let mut labels = found.map(|found| found.labels(address, node, config)).unwrap_or_default().to_builder();
+    labels.remove("__address__").set("job", endpoint.job()).set("instance", address);
+    labels.build()
 }

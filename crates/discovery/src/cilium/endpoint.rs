@@ -90,8 +90,9 @@ impl Endpoint {
         }
     }
 
-    /// Labels of the target. Pod names stand in for the real ones, which only the Kubernetes API knows.
-    pub(super) fn labels(self, address: &str, node: &str, config: &Config) -> Labels {
+    /// Labels of the target, `__address__` among them. Pod names stand in for the real ones, which only the Kubernetes
+    /// API knows.
+    pub fn labels(self, address: &str, node: &str, config: &Config) -> Labels {
         let (app, name) = self.app();
         let pod = format!("{}-{node}", self.workload());
         Labels::from_pairs([
