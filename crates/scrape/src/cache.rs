@@ -129,13 +129,15 @@ impl Cache {
         missing
     }
 
-    /// Ends a page. Only one that was read to its end may decide what is forgotten.
-    pub(crate) fn finish(&mut self, complete: bool) {
-        if complete || self.entries.len() > 2 * self.good_len + ENTRIES_SPARE {
-            self.forget_unseen();
-        }
+    /// Ends a page. Only one that was read to its end may decide what is forgotten, unless the cache has grown too
+    /// much without one; `families` that are remembered count too.
+    pub(crate) fn finish(&mut self, complete: bool, families: usize) {
+        let len = self.entries.len() + families;
         if complete {
-            self.good_len = self.entries.len();
+            self.good_len = len;
+        }
+        if complete || len > 2 * self.good_len + ENTRIES_SPARE {
+            self.forget_unseen();
         }
         self.iteration += 1;
         self.guess = 0;

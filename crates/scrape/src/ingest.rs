@@ -100,7 +100,7 @@ impl Pipeline {
             batch = store.appender();
             error = error.or(Some(stale.into()));
         }
-        self.cache.finish(complete && error.is_none());
+        self.cache.finish(complete && error.is_none(), self.families.len());
         let duration = began.elapsed();
         let values = counts.own_values(error.is_none(), duration);
         let stored = self.append_own(batch.as_mut(), at, values).and_then(|()| batch.commit(Durability::Kernel));

@@ -63,6 +63,11 @@ impl Families {
         Ok(())
     }
 
+    /// How many families are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.families.len()
+    }
+
     /// Ends a page that was read to its end.
     pub(crate) fn finish(&mut self) {
         let page = self.page;

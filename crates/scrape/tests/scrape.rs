@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use model::status::{Health, TargetStatus, Targets};
-use model::{CollectError, Collector, Families, Labels, MetricKind, SystemClock};
+use model::{Clock, CollectError, Collector, Families, Labels, MetricKind, SystemClock};
 use scrape::{Manager, Options};
 use support::{Memory, Reply, config, page, serve, until};
 
@@ -241,8 +241,9 @@ async fn what_is_gone_becomes_stale() {
     check_values(vec![page("a{x=\"1\",y=\"2\"} 1\n"), page("a{y=\"2\",x=\"1\"} 2\n")], "a", &[Some(1.0), Some(2.0)])
         .await;
     // A page that says the time itself gets no markers.
-    check_values(vec![page("a 1 1000\nb 1\n"), page("b 2\n"), page("a 3 3000\nb 3\n")], "a", &[Some(1.0), Some(3.0)])
-        .await;
+    let now = SystemClock.now();
+    let timed = |value: i64| page(&format!("a {value} {}\nb {value}\n", now + value));
+    check_values(vec![timed(1), page("b 2\n"), timed(3)], "a", &[Some(1.0), Some(3.0)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
