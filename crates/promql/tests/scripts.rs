@@ -7,16 +7,26 @@ use std::path::{Path, PathBuf};
 
 use promql::script::{Remark, run};
 
-/// Upstream's scripts are of release 3.14; 3.5 does not know these functions.
-const UNKNOWN_TO_3_5: [&str; 8] = [
-    "\"first_over_time\"",
-    "\"ts_of_first_over_time\"",
-    "\"step\"",
-    "\"range\"",
-    "\"min_of\"",
-    "\"max_of\"",
+/// Upstream's scripts are of release 3.14; 3.5 does not know these functions and says so.
+const UNKNOWN_TO_3_5: [&str; 7] = [
+    "unknown function with name \"first_over_time\"",
+    "unknown function with name \"ts_of_first_over_time\"",
+    "unknown function with name \"step\"",
+    "unknown function with name \"range\"",
+    "unknown function with name \"min_of\"",
+    "unknown function with name \"max_of\"",
+    // `start()` and `end()`, which 3.5 reads as names of metrics.
     "unexpected \"(\"",
-    "\"end\"",
+];
+
+/// Where 3.14 decides otherwise than 3.5.3, which skep follows (seen on the peer): series that become equal by losing or
+/// changing labels are not merged, NaN sorts first in a median, and duplicates are named in the order of the evaluation.
+const DECIDED_OTHERWISE: [&str; 5] = [
+    "mad_over_time(metric_nan[40s])",
+    "label_replace(series, \"idx\", \"replaced\", \"idx\", \".*\")",
+    "label_join(series, \"idx\", \",\", \"label\", \"label\")",
+    "-{job=\"api\"}",
+    "scalar_metric > on() dup_metric",
 ];
 
 fn scripts(folder: &Path) -> Vec<PathBuf> {
@@ -63,7 +73,10 @@ fn upstream_scripts() {
     if paths.is_empty() {
         println!("SKIPPED: upstream's scripts are not at {}", folder.display());
     }
-    let unknown = |remark: &Remark| UNKNOWN_TO_3_5.iter().any(|name| remark.message.contains(name));
-    let failed: usize = paths.iter().map(|path| check(path, unknown)).sum();
+    let excused = |remark: &Remark| {
+        UNKNOWN_TO_3_5.iter().any(|name| remark.message.contains(name))
+            || DECIDED_OTHERWISE.contains(&remark.query.as_str())
+    };
+    let failed: usize = paths.iter().map(|path| check(path, excused)).sum();
     assert_eq!(failed, 0);
 }

@@ -1,6 +1,11 @@
 //! Functions of single values.
 
+use std::f64::consts::{LN_2, LN_10, PI};
+
 use super::datetime::DateTime;
+
+/// From here on `x * x + 1` is `x * x`, and further up it would overflow.
+const SQUARE_DOMINATES: f64 = (1u64 << 28) as f64;
 
 /// The value of an element, `None` where the element vanishes. `params` are the function's scalar arguments at the step.
 /// Functions of histograms have no value for a float.
@@ -8,9 +13,9 @@ pub(super) fn apply(name: &str, v: f64, params: &[f64]) -> Option<f64> {
     Some(match (name, params) {
         ("abs", _) => v.abs(),
         ("acos", _) => v.acos(),
-        ("acosh", _) => v.acosh(),
+        ("acosh", _) => acosh(v),
         ("asin", _) => v.asin(),
-        ("asinh", _) => v.asinh(),
+        ("asinh", _) => asinh(v),
         ("atan", _) => v.atan(),
         ("atanh", _) => v.atanh(),
         ("ceil", _) => v.ceil(),
@@ -20,13 +25,13 @@ pub(super) fn apply(name: &str, v: f64, params: &[f64]) -> Option<f64> {
         ("clamp_min", [min]) => maximum(*min, v),
         ("cos", _) => v.cos(),
         ("cosh", _) => v.cosh(),
-        ("deg", _) => v * 180.0 / std::f64::consts::PI,
+        ("deg", _) => v * 180.0 / PI,
         ("exp", _) => v.exp(),
         ("floor", _) => v.floor(),
         ("ln", _) => v.ln(),
-        ("log10", _) => v.log10(),
-        ("log2", _) => v.log2(),
-        ("rad", _) => v * std::f64::consts::PI / 180.0,
+        ("log10", _) => log2(v) * (LN_2 / LN_10),
+        ("log2", _) => log2(v),
+        ("rad", _) => v * PI / 180.0,
         ("round", params) => round(v, params.first().copied().unwrap_or(1.0)),
         ("sgn", _) => sign(v),
         ("sin", _) => v.sin(),
@@ -70,6 +75,56 @@ fn sign(v: f64) -> f64 {
         1.0
     } else {
         v
+    }
+}
+
+/// Exponent and logarithm of the mantissa apart, so that powers of two are exact.
+fn log2(v: f64) -> f64 {
+    if !v.is_finite() || v <= 0.0 {
+        return v.ln();
+    }
+    let (mantissa, exponent) = split(v);
+    if mantissa == 0.5 { exponent - 1.0 } else { mantissa.ln() * (1.0 / LN_2) + exponent }
+}
+
+/// A positive finite number as a mantissa in [0.5, 1) and a power of two.
+fn split(v: f64) -> (f64, f64) {
+    const EXPONENT_BITS: u64 = 0x7ff << 52;
+    const HALF: u64 = 1022 << 52;
+    if v < f64::MIN_POSITIVE {
+        let (mantissa, exponent) = split(v * (1u64 << 54) as f64);
+        return (mantissa, exponent - 54.0);
+    }
+    let bits = v.to_bits();
+    let exponent = (bits & EXPONENT_BITS) >> 52;
+    (f64::from_bits(bits & !EXPONENT_BITS | HALF), exponent as f64 - 1022.0)
+}
+
+fn asinh(v: f64) -> f64 {
+    let x = v.abs();
+    if v.is_nan() || v.is_infinite() || x < 1.0 / SQUARE_DOMINATES {
+        return v;
+    }
+    let result = if x > SQUARE_DOMINATES {
+        x.ln() + LN_2
+    } else if x > 2.0 {
+        (2.0 * x + 1.0 / ((x * x + 1.0).sqrt() + x)).ln()
+    } else {
+        (x + x * x / (1.0 + (1.0 + x * x).sqrt())).ln_1p()
+    };
+    result.copysign(v)
+}
+
+fn acosh(x: f64) -> f64 {
+    if x < 1.0 || x.is_nan() {
+        f64::NAN
+    } else if x >= SQUARE_DOMINATES {
+        x.ln() + LN_2
+    } else if x > 2.0 {
+        (2.0 * x - 1.0 / (x + (x * x - 1.0).sqrt())).ln()
+    } else {
+        let t = x - 1.0;
+        (t + (2.0 * t + t * t).sqrt()).ln_1p()
     }
 }
 

@@ -110,7 +110,7 @@ fn constant(value: f64) -> Vec<Sample> {
 }
 
 fn huge() -> Vec<Sample> {
-    let values = [1.0, 1e100, 1.0, -1e100, 9.9e307, 9.9e307, -9.9e307, 1e-300, 1e-310];
+    let values = [1.0, 1e100, 1.0, -1e100, 9.9e307, 9.9e307, -9.9e307, 1e-300, 1e-307];
     times().map(|(i, timestamp)| Sample { timestamp, value: values[i as usize % values.len()] }).collect()
 }
 

@@ -29,44 +29,72 @@ enum Outcome {
     Answer(Vec<String>, BTreeSet<String>),
 }
 
-/// Numbers are written with the shortest digits that read back the same bits.
-fn number(value: f64) -> String {
-    if value.is_nan() { "NaN".to_owned() } else { format!("{value:e}") }
+/// Functions and operators whose last digits are the mathematical library's, not the engine's: `sin`, `^`, ...
+const TRANSCENDENTAL: [&str; 18] = [
+    "^", "atan2", "acos(", "acosh(", "asin(", "asinh(", "atan(", "atanh(", "cos(", "cosh(", "exp(", "ln(", "log10(",
+    "log2(", "sin(", "sinh(", "tan(", "tanh(",
+];
+
+/// How a query's answers are compared.
+#[derive(Clone, Copy, Debug)]
+struct Precision {
+    /// Whether the order of series is part of the answer.
+    ordered: bool,
+    /// Whether only 11 digits count.
+    rounded: bool,
 }
 
-fn line(labels: &[(String, String)], samples: &[(Timestamp, f64)]) -> String {
+impl Precision {
+    fn of(query: &str) -> Self {
+        let rounded = TRANSCENDENTAL.iter().any(|name| query.contains(name));
+        Self { ordered: query.starts_with("sort"), rounded }
+    }
+
+    /// Numbers are written with the shortest digits that read back the same bits, or rounded.
+    fn number(self, value: f64) -> String {
+        if value.is_nan() {
+            "NaN".to_owned()
+        } else if self.rounded {
+            format!("{value:.10e}")
+        } else {
+            format!("{value:e}")
+        }
+    }
+}
+
+fn line(precision: Precision, labels: &[(String, String)], samples: &[(Timestamp, f64)]) -> String {
     let labels: Vec<String> = labels.iter().map(|(n, v)| format!("{n}={v:?}")).collect();
-    let samples: Vec<String> = samples.iter().map(|(t, v)| format!("{}@{t}", number(*v))).collect();
+    let samples: Vec<String> = samples.iter().map(|(t, v)| format!("{}@{t}", precision.number(*v))).collect();
     format!("{{{}}} {}", labels.join(","), samples.join(" "))
 }
 
-fn ours(outcome: Result<Answer, QueryError>, ordered: bool) -> Outcome {
+fn ours(outcome: Result<Answer, QueryError>, precision: Precision) -> Outcome {
     let answer = match outcome {
         Ok(answer) => answer,
         Err(e) => return Outcome::Error(e.to_string()),
     };
     let own = |labels: &model::Labels| labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect::<Vec<_>>();
     let mut lines: Vec<String> = match &answer.value {
-        Value::Scalar(sample) => vec![line(&[], &[(sample.timestamp, sample.value)])],
+        Value::Scalar(sample) => vec![line(precision, &[], &[(sample.timestamp, sample.value)])],
         Value::String { text, .. } => vec![text.clone()],
         Value::Vector(points) => {
-            points.iter().map(|p| line(&own(&p.labels), &[(p.sample.timestamp, p.sample.value)])).collect()
+            points.iter().map(|p| line(precision, &own(&p.labels), &[(p.sample.timestamp, p.sample.value)])).collect()
         }
         Value::Matrix(series) => series
             .iter()
             .map(|s| {
                 let samples: Vec<_> = s.samples.iter().map(|sample| (sample.timestamp, sample.value)).collect();
-                line(&own(&s.labels), &samples)
+                line(precision, &own(&s.labels), &samples)
             })
             .collect(),
     };
-    if !ordered {
+    if !precision.ordered {
         lines.sort();
     }
     Outcome::Answer(lines, answer.warnings.into_iter().chain(answer.infos).collect())
 }
 
-fn theirs(json: &Json, ordered: bool) -> Outcome {
+fn theirs(json: &Json, precision: Precision) -> Outcome {
     if let Some(error) = json["error"].as_str() {
         return Outcome::Error(error.strip_prefix("invalid parameter \"query\": ").unwrap_or(error).to_owned());
     }
@@ -82,15 +110,17 @@ fn theirs(json: &Json, ordered: bool) -> Outcome {
     };
     let result = &json["data"]["result"];
     let mut lines: Vec<String> = match json["data"]["resultType"].as_str().unwrap() {
-        "scalar" => vec![line(&[], &[sample(result)])],
+        "scalar" => vec![line(precision, &[], &[sample(result)])],
         "string" => vec![result[1].as_str().unwrap().to_owned()],
-        "vector" => result.as_array().unwrap().iter().map(|s| line(&labels(s), &[sample(&s["value"])])).collect(),
+        "vector" => {
+            result.as_array().unwrap().iter().map(|s| line(precision, &labels(s), &[sample(&s["value"])])).collect()
+        }
         _ => {
             let samples = |s: &Json| s["values"].as_array().unwrap().iter().map(sample).collect::<Vec<_>>();
-            result.as_array().unwrap().iter().map(|s| line(&labels(s), &samples(s))).collect()
+            result.as_array().unwrap().iter().map(|s| line(precision, &labels(s), &samples(s))).collect()
         }
     };
-    if !ordered {
+    if !precision.ordered {
         lines.sort();
     }
     let notes = ["warnings", "infos"].iter().flat_map(|kind| json[kind].as_array().cloned().unwrap_or_default());
@@ -113,16 +143,16 @@ fn same_as_the_peer() {
     let expressions = expressions();
     let (mut compared, mut different) = (0, 0);
     for query in &expressions {
-        let ordered = query.starts_with("sort");
+        let precision = Precision::of(query);
         for at in [BASE + 20 * STEP, BASE + 60 * STEP + 1234, BASE + 119 * STEP] {
-            let our = ours(engine.instant(&store, query, at, &limits), ordered);
-            let their = theirs(&server.instant(query, at), ordered);
+            let our = ours(engine.instant(&store, query, at, &limits), precision);
+            let their = theirs(&server.instant(query, at), precision);
             different += usize::from(!report(query, &format!("at {at}"), &our, &their));
             compared += 1;
         }
         let range = Range { start: BASE - STEP, end: BASE + 120 * STEP, step: Duration::from_millis(47_000) };
-        let our = ours(engine.range(&store, query, range, &limits), false);
-        let their = theirs(&server.range(query, &range), false);
+        let our = ours(engine.range(&store, query, range, &limits), Precision { ordered: false, ..precision });
+        let their = theirs(&server.range(query, &range), Precision { ordered: false, ..precision });
         different += usize::from(!report(query, "as a range", &our, &their));
         compared += 1;
     }
@@ -142,7 +172,7 @@ fn same_syntax_as_the_peer() {
         let json = server.format(text);
         let their = match json["data"].as_str() {
             Some(text) => formatted(text),
-            None => theirs(&json, false),
+            None => theirs(&json, Precision::of("")),
         };
         different += usize::from(!report(text, "formatted", &our, &their));
     }
