@@ -117,7 +117,7 @@ export class Chart {
       width: this.element.clientWidth || 300,
       height: this.element.clientHeight || 180,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zoneName()),
-      padding: [8, 6, 0, 0],
+      padding: [8, 16, 0, 0],
       legend: { show: false },
       cursor: {
         sync: { key: "skep", scales: ["x", null] },
@@ -234,8 +234,7 @@ export class Chart {
       const value = index === null ? series.last : (series.v[index] ?? null);
       button.append(swatch(i), make("span", "", series.name), make("b", "", format(value, this.unit)));
       if (this.drawn?.panel.id === "query") {
-        const { min, mean, max } = series;
-        button.append(make("small", "", `min ${format(min, this.unit)} · mean ${format(mean, this.unit)} · max ${format(max, this.unit)}`));
+        button.append(...(["min", "mean", "max"] as const).map((of) => this.fact(of, series[of])));
       }
       button.addEventListener("click", (event) => this.toggle(i, event.ctrlKey || event.metaKey));
       item.append(button);
@@ -252,6 +251,12 @@ export class Chart {
       return;
     }
     this.legend.replaceChildren(...items);
+  }
+
+  private fact(of: string, value: number | null): HTMLElement {
+    const fact = make("small", "", format(value, this.unit));
+    fact.dataset.of = of;
+    return fact;
   }
 
   private toggle(i: number, alone: boolean): void {

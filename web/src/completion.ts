@@ -1,5 +1,6 @@
 // Completion in an expression box: metrics and functions, label names inside braces, values inside quotes. The list is an ARIA
-// listbox that the box controls; the focus stays in the box.
+// listbox that the box controls; the focus stays in the box. (A textarea may not be a combobox, so the active option alone
+// tells screen readers that the list is open.)
 
 import { byId, make, prefix } from "./page";
 
@@ -68,9 +69,7 @@ export function attachCompletion(area: HTMLTextAreaElement): void {
   list.setAttribute("aria-label", "Completions");
   list.hidden = true;
   area.after(list);
-  area.setAttribute("role", "combobox");
   area.setAttribute("aria-autocomplete", "list");
-  area.setAttribute("aria-expanded", "false");
   area.setAttribute("aria-controls", list.id);
 
   let word: Word | null = null;
@@ -84,7 +83,6 @@ export function attachCompletion(area: HTMLTextAreaElement): void {
     running?.abort();
     list.hidden = true;
     chosen = -1;
-    area.setAttribute("aria-expanded", "false");
     area.removeAttribute("aria-activedescendant");
   }
 
@@ -121,7 +119,6 @@ export function attachCompletion(area: HTMLTextAreaElement): void {
       }),
     );
     list.hidden = false;
-    area.setAttribute("aria-expanded", "true");
     choose(0);
   }
 

@@ -107,12 +107,7 @@ impl Group {
 
 impl Rule {
     fn new(rule: RuleStatus, shell: &Shell, now: Timestamp) -> Self {
-        let state = match &rule.alerting {
-            Some(alerting) => {
-                alerting.alerts.iter().map(|alert| alert.state).max().unwrap_or(AlertState::Inactive).into()
-            }
-            None => recording_state(rule.health),
-        };
+        let state = state(&rule);
         let recording = rule.alerting.is_none();
         let alerting = rule.alerting.unwrap_or_default();
         let hidden = alerting.alerts.len().saturating_sub(ALERTS_OF_RULE_MAX);
@@ -182,11 +177,15 @@ impl From<AlertState> for State3 {
     }
 }
 
-fn recording_state(health: Health) -> State3 {
-    match health {
-        Health::Good => State3 { word: "recording", class: "good", icon: "check" },
-        Health::Bad => State3 { word: "failing", class: "bad", icon: "cross" },
-        Health::Unknown => State3 { word: "waiting", class: "idle", icon: "clock" },
+/// The worst of its alerts; without any, whether it could be evaluated at all.
+fn state(rule: &RuleStatus) -> State3 {
+    let alerts = rule.alerting.iter().flat_map(|alerting| &alerting.alerts);
+    match (alerts.map(|alert| alert.state).max(), rule.health) {
+        (Some(worst), _) => worst.into(),
+        (None, Health::Bad) => State3 { word: "failing", class: "bad", icon: "cross" },
+        (None, Health::Unknown) => State3 { word: "waiting", class: "idle", icon: "clock" },
+        (None, Health::Good) if rule.alerting.is_none() => State3 { word: "recording", class: "good", icon: "check" },
+        (None, Health::Good) => AlertState::Inactive.into(),
     }
 }
 

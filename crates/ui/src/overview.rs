@@ -223,7 +223,7 @@ impl Question {
         let bytes = |bytes: Option<f64>| bytes.map(|b| Unit::Bytes.text(b)).unwrap_or_default();
         vec![
             Stat::share("CPU", busy, cores.map(|n| plural(n, "core")).unwrap_or_default()),
-            Stat::share("Memory", memory, format!("{} available of {}", bytes(available), bytes(total))),
+            Stat::share("Memory", memory, format!("{} of {} free", bytes(available), bytes(total))),
             Stat::new("Load", load, Unit::Short, "average of one minute").level(
                 load.zip(cores).is_some_and(|(load, cores)| load > cores),
                 "warn",
@@ -270,7 +270,7 @@ impl Question {
                 Unit::PerSecond,
                 "all verdicts",
             ),
-            Stat::new("Fullest BPF map", pressure, Unit::Percent, "none is told while all are nearly empty").level(
+            Stat::new("Fullest BPF map", pressure, Unit::Percent, "of its capacity").level(
                 pressure.is_some_and(|p| p > 90.0),
                 "bad",
                 "almost full",

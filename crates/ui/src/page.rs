@@ -12,7 +12,7 @@ use model::status::AlertState;
 
 use crate::files::accepts;
 use crate::format::When;
-use crate::params::Params;
+use crate::params::{Params, encode};
 use crate::range::{self, PRESETS, TimeRange};
 use crate::{Ui, live};
 
@@ -44,6 +44,10 @@ pub(crate) struct Shell {
     /// `from=..&to=..` for the links of the navigation.
     pub(crate) range_query: String,
     pub(crate) range: Option<TimeRange>,
+    /// What else the address says, which the picker must not lose.
+    pub(crate) kept: Vec<(String, String)>,
+    /// The same, encoded.
+    pub(crate) kept_query: String,
 }
 
 impl Shell {
@@ -52,6 +56,7 @@ impl Shell {
         let state = &ui.state;
         let now = state.clock.now();
         let status = state.store.status();
+        let kept = params.without(&["from", "to"]);
         let range = TimeRange::read(params, now).ok();
         Self {
             prefix: state.config.prefix.clone(),
@@ -67,6 +72,8 @@ impl Shell {
             patience: 2 * live::HEARTBEAT.as_secs() + state.config.interval.as_secs(),
             range_query: range.as_ref().map(TimeRange::query).unwrap_or_default(),
             range,
+            kept_query: encode(kept.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
+            kept,
         }
     }
 

@@ -24,6 +24,11 @@ impl Params {
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(n, v)| n == name && !v.trim().is_empty()).map(|(_, v)| v.as_str())
     }
+
+    /// The pairs of other names than these.
+    pub(crate) fn without(&self, names: &[&str]) -> Vec<(String, String)> {
+        self.0.iter().filter(|(name, _)| !names.contains(&name.as_str())).cloned().collect()
+    }
 }
 
 /// Encodes pairs as a query string, without the question mark.

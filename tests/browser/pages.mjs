@@ -1,0 +1,273 @@
+// Pages, their charts, navigation, keyboard, themes and sizes.
+
+const PATHS = ["/", "/query", "/query?expr=up&tab=table", "/query?expr=up", "/targets", "/alerts"];
+/** Cold, all that a first page transfers without chart data: the budget of the design. */
+const COLD_BYTES_MAX = 100_000;
+
+export async function pages({ check, open, assertClean, equal, ok, axe, base, PHONE }) {
+  for (const path of PATHS) {
+    await check(`${path} loads without errors, violations or other hosts`, async () => {
+      const opened = await open(path);
+      equal(opened.answer.status(), 200, "status");
+      await settle(opened.page);
+      await assertClean(opened);
+    });
+
+    for (const colorScheme of ["light", "dark"]) {
+      await check(`${path} has no accessibility findings, ${colorScheme}`, async () => {
+        const { page } = await open(path, { colorScheme, bypassCSP: true });
+        await settle(page);
+        await page.evaluate(axe);
+        const findings = await page.evaluate(async () => {
+          const result = await window.axe.run(document, { resultTypes: ["violations"] });
+          return result.violations.map((v) => `${v.id}: ${v.nodes[0].target} ${v.nodes[0].failureSummary ?? ""}`.slice(0, 400));
+        });
+        equal(findings, [], "findings");
+      });
+    }
+
+    await check(`${path} fits a phone without horizontal scroll`, async () => {
+      const { page } = await open(path, { viewport: PHONE, isMobile: true, hasTouch: true });
+      await settle(page);
+      const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      ok(content <= window, `${content} pixels wide in a window of ${window}`);
+    });
+
+    await check(`${path} can be read without scripts`, async () => {
+      const { page } = await open(path, { javaScriptEnabled: false });
+      const text = await page.locator("main").innerText();
+      ok(text.trim().length > 20, `main says only ${JSON.stringify(text)}`);
+    });
+  }
+
+  await check("the first page stays within its budget of bytes", async () => {
+    const { page, context } = await open(null);
+    const session = await context.newCDPSession(page);
+    await session.send("Network.enable");
+    const requests = new Map();
+    session.on("Network.responseReceived", ({ requestId, response }) => requests.set(requestId, { url: response.url, bytes: 0 }));
+    session.on("Network.loadingFinished", ({ requestId, encodedDataLength }) => {
+      const request = requests.get(requestId);
+      if (request) request.bytes = encodedDataLength;
+    });
+    await page.goto(`${base}/`);
+    await settle(page);
+    const counted = [...requests.values()].filter(({ url }) => !url.includes("/ui/"));
+    const bytes = counted.reduce((sum, request) => sum + request.bytes, 0);
+    ok(bytes > 0 && bytes <= COLD_BYTES_MAX, `${bytes} bytes: ${JSON.stringify(counted)}`);
+    console.log(`        ${bytes} bytes`);
+  });
+
+  await check("all visible charts come with one request", async () => {
+    const { page, seen } = await open("/");
+    await page.locator(".plot canvas").first().waitFor();
+    const requests = seen.requests.filter((url) => url.includes("/ui/data"));
+    const panels = new URL(requests[0]).searchParams.get("panels").split(",");
+    equal(requests.length, 1, `requests ${requests}`);
+    ok(panels.length >= 3, `panels ${panels}`);
+  });
+
+  await check("the navigation reaches every page and keeps the range", async () => {
+    const { page } = await open("/?from=now-3h&to=now");
+    for (const word of ["Query", "Targets", "Alerts", "Overview"]) {
+      await page.getByRole("navigation").getByRole("link", { name: word }).click();
+      await page.getByRole("heading", { level: 1, name: word }).waitFor();
+      equal(new URL(page.url()).searchParams.get("from"), "now-3h", "from");
+    }
+  });
+
+  await check("an unknown page says so and leads back", async () => {
+    const { page, answer } = await open("/nowhere");
+    equal(answer.status(), 404, "status");
+    await page.getByRole("link", { name: "To the overview" }).click();
+    await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+  });
+
+  await check("a range that cannot be read says what is expected", async () => {
+    const { page, answer } = await open("/?from=yesterday");
+    equal(answer.status(), 400, "status");
+    ok((await page.locator("main").innerText()).includes("now-15m"), "no example is given");
+  });
+
+  await check("the theme switches and stays", async () => {
+    const { page } = await open("/");
+    const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const before = await ground();
+    await page.locator("#theme").click();
+    const after = await ground();
+    ok(before !== after, `still ${before}`);
+    await page.reload();
+    equal(await ground(), after, "background after a reload");
+  });
+
+  await check("the zone switches all times", async () => {
+    const { page } = await open("/query?expr=up&tab=table", { timezoneId: "Asia/Kolkata" });
+    const time = page.locator("time[data-ms]").first();
+    const local = await time.innerText();
+    await page.locator("#zone").click();
+    const utc = await time.innerText();
+    equal((Date.parse(`${local}Z`) - Date.parse(`${utc}Z`)) / 60000, 330, "minutes between the zones");
+  });
+
+  await check("a preset changes the address, the charts and the links", async () => {
+    const { page } = await open("/");
+    await page.locator(".plot canvas").first().waitFor();
+    const asked = page.waitForRequest((request) => request.url().includes("/ui/data") && request.url().includes("from=now-6h"));
+    await page.locator("#range summary").click();
+    await page.getByRole("link", { name: "Last 6 hours" }).click();
+    await asked;
+    equal(new URL(page.url()).searchParams.get("from"), "now-6h", "from");
+    const link = await page.getByRole("navigation").getByRole("link", { name: "Targets" }).getAttribute("href");
+    ok(link.includes("from=now-6h"), link);
+  });
+
+  await check("dragging over a chart zooms in, double-click zooms out, back comes back", async () => {
+    const { page } = await open("/query?expr=up");
+    const over = page.locator(".u-over");
+    await over.waitFor();
+    const box = await over.boundingBox();
+    const y = box.y + box.height / 2;
+    const asked = page.waitForRequest((request) => request.url().includes("/ui/data"));
+    await page.mouse.move(box.x + box.width * 0.4, y);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.6, y, { steps: 4 });
+    await page.mouse.up();
+    await asked;
+    const span = () => {
+      const query = new URL(page.url()).searchParams;
+      return Number(query.get("to")) - Number(query.get("from"));
+    };
+    ok(Math.abs(span() - 720_000) < 60_000, `a fifth of an hour is not ${span()} ms`);
+    await page.waitForFunction(() => document.querySelector(".plot canvas") !== null);
+    const zoomed = span();
+    await page.mouse.dblclick(box.x + box.width / 2, y);
+    await page.waitForURL((url) => Number(url.searchParams.get("to")) - Number(url.searchParams.get("from")) > zoomed * 1.5);
+    await page.goBack();
+    equal(span(), zoomed, "span after going back");
+    ok((await page.locator("#range-title").innerText()).includes("–"), "the picker shows no absolute range");
+  });
+
+  await check("the keyboard moves the crosshair and zooms", async () => {
+    const { page } = await open("/query?expr=up");
+    await page.locator(".u-over").waitFor();
+    await page.locator(".plot").focus();
+    await page.keyboard.press("ArrowLeft");
+    await page.keyboard.press("ArrowLeft");
+    await page.locator(".tooltip:not([hidden])").waitFor();
+    await page.keyboard.press("Enter");
+    await page.waitForURL((url) => /^\d+$/.test(url.searchParams.get("from") ?? ""));
+  });
+
+  await check("every control is reached by Tab and shows its focus", async () => {
+    const { page } = await open("/targets");
+    const reached = new Set();
+    for (let i = 0; i < 14; i++) {
+      await page.keyboard.press("Tab");
+      const focus = await page.evaluate(() => {
+        const element = document.activeElement;
+        if (element === document.body) return { name: "" };
+        const style = getComputedStyle(element);
+        return { name: element.id || element.textContent.trim(), outline: style.outlineStyle !== "none" || style.boxShadow !== "none" };
+      });
+      if (focus.name) ok(focus.outline, `${focus.name} shows no focus`);
+      reached.add(focus.name);
+    }
+    for (const name of ["Skip to the content", "Overview", "Query", "zone", "theme", "filter"]) {
+      ok([...reached].some((one) => one.startsWith(name)), `${name} was not reached: ${[...reached]}`);
+    }
+  });
+
+  await check("Ctrl+Enter runs the expression and the address can be shared", async () => {
+    const { page, seen } = await open("/query");
+    await page.locator("textarea").fill("1 + 1");
+    await page.keyboard.press("Control+Enter");
+    await page.waitForURL((url) => url.searchParams.get("expr") === "1 + 1");
+    await page.locator(".u-over").waitFor();
+    await page.locator('#query input[value="table"]').check({ force: true });
+    await page.locator("td", { hasText: /^2$/ }).waitFor();
+    equal(seen.errors, [], "errors");
+    const copy = await open(page.url().slice(base.length));
+    await copy.page.locator("td", { hasText: /^2$/ }).waitFor();
+  });
+
+  await check("several expressions share a chart", async () => {
+    const { page } = await open("/query?expr=vector(1)");
+    await page.locator("#add-box").click();
+    await page.locator("textarea").nth(1).fill("vector(2)");
+    await page.keyboard.press("Control+Enter");
+    await page.locator(".legend button").nth(1).waitFor();
+    equal(await page.locator(".legend button").count(), 2, "series");
+  });
+
+  await check("a mistake is shown at its place", async () => {
+    const { page } = await open("/query?expr=sum(rate(up[5m])");
+    const mark = page.locator(".error mark");
+    await mark.waitFor();
+    ok((await page.locator(".error").innerText()).includes("parse error"), "no parse error is named");
+  });
+
+  await check("the box completes metrics, labels and values", async () => {
+    const { page } = await open("/query");
+    const box = page.locator("textarea");
+    await box.pressSequentially("u");
+    await page.locator(".offers li").first().waitFor();
+    await box.fill("");
+    await box.pressSequentially("up{jo");
+    await page.locator(".offers li.label", { hasText: "job" }).waitFor();
+    await page.keyboard.press("Tab");
+    equal(await box.inputValue(), "up{job", "after Tab");
+    await box.pressSequentially('="');
+    await page.locator(".offers li.value").first().waitFor();
+    await page.keyboard.press("Escape");
+    equal(await page.locator(".offers").isVisible(), false, "list after Escape");
+  });
+
+  await check("targets can be filtered", async () => {
+    const { page } = await open("/targets");
+    const rows = page.locator("tr[data-filter]:visible");
+    const all = await rows.count();
+    ok(all > 0, "there is no target");
+    await page.locator("#filter").fill("no-such-target-anywhere");
+    equal(await rows.count(), 0, "rows");
+    await page.locator("#filter-none").waitFor();
+    await page.locator("#filter").fill("");
+    equal(await rows.count(), all, "rows again");
+  });
+
+  await check("a live page hears news by its one stream and asks for the tail alone", async () => {
+    const { page, seen } = await open("/");
+    await page.locator(".plot canvas").first().waitFor();
+    const tail = await page.waitForRequest((request) => request.url().includes("/ui/data") && request.url().includes("step="), {
+      timeout: 60_000,
+    });
+    ok(/from=\d+/.test(tail.url()), tail.url());
+    equal(seen.requests.filter((url) => url.endsWith("/ui/live")).length, 1, "streams");
+    await page.waitForRequest((request) => request.headers()["hx-request"] === "true", { timeout: 60_000 });
+    equal(seen.errors, [], "errors");
+  });
+
+  await check("the chart of a zoomed phone stays under the finger", async () => {
+    const { page } = await open("/query?expr=up", { viewport: PHONE, isMobile: true, hasTouch: true });
+    const over = page.locator(".u-over");
+    await over.waitFor();
+    await over.scrollIntoViewIfNeeded();
+    const box = await over.boundingBox();
+    const y = Math.round(box.y + box.height / 2);
+    const session = await page.context().newCDPSession(page);
+    const touch = (type, x) =>
+      session.send("Input.dispatchTouchEvent", { type, touchPoints: type === "touchEnd" ? [] : [{ x: Math.round(x), y }] });
+    await touch("touchStart", box.x + box.width * 0.3);
+    for (const part of [0.4, 0.5, 0.6]) await touch("touchMove", box.x + box.width * part);
+    await touch("touchEnd", 0);
+    await page.waitForURL((url) => /^\d+$/.test(url.searchParams.get("from") ?? ""));
+  });
+}
+
+/** Waits until the script has run and visible charts have drawn or said why not. */
+async function settle(page) {
+  await page.waitForLoadState("load");
+  await page.waitForFunction(() => {
+    const visible = [...document.querySelectorAll(".plot")].filter((plot) => plot.getBoundingClientRect().top < innerHeight);
+    return visible.every((plot) => plot.querySelector("canvas, .none"));
+  });
+}

@@ -1,0 +1,101 @@
+// Browser tests of a running skep:
+//
+//   node tests/browser/run.mjs URL [PID]
+//
+// URL is its address, such as http://127.0.0.1:9090; nothing is started here. With PID, the server is stopped at the end by
+// SIGTERM, to see that the page says so. The process should have data: `skep demo` has.
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+import { pages } from "./pages.mjs";
+import { hostile } from "./hostile.mjs";
+import { loss } from "./loss.mjs";
+
+const [url, pid] = process.argv.slice(2);
+if (!url) {
+  console.error("usage: node tests/browser/run.mjs URL [PID]");
+  process.exit(2);
+}
+const base = url.replace(/\/$/, "");
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const WIDE = { width: 1440, height: 900 };
+const PHONE = { width: 390, height: 844 };
+/** Longest wait for anything that a page should show. */
+const DEADLINE_MS = 15000;
+
+const browser = await chromium.launch({
+  executablePath: "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-background-networking"],
+});
+
+let passed = 0;
+const failures = [];
+
+/** A fresh browser context whose pages note errors, violations of the policy and requests to other hosts. */
+async function open(path, options = {}) {
+  const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(DEADLINE_MS);
+  const seen = { errors: [], others: [], requests: [], bytes: 0 };
+  page.on("console", (message) => {
+    if (message.type() === "error") seen.errors.push(message.text());
+  });
+  page.on("pageerror", (error) => seen.errors.push(`uncaught: ${error.message}`));
+  page.on("dialog", (dialog) => {
+    seen.errors.push(`a dialog opened: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
+  page.on("request", (request) => {
+    seen.requests.push(request.url());
+    if (!request.url().startsWith(`${base}/`) && !request.url().startsWith("data:")) seen.others.push(request.url());
+  });
+  await page.addInitScript(() => {
+    window.violations = [];
+    document.addEventListener("securitypolicyviolation", (event) => {
+      window.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
+    });
+  });
+  const answer = path === null ? null : await page.goto(base + path);
+  return { context, page, seen, answer };
+}
+
+/** What every page must be: quiet, alone, without violations. */
+async function assertClean({ page, seen }) {
+  const violations = await page.evaluate(() => window.violations);
+  equal(violations, [], "violations of the content security policy");
+  equal(seen.errors, [], "errors on the console");
+  equal(seen.others, [], "requests to other hosts");
+}
+
+function equal(actual, expected, what) {
+  const [a, b] = [JSON.stringify(actual), JSON.stringify(expected)];
+  if (a !== b) throw new Error(`${what}: ${a} instead of ${b}`);
+}
+
+function ok(value, what) {
+  if (!value) throw new Error(what);
+}
+
+async function check(name, test) {
+  const contexts = browser.contexts().length;
+  try {
+    await test();
+    passed++;
+    console.log(`ok      ${name}`);
+  } catch (error) {
+    failures.push(name);
+    console.log(`FAILED  ${name}\n        ${String(error.message).split("\n").slice(0, 6).join("\n        ")}`);
+  } finally {
+    for (const context of browser.contexts().slice(contexts)) await context.close();
+  }
+}
+
+const kit = { check, open, assertClean, equal, ok, axe, base, pid, WIDE, PHONE, DEADLINE_MS };
+await pages(kit);
+await hostile(kit);
+await loss(kit);
+await browser.close();
+console.log(`\n${passed} passed, ${failures.length} failed`);
+process.exit(failures.length === 0 ? 0 : 1);
