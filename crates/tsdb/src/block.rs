@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::BuildHasher;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -289,7 +290,12 @@ impl Block {
             return Err(self.corrupt(offset, Damage("it points past its end")));
         }
         let mut bytes = vec![0; length];
-        self.file.read_at(&mut bytes, offset).map_err(io_error("read", &self.path()))?;
+        self.file.read_at(&mut bytes, offset).map_err(|error| {
+            if is_damage(&error) {
+                self.corrupt(offset, Damage("the disk cannot read it"));
+            }
+            io_error("read", &self.path())(error)
+        })?;
         Ok(bytes)
     }
 
@@ -397,6 +403,11 @@ impl Block {
         }
         Ok(times)
     }
+}
+
+/// Whether an error of reading will come again, unlike a lack of memory or of file descriptors.
+fn is_damage(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
 /// A column of the file whose checksum was verified.

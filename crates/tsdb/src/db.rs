@@ -365,7 +365,7 @@ impl Replay<'_> {
             kind::DEFINITIONS => {
                 for definition in decode_definitions(payload).ok()? {
                     self.db.head.skip_ids(definition.id);
-                    let series = self.db.head.get_or_create(&definition.labels).ok()?;
+                    let series = self.db.head.restore(&definition.labels).ok()?;
                     self.series.insert(definition.id, (series, definition.base));
                 }
             }

@@ -189,8 +189,17 @@ impl Head {
         self.by_id[id as usize % SHARDS].read().get(&id).cloned()
     }
 
-    /// The series of a label set, created if it is new.
+    /// The series of a label set, created if it is new. Errors: the set is invalid, or a limit is reached.
     pub(crate) fn get_or_create(&self, labels: &Labels) -> Result<Arc<HeadSeries>, AppendError> {
+        self.find_or_add(labels, self.series_max)
+    }
+
+    /// As [`Head::get_or_create`], whatever the limit says: what was acknowledged comes back.
+    pub(crate) fn restore(&self, labels: &Labels) -> Result<Arc<HeadSeries>, AppendError> {
+        self.find_or_add(labels, usize::MAX)
+    }
+
+    fn find_or_add(&self, labels: &Labels, series_max: usize) -> Result<Arc<HeadSeries>, AppendError> {
         let hash = self.hasher.hash_one(labels);
         let shard = &self.by_labels[hash as usize % SHARDS];
         if let Some(series) = shard.read().find(hash, |s| s.labels == *labels) {
@@ -201,7 +210,8 @@ impl Head {
             return Ok(Arc::clone(series));
         }
         check_labels(labels)?;
-        let series = Arc::new(HeadSeries { id: self.new_id()?, labels: labels.clone(), state: Mutex::default() });
+        let series =
+            Arc::new(HeadSeries { id: self.new_id(series_max)?, labels: labels.clone(), state: Mutex::default() });
         table.insert_unique(hash, Arc::clone(&series), |s| self.hasher.hash_one(&s.labels));
         self.by_id[series.id as usize % SHARDS].write().insert(series.id, Arc::clone(&series));
         self.index.write().add(series.id, labels);
@@ -210,9 +220,9 @@ impl Head {
         Ok(series)
     }
 
-    fn new_id(&self) -> Result<u32, AppendError> {
-        if self.len() >= self.series_max {
-            let message = format!("{} series are in memory, the limit: raise it or drop labels", self.series_max);
+    fn new_id(&self, series_max: usize) -> Result<u32, AppendError> {
+        if self.len() >= series_max {
+            let message = format!("{series_max} series are in memory, the limit: raise it or drop labels");
             return Err(AppendError::Limit(message));
         }
         let next = self.next_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |id| id.checked_add(1));

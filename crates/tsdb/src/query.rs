@@ -59,6 +59,9 @@ impl Part {
     }
 }
 
+/// Series of the head with what they have in the time.
+type HeadParts = Vec<(Labels, Vec<Part>)>;
+
 /// Series found so far, each once.
 struct Found {
     series: Vec<Merged>,
@@ -89,7 +92,7 @@ impl Db {
         self.set_damaged_aside();
         let (head, blocks) = self.snapshot(selection)?;
         for block in blocks {
-            self.find_in_block(&block, selection, &mut found);
+            self.find_in_block(&block, selection, &mut found)?;
         }
         for (labels, parts) in head {
             found.add(labels, parts);
@@ -98,8 +101,7 @@ impl Db {
     }
 
     /// What the head and the list of blocks hold at one moment, between two commits and not while a block takes over.
-    #[allow(clippy::type_complexity)]
-    fn snapshot(&self, selection: &Selection<'_>) -> Result<(Vec<(Labels, Vec<Part>)>, Vec<Arc<Block>>), StorageError> {
+    fn snapshot(&self, selection: &Selection<'_>) -> Result<(HeadParts, Vec<Arc<Block>>), StorageError> {
         let _commits_wait = self.visible.read();
         let matching = self.head.matching(selection.matchers).map_err(|damage| StorageError::Corrupt {
             path: "the index in memory".to_owned(),
@@ -110,14 +112,24 @@ impl Db {
         Ok((head, self.blocks.read().clone()))
     }
 
-    fn find_in_block(&self, block: &Arc<Block>, selection: &Selection<'_>, found: &mut Found) {
+    /// A damaged block is set aside and left out of the answer; other errors are the answer.
+    fn find_in_block(
+        &self,
+        block: &Arc<Block>,
+        selection: &Selection<'_>,
+        found: &mut Found,
+    ) -> Result<(), StorageError> {
         let (min_time, max_time) = (selection.min_time, selection.max_time);
         if !block.overlaps(min_time, max_time) {
-            return;
+            return Ok(());
         }
-        let entries = match block.select(selection.matchers, min_time, max_time) {
-            Ok(entries) => entries,
-            Err(error) => return self.set_aside(block, &error.to_string()),
+        let entries = match (block.select(selection.matchers, min_time, max_time), block.damage()) {
+            (Ok(entries), _) => entries,
+            (Err(error), None) => return Err(error),
+            (Err(_), Some(reason)) => {
+                self.set_aside(block, &reason);
+                return Ok(());
+            }
         };
         let times = Arc::new(TimesCache::default());
         for entry in entries {
@@ -125,6 +137,7 @@ impl Db {
             let part = (!selection.hints.labels_only).then_some(Part::Block { block, chunks: entry.chunks, times });
             found.add(entry.labels, part);
         }
+        Ok(())
     }
 }
 

@@ -69,10 +69,11 @@ impl Db {
             *pending = Some(self.freeze()?);
         }
         if let Some(sealing) = &*pending {
+            // The block will release the log, which until then is what remembers the metadata.
+            self.families.save(self.disk(), &self.options.path)?;
             done.sealed_blocks = self.write_sealing(sealing)?;
             let next_segment = sealing.next_segment;
             *pending = None;
-            self.families.save(self.disk(), &self.options.path)?;
             done.removed_segments = self.log.remove_before(next_segment)?;
             done.removed_blocks += self.apply_retention(now)?;
         } else {
