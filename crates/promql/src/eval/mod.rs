@@ -167,7 +167,8 @@ impl<'q> Evaluation<'q> {
             Column::Vector(vector) => {
                 let negated = vector.series.into_iter().map(|mut series| {
                     series.values.iter_mut().filter(|v| series::is_present(**v)).for_each(|v| *v = -*v);
-                    series.without_name(self.options.delayed_name_removal)
+                    // The name goes at once even where other removals are put off.
+                    series.without_name(false)
                 });
                 let series = series::distinct(negated.collect())?;
                 Column::Vector(Vector::new(series, self.budget)?)

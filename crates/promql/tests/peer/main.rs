@@ -127,18 +127,29 @@ fn theirs(json: &Json, precision: Precision) -> Outcome {
     Outcome::Answer(lines, notes.map(|note| note.as_str().unwrap().to_owned()).collect())
 }
 
+fn binary() -> String {
+    env::var("SKEP_PEER_PROMETHEUS").expect("SKEP_PEER_PROMETHEUS names a Prometheus binary")
+}
+
 #[test]
 #[ignore = "needs a Prometheus binary"]
 fn same_as_the_peer() {
-    let Ok(binary) = env::var("SKEP_PEER_PROMETHEUS") else {
-        panic!("SKEP_PEER_PROMETHEUS does not name a Prometheus binary");
-    };
+    check("", EngineOptions::default());
+}
+
+#[test]
+#[ignore = "needs a Prometheus binary"]
+fn same_as_the_peer_with_names_removed_at_the_end() {
+    check("promql-delayed-name-removal", EngineOptions { delayed_name_removal: true, ..EngineOptions::default() });
+}
+
+fn check(features: &str, options: EngineOptions) {
+    let server = Server::start(&binary(), features);
     let data = series();
-    let server = Server::start(&binary);
     server.write(&data);
     let mut store = MemoryStore::default();
     data.iter().for_each(|(labels, samples)| store.append(labels, samples.iter().copied()));
-    let engine = Engine::new(EngineOptions { experimental_functions: true, ..EngineOptions::default() });
+    let engine = Engine::new(EngineOptions { experimental_functions: true, ..options });
     let limits = QueryLimits::default();
     let expressions = expressions();
     let (mut compared, mut different) = (0, 0);
@@ -163,8 +174,7 @@ fn same_as_the_peer() {
 #[test]
 #[ignore = "needs a Prometheus binary"]
 fn same_syntax_as_the_peer() {
-    let binary = env::var("SKEP_PEER_PROMETHEUS").expect("SKEP_PEER_PROMETHEUS names a Prometheus binary");
-    let server = Server::start(&binary);
+    let server = Server::start(&binary(), "");
     let mut different = 0;
     let texts = MISTAKES.iter().chain(FORMATTED);
     for text in texts.clone() {

@@ -28,7 +28,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    pub(crate) fn start(binary: &str) -> Self {
+    pub(crate) fn start(binary: &str, features: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         fs::write(folder.path().join("prometheus.yml"), "global: {evaluation_interval: 1m}\n").unwrap();
@@ -37,7 +37,7 @@ impl Server {
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .args(["--web.enable-remote-write-receiver", "--storage.tsdb.retention.time=100y"])
-            .arg("--enable-feature=promql-experimental-functions")
+            .arg(format!("--enable-feature=promql-experimental-functions,{features}"))
             .stderr(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
