@@ -18,6 +18,8 @@ mod manager;
 mod metrics;
 mod recording;
 mod restore;
+#[cfg(test)]
+mod scenario;
 mod schedule;
 
 pub use error::Error;

@@ -1,0 +1,354 @@
+//! Whole stories over a real store with a set clock: what the alerts are after each minute.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use model::status::AlertState;
+use model::{
+    Alert, AlertSink, Clock, Durability, Hints, Labels, METRIC_NAME, Matcher, Sample, Samples, Selection, Timestamp,
+    is_stale,
+};
+use promql::{Cancel, Engine, EngineOptions};
+
+use crate::context::Context;
+use crate::group::Running;
+use crate::{Options, decode};
+
+const START: Timestamp = 1_700_000_000_000;
+const MINUTE: i64 = 60_000;
+
+#[derive(Default)]
+struct SetClock(AtomicI64);
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Default)]
+struct Sent(Mutex<Vec<Alert>>);
+
+impl AlertSink for Sent {
+    fn send(&self, alerts: Vec<Alert>) {
+        self.0.lock().unwrap().extend(alerts);
+    }
+}
+
+struct Scene {
+    _folder: tempfile::TempDir,
+    context: Context,
+    sent: Arc<Sent>,
+    group: Running,
+    minute: i64,
+}
+
+fn groups(rules: &str) -> Vec<crate::Group> {
+    let report = yaml::Report::default();
+    let groups = decode("rules.yml", rules, &report);
+    assert!(!report.has_errors(), "{:?}", report.problems());
+    groups
+}
+
+fn open(path: &std::path::Path) -> tsdb::Db {
+    let options = tsdb::Options { path: path.to_owned(), retention_time: None, ..tsdb::Options::default() };
+    tsdb::Db::open(options).unwrap()
+}
+
+impl Scene {
+    fn new(rules: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(open(folder.path()));
+        let sent = Arc::new(Sent::default());
+        let context = Context {
+            engine: Arc::new(Engine::new(EngineOptions::default())),
+            queryable: store.clone(),
+            appendable: store,
+            clock: Arc::new(SetClock(AtomicI64::new(START))),
+            sink: sent.clone(),
+            options: Options {
+                external_labels: Labels::from_pairs([("site", "home")]),
+                external_url: "http://skep:9090".to_owned(),
+                ..Options::default()
+            },
+        };
+        let group = Running::new(groups(rules).remove(0), &context, true);
+        Self { _folder: folder, context, sent, group, minute: 0 }
+    }
+
+    /// Writes samples of the current minute; `None` is a minute without a sample, which ends the series.
+    fn feed(&self, samples: &[(&[(&str, &str)], Option<f64>)]) {
+        let mut appender = self.context.appendable.appender();
+        for (labels, value) in samples {
+            let value = value.unwrap_or(model::stale_nan());
+            let sample = Sample { timestamp: self.now(), value };
+            appender.append(&Labels::from_pairs(labels.iter().copied()), sample).unwrap();
+        }
+        appender.commit(Durability::Kernel).unwrap();
+    }
+
+    fn now(&self) -> Timestamp {
+        START + self.minute * MINUTE
+    }
+
+    /// Evaluates and goes on to the next minute.
+    fn evaluate(&mut self) {
+        self.group.evaluate(&self.context, self.now(), &Cancel::default());
+        self.minute += 1;
+    }
+
+    /// The alerts of the first rule: state and value.
+    fn states(&self) -> String {
+        let rule = self.group.status().rules.remove(0);
+        let alerts = rule.alerting.map(|alerting| alerting.alerts).unwrap_or_default();
+        let shown = alerts.iter().map(|alert| {
+            let state = match alert.state {
+                AlertState::Inactive => "inactive",
+                AlertState::Pending => "pending",
+                AlertState::Firing => "firing",
+            };
+            format!("{state} {}", alert.value)
+        });
+        shown.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The samples of a metric, by labels; a staleness marker is `stale`.
+    fn series(&self, metric: &str) -> Vec<String> {
+        let matchers = [Matcher::equal(METRIC_NAME, metric)];
+        let (min_time, max_time) = (START, START + 10_000 * MINUTE);
+        let selection = Selection { matchers: &matchers, min_time, max_time, hints: Hints::default() };
+        let set = self.context.queryable.select(&selection).unwrap();
+        let mut lines: Vec<String> = set
+            .series
+            .iter()
+            .map(|series| {
+                let mut samples = Samples::default();
+                series.read(&mut samples).unwrap();
+                let shown: Vec<String> = samples
+                    .iter()
+                    .map(|sample| {
+                        let minute = (sample.timestamp - START) / MINUTE;
+                        if is_stale(sample.value) {
+                            format!("{minute}:stale")
+                        } else {
+                            format!("{minute}:{}", sample.value)
+                        }
+                    })
+                    .collect();
+                format!("{} {}", series.labels().without_name(), shown.join(" "))
+            })
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    fn last_error(&self) -> String {
+        self.group.status().rules[0].last_error.clone()
+    }
+}
+
+const CONNECTIONS: &[(&str, &str)] = &[("__name__", "cilium_lb_active_connections"), ("node", "a")];
+
+/// The rule of the user's file, the first of its group so that the scene looks at it.
+fn connections(extra: &str) -> String {
+    format!(
+        "groups:\n- name: g\n  rules:\n  - alert: TooManyActiveConnections\n    expr: sum(cilium_lb_active_connections) > 10000\n    for: 1m\n{extra}    \
+         labels: {{severity: warning}}\n    annotations: {{summary: \"on {{{{ $labels.instance }}}}: {{{{ $value }}}}\"}}\n"
+    )
+}
+
+/// What the first rule's alerts are after each minute, given the metric's value in it.
+fn check(rules: &str, story: &[(f64, &str)]) -> Scene {
+    let mut scene = Scene::new(rules);
+    for (minute, (value, expected)) in story.iter().enumerate() {
+        scene.feed(&[(CONNECTIONS, Some(*value))]);
+        scene.evaluate();
+        assert_eq!(scene.states(), *expected, "minute {minute}: {}", scene.last_error());
+    }
+    scene
+}
+
+#[test]
+fn an_alert_is_pending_fires_and_ends() {
+    let scene = check(
+        &connections(""),
+        &[
+            (5.0, ""),
+            (10001.0, "pending 10001"),
+            (10002.0, "firing 10002"),
+            (10003.0, "firing 10003"),
+            (1.0, ""),
+            (2.0, ""),
+        ],
+    );
+    assert_eq!(
+        scene.series("ALERTS"),
+        [
+            r#"{alertname="TooManyActiveConnections", alertstate="firing", severity="warning"} 2:1 3:1 4:stale"#,
+            r#"{alertname="TooManyActiveConnections", alertstate="pending", severity="warning"} 1:1 2:stale"#,
+        ]
+    );
+    let since = (START + MINUTE) / 1000;
+    assert_eq!(
+        scene.series("ALERTS_FOR_STATE"),
+        [format!(
+            r#"{{alertname="TooManyActiveConnections", severity="warning"}} 1:{since} 2:{since} 3:{since} 4:stale"#
+        )]
+    );
+    let sent = scene.sent.0.lock().unwrap();
+    // Firing at minute 2; at minute 3 the resend delay is not over by more than nothing; the end at 4.
+    let times: Vec<(i64, i64)> =
+        sent.iter().map(|a| ((a.starts_at - START) / MINUTE, (a.ends_at - START) / MINUTE)).collect();
+    assert_eq!(times, [(2, 6), (2, 4)]);
+    assert_eq!(
+        sent[0].labels.to_string(),
+        r#"{alertname="TooManyActiveConnections", severity="warning", site="home"}"#
+    );
+    assert_eq!(sent[0].annotations.get("summary"), Some("on : 10002"));
+    assert_eq!(
+        sent[0].generator_url,
+        "http://skep:9090/graph?g0.expr=sum%28cilium_lb_active_connections%29+%3E+10000&g0.tab=1"
+    );
+}
+
+#[test]
+fn a_pause_begins_the_wait_anew() {
+    check(
+        &connections(""),
+        &[(10001.0, "pending 10001"), (1.0, ""), (10001.0, "pending 10001"), (10001.0, "firing 10001")],
+    );
+}
+
+#[test]
+fn keep_firing_for_bridges_gaps() {
+    check(
+        &connections("    keep_firing_for: 2m\n"),
+        &[
+            (10001.0, "pending 10001"),
+            (10001.0, "firing 10001"),
+            (1.0, "firing 10001"),
+            (1.0, "firing 10001"),
+            (10005.0, "firing 10005"),
+            (1.0, "firing 10005"),
+            (1.0, "firing 10005"),
+            (1.0, ""),
+        ],
+    );
+}
+
+#[test]
+fn resolved_alerts_are_sent_for_a_quarter_of_an_hour() {
+    let mut story = vec![(10001.0, "pending 10001"), (10001.0, "firing 10001")];
+    story.extend([(1.0, ""); 25]);
+    let scene = check(&connections(""), &story);
+    let sent = scene.sent.0.lock().unwrap();
+    let ended: Vec<&Alert> = sent.iter().filter(|alert| alert.ends_at == START + 2 * MINUTE).collect();
+    // At minute 2 and then at every second one, because the delay must be exceeded, until 15 minutes after the end.
+    assert_eq!(ended.len(), 8);
+}
+
+#[test]
+fn recording_rules_write_and_end_series() {
+    let mut scene = Scene::new(
+        "groups:\n- name: g\n  query_offset: 1m\n  labels: {team: net}\n  rules:\n  - record: node:up\n    expr: up * 2\n    labels: {job: \"\"}\n  - record: one\n    expr: 1\n",
+    );
+    let up = |node: &'static str| [("__name__", "up"), ("node", node), ("job", "x")];
+    let (a, b) = (up("a"), up("b"));
+    for step in 0..4 {
+        let second = if step < 2 { Some(2.0) } else { None };
+        scene.feed(&[(&a, Some(f64::from(step))), (&b, second)]);
+        scene.evaluate();
+    }
+    assert_eq!(
+        scene.series("node:up"),
+        [r#"{node="a", team="net"} 0:0 1:2 2:4"#, r#"{node="b", team="net"} 0:4 1:4 2:stale"#]
+    );
+    assert_eq!(scene.series("one"), [r#"{team="net"} 0:1 1:1 2:1"#]);
+}
+
+#[test]
+fn says_what_is_wrong_as_prometheus() {
+    let rule = |body: &str| format!("groups:\n- name: g\n  limit: 1\n  rules:\n  - {body}\n");
+    let fails = |body: &str, expected: &str| {
+        let mut scene = Scene::new(&rule(body));
+        let (a, b) = ([("__name__", "up"), ("n", "a")], [("__name__", "up"), ("n", "b")]);
+        scene.feed(&[(&a, Some(1.0)), (&b, Some(1.0))]);
+        scene.evaluate();
+        assert_eq!(scene.last_error(), expected, "{body}");
+    };
+    fails(
+        "{alert: A, expr: up, labels: {n: same}}",
+        "vector contains metrics with the same labelset after applying alert labels",
+    );
+    fails(
+        "{record: r, expr: up, labels: {n: same}}",
+        "vector contains metrics with the same labelset after applying rule labels",
+    );
+    fails("{alert: A, expr: up}", "exceeded limit of 1 with 2 alerts");
+    fails("{record: r, expr: up}", "exceeded limit of 1 with 2 series");
+    fails("{record: r, expr: '\"text\"'}", "rule result is not a vector or scalar");
+}
+
+#[test]
+fn broken_templates_stand_in_the_text() {
+    let mut scene = Scene::new(
+        "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: vector(1)\n    annotations: {a: '{{ query \"(\" }}', b: 'fine {{ query \"vector(7)\" | first | value }}'}\n",
+    );
+    scene.evaluate();
+    let alert = scene.group.status().rules.remove(0).alerting.unwrap().alerts.remove(0);
+    let text = alert.annotations.get("a").unwrap().to_owned();
+    assert!(
+        text.starts_with("<error expanding template: error executing template __alert_A: template: __alert_A:1:"),
+        "{text}"
+    );
+    assert!(text.contains("error calling query: 1:2: parse error: "), "{text}");
+    assert_eq!(alert.annotations.get("b"), Some("fine 7"));
+}
+
+#[test]
+fn the_wait_is_restored_after_a_restart() {
+    let rules = connections("").replace("for: 1m", "for: 30m");
+    let mut scene = Scene::new(&rules);
+    for _ in 0..10 {
+        scene.feed(&[(CONNECTIONS, Some(20000.0))]);
+        scene.evaluate();
+    }
+    // Away for 20 minutes.
+    scene.minute += 20;
+    scene.group = Running::new(groups(&rules).remove(0), &scene.context, false);
+    scene.feed(&[(CONNECTIONS, Some(20000.0))]);
+    scene.evaluate();
+    scene.feed(&[(CONNECTIONS, Some(20000.0))]);
+    let now = scene.now();
+    scene.evaluate();
+    // Nothing is written before the state is back.
+    assert_eq!(scene.series("ALERTS")[0].split(' ').next_back(), Some("9:1"));
+    scene.group.restore(&scene.context, now);
+    let alert = scene.group.status().rules.remove(0).alerting.unwrap().alerts.remove(0);
+    // Nine minutes were spent pending before, the outage counts as nothing.
+    assert_eq!((now - alert.active_at) / MINUTE, 9);
+    for _ in 0..21 {
+        scene.feed(&[(CONNECTIONS, Some(20000.0))]);
+        scene.evaluate();
+    }
+    assert_eq!(scene.states(), "firing 20000");
+}
+
+#[test]
+fn a_reload_keeps_alerts_and_ends_what_is_gone() {
+    let both = connections("") + "  - record: old\n    expr: 1\n";
+    let mut scene = Scene::new(&both);
+    for _ in 0..2 {
+        scene.feed(&[(CONNECTIONS, Some(20000.0))]);
+        scene.evaluate();
+    }
+    assert_eq!(scene.states(), "firing 20000");
+    let changed = connections("").replace("> 10000", "> 9000");
+    let mut next = Running::new(groups(&changed).remove(0), &scene.context, true);
+    next.adopt(&mut scene.group);
+    scene.group = next;
+    scene.feed(&[(CONNECTIONS, Some(20000.0))]);
+    scene.evaluate();
+    assert_eq!(scene.states(), "firing 20000");
+    assert_eq!(scene.series("old"), ["{} 0:1 1:1 2:stale"]);
+}
