@@ -66,7 +66,21 @@ impl Chunks {
     }
 
     pub(crate) fn overlaps(&self, min_time: Timestamp, max_time: Timestamp) -> bool {
-        self.oldest <= max_time && self.newest >= min_time
+        !self.is_empty() && self.oldest <= max_time && self.newest >= min_time
+    }
+
+    /// Whether there is a sample in the time. Decodes only where the samples begin before it and end after it.
+    pub(crate) fn has_sample_in(&self, min_time: Timestamp, max_time: Timestamp) -> bool {
+        if !self.overlaps(min_time, max_time) {
+            return false;
+        }
+        if self.oldest >= min_time || self.newest <= max_time {
+            return true;
+        }
+        let mut samples = Samples::default();
+        // Damage is told by whoever reads.
+        self.read(min_time, max_time, &mut samples).is_err()
+            || samples.timestamps.iter().any(|t| (min_time..=max_time).contains(t))
     }
 
     /// Adds a sample whose timestamp is not there yet; returns by how much the memory grew.

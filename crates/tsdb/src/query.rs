@@ -123,7 +123,8 @@ impl Db {
         if !block.overlaps(min_time, max_time) {
             return Ok(());
         }
-        let entries = match (block.select(selection.matchers, min_time, max_time), block.damage()) {
+        let times = Arc::new(TimesCache::default());
+        let entries = match (block.select(selection.matchers, min_time, max_time, &times), block.damage()) {
             (Ok(entries), _) => entries,
             (Err(error), None) => return Err(error),
             (Err(_), Some(reason)) => {
@@ -131,7 +132,6 @@ impl Db {
                 return Ok(());
             }
         };
-        let times = Arc::new(TimesCache::default());
         for entry in entries {
             let (block, times) = (Arc::clone(block), Arc::clone(&times));
             let part = (!selection.hints.labels_only).then_some(Part::Block { block, chunks: entry.chunks, times });
@@ -144,7 +144,7 @@ impl Db {
 /// `None` if the series has nothing in the time.
 fn head_parts(series: &HeadSeries, selection: &Selection<'_>) -> Option<(Labels, Vec<Part>)> {
     let state = series.state.lock();
-    let touches = |chunks: &Chunks| chunks.overlaps(selection.min_time, selection.max_time);
+    let touches = |chunks: &Chunks| chunks.has_sample_in(selection.min_time, selection.max_time);
     let sealing = state.sealing.as_ref().filter(|chunks| touches(chunks));
     let open = Some(&state.chunks).filter(|chunks| touches(chunks));
     if sealing.is_none() && open.is_none() {

@@ -15,6 +15,7 @@ use model::{
 };
 use proptest::prelude::*;
 use tempfile::tempdir;
+use testkit::CrashDisk;
 use tsdb::{Db, Error, Options};
 
 const NOW: i64 = 1_700_000_000_000;
@@ -52,7 +53,7 @@ fn selection<'a>(matchers: &'a [Matcher], min_time: i64, max_time: i64) -> Selec
     Selection { matchers, min_time, max_time, hints: Hints::default() }
 }
 
-/// Samples by series, values as bits; series without samples in the time left out.
+/// Samples by series, values as bits.
 type Answer = BTreeMap<Labels, BTreeMap<i64, u64>>;
 
 fn read(db: &Db, matchers: &[Matcher], min_time: i64, max_time: i64) -> Answer {
@@ -64,9 +65,8 @@ fn read(db: &Db, matchers: &[Matcher], min_time: i64, max_time: i64) -> Answer {
         series.read(&mut samples).unwrap();
         assert!(samples.timestamps.is_sorted_by(|a, b| a < b));
         let column: BTreeMap<i64, u64> = samples.iter().map(|s| (s.timestamp, s.value.to_bits())).collect();
-        if !column.is_empty() {
-            assert!(answer.insert(series.labels().clone(), column).is_none(), "a series twice");
-        }
+        assert!(!column.is_empty(), "a series without samples");
+        assert!(answer.insert(series.labels().clone(), column).is_none(), "a series twice");
     }
     answer
 }
@@ -399,8 +399,12 @@ impl Naive {
 }
 
 fn run(steps: Vec<Step>) {
-    let folder = tempdir().unwrap();
-    let mut db = open(folder.path());
+    let disk = CrashDisk::new();
+    let open = || {
+        let disk = Arc::new(disk.clone());
+        Db::open(Options { disk, ..options(Path::new("/data")) }).unwrap()
+    };
+    let mut db = open();
     let mut naive = Naive::default();
     for step in steps {
         match step {
@@ -418,7 +422,7 @@ fn run(steps: Vec<Step>) {
             Step::Seal => drop(db.seal().unwrap()),
             Step::Reopen => {
                 db.close().unwrap();
-                db = open(folder.path());
+                db = open();
             }
             Step::Query(min_time, max_time) => {
                 assert_eq!(read(&db, &[], min_time, max_time), naive.between(min_time, max_time));
@@ -429,7 +433,7 @@ fn run(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn answers_as_the_naive_store(steps in steps()) {
         run(steps);
