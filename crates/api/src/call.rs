@@ -5,7 +5,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter};
 use promql::Cancel;
 
-use crate::State;
 use crate::failure::{Failure, Kind};
 use crate::form::Form;
 use crate::reply::{Reply, takes_gzip};
@@ -30,7 +29,7 @@ pub(crate) enum Style {
 }
 
 /// What answers a request; it may block.
-pub(crate) type Route = fn(&State, &Call) -> Result<Reply, Failure>;
+pub(crate) type Route<S> = fn(&S, &Call) -> Result<Reply, Failure>;
 
 /// Cancels the query when the request is dropped, which is what happens when its connection closes.
 struct CancelOnDrop(Cancel);
@@ -41,14 +40,16 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Routes requests of one method to a function.
-pub(crate) fn on(method: MethodFilter, route: Route, style: Style) -> MethodRouter<State> {
-    let handler =
-        async move |Shared(state): Shared<State>, request: Request| answer(state, request, route, style).await;
-    axum::routing::on(method, handler)
+/// Routes requests of some methods to a function of what the routes share.
+pub(crate) fn on<S>(methods: MethodFilter, route: Route<S>, style: Style) -> MethodRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let handler = async move |Shared(state): Shared<S>, request: Request| answer(state, request, route, style).await;
+    axum::routing::on(methods, handler)
 }
 
-async fn answer(state: State, request: Request, route: Route, style: Style) -> Response {
+async fn answer<S: Send + 'static>(state: S, request: Request, route: Route<S>, style: Style) -> Response {
     let (mut parts, body) = request.into_parts();
     let form = Form::read(&parts.headers, parts.uri.query(), body).await;
     let path = match RawPathParams::from_request_parts(&mut parts, &()).await {
@@ -73,5 +74,52 @@ fn show(failure: Failure, style: Style) -> Response {
     match style {
         Style::Json => failure.into_response(),
         Style::Text => failure.into_text(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    use super::*;
+
+    const BEGUN: u8 = 1;
+    const CANCELLED: u8 = 2;
+    const FORGOTTEN: u8 = 3;
+
+    fn wait_for(what: impl Fn() -> bool) -> bool {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !what() && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        what()
+    }
+
+    /// Runs until it is cancelled.
+    fn endless(state: &Arc<AtomicU8>, call: &Call) -> Result<Reply, Failure> {
+        state.store(BEGUN, Ordering::SeqCst);
+        let cancelled = wait_for(|| call.cancel.is_cancelled());
+        state.store(if cancelled { CANCELLED } else { FORGOTTEN }, Ordering::SeqCst);
+        Ok(Reply::nothing())
+    }
+
+    #[test]
+    fn a_client_that_hangs_up_cancels_its_query() {
+        let state = Arc::new(AtomicU8::new(0));
+        let route = on(MethodFilter::GET, endless, Style::Json);
+        let router = axum::Router::new().route("/", route).with_state(Arc::clone(&state));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        assert!(wait_for(|| state.load(Ordering::SeqCst) == BEGUN));
+        drop(client);
+        assert!(wait_for(|| state.load(Ordering::SeqCst) > BEGUN));
+        assert_eq!(state.load(Ordering::SeqCst), CANCELLED);
     }
 }

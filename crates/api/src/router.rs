@@ -47,12 +47,12 @@ pub fn router(state: State) -> Router {
 }
 
 /// GET alone.
-fn read(route: Route) -> MethodRouter<State> {
+fn read(route: Route<State>) -> MethodRouter<State> {
     on(MethodFilter::GET, route, Style::Json)
 }
 
 /// GET, or POST with a form: for parameters that are too long for a URL.
-fn ask(route: Route) -> MethodRouter<State> {
+fn ask(route: Route<State>) -> MethodRouter<State> {
     on(MethodFilter::GET.or(MethodFilter::POST), route, Style::Json)
 }
 

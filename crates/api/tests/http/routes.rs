@@ -1,17 +1,15 @@
 //! Answers that depend on rules, targets and the process, with bodies as Prometheus 3.5.3 gave them for the same state,
 //! and how answers travel.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::Labels;
 use model::status::{
     AlertState, AlertStatus, AlertingStatus, DroppedTarget, Health, RuleGroupStatus, RuleStatus, Rules, TargetStatus,
     Targets,
 };
-use model::{Labels, Queryable};
-use testkit::poll_until;
 
 use crate::differential::data;
 use crate::server::{self, Server};
@@ -222,20 +220,4 @@ fn long_answers_come_packed_and_whole() {
     let mut unpacked = String::new();
     flate2::read::GzDecoder::new(answer.body_mut().as_reader()).read_to_string(&mut unpacked).unwrap();
     assert_eq!(unpacked, plain);
-}
-
-/// A query that takes minutes stops when its client hangs up: what it holds is let go.
-#[test]
-fn a_client_that_leaves_ends_its_query() {
-    let mut storage: Option<Arc<dyn Queryable>> = None;
-    let server = Server::start_with(|state| storage = Some(Arc::clone(&state.storage)));
-    let storage = storage.unwrap();
-    let idle = Arc::strong_count(&storage);
-    let address = server.url().strip_prefix("http://").unwrap();
-    let mut client = TcpStream::connect(address).unwrap();
-    let query = "query=quantile_over_time(0.5,time()%5B1d:1s%5D)&start=1700000000&end=1700660000&step=60";
-    write!(client, "GET /api/v1/query_range?{query} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    poll_until("the query to begin", || (Arc::strong_count(&storage) > idle).then_some(()));
-    drop(client);
-    poll_until("the query to end", || (Arc::strong_count(&storage) == idle).then_some(()));
 }
