@@ -29,6 +29,8 @@ use crate::range::TimeRange;
 
 /// Points on a grid: two for each pixel of a wide screen. It bounds the work that a `step` or `w` may ask for.
 const POINTS_MAX: usize = 4000;
+/// Longest step: a year of 366 days.
+const STEP_MS_MAX: i64 = 366 * 24 * 3_600_000;
 /// Width to assume where none is given.
 const WIDTH_DEFAULT: usize = 600;
 /// Pixels to a point: lines drawn denser look the same.
@@ -128,7 +130,7 @@ fn grid(params: &Params, range: &TimeRange, interval: Duration) -> Result<Grid, 
     let width = number("w").and_then(|w| usize::try_from(w).ok()).unwrap_or(WIDTH_DEFAULT);
     let points = ((width as f64 / PIXELS_A_POINT) as usize).clamp(1, POINTS_MAX);
     let grid = match number("step") {
-        Some(step) => Grid::of_step(range.start, range.end, step, interval),
+        Some(step) => Grid::of_step(range.start, range.end, step.min(STEP_MS_MAX), interval),
         None => Grid::new(range.start, range.end, points, interval),
     };
     if grid.count > POINTS_MAX {

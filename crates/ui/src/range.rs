@@ -24,6 +24,9 @@ pub(crate) const PRESETS: [(&str, &str); 9] = [
     ("Last year", "now-1y"),
 ];
 
+/// The years 1 to 9999, which is what a calendar can show; sums of such times do not overflow.
+const TIMES: std::ops::RangeInclusive<Timestamp> = -62_135_596_800_000..=253_402_300_799_999;
+
 /// One end of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bound {
@@ -98,7 +101,7 @@ impl Bound {
             };
         }
         if let Ok(millis) = text.parse::<i64>() {
-            return Some(Self::At(millis));
+            return TIMES.contains(&millis).then_some(Self::At(millis));
         }
         if let Ok(at) = text.parse::<jiff::Timestamp>() {
             return Some(Self::At(at.as_millisecond()));
@@ -118,7 +121,9 @@ impl Bound {
 
     fn resolve(self, now: Timestamp) -> Timestamp {
         match self {
-            Self::Ago(ago) => now.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX)),
+            Self::Ago(ago) => {
+                now.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX)).max(*TIMES.start())
+            }
             Self::At(millis) => millis,
         }
     }
@@ -172,6 +177,8 @@ mod tests {
         check("from=now%2B1h", None);
         check("from=yesterday", None);
         check("from=99999999999999999999&to=now", None);
+        check("from=-9223372036854775808&to=9223372036854775807", None);
+        check("from=now-290y", Some((NOW - 290 * 365 * 24 * hour, NOW)));
     }
 
     #[test]
