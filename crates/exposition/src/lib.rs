@@ -4,8 +4,10 @@
 //! Never: I/O, a copy of a series' text, a decision about what a sample means.
 
 mod event;
+mod fault;
 mod labels;
 mod number;
+pub mod openmetrics;
 mod scan;
 pub mod text;
 

@@ -4,13 +4,17 @@
 use std::fmt::Write;
 
 use exposition::text::Parser;
-use exposition::{Event, unescape_help};
+use exposition::{Event, ParseError, openmetrics, unescape_help};
 use proptest::prelude::*;
 
 /// One line an event; an error ends the list.
 fn render(page: &[u8]) -> String {
+    render_events(Parser::new(page))
+}
+
+fn render_events<'a>(events: impl Iterator<Item = Result<Event<'a>, ParseError>>) -> String {
     let mut lines = String::new();
-    for event in Parser::new(page) {
+    for event in events {
         match event {
             Ok(Event::Help { family, text }) => writeln!(lines, "help {family} {:?}", unescape_help(text)),
             Ok(Event::Type { family, kind }) => writeln!(lines, "type {family} {kind}"),
@@ -19,7 +23,11 @@ fn render(page: &[u8]) -> String {
             Ok(Event::Series(series)) => {
                 let labels: Vec<_> = series.labels().map(|(n, v)| format!("{n}={v:?}")).collect();
                 let time = series.timestamp.map(|t| format!(" @{t}")).unwrap_or_default();
-                writeln!(lines, "{} {}{time}", labels.join(","), series.value)
+                let exemplar = series.exemplar.map(|exemplar| {
+                    let labels: Vec<_> = exemplar.labels().map(|(n, v)| format!("{n}={v:?}")).collect();
+                    format!(" # {} {} {:?}", labels.join(","), exemplar.value, exemplar.timestamp)
+                });
+                writeln!(lines, "{} {}{time}{}", labels.join(","), series.value, exemplar.unwrap_or_default())
             }
             Err(error) => writeln!(lines, "error {error}"),
         }
@@ -131,7 +139,61 @@ fn bytes_that_are_not_utf8() {
     check(b"a 1\n # b \xff\nd 2\n#\xfe", &[r#"__name__="a" 1"#, r#"__name__="d" 2"#]);
 }
 
+fn check_openmetrics(page: &str, expected: &[&str]) {
+    let got = render_events(openmetrics::Parser::new(page.as_bytes()));
+    assert_eq!(got.lines().collect::<Vec<_>>(), expected, "{page:?}");
+}
+
+#[test]
+fn openmetrics_pages() {
+    check_openmetrics("# EOF\n", &[]);
+    check_openmetrics("# EOF", &[]);
+    check_openmetrics(
+        "# TYPE a_seconds counter\n# UNIT a_seconds seconds\n# HELP a_seconds x\ny\na_seconds_total{b=\"c\",} 1 1.5\n# EOF\n".replace("x\ny", "x").as_str(),
+        &["type a_seconds counter", "unit a_seconds seconds", "help a_seconds \"x\"", r#"__name__="a_seconds_total",b="c" 1 @1500"#],
+    );
+    check_openmetrics(
+        "a_total 1 # {trace_id=\"x y\"} 0.5 1.25\nb 2 3 # {} 4\n{\"c.d\",e=\"f\"} 5\n# EOF\n",
+        &[
+            r#"__name__="a_total" 1 # trace_id="x y" 0.5 Some(1250)"#,
+            r#"__name__="b" 2 @3000 #  4 None"#,
+            r#"__name__="c.d",e="f" 5"#,
+        ],
+    );
+    check_openmetrics(
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 1\n# EOF\n",
+        &["type h histogram", r#"__name__="h_bucket",le="1.0" 1"#],
+    );
+}
+
+#[test]
+fn openmetrics_refusals_say_where() {
+    let refused = |page: &str, expected: &str| check_openmetrics(page, &[&format!("error {expected}")]);
+    refused("", "1:1: data does not end with # EOF");
+    refused("# EOF\na 1\n", r#"2:1: unexpected data after # EOF, got "a 1""#);
+    refused("a  1\n# EOF", r#"1:3: invalid value """#);
+    refused(" a 1\n# EOF", r#"1:1: expected a metric name, a brace or metadata, got " a 1""#);
+    refused("a 1", "1:4: expected end of line, got end of page");
+    refused("# x\n# EOF", "1:1: expected # HELP, # TYPE, # UNIT or # EOF, got \"# x\"");
+    refused("# TYPE a untyped\n# EOF", r#"1:9: invalid metric type "untyped""#);
+    refused("# UNIT a seconds\n# EOF", r#"1:9: unit "seconds" not a suffix of metric "a""#);
+    refused("a 1 NaN\n# EOF", r#"1:5: invalid timestamp "NaN""#);
+    refused("a{b=\"c\" d=\"e\"} 1\n# EOF", r#"1:8: expected comma or closing brace, got " d=\"e\"} 1""#);
+    refused("a 1 # b\n# EOF", r#"1:7: expected the labels of an exemplar, got "b""#);
+    refused("a 1 # {\"b\"} 1\n# EOF", r#"1:11: expected equal, got "} 1""#);
+}
+
 proptest! {
+    #[test]
+    fn openmetrics_never_panics(page in "([#a-c{}=\",\\\\ \n0-9.é]|# HELP |# TYPE |# EOF| # \\{|histogram|le=\"){0,40}") {
+        render_events(openmetrics::Parser::new(page.as_bytes()));
+    }
+
+    #[test]
+    fn openmetrics_never_panics_on_bytes(page in proptest::collection::vec(any::<u8>(), 0..200)) {
+        render_events(openmetrics::Parser::new(&page));
+    }
+
     #[test]
     fn never_panics_on_bytes(page in proptest::collection::vec(any::<u8>(), 0..200)) {
         render(&page);

@@ -2,6 +2,7 @@
 
 use model::MetricKind;
 
+use crate::fault::{Fault, Parsed, shorten};
 use crate::scan::{Scanner, begins_label, begins_metric, in_label, in_metric, is_blank};
 use crate::{Event, ParseError, RawExemplar, Series, parse_float};
 
@@ -15,17 +16,6 @@ pub struct Parser<'a> {
     kind: MetricKind,
     ended: bool,
 }
-
-/// What a line lacks, and where in the scanner's text.
-pub(crate) struct Fault {
-    at: usize,
-    message: String,
-}
-
-type Parsed<T> = Result<T, Fault>;
-
-/// Unusual text is cut in messages.
-const SHOWN_CHARS_MAX: usize = 40;
 
 impl<'a> Parser<'a> {
     /// A parser at the start of a page.
@@ -70,7 +60,7 @@ impl<'a> Parser<'a> {
         let head = String::from_utf8_lossy(line);
         if !is_plain_comment(head.trim_start_matches([' ', '\t'])) {
             let at = std::str::from_utf8(line).err().map_or(0, |e| e.valid_up_to());
-            return Err(Fault { at: self.scan.text().len() + at, message: "invalid UTF-8".to_owned() });
+            return Err(Fault::new(self.scan.text().len() + at, "invalid UTF-8"));
         }
         self.enter(start + line.len());
         Ok(())
@@ -88,8 +78,8 @@ impl<'a> Parser<'a> {
             if self.keyword("TYPE") {
                 let at = self.scan.position();
                 let (family, word) = self.metadata("TYPE")?;
-                self.kind = kind_of(word)
-                    .ok_or_else(|| Fault { at, message: format!("invalid metric type {:?}", shorten(word)) })?;
+                self.kind =
+                    kind_of(word).ok_or_else(|| Fault::new(at, format!("invalid metric type {:?}", shorten(word))))?;
                 return Ok(Event::Type { family, kind: self.kind });
             }
         }
@@ -141,7 +131,7 @@ impl<'a> Parser<'a> {
             self.scan.skip(is_blank);
         }
         if !named {
-            return Err(Fault { at: start, message: "metric name not set".to_owned() });
+            return Err(Fault::new(start, "metric name not set"));
         }
         let raw = self.scan.text().get(start..end).unwrap_or_default();
         let value = self.value()?;
@@ -174,7 +164,7 @@ impl<'a> Parser<'a> {
             match self.scan.peek() {
                 Some(b'=') => self.label_value()?,
                 Some(b',' | b'}') if quoted && *named => {
-                    return Err(Fault { at, message: "metric name already set".to_owned() });
+                    return Err(Fault::new(at, "metric name already set"));
                 }
                 Some(b',' | b'}') if quoted => *named = true,
                 _ => return Err(self.expected("expected equal")),
@@ -199,7 +189,7 @@ impl<'a> Parser<'a> {
         if text.is_empty() {
             return Err(self.expected("expected value after metric"));
         }
-        parse_float(text).ok_or_else(|| Fault { at, message: format!("invalid value {:?}", shorten(text)) })
+        parse_float(text).ok_or_else(|| Fault::new(at, format!("invalid value {:?}", shorten(text))))
     }
 
     fn timestamp(&mut self) -> Parsed<Option<i64>> {
@@ -209,7 +199,7 @@ impl<'a> Parser<'a> {
         if digits.is_empty() {
             return Ok(None);
         }
-        let millis = digits.parse().map_err(|_| Fault { at, message: format!("timestamp {digits} out of range") })?;
+        let millis = digits.parse().map_err(|_| Fault::new(at, format!("timestamp {digits} out of range")))?;
         Ok(Some(millis))
     }
 
@@ -222,25 +212,7 @@ impl<'a> Parser<'a> {
     }
 
     fn expected(&self, what: &str) -> Fault {
-        let mut ahead = self.scan.clone();
-        let found = match ahead.take_line() {
-            "" if ahead.peek().is_none() => "end of page".to_owned(),
-            "" => "end of line".to_owned(),
-            rest => format!("{:?}", shorten(rest)),
-        };
-        Fault { at: self.scan.position(), message: format!("{what}, got {found}") }
-    }
-
-    /// Line and column are counted only here: no page pays for them until it breaks.
-    fn locate(&self, fault: Fault) -> ParseError {
-        let at = (self.offset + fault.at).min(self.page.len());
-        let before = &self.page[..at];
-        let line_start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
-        ParseError {
-            line: memchr::memchr_iter(b'\n', before).count() + 1,
-            column: String::from_utf8_lossy(&before[line_start..]).chars().count() + 1,
-            message: fault.message,
-        }
+        Fault::expected(what, &self.scan)
     }
 }
 
@@ -251,7 +223,7 @@ impl<'a> Iterator for Parser<'a> {
         if self.ended {
             return None;
         }
-        let step = self.step().map_err(|fault| self.locate(fault)).transpose();
+        let step = self.step().map_err(|fault| fault.locate(self.page, self.offset)).transpose();
         self.ended = !matches!(step, Some(Ok(_)));
         step
     }
@@ -272,8 +244,4 @@ fn is_plain_comment(line: &str) -> bool {
         .iter()
         .any(|keyword| words.strip_prefix(keyword).is_some_and(|rest| rest.starts_with([' ', '\t'])));
     words.len() == rest.len() || !metadata
-}
-
-fn shorten(text: &str) -> &str {
-    text.char_indices().nth(SHOWN_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
 }
