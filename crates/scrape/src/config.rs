@@ -64,8 +64,8 @@ pub struct Job {
     pub enable_compression: bool,
     /// Whether redirects are followed.
     pub follow_redirects: bool,
-    /// Whether a page without, or with an unknown, content type is read as text.
-    pub fallback_to_text: bool,
+    /// How a page without, or with an unknown, content type is read; `None` refuses it.
+    pub fallback: Option<Format>,
     /// Limits of a scrape.
     pub limits: Limits,
     /// Credentials.
@@ -93,6 +93,15 @@ pub struct Limits {
     pub label_name_bytes: Option<u64>,
     /// Bytes of a label value.
     pub label_value_bytes: Option<u64>,
+}
+
+/// The format of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The text format of Prometheus.
+    Text,
+    /// OpenMetrics.
+    OpenMetrics,
 }
 
 /// How a scrape proves who it is.
@@ -154,7 +163,7 @@ impl Default for Job {
             track_timestamps_staleness: false,
             enable_compression: true,
             follow_redirects: true,
-            fallback_to_text: false,
+            fallback: None,
             limits: Limits::default(),
             auth: Auth::None,
             relabel: Vec::new(),

@@ -17,12 +17,14 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use crate::config::{Auth, Secret};
+use crate::config::{Auth, Format, Secret};
 use crate::error::ScrapeError;
 use crate::target::Target;
 
-/// The text formats that Prometheus 3.5 asks for, with its weights, without those that are not read yet.
-const ACCEPTED: &str = "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+/// What Prometheus 3.5 asks for, with its weights.
+const ACCEPTED: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+    application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+    text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
 
 /// As Go's client, which Prometheus uses.
 const REDIRECTS_MAX: usize = 10;
@@ -43,6 +45,7 @@ pub(crate) struct Answer {
     body: Vec<u8>,
     gzip: bool,
     limit: BodyLimit,
+    format: Format,
 }
 
 /// How many bytes are too many, and who says so.
@@ -135,7 +138,7 @@ impl Fetcher {
             return Err(ScrapeError::Status(response.status().to_string()));
         }
         let gzip = is_gzip(response.headers())?;
-        check_content_type(response.headers(), target.job.fallback_to_text)?;
+        let format = format(response.headers(), target.job.fallback)?;
         let limit = self.limit(target);
         let mut frames = response.into_body();
         while let Some(frame) = frames.frame().await {
@@ -145,7 +148,7 @@ impl Fetcher {
                 body.extend_from_slice(data);
             }
         }
-        Ok(Answer { body, gzip, limit })
+        Ok(Answer { body, gzip, limit, format })
     }
 
     fn limit(&self, target: &Target) -> BodyLimit {
@@ -181,6 +184,10 @@ impl Answer {
         Ok(plain)
     }
 
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
     /// The memory of the body, to be used again.
     pub(crate) fn into_body(self) -> Vec<u8> {
         self.body
@@ -214,12 +221,17 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, ScrapeError> {
     }
 }
 
-/// A page must say that it is text, or the job must say that everything is.
-fn check_content_type(headers: &HeaderMap, fallback: bool) -> Result<(), ScrapeError> {
+/// A page must say what it is, or the job must say what a page is that does not.
+fn format(headers: &HeaderMap, fallback: Option<Format>) -> Result<Format, ScrapeError> {
     let content_type = headers.get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?")).trim();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case("text/plain") || fallback {
-        return Ok(());
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let known = match &*media_type {
+        "text/plain" => Some(Format::Text),
+        "application/openmetrics-text" => Some(Format::OpenMetrics),
+        _ => fallback,
+    };
+    if let Some(format) = known {
+        return Ok(format);
     }
     Err(ScrapeError::ContentType(if content_type.is_empty() {
         "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target"

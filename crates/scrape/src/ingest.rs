@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exposition::text::Parser;
-use exposition::{Event, Series};
-use model::{AppendError, Appendable, Appender, Durability, Labels, Sample, SeriesRef, Timestamp, stale_nan};
+use exposition::{Event, ParseError, Series, openmetrics, text};
+use model::{AppendError, Appendable, Appender, Durability, Exemplar, Labels, Sample, SeriesRef, Timestamp, stale_nan};
 
 use crate::cache::{Cache, Kept, Known};
+use crate::config::Format;
 use crate::counters::Counters;
 use crate::error::ScrapeError;
 use crate::mapping::{Mapped, map, own_series};
@@ -30,6 +30,13 @@ pub(crate) struct Pipeline {
     families: Families,
     own: Vec<OwnSeries>,
     counters: Arc<Counters>,
+}
+
+/// A page, decompressed.
+#[derive(Clone, Copy)]
+pub(crate) struct Body<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) format: Format,
 }
 
 struct OwnSeries {
@@ -82,13 +89,13 @@ impl Pipeline {
     pub(crate) fn ingest(
         &mut self,
         store: &dyn Appendable,
-        page: Result<&[u8], ScrapeError>,
+        page: Result<Body<'_>, ScrapeError>,
         at: Timestamp,
         began: Instant,
     ) -> Outcome {
         let mut counts = Counts::default();
         let mut batch = store.appender();
-        let complete = page.as_ref().is_ok_and(|page| !page.is_empty());
+        let complete = page.as_ref().is_ok_and(|page| !page.bytes.is_empty());
         let mut error = match page.and_then(|page| self.append_page(batch.as_mut(), page, at, &mut counts)) {
             Ok(()) => None,
             Err(error) => {
@@ -122,12 +129,36 @@ impl Pipeline {
     fn append_page(
         &mut self,
         batch: &mut dyn Appender,
-        page: &[u8],
+        page: Body<'_>,
         at: Timestamp,
         counts: &mut Counts,
     ) -> Result<(), ScrapeError> {
-        let mut limited = None;
-        for event in Parser::new(page) {
+        let limited = match page.format {
+            Format::Text => self.append_events(batch, page.bytes, text::Parser::new(page.bytes), at, counts)?,
+            Format::OpenMetrics => {
+                self.append_events(batch, page.bytes, openmetrics::Parser::new(page.bytes), at, counts)?
+            }
+        };
+        if let Some(limit) = self.target.job.limits.samples.filter(|_| limited) {
+            return Err(ScrapeError::SampleLimit(limit));
+        }
+        self.families.append(batch, page.format)?;
+        self.families.finish();
+        Ok(())
+    }
+
+    /// Whether there are too many samples. Then the page was still read to its end, so that the count says by how
+    /// much it is too large.
+    fn append_events<'a>(
+        &mut self,
+        batch: &mut dyn Appender,
+        page: &[u8],
+        events: impl Iterator<Item = Result<Event<'a>, ParseError>>,
+        at: Timestamp,
+        counts: &mut Counts,
+    ) -> Result<bool, ScrapeError> {
+        let mut limited = false;
+        for event in events {
             match event.map_err(ScrapeError::Parse)? {
                 Event::Type { family, kind } => self.families.set_kind(family, kind),
                 Event::Help { family, text } => self.families.set_help(family, text),
@@ -135,19 +166,11 @@ impl Pipeline {
                 Event::Comment(_) => {}
                 Event::Series(series) => {
                     counts.scraped += 1;
-                    // Past the limit the page is still read to its end, so that the count says by how much it is too large.
-                    if self.append_series(batch, page, &series, at, counts)? {
-                        limited = self.target.job.limits.samples;
-                    }
+                    limited |= self.append_series(batch, page, &series, at, counts)?;
                 }
             }
         }
-        if let Some(limit) = limited {
-            return Err(ScrapeError::SampleLimit(limit));
-        }
-        self.families.append(batch)?;
-        self.families.finish();
-        Ok(())
+        Ok(limited)
     }
 
     /// Whether the sample is one too many.
@@ -175,14 +198,17 @@ impl Pipeline {
         }
         match known {
             Known::Dropped => {}
-            Known::Kept { slot, series, .. } => {
+            Known::Kept { slot, series: known_series, .. } => {
                 counts.kept += 1;
                 if self.is_over_limit(counts) {
                     return Ok(true);
                 }
-                let appended = self.append_known(batch, slot, series, sample);
-                if self.took(appended)? && tracked {
-                    self.cache.track(slot);
+                let appended = self.append_known(batch, slot, known_series, sample);
+                if let Some(stored) = self.took(appended)? {
+                    append_exemplar(batch, stored, series);
+                    if tracked {
+                        self.cache.track(slot);
+                    }
                 }
             }
             Known::New => match map(&self.target, series) {
@@ -193,7 +219,9 @@ impl Pipeline {
                     if self.is_over_limit(counts) {
                         return Ok(true);
                     }
-                    self.append_new(batch, series.raw, labels, sample, tracked, counts)?;
+                    if let Some(stored) = self.append_new(batch, series.raw, labels, sample, tracked, counts)? {
+                        append_exemplar(batch, stored, series);
+                    }
                 }
             },
         }
@@ -213,17 +241,14 @@ impl Pipeline {
         sample: Sample,
         tracked: bool,
         counts: &mut Counts,
-    ) -> Result<(), ScrapeError> {
-        let series = match batch.append(&labels, sample) {
-            Ok(series) => series,
-            Err(error) => return self.took(Err(error)).map(drop),
-        };
+    ) -> Result<Option<SeriesRef>, ScrapeError> {
+        let Some(series) = self.took(batch.append(&labels, sample))? else { return Ok(None) };
         counts.added += 1;
         let slot = self.cache.insert(raw, Some(Kept { series, labels }));
         if tracked {
             self.cache.track(slot);
         }
-        Ok(())
+        Ok(Some(series))
     }
 
     fn append_known(
@@ -232,27 +257,26 @@ impl Pipeline {
         slot: usize,
         series: SeriesRef,
         sample: Sample,
-    ) -> Result<(), AppendError> {
-        match batch.append_ref(series, sample) {
-            Err(AppendError::UnknownSeries) => {
-                let Some(labels) = self.cache.labels(slot) else { return Ok(()) };
+    ) -> Result<SeriesRef, AppendError> {
+        match (batch.append_ref(series, sample), self.cache.labels(slot)) {
+            (Err(AppendError::UnknownSeries), Some(labels)) => {
                 let series = batch.append(labels, sample)?;
                 self.cache.moved(slot, series);
-                Ok(())
+                Ok(series)
             }
-            other => other,
+            (other, _) => other.map(|()| series),
         }
     }
 
-    /// Whether the store took a sample. One that it does not want is counted; other errors refuse the page.
-    fn took(&self, appended: Result<(), AppendError>) -> Result<bool, ScrapeError> {
+    /// Where the store took a sample. One that it does not want is counted; other errors refuse the page.
+    fn took(&self, appended: Result<SeriesRef, AppendError>) -> Result<Option<SeriesRef>, ScrapeError> {
         match appended {
-            Ok(()) => return Ok(true),
+            Ok(series) => return Ok(Some(series)),
             Err(AppendError::DuplicateTimestamp) => self.counters.duplicate(),
             Err(AppendError::OutOfBounds | AppendError::TooFarInFuture) => self.counters.out_of_bounds(),
             Err(error) => return Err(error.into()),
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn append_gone(&self, batch: &mut dyn Appender, at: Timestamp) -> Result<(), AppendError> {
@@ -278,6 +302,17 @@ impl Pipeline {
             })?;
         }
         Ok(())
+    }
+}
+
+/// An exemplar that the store does not want is no reason to lose the sample.
+fn append_exemplar(batch: &mut dyn Appender, stored: SeriesRef, series: &Series<'_>) {
+    if let Some(raw) = series.exemplar {
+        let exemplar =
+            Exemplar { labels: Labels::from_pairs(raw.labels()), value: raw.value, timestamp: raw.timestamp };
+        if let Err(error) = batch.append_exemplar(stored, &exemplar) {
+            tracing::debug!(%error, "An exemplar was not stored.");
+        }
     }
 }
 

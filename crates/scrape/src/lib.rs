@@ -17,7 +17,7 @@ mod relabel;
 mod runner;
 mod target;
 
-pub use config::{Auth, Config, Global, Job, Limits, Secret};
+pub use config::{Auth, Config, Format, Global, Job, Limits, Secret};
 pub use manager::{BODY_SIZE_BYTES_MAX, Manager, Options};
 pub use relabel::{Action, Rule, relabel};
 

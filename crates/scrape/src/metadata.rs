@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use exposition::unescape_help;
+use exposition::{unescape, unescape_help};
 use model::{AppendError, Appender, Metadata, MetricKind};
+
+use crate::config::Format;
 
 /// A family that no page showed for so many pages is forgotten.
 const PAGES_KEPT: u64 = 10;
@@ -49,13 +51,18 @@ impl Families {
         }
     }
 
-    /// Tells the store what changed since it was last told.
-    pub(crate) fn append(&mut self, batch: &mut dyn Appender) -> Result<(), AppendError> {
+    /// Tells the store what changed since it was last told. The format of the page decides how its help texts are
+    /// escaped.
+    pub(crate) fn append(&mut self, batch: &mut dyn Appender, format: Format) -> Result<(), AppendError> {
         if !self.changed {
             return Ok(());
         }
         for (name, family) in self.families.iter_mut().filter(|(_, family)| family.changed) {
-            let help = unescape_help(&family.help).into_owned();
+            let help = match format {
+                Format::Text => unescape_help(&family.help),
+                Format::OpenMetrics => unescape(&family.help),
+            };
+            let help = help.into_owned();
             batch.set_metadata(name, &Metadata { kind: family.kind, help, unit: family.unit.to_string() })?;
             family.changed = false;
         }

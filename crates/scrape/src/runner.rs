@@ -9,10 +9,11 @@ use model::{Appendable, Clock, Collector, Families, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Instant as Tick, Interval, MissedTickBehavior, interval_at};
 
+use crate::config::Format;
 use crate::counters::Counters;
 use crate::error::ScrapeError;
 use crate::fetch::Fetcher;
-use crate::ingest::{Outcome, Pipeline};
+use crate::ingest::{Body, Outcome, Pipeline};
 use crate::target::Target;
 
 /// A scrape that begins up to this late counts as of its planned time: steady timestamps compress far better.
@@ -149,11 +150,11 @@ impl Runner {
         let task = move || {
             let note = page.as_ref().map(Page::note).unwrap_or_default();
             let outcome = {
-                let text = page.as_ref().map_err(Clone::clone).and_then(|page| page.text(&mut plain));
-                if let Ok(text) = text {
-                    shared.counters.read(text.len());
+                let body = page.as_ref().map_err(Clone::clone).and_then(|page| page.body(&mut plain));
+                if let Ok(body) = &body {
+                    shared.counters.read(body.bytes.len());
                 }
-                lock(&pipeline).ingest(shared.store.as_ref(), text, at, began)
+                lock(&pipeline).ingest(shared.store.as_ref(), body, at, began)
             };
             keep_buffer(&shared.buffers, plain);
             if let Ok(page) = page {
@@ -219,10 +220,10 @@ enum Page {
 }
 
 impl Page {
-    fn text<'a>(&'a self, plain: &'a mut Vec<u8>) -> Result<&'a [u8], ScrapeError> {
+    fn body<'a>(&'a self, plain: &'a mut Vec<u8>) -> Result<Body<'a>, ScrapeError> {
         match self {
-            Self::Answer(answer) => answer.page(plain),
-            Self::Collected { text, .. } => Ok(text.as_bytes()),
+            Self::Answer(answer) => Ok(Body { bytes: answer.page(plain)?, format: answer.format() }),
+            Self::Collected { text, .. } => Ok(Body { bytes: text.as_bytes(), format: Format::Text }),
         }
     }
 

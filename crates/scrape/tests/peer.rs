@@ -41,6 +41,9 @@ const JOBS: [&str; 8] = [
      - {regex: '(le|quantile)', replacement: 'is_$1', action: labelmap}",
 ];
 
+/// A page that begins so is served as OpenMetrics, without this line.
+const OPEN_METRICS: &str = "OpenMetrics\n";
+
 fn text(pages: &[&str]) -> Vec<Option<Vec<u8>>> {
     pages.iter().map(|page| Some(page.as_bytes().to_vec())).collect()
 }
@@ -160,6 +163,60 @@ fn sequences() -> Vec<Vec<Option<Vec<u8>>>> {
         "a 1 1",
     ];
     all.extend(lines.iter().map(|line| text(&["z 1\n", &format!("{line}\nz 2\n"), "z 3\n"])));
+    let open = [
+        "a 1\n# EOF\n",
+        "a 1\n",
+        "a 1\n# EOF",
+        "a 1\n# EOF\n\n",
+        "# EOF\n",
+        "a  1\n# EOF\n",
+        " a 1\n# EOF\n",
+        "a 1 \n# EOF\n",
+        "a{b=\"c\",} 1\n# EOF\n",
+        "a{b=\"c\", d=\"e\"} 1\n# EOF\n",
+        "a{b=\"c\"d=\"e\"} 1\n# EOF\n",
+        "a{} 1\n# EOF\n",
+        "{\"a.b\"} 1\n# EOF\n",
+        "{\"a.b\",c=\"d\"} 1\n# EOF\n",
+        "a 1 NaN\n# EOF\n",
+        "a 1 1e400\n# EOF\n",
+        "a 1 # {} 1\n# EOF\n",
+        "a 1 # {x=\"y\"} 1 2\n# EOF\n",
+        "a 1 # {x} 1\n# EOF\n",
+        "a 1 # {x=\"y\"}\n# EOF\n",
+        "# x\na 1\n# EOF\n",
+        "\na 1\n# EOF\n",
+        "# TYPE a untyped\na 1\n# EOF\n",
+        "# TYPE a unknown\na 1\n# EOF\n",
+        "# TYPE a counter\na_total 1\na_created 2\n# EOF\n",
+        "# UNIT a_s s\na_s 1\n# EOF\n",
+        "# UNIT a s\na 1\n# EOF\n",
+        "# UNIT as s\na 1\n# EOF\n",
+        "# UNIT a \na 1\n# EOF\n",
+        "# HELP a\na 1\n# EOF\n",
+        "# HELP a \na 1\n# EOF\n",
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 1\n# EOF\n",
+        "# TYPE h gaugehistogram\nh_bucket{le=\"1\"} 1\n# EOF\n",
+        "a{b=\"x\ny\"} 1\n# EOF\n",
+        "a 0x1p3\n# EOF\n",
+        "a 1_0\n# EOF\n",
+        "a{b=\"\\n\\q\"} 1\n# EOF\n",
+        "a\t1\n# EOF\n",
+        "#EOF\n",
+        "a{\"b\"} 1\n# EOF\n",
+        "a{b=\"c\"}  1\n# EOF\n",
+        "a {b=\"c\"} 1\n# EOF\n",
+        "a{b= \"c\"} 1\n# EOF\n",
+        "a 1 1 # {x=\"y\"} 1 1.5\n# EOF\n",
+        "a 1 # {x=\"y\"} 1 z\n# EOF\n",
+        "# TYPE \"a.b\" gauge\n{\"a.b\"} 1\n# EOF\n",
+        "# TYPE a  gauge\na 1\n# EOF\n",
+        "#  TYPE a gauge\na 1\n# EOF\n",
+        "a{b=\"c\",,} 1\n# EOF\n",
+        "a{,} 1\n# EOF\n",
+        "a 1\r\n# EOF\n",
+    ];
+    all.extend(open.iter().map(|page| text(&[&format!("{OPEN_METRICS}{page}")])));
     for bytes in [&b"a{b=\"\xff\"} 1\n"[..], b"# x \xff\na 1\n", b"# HELP a \xff\na 1\n", b"a\xff 1\n", b"\xffa 1\n"] {
         all.push(vec![Some(bytes.to_vec())]);
     }
@@ -175,10 +232,12 @@ fn fixtures() -> Vec<Vec<Option<Vec<u8>>>> {
     };
     let mut all = Vec::new();
     for path in entries.map(|entry| entry.unwrap().path()) {
-        // Formats that are not read yet, and a page whose size would only slow the test down.
+        // One page is so large that it would only slow the test down.
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if !name.ends_with(".om.txt") && !name.starts_with("cadvisor") {
-            let page = std::fs::read_to_string(&path).unwrap();
+        let page = std::fs::read_to_string(&path).unwrap();
+        if name.ends_with(".om.txt") {
+            all.push(text(&[&format!("{OPEN_METRICS}{page}")]));
+        } else if !name.starts_with("cadvisor") {
             let fewer: String =
                 page.split_inclusive('\n').enumerate().filter(|(i, _)| i % 3 != 0).map(|(_, line)| line).collect();
             all.push(text(&[&page, &fewer, &page]));
@@ -337,7 +396,13 @@ async fn scrapes_as_prometheus_does() {
         match next {
             None => Reply::Body("HTTP/1.1 503 Unavailable".to_owned(), Vec::new()),
             Some(body) => match String::from_utf8(body) {
-                Ok(text) => Reply::Body(good, text.replace("NOW", &now.to_string()).into_bytes()),
+                Ok(text) => match text.strip_prefix(OPEN_METRICS) {
+                    Some(text) => Reply::Body(
+                        good.replace("text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0"),
+                        text.as_bytes().to_vec(),
+                    ),
+                    None => Reply::Body(good, text.replace("NOW", &now.to_string()).into_bytes()),
+                },
                 Err(error) => Reply::Body(good, error.into_bytes()),
             },
         }

@@ -94,6 +94,25 @@ async fn good_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn openmetrics_pages() {
+    let head = "200 OK\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let text = "# TYPE a counter\n# HELP a Say \\\"x\\\".\na_total 1 # {trace_id=\"t\"} 0.5 1.25\n# EOF\n";
+    let (memory, status) = judge(move |_| with_head(head, text.as_bytes()), "").await;
+    assert_eq!((status.last_error.as_str(), memory.last("a_total")), ("", Some(1.0)));
+    assert_eq!(memory.metadata("a").map(|metadata| metadata.help), Some("Say \"x\".".to_owned()));
+    let (series, exemplar) = memory.exemplar().unwrap();
+    assert_eq!((series.metric_name(), exemplar.labels.to_string()), ("a_total", "{trace_id=\"t\"}".to_owned()));
+    assert_eq!((exemplar.value, exemplar.timestamp), (0.5, Some(1250)));
+    check_bad(move |_| with_head(head, b"a 1\n"), "", "line 2, column 1: data does not end with # EOF").await;
+    check_good(
+        |_| with_head("200 OK", b"a 1\n# EOF\n"),
+        "  fallback_scrape_protocol: OpenMetricsText1.0.0\n",
+        &[("a", 1.0)],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_pages_say_why() {
     check_bad(
         |_| page("a 1\nb{c=\"d} 2\n"),
@@ -173,7 +192,8 @@ async fn asks_as_prometheus_does() {
             "accept-encoding: gzip\r\n",
             "x-prometheus-scrape-timeout-seconds: 0.1\r\n",
             "authorization: basic dtpw\r\n",
-            "text/plain;version=0.0.4",
+            "accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,\
+             text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1\r\n",
         ];
         match wanted.iter().find(|part| !lower.contains(*part)) {
             None => page("a 1\n"),

@@ -8,7 +8,7 @@ use model::Labels;
 use yaml::{Place, Section};
 
 use super::global::{decode_labels, given, nonzero};
-use super::{Global, Job, Limits, auth, relabel};
+use super::{Format, Global, Job, Limits, auth, relabel};
 use crate::ADDRESS;
 
 const PROTOCOLS: [&str; 5] =
@@ -105,7 +105,7 @@ fn decode(section: &Section<'_>, global: &Global) -> Job {
         track_timestamps_staleness: flag("track_timestamps_staleness", defaults.track_timestamps_staleness),
         enable_compression: flag("enable_compression", defaults.enable_compression),
         follow_redirects: flag("follow_redirects", defaults.follow_redirects),
-        fallback_to_text: fallback(section),
+        fallback: fallback(section),
         limits: Limits::decode(section).or(global.limits),
         auth: auth::decode(section),
         relabel: relabel::decode_all(&section.list("relabel_configs"), "target"),
@@ -162,14 +162,18 @@ fn params(section: &Section<'_>) -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
-fn fallback(section: &Section<'_>) -> bool {
-    let Some(place) = section.get("fallback_scrape_protocol").filter(given) else { return false };
-    let protocol = place.string().unwrap_or_default();
+fn fallback(section: &Section<'_>) -> Option<Format> {
+    let place = section.get("fallback_scrape_protocol").filter(given)?;
+    let protocol = place.string()?;
     check_protocol(&place, &protocol);
-    if !protocol.starts_with("PrometheusText") {
-        place.warn(format!("pages of {protocol} are not read in this version of skep"), "use PrometheusText0.0.4");
+    match &*protocol {
+        "PrometheusProto" => {
+            place.warn("protobuf pages are not read in this version of skep", "use PrometheusText0.0.4");
+            None
+        }
+        open if open.starts_with("OpenMetrics") => Some(Format::OpenMetrics),
+        _ => Some(Format::Text),
     }
-    protocol.starts_with("PrometheusText")
 }
 
 pub(super) fn check_protocols(section: &Section<'_>) {

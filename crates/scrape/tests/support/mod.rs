@@ -34,6 +34,7 @@ struct Stored {
     refs: HashMap<Labels, SeriesRef>,
     series: Vec<(Labels, Vec<Sample>)>,
     metadata: HashMap<String, Metadata>,
+    exemplars: Vec<(SeriesRef, Exemplar)>,
 }
 
 struct Batch<'a> {
@@ -76,6 +77,13 @@ impl Memory {
         assert!(found.len() <= 1, "{found:?}");
         let samples = found.first().map(|(_, samples)| samples.clone()).unwrap_or_default();
         samples.iter().map(|sample| (!is_stale(sample.value)).then_some(sample.value)).collect()
+    }
+
+    /// The last exemplar, with the labels of its series.
+    pub(crate) fn exemplar(&self) -> Option<(Labels, Exemplar)> {
+        let mut state = self.state.lock().unwrap();
+        let (series, exemplar) = state.exemplars.last().cloned()?;
+        Some((state.get(series)?.0.clone(), exemplar))
     }
 
     pub(crate) fn metadata(&self, family: &str) -> Option<Metadata> {
@@ -134,7 +142,8 @@ impl Appender for Batch<'_> {
         Ok(())
     }
 
-    fn append_exemplar(&mut self, _: SeriesRef, _: &Exemplar) -> Result<(), AppendError> {
+    fn append_exemplar(&mut self, series: SeriesRef, exemplar: &Exemplar) -> Result<(), AppendError> {
+        self.memory.state.lock().unwrap().exemplars.push((series, exemplar.clone()));
         Ok(())
     }
 
