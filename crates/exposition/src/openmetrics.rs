@@ -126,7 +126,7 @@ impl<'a> Parser<'a> {
                 _ => return Err(self.expected("expected label name")),
             };
             if self.scan.eat(b'=') {
-                self.scan.quoted().ok_or_else(|| self.expected("expected label value in quotation marks"))?;
+                self.label_value()?;
             } else {
                 match named.as_deref_mut().filter(|_| quoted) {
                     Some(named) if !*named => *named = true,
@@ -137,6 +137,18 @@ impl<'a> Parser<'a> {
             if !self.scan.eat(b',') && self.scan.peek() != Some(b'}') {
                 return Err(self.expected("expected comma or closing brace"));
             }
+        }
+    }
+
+    /// Unlike a name, a value may not span lines.
+    fn label_value(&mut self) -> Parsed<()> {
+        let mut ahead = self.scan.clone();
+        match ahead.quoted() {
+            Some(value) if !value.contains('\n') => {
+                self.scan = ahead;
+                Ok(())
+            }
+            _ => Err(self.expected("expected label value in quotation marks")),
         }
     }
 

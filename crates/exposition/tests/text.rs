@@ -179,6 +179,7 @@ fn openmetrics_refusals_say_where() {
     refused("# UNIT a seconds\n# EOF", r#"1:9: unit "seconds" not a suffix of metric "a""#);
     refused("a 1 NaN\n# EOF", r#"1:5: invalid timestamp "NaN""#);
     refused("a{b=\"c\" d=\"e\"} 1\n# EOF", r#"1:8: expected comma or closing brace, got " d=\"e\"} 1""#);
+    refused("a{b=\"c\nd\"} 1\n# EOF", r#"1:5: expected label value in quotation marks, got "\"c""#);
     refused("a 1 # b\n# EOF", r#"1:7: expected the labels of an exemplar, got "b""#);
     refused("a 1 # {\"b\"} 1\n# EOF", r#"1:11: expected equal, got "} 1""#);
 }

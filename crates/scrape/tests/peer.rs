@@ -171,7 +171,6 @@ fn sequences() -> Vec<Vec<Option<Vec<u8>>>> {
         "# EOF\n",
         "a  1\n# EOF\n",
         " a 1\n# EOF\n",
-        "a 1 \n# EOF\n",
         "a{b=\"c\",} 1\n# EOF\n",
         "a{b=\"c\", d=\"e\"} 1\n# EOF\n",
         "a{b=\"c\"d=\"e\"} 1\n# EOF\n",
