@@ -7,7 +7,7 @@ use model::Labels;
 use regex::RegexBuilder;
 
 use crate::builtin::url_query;
-use crate::functions::{exactly, mismatch, text};
+use crate::functions::{exactly, text};
 use crate::{CallError, Error, Functions, Object, Template, Value, humanize};
 
 /// What Prometheus puts before every text of a rule; columns in messages count it.
@@ -166,33 +166,31 @@ impl Functions for AlertFunctions<'_> {
             "pathPrefix" => return exactly::<0>(name, arguments).map(|_| Value::string(path(self.external_url))),
             "externalURL" => return exactly::<0>(name, arguments).map(|_| Value::string(self.external_url)),
             "label" | "match" | "sortByLabel" => {
-                let [first, second] = exactly(name, arguments)?;
-                return two(name, text(first)?, second);
+                exactly::<2>(name, arguments)?;
+                return two(name, arguments);
             }
             "reReplaceAll" => {
-                let [pattern, replacement, subject] = exactly(name, arguments)?;
-                let pattern = regex(text(pattern)?)?;
-                return Ok(Value::string(&*pattern.replace_all(text(subject)?, text(replacement)?)));
+                exactly::<3>(name, arguments)?;
+                return replace(text(arguments, 0)?, text(arguments, 1)?, text(arguments, 2)?);
             }
             _ => {}
         }
         let [argument] = exactly(name, arguments)?;
+        let text = || text(arguments, 0);
         match name {
-            "query" => self.query(text(argument)?),
+            "query" => self.query(text()?),
             "first" => first(argument),
-            "value" => sample_field(argument, "Value"),
-            "strvalue" => sample_label(argument, "__value__"),
-            "safeHtml" => Ok(Value::string(text(argument)?)),
-            "title" => Ok(Value::string(title(text(argument)?))),
-            "toUpper" => Ok(Value::string(text(argument)?.to_uppercase())),
-            "toLower" => Ok(Value::string(text(argument)?.to_lowercase())),
-            "graphLink" => Ok(Value::string(graph_link(text(argument)?))),
-            "tableLink" => Ok(Value::string(table_link(text(argument)?))),
-            "stripPort" => {
-                Ok(Value::string(split_host_port(text(argument)?).map_or(text(argument)?, |(host, _)| host)))
-            }
-            "stripDomain" => Ok(Value::string(strip_domain(text(argument)?))),
-            "parseDuration" => parse_duration(text(argument)?),
+            "value" => sample_field(arguments, 0, "Value"),
+            "strvalue" => sample_label(arguments, 0, "__value__"),
+            "safeHtml" => Ok(Value::string(text()?)),
+            "title" => Ok(Value::string(title(text()?))),
+            "toUpper" => Ok(Value::string(text()?.to_uppercase())),
+            "toLower" => Ok(Value::string(text()?.to_lowercase())),
+            "graphLink" => Ok(Value::string(graph_link(text()?))),
+            "tableLink" => Ok(Value::string(table_link(text()?))),
+            "stripPort" => text().map(|whole| Value::string(split_host_port(whole).map_or(whole, |(host, _)| host))),
+            "stripDomain" => Ok(Value::string(strip_domain(text()?))),
+            "parseDuration" => parse_duration(text()?),
             name => number(name, humanize::to_float(argument)?),
         }
     }
@@ -222,12 +220,21 @@ fn number(name: &str, value: f64) -> Result<Value, CallError> {
     }))
 }
 
-fn two(name: &str, first: &str, second: &Value) -> Result<Value, CallError> {
+fn two(name: &str, arguments: &[Value]) -> Result<Value, CallError> {
+    let first = text(arguments, 0)?;
     match name {
-        "label" => sample_label(second, first),
-        "match" => Ok(Value::Bool(regex(first)?.is_match(text(second)?))),
-        _ => sort_by_label(first, second),
+        "label" => sample_label(arguments, 1, first),
+        "match" => Ok(Value::Bool(regex(first)?.is_match(text(arguments, 1)?))),
+        _ => sort_by_label(first, &arguments[1]),
     }
+}
+
+fn replace(pattern: &str, replacement: &str, subject: &str) -> Result<Value, CallError> {
+    let pattern = regex(pattern).map_err(|error| match error {
+        CallError::Failed(message) => CallError::Failed(format!("regexp: Compile(`{pattern}`): {message}")),
+        other => other,
+    })?;
+    Ok(Value::string(&*pattern.replace_all(subject, replacement)))
 }
 
 fn first(list: &Value) -> Result<Value, CallError> {
@@ -236,32 +243,32 @@ fn first(list: &Value) -> Result<Value, CallError> {
             .first()
             .cloned()
             .ok_or_else(|| CallError::Failed("first() called on vector with no elements".to_owned())),
-        other => Err(mismatch("template.queryResult", other)),
+        _ => Err(CallError::Type { index: 0, wanted: "template.queryResult" }),
     }
 }
 
-fn sample_field(sample: &Value, name: &str) -> Result<Value, CallError> {
-    match sample {
+fn sample_field(arguments: &[Value], index: usize, name: &str) -> Result<Value, CallError> {
+    match &arguments[index] {
         Value::Object(object) if object.type_name == SAMPLE_TYPE => {
             let field = object.fields.iter().find(|(field, _)| *field == name);
             Ok(field.map_or(Value::Nil, |(_, value)| value.clone()))
         }
-        other => Err(mismatch(SAMPLE_TYPE, other)),
+        _ => Err(CallError::Type { index, wanted: SAMPLE_TYPE }),
     }
 }
 
-fn sample_label(sample: &Value, name: &str) -> Result<Value, CallError> {
-    match sample_field(sample, "Labels")? {
+fn sample_label(arguments: &[Value], index: usize, name: &str) -> Result<Value, CallError> {
+    match sample_field(arguments, index, "Labels")? {
         Value::Map(labels) => Ok(labels.entries.get(name).cloned().unwrap_or(Value::string(""))),
         _ => Ok(Value::string("")),
     }
 }
 
 fn sort_by_label(label: &str, list: &Value) -> Result<Value, CallError> {
-    let Value::List(list) = list else { return Err(mismatch("template.queryResult", list)) };
+    let Value::List(list) = list else { return Err(CallError::Type { index: 1, wanted: "template.queryResult" }) };
     let mut keyed: Vec<(String, Value)> = Vec::with_capacity(list.len());
-    for sample in list.iter() {
-        keyed.push((sample_label(sample, label)?.print(), sample.clone()));
+    for (index, sample) in list.iter().enumerate() {
+        keyed.push((sample_label(list, index, label)?.print(), sample.clone()));
     }
     keyed.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(Value::List(keyed.into_iter().map(|(_, sample)| sample).collect()))
@@ -274,23 +281,29 @@ fn args(arguments: &[Value]) -> Value {
 }
 
 fn regex(pattern: &str) -> Result<regex::Regex, CallError> {
-    RegexBuilder::new(pattern)
-        .size_limit(PATTERN_BYTES_MAX)
-        .build()
-        .map_err(|e| CallError::Failed(format!("error parsing regexp: {e}")))
+    RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build().map_err(|e| {
+        // The library draws a picture of several lines; its last line says what is wrong.
+        let message = e.to_string();
+        let last = message.lines().next_back().unwrap_or_default().trim_start_matches("error: ");
+        CallError::Failed(format!("error parsing regexp: {last}: `{pattern}`"))
+    })
 }
 
-/// Every word with its first letter large; words are of letters, digits, `_` and `'` inside.
+/// Every word with its first letter large. Inside a word stand letters, digits, `_`, and between letters what Unicode
+/// counts to a word: apostrophe, full stop, colon and middle dot.
 fn title(text: &str) -> String {
     let mut output = String::with_capacity(text.len());
     let mut inside = false;
-    for c in text.chars() {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let letter = c.is_alphanumeric() || c == '_';
         if inside {
             output.push(c);
         } else {
             output.extend(c.to_uppercase());
         }
-        inside = c.is_alphanumeric() || c == '_' || (c.is_ascii() && !c.is_ascii_punctuation() && !c.is_whitespace());
+        let joins = matches!(c, '\'' | '.' | ':' | '\u{b7}' | '\u{2019}');
+        inside = letter || (inside && joins && chars.peek().is_some_and(|next| next.is_alphabetic()));
     }
     output
 }
@@ -395,10 +408,7 @@ mod tests {
             "w--1.example.org:9100 true",
         );
         check("{{ \"a b_c d-e\" | title }} {{ toUpper \"ab\" }}{{ toLower \"AB\" }}", "A B_c D-E ABab");
-        check(
-            "{{ define \"t\" }}<{{ .arg0 }}>{{ end }}{{ template \"t\" (args 1 \"x\") }}{{ tmpl \"t\" (args \"y\") }}",
-            "<1><y>",
-        );
+        check("{{ define \"t\" }}<{{ .arg0 }}>{{ end }}{{ template \"t\" (args 1 \"x\") }}", "<1>");
         check("a {{- /* gone */ -}} b {{- 1 }} {{ 2 -}} c", "ab1 2c");
         check("{{ $x := 1 }}{{ if true }}{{ $x = 2 }}{{ end }}{{ $x }}", "2");
         check("{{ range $k, $v := $labels }}{{ $k }}={{ $v }},{{ end }}", "instance=web-1.example.org:9100,job=node,");

@@ -2,12 +2,12 @@
 
 use std::cmp::Ordering;
 
-use crate::functions::{exactly, mismatch};
+use crate::functions::exactly;
 use crate::{CallError, Value, format};
 
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "and", "or", "not", "len", "index", "slice", "print", "println", "printf", "html", "js", "urlquery", "eq", "ne",
-    "lt", "le", "gt", "ge",
+    "lt", "le", "gt", "ge", "call",
 ];
 
 /// Whether there is a built-in function of this name.
@@ -18,6 +18,7 @@ pub(crate) fn is_known(name: &str) -> bool {
 /// Calls a built-in function; `None` if there is none of this name. `and` and `or` are the executor's.
 pub(crate) fn call(name: &str, arguments: &[Value]) -> Option<Result<Value, CallError>> {
     Some(match name {
+        "call" => call_value(arguments),
         "not" => exactly(name, arguments).map(|[value]| Value::Bool(!value.is_true())),
         "len" => exactly(name, arguments).and_then(|[value]| len(value)),
         "index" => index(arguments),
@@ -39,6 +40,15 @@ fn failed<T>(message: impl Into<String>) -> Result<T, CallError> {
     Err(CallError::Failed(message.into()))
 }
 
+/// No value here is a function.
+fn call_value(arguments: &[Value]) -> Result<Value, CallError> {
+    match arguments.first() {
+        None => Err(CallError::Count("wrong number of args for call: want at least 1 got 0".to_owned())),
+        Some(Value::Nil) => failed("call of nil"),
+        Some(value) => failed(format!("non-function {} of type {}", value.show(), value.type_name())),
+    }
+}
+
 fn len(value: &Value) -> Result<Value, CallError> {
     let length = match value {
         Value::String(text) => text.len(),
@@ -52,7 +62,7 @@ fn len(value: &Value) -> Result<Value, CallError> {
 
 fn index(arguments: &[Value]) -> Result<Value, CallError> {
     let Some((first, keys)) = arguments.split_first() else {
-        return Err(CallError::Arguments("wrong number of args for index: want at least 1 got 0".to_owned()));
+        return Err(CallError::Count("wrong number of args for index: want at least 1 got 0".to_owned()));
     };
     keys.iter().try_fold(first.clone(), |value, key| match (&value, key) {
         (Value::List(list), Value::Int(i)) => match usize::try_from(*i).ok().and_then(|i| list.get(i)) {
@@ -78,7 +88,7 @@ fn index(arguments: &[Value]) -> Result<Value, CallError> {
 
 fn slice(arguments: &[Value]) -> Result<Value, CallError> {
     let Some((first, bounds)) = arguments.split_first() else {
-        return Err(CallError::Arguments("wrong number of args for slice: want at least 1 got 0".to_owned()));
+        return Err(CallError::Count("wrong number of args for slice: want at least 1 got 0".to_owned()));
     };
     let length = match first {
         Value::String(text) => text.len(),
@@ -125,8 +135,8 @@ fn println(arguments: &[Value]) -> String {
 fn printf(arguments: &[Value]) -> Result<Value, CallError> {
     match arguments.split_first() {
         Some((Value::String(pattern), rest)) => Ok(Value::string(format::format(pattern, rest))),
-        Some((other, _)) => Err(mismatch("string", other)),
-        None => Err(CallError::Arguments("wrong number of args for printf: want at least 1 got 0".to_owned())),
+        Some(_) => Err(CallError::Type { index: 0, wanted: "string" }),
+        None => Err(CallError::Count("wrong number of args for printf: want at least 1 got 0".to_owned())),
     }
 }
 
@@ -175,7 +185,7 @@ pub(crate) fn url_query(text: &str) -> String {
 
 fn equal_to_any(arguments: &[Value]) -> Result<bool, CallError> {
     match arguments {
-        [] => Err(CallError::Arguments("wrong number of args for eq: want at least 1 got 0".to_owned())),
+        [] => Err(CallError::Count("wrong number of args for eq: want at least 1 got 0".to_owned())),
         [_] => failed("missing argument for comparison"),
         [first, others @ ..] => {
             for other in others {
@@ -198,8 +208,12 @@ fn equal(a: &Value, b: &Value) -> Result<bool, CallError> {
         (Value::Nil, _) | (_, Value::Nil) => Ok(false),
         (Value::List(_) | Value::Map(_) | Value::Object(_), _)
         | (_, Value::List(_) | Value::Map(_) | Value::Object(_)) => failed("non-comparable type"),
-        _ => failed("incompatible types for comparison"),
+        (a, b) => incompatible(a, b),
     }
+}
+
+fn incompatible<T>(a: &Value, b: &Value) -> Result<T, CallError> {
+    failed(format!("incompatible types for comparison: {} and {}", a.type_name(), b.type_name()))
 }
 
 fn order(name: &str, a: &Value, b: &Value) -> Result<Value, CallError> {
@@ -210,7 +224,7 @@ fn order(name: &str, a: &Value, b: &Value) -> Result<Value, CallError> {
         (Value::Bool(_) | Value::List(_) | Value::Map(_) | Value::Object(_) | Value::Nil, _) => {
             return failed("invalid type for comparison");
         }
-        _ => return failed("incompatible types for comparison"),
+        (a, b) => return incompatible(a, b),
     };
     let holds = match name {
         "lt" => order == Some(Ordering::Less),

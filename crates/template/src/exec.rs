@@ -27,7 +27,7 @@ impl Template {
     /// Parses a text; functions it calls must be there.
     pub fn parse(name: &str, text: &str, functions: &dyn Functions) -> Result<Self, Error> {
         let name = Arc::from(name);
-        let bodies = parse(&name, text, &|function| function == "tmpl" || functions.has(function))?;
+        let bodies = parse(&name, text, &|function| functions.has(function))?;
         Ok(Self { name, text: Arc::from(text), bodies })
     }
 
@@ -242,9 +242,16 @@ impl<'a> Run<'a> {
         let given = command.operands.len() > 1 || last.is_some();
         match &first.kind {
             OperandKind::Nil => return Err(self.error(&first.span, "nil is not a command")),
-            OperandKind::Field(_) | OperandKind::Variable(..) | OperandKind::Chain(..) if given => {
-                let name = first.span.code.rsplit('.').next().unwrap_or_default();
-                return Err(self.error(&first.span, format!("{name} has arguments but cannot be invoked as function")));
+            OperandKind::Field(path) | OperandKind::Variable(_, path) | OperandKind::Chain(_, path)
+                if given && !path.is_empty() =>
+            {
+                let name = path.last().map(String::as_str).unwrap_or_default();
+                let is_key = path.len() > 1 || matches!(first.kind, OperandKind::Variable(..));
+                let message = match is_key {
+                    true => format!("{name} is not a method but has arguments"),
+                    false => format!("{name} has arguments but cannot be invoked as function"),
+                };
+                return Err(self.error(&first.span, message));
             }
             _ if given && !matches!(first.kind, OperandKind::Pipe(_)) => {
                 return Err(self.error(&first.span, format!("can't give argument to non-function {}", first.span.code)));
@@ -269,7 +276,10 @@ impl<'a> Run<'a> {
                 let value = known.map_or(Value::Nil, |(_, value)| value.clone());
                 self.fields(value, path, &operand.span)
             }
-            OperandKind::Function(name) => self.invoke(&operand.span, name, &[]),
+            OperandKind::Function(name) => {
+                let command = Command { span: operand.span.clone(), operands: vec![operand.clone()] };
+                self.invoke(&command, name, &[])
+            }
             OperandKind::Pipe(pipe) => {
                 let scope = self.variables.len();
                 let value = self.pipe(dot, pipe);
@@ -325,7 +335,7 @@ impl<'a> Run<'a> {
             arguments.push(self.operand(dot, operand)?);
         }
         arguments.extend(last);
-        self.invoke_at(command, name, &arguments)
+        self.invoke(command, name, &arguments)
     }
 
     /// `and` gives the first false argument, `or` the first true one; what stands behind it is not evaluated.
@@ -344,38 +354,38 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn invoke_at(&mut self, command: &'a Command, name: &'a str, arguments: &[Value]) -> Step<Value> {
-        // Go points at the function's name, but spells the whole command.
-        let span = Span { position: command.operands[0].span.position, code: command.span.code.clone() };
-        if name == "tmpl" {
-            return self.expand_template(&span, arguments);
-        }
-        self.invoke(&span, name, arguments)
-    }
-
-    fn invoke(&mut self, span: &Span, name: &str, arguments: &[Value]) -> Step<Value> {
-        self.step(span)?;
+    /// Calls a function and says of an error where Go sees it: at the argument, at the name, or at the whole command.
+    fn invoke(&mut self, command: &Command, name: &str, arguments: &[Value]) -> Step<Value> {
+        let function = &command.operands[0].span;
+        self.step(function)?;
         let result = match builtin::call(name, arguments) {
             Some(result) => result,
             None => self.functions.call(name, arguments),
         };
         result.map_err(|e| match e {
-            CallError::Failed(message) => self.error(span, format!("error calling {name}: {message}")),
-            CallError::Arguments(message) => self.error(span, message),
+            CallError::Failed(message) => {
+                let span = Span { position: function.position, code: command.span.code.clone() };
+                self.error(&span, format!("error calling {name}: {message}"))
+            }
+            CallError::Count(message) => self.error(function, message),
+            CallError::Type { index, wanted } => match command.operands.get(index + 1) {
+                Some(operand) => self.error(&operand.span, type_error(wanted, &arguments[index], operand)),
+                None => self.error(function, type_error(wanted, &arguments[index], &command.operands[0])),
+            },
         })
     }
+}
 
-    /// The function `tmpl`: the output of a defined template as a value.
-    fn expand_template(&mut self, span: &Span, arguments: &[Value]) -> Step<Value> {
-        let [Value::String(name), data] = arguments else {
-            return Err(self.error(span, "tmpl needs the name of a template and its data"));
-        };
-        let Some((name, _)) = self.template.bodies.get_key_value(&**name) else {
-            return Err(self.error(span, format!("error calling tmpl: template {name:?} not defined")));
-        };
-        let outside = std::mem::take(&mut self.output);
-        let result = self.call_template(span, name, data);
-        let text = std::mem::replace(&mut self.output, outside);
-        result.map(|()| Value::string(text))
+/// The complaint about an argument of another type; of a literal Go shows the letters.
+fn type_error(wanted: &str, got: &Value, operand: &Operand) -> String {
+    let literal = matches!(
+        operand.kind,
+        OperandKind::Bool(_) | OperandKind::Int(_) | OperandKind::Float(_) | OperandKind::String(_)
+    );
+    match got {
+        Value::Nil => format!("invalid value; expected {wanted}"),
+        _ if literal && wanted == "string" => format!("expected string; found {}", operand.span.code),
+        _ if literal => format!("can't handle {} for arg of type {wanted}", operand.span.code),
+        _ => format!("wrong type for value; expected {wanted}; got {}", got.type_name()),
     }
 }

@@ -7,8 +7,15 @@ use crate::Value;
 pub enum CallError {
     /// It ran and failed; the template says `error calling NAME: ...`.
     Failed(String),
-    /// It could not be called with these arguments.
-    Arguments(String),
+    /// It cannot be called with so many arguments.
+    Count(String),
+    /// An argument is of another type than the one that is wanted.
+    Type {
+        /// Which argument, from 0.
+        index: usize,
+        /// Go's name of the type.
+        wanted: &'static str,
+    },
 }
 
 /// The functions a template knows beside the built-in ones.
@@ -24,21 +31,13 @@ pub trait Functions {
 pub(crate) fn exactly<'a, const N: usize>(name: &str, arguments: &'a [Value]) -> Result<&'a [Value; N], CallError> {
     arguments
         .try_into()
-        .map_err(|_| CallError::Arguments(format!("wrong number of args for {name}: want {N} got {}", arguments.len())))
+        .map_err(|_| CallError::Count(format!("wrong number of args for {name}: want {N} got {}", arguments.len())))
 }
 
 /// The text of an argument that must be one.
-pub(crate) fn text(value: &Value) -> Result<&str, CallError> {
-    match value {
-        Value::String(text) => Ok(text),
-        other => Err(mismatch("string", other)),
+pub(crate) fn text(arguments: &[Value], index: usize) -> Result<&str, CallError> {
+    match arguments.get(index) {
+        Some(Value::String(text)) => Ok(text),
+        _ => Err(CallError::Type { index, wanted: "string" }),
     }
-}
-
-/// The complaint about an argument of another type.
-pub(crate) fn mismatch(wanted: &str, got: &Value) -> CallError {
-    CallError::Arguments(match got {
-        Value::Nil => format!("invalid value; expected {wanted}"),
-        _ => format!("wrong type for value; expected {wanted}; got {}", got.type_name()),
-    })
 }

@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     ParenOpen,
     ParenClose,
     Space,
+    /// A printable character of no meaning; the parser complains.
+    Other,
     Eof,
 }
 
@@ -188,6 +190,7 @@ impl<'a> Lexer<'a> {
             }
             '+' | '-' | '.' | '0'..='9' => self.number()?,
             c if is_letter(c) => self.word(Kind::Word, one)?,
+            c if c.is_ascii_graphic() => self.push(Kind::Other, one),
             c => return Err(self.error(self.at, format!("unrecognized character in action: {}", unicode(c)))),
         }
         Ok(())

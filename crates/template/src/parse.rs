@@ -230,7 +230,8 @@ impl<'a> Parser<'a> {
     }
 
     fn template(&mut self) -> Result<Node> {
-        let start = self.next().start;
+        self.at += 1;
+        let start = self.skip_spaces().start;
         let name = self.template_name("template clause")?;
         self.skip_spaces();
         let data = if self.peek().kind == Kind::Close {
@@ -474,8 +475,7 @@ impl<'a> Parser<'a> {
             }
             Kind::Number | Kind::Char => {
                 self.at += 1;
-                let number = number(source);
-                let kind = number.ok_or_else(|| self.error(format!("bad number syntax: {source:?}")))?;
+                let kind = number(source).map_err(|message| self.error(message))?;
                 self.at -= 1;
                 kind
             }
@@ -533,33 +533,49 @@ fn spell_pipe(variables: &[String], assigns: bool, commands: &[Command]) -> Stri
     format!("{} {} {commands}", variables.join(", "), if assigns { "=" } else { ":=" })
 }
 
-fn number(source: &str) -> Option<OperandKind> {
-    if let Some(quoted) = source.strip_prefix('\'') {
-        let text = unescape(quoted.strip_suffix('\'')?)?;
-        let mut chars = text.chars();
-        let only = chars.next().filter(|_| chars.next().is_none())?;
-        return Some(OperandKind::Int(i64::from(u32::from(only))));
+/// A number or a character; the error is Go's.
+fn number(source: &str) -> std::result::Result<OperandKind, String> {
+    if source.starts_with('\'') {
+        return character(source).ok_or_else(|| format!("malformed character constant: {source}"));
     }
+    let bad = || format!("bad number syntax: {source:?}");
     let plain = source.replace('_', "");
     let (sign, digits) = match plain.strip_prefix(['+', '-']) {
         Some(digits) => (if plain.starts_with('-') { -1 } else { 1 }, digits),
         None => (1, plain.as_str()),
     };
     let lower = digits.to_ascii_lowercase();
-    let based =
-        [("0x", 16), ("0o", 8), ("0b", 2)].into_iter().find_map(|(p, base)| Some((lower.strip_prefix(p)?, base)));
-    let octal = lower.strip_prefix('0').filter(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
-    let whole = match (based, octal) {
-        (Some((digits, base)), _) => i64::from_str_radix(digits, base).ok(),
-        (None, Some(digits)) => i64::from_str_radix(digits, 8).ok(),
-        (None, None) => lower.parse().ok(),
-    };
-    if let Some(whole) = whole {
-        return Some(OperandKind::Int(whole * sign));
+    if let Some(whole) = whole(&lower) {
+        return Ok(OperandKind::Int(whole * sign));
     }
-    let decimal = lower.starts_with(|c: char| c.is_ascii_digit() || c == '.') && based.is_none();
-    let float: f64 = lower.parse().ok().filter(|f: &f64| decimal && f.is_finite())?;
-    Some(OperandKind::Float(float * sign as f64))
+    if !lower.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return Err(bad());
+    }
+    let float: f64 = lower.parse().ok().filter(|f: &f64| f.is_finite()).ok_or_else(bad)?;
+    if !lower.contains(['.', 'e']) {
+        return Err(format!("integer overflow: {source:?}"));
+    }
+    Ok(OperandKind::Float(float * sign as f64))
+}
+
+/// A whole number in any of Go's bases.
+fn whole(digits: &str) -> Option<i64> {
+    for (prefix, base) in [("0x", 16), ("0o", 8), ("0b", 2)] {
+        if let Some(digits) = digits.strip_prefix(prefix) {
+            return i64::from_str_radix(digits, base).ok();
+        }
+    }
+    match digits.strip_prefix('0').filter(|rest| !rest.is_empty()) {
+        Some(octal) => i64::from_str_radix(octal, 8).ok(),
+        None => digits.parse().ok(),
+    }
+}
+
+fn character(source: &str) -> Option<OperandKind> {
+    let text = unescape(source.strip_prefix('\'')?.strip_suffix('\'')?)?;
+    let mut chars = text.chars();
+    let only = chars.next().filter(|_| chars.next().is_none())?;
+    Some(OperandKind::Int(i64::from(u32::from(only))))
 }
 
 /// Go's escapes of an interpreted string; `None` for an unknown one. Bytes that make no UTF-8 are replaced.
