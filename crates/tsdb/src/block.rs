@@ -49,7 +49,7 @@ pub(crate) struct Meta {
     pub(crate) max_time: Timestamp,
     pub(crate) series: u64,
     pub(crate) samples: u64,
-    /// All samples of log segments before this one are in this block or an older one; zero says nothing.
+    /// All samples of log segments before this one are in blocks; zero says nothing.
     pub(crate) covers: u64,
     symbols: u64,
     entries: u64,
@@ -347,16 +347,21 @@ impl Block {
         cache: &TimesCache,
     ) -> Result<Vec<Entry>, StorageError> {
         let index = self.index()?;
-        let damaged = |d| self.corrupt(self.meta.entries, d);
+        let found = evaluate(&*index, matchers).map_err(|d| self.corrupt(self.meta.postings, d))?;
         let mut entries = Vec::new();
-        for ordinal in evaluate(&*index, matchers).map_err(damaged)? {
-            let mut entry = index.entry(ordinal).map_err(damaged)?;
+        for ordinal in found {
+            let mut entry = self.entry(&index, ordinal)?;
             entry.chunks.retain(|c| c.min_time <= max_time && c.max_time >= min_time);
             if self.has_sample_in(&entry.chunks, min_time, max_time, cache)? {
                 entries.push(entry);
             }
         }
         Ok(entries)
+    }
+
+    /// A series by its place in the order of labels.
+    pub(crate) fn entry(&self, index: &BlockIndex, ordinal: u32) -> Result<Entry, StorageError> {
+        index.entry(ordinal).map_err(|d| self.corrupt(self.meta.entries, d))
     }
 
     /// A chunk that begins or ends in the time has a sample there; only one that spans it has to be looked at.

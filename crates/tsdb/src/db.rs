@@ -56,6 +56,7 @@ pub(crate) struct Counters {
     pub(crate) sealed_blocks: AtomicU64,
     pub(crate) sealed_bytes: AtomicU64,
     pub(crate) seal_failures: AtomicU64,
+    pub(crate) compactions: AtomicU64,
     pub(crate) removed_blocks: AtomicU64,
 }
 

@@ -15,6 +15,7 @@ mod block;
 mod bytes;
 mod chunk;
 mod column;
+mod compact;
 mod db;
 mod decimal;
 mod disk;

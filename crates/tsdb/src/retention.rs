@@ -2,7 +2,8 @@
 
 use model::Timestamp;
 
-const DAY_MILLIS: i64 = 24 * 3_600_000;
+/// The stretch of time that a block is meant to hold in the end.
+pub(crate) const DAY_MILLIS: i64 = 24 * 3_600_000;
 
 /// One sealing writes at most this many blocks, whatever the timestamps; each is a few open buffers.
 const PARTITIONS_MAX: i64 = 64;

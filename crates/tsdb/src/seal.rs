@@ -24,6 +24,8 @@ const HEAD_OVERRUN: usize = 2;
 pub struct Maintained {
     /// Blocks written from the head.
     pub sealed_blocks: u64,
+    /// Blocks of a day that became one.
+    pub merged_blocks: u64,
     /// Blocks removed by retention.
     pub removed_blocks: u64,
     /// Log segments removed.
@@ -39,14 +41,14 @@ pub(crate) struct Sealing {
 }
 
 /// A block that is written but not renamed yet.
-struct Finished {
+pub(crate) struct Finished {
     number: u64,
     temporary: PathBuf,
 }
 
 impl Db {
-    /// Syncs the log, applies retention, seals the head and shortens the log, where it is time. What fails is tried
-    /// again by the next call; nothing is lost by it.
+    /// Syncs the log, applies retention, seals the head, shortens the log and merges the blocks of a day that is over,
+    /// where it is time. What fails is tried again by the next call; nothing is lost by it.
     pub fn maintain(&self, now: Timestamp) -> Result<Maintained, Error> {
         self.work(now, false)
     }
@@ -79,6 +81,7 @@ impl Db {
         } else {
             self.sync()?;
         }
+        done.merged_blocks = self.compact()?;
         Ok(done)
     }
 
@@ -169,7 +172,7 @@ impl Db {
         Ok(())
     }
 
-    fn create_block(&self, written: &mut Vec<Finished>) -> Result<BlockWriter, StorageError> {
+    pub(crate) fn create_block(&self, written: &mut Vec<Finished>) -> Result<BlockWriter, StorageError> {
         let number = self.next_block.fetch_add(1, Ordering::Relaxed);
         let folder = self.block_folder(number);
         let temporary = folder.with_extension(&TEMPORARY_SUFFIX[1..]);
@@ -178,7 +181,7 @@ impl Db {
     }
 
     /// Gives the blocks their names, the one that releases the log only when the others are durable.
-    fn publish(&self, written: &[Finished]) -> Result<Vec<Arc<Block>>, StorageError> {
+    pub(crate) fn publish(&self, written: &[Finished]) -> Result<Vec<Arc<Block>>, StorageError> {
         let blocks_folder = self.blocks_folder();
         let sync = || self.disk().sync_dir(&blocks_folder).map_err(io_error("fsync", &blocks_folder));
         let mut order: Vec<&Finished> = written.iter().collect();
@@ -211,7 +214,7 @@ impl Db {
 
     /// Makes room after a failed sealing. A block that has its name already stays: it may be the one that releases
     /// the log, and others must not go before it. It answers the same as what replaces it.
-    fn discard(&self, written: &[Finished]) {
+    pub(crate) fn discard(&self, written: &[Finished]) {
         for finished in written {
             let _ = self.disk().remove(&finished.temporary);
         }
@@ -229,16 +232,16 @@ impl Db {
         let gone = expired(candidates, cutoff, self.options.retention_size, self.log.size_bytes());
         for block in blocks.iter().filter(|b| gone.contains(&b.number)) {
             self.remove_block(block)?;
+            self.counters.removed_blocks.fetch_add(1, Ordering::Relaxed);
         }
         Ok(gone.len() as u64)
     }
 
     /// Takes a block out of the answers, then off the disk. Queries that began keep its open file.
-    fn remove_block(&self, block: &Block) -> Result<(), StorageError> {
+    pub(crate) fn remove_block(&self, block: &Block) -> Result<(), StorageError> {
         let removed = block.folder.with_extension(&REMOVED_SUFFIX[1..]);
         self.disk().rename(&block.folder, &removed).map_err(io_error("rename", &block.folder))?;
         self.blocks.write().retain(|b| b.number != block.number);
-        self.counters.removed_blocks.fetch_add(1, Ordering::Relaxed);
         self.disk().remove(&removed).map_err(io_error("remove", &removed))?;
         let folder = self.blocks_folder();
         self.disk().sync_dir(&folder).map_err(io_error("fsync", &folder))

@@ -98,7 +98,12 @@ impl Db {
             .value(self.quarantined() as f64);
         let mut counter = |name, help, value| families.counter(name, help, load(value));
         counter("skep_tsdb_blocks_sealed_total", "Blocks written from the head.", &counters.sealed_blocks);
-        counter("skep_tsdb_blocks_written_bytes_total", "Bytes written to blocks.", &counters.sealed_bytes);
+        counter(
+            "skep_tsdb_blocks_written_bytes_total",
+            "Bytes written to blocks, merging included.",
+            &counters.sealed_bytes,
+        );
+        counter("skep_tsdb_compactions_total", "Times blocks of a day were merged into one.", &counters.compactions);
         counter("skep_tsdb_blocks_removed_total", "Blocks removed by retention.", &counters.removed_blocks);
         counter("skep_tsdb_seal_failures_total", "Sealings that failed and are tried again.", &counters.seal_failures);
     }

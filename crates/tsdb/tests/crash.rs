@@ -50,7 +50,8 @@ fn commit(db: &Db, round: i64, durability: Durability) -> Result<Content, Append
     let mut content = Content::new();
     let mut batch = db.appender();
     for x in 0..3 + (round as u32 % 4) {
-        let timestamp = NOW - 1_000_000 + round * 1000;
+        // Late in the life the day changes, so that the blocks of the day before are merged.
+        let timestamp = NOW - if round < 24 { 90_000_000 } else { 1_000_000 } + round * 1000;
         let value = f64::from(x) + round as f64 / 10.0;
         batch.append(&labels(x), Sample { timestamp, value })?;
         content.insert((x, timestamp), value.to_bits());

@@ -293,6 +293,28 @@ fn retention_removes_whole_blocks() {
 }
 
 #[test]
+fn the_blocks_of_a_past_day_become_one() {
+    let folder = tempdir().unwrap();
+    let db = open(folder.path());
+    let today = NOW.div_euclid(DAY) * DAY;
+    for (round, timestamp) in [today - 9000, today - 7000, today - 9500, today, today + 1000].into_iter().enumerate() {
+        for x in 0..=round as u32 {
+            append(&db, &series("m", x), timestamp, f64::from(x)).unwrap();
+        }
+        append(&db, &series("same", 0), today - 100, round as f64).ok();
+        db.seal().unwrap();
+    }
+    let expected = read_all(&db);
+    assert_eq!(expected[&series("same", 0)].values().copied().collect::<Vec<_>>(), [0f64.to_bits()]);
+    let numbers = |db: &Db| db.status().blocks;
+    assert_eq!(numbers(&db), 3);
+    db.close().unwrap();
+    let db = open(folder.path());
+    assert_eq!(read_all(&db), expected);
+    assert_eq!(db.recovery().samples, 0);
+}
+
+#[test]
 fn the_head_is_sealed_when_it_is_time() {
     let folder = tempdir().unwrap();
     let clock = Arc::new(TestClock(AtomicI64::new(NOW)));
