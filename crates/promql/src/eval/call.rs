@@ -217,7 +217,7 @@ impl Evaluation<'_> {
     pub(super) fn check_quantile(&self, q: f64, arg: NodeId) {
         if !is_quantile(q) {
             let message = format!("quantile value should be between 0 and 1, got {}", elementwise::shortest(q));
-            self.warn(self.expr.position(arg), &message);
+            self.warn(self.place(arg), &message);
         }
     }
 
@@ -229,7 +229,7 @@ impl Evaluation<'_> {
         // A subquery has no place of its own in upstream's notes.
         let position = match self.expr.kind(self.expr.unwrapped(range)) {
             Kind::Subquery { .. } => crate::Position::default(),
-            _ => self.expr.position(self.expr.unwrapped(range)),
+            _ => self.place(range),
         };
         let name = crate::syntax::quote(name.as_bytes());
         let message = format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name}");

@@ -32,7 +32,7 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Extrapolated) -> Option<f6
             difference += window.values[place - 1];
         }
     }
-    let seconds = |from: i64, to: i64| (to - from) as f64 / 1e3;
+    let seconds = |from: i64, to: i64| to.saturating_sub(from) as f64 / 1e3;
     let sampled = seconds(first_time, last_time);
     let average = sampled / last as f64;
     let threshold = average * GAP_INTERVALS_MAX;

@@ -49,7 +49,7 @@ impl Evaluation<'_> {
                 let message = format!(
                     "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric name {name}"
                 );
-                self.info(self.expr.position(arg), &message);
+                self.info(self.place(arg), &message);
             }
             value
         })
@@ -115,7 +115,7 @@ impl Evaluation<'_> {
         let (text, name) = (quote(text.as_bytes()), quote(labels.get(METRIC_NAME).unwrap_or_default().as_bytes()));
         let message =
             format!("bucket label \"le\" is missing or has a malformed value of {text} for metric name {name}");
-        self.warn(self.expr.position(arg), &message);
+        self.warn(self.place(arg), &message);
     }
 }
 

@@ -91,7 +91,7 @@ impl Evaluation<'_> {
         let newest = |time: i64| {
             let place = samples.timestamps.partition_point(|t| *t <= time).checked_sub(1)?;
             let found = samples.timestamps[place];
-            (found > time - self.lookback && !is_stale(samples.values[place])).then_some(found as f64)
+            (found > time.saturating_sub(self.lookback) && !is_stale(samples.values[place])).then_some(found as f64)
         };
         grid.times().map(|time| newest(time).unwrap_or(ABSENT)).collect()
     }
@@ -122,8 +122,8 @@ fn join_one(
         });
         parts[place].1[i] = *value;
     }
-    let drop_name = series.drop_name;
-    joined.extend(parts.into_iter().map(|(labels, values)| Series { labels, drop_name, values }));
+    // A removal of the name that was put off is forgotten here, as upstream does.
+    joined.extend(parts.into_iter().map(|(labels, values)| Series::new(labels, values)));
     Ok(())
 }
 

@@ -167,8 +167,7 @@ impl<'q> Evaluation<'q> {
             Column::Vector(vector) => {
                 let negated = vector.series.into_iter().map(|mut series| {
                     series.values.iter_mut().filter(|v| series::is_present(**v)).for_each(|v| *v = -*v);
-                    // The name goes at once even where other removals are put off.
-                    series.without_name(false)
+                    series.without_name(self.options.delayed_name_removal)
                 });
                 let series = series::distinct(negated.collect())?;
                 Column::Vector(Vector::new(series, self.budget)?)
@@ -254,6 +253,11 @@ impl<'q> Evaluation<'q> {
             AtTime::Start => self.query_start,
             AtTime::End => self.query_end,
         })
+    }
+
+    /// Where an argument stands, without parentheses around it, as notes name it.
+    fn place(&self, id: NodeId) -> Position {
+        self.expr.position(self.expr.unwrapped(id))
     }
 
     fn warn(&self, position: Position, message: &str) {

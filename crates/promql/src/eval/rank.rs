@@ -86,7 +86,7 @@ impl Evaluation<'_> {
         if capped != value {
             let (value, cap) = (shortest(value), shortest(capped));
             let message = format!("ratio value should be between -1 and 1, got {value}, capping to {cap}");
-            self.warn(self.expr.position(param), &message);
+            self.warn(self.place(param), &message);
         }
         Ok(capped)
     }

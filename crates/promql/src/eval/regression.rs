@@ -12,7 +12,7 @@ fn line(window: &Window<'_>, intercept: i64) -> (f64, f64) {
     let mut n = 0.0;
     let [mut x, mut y, mut xy, mut xx] = [Kahan::default(); 4];
     for (time, value) in window.timestamps.iter().zip(window.values) {
-        let seconds = (time - intercept) as f64 / 1e3;
+        let seconds = time.saturating_sub(intercept) as f64 / 1e3;
         n += 1.0;
         x = x.add(seconds);
         y = y.add(*value);

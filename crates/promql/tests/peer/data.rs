@@ -9,10 +9,10 @@ pub(crate) const STEP: i64 = 15_000;
 const SAMPLES: i64 = 120;
 
 /// A small generator (SplitMix64), so that every run compares the same numbers.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);

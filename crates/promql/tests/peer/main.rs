@@ -6,6 +6,7 @@
 
 mod data;
 mod expressions;
+mod random;
 mod server;
 
 use std::collections::BTreeSet;
@@ -46,7 +47,8 @@ struct Precision {
 
 impl Precision {
     fn of(query: &str) -> Self {
-        let rounded = TRANSCENDENTAL.iter().any(|name| query.contains(name));
+        // Deviations are not compensated, so they depend on the order of series, which upstream's hash maps shuffle.
+        let rounded = TRANSCENDENTAL.iter().chain(&["stddev", "stdvar"]).any(|name| query.contains(name));
         Self { ordered: query.starts_with("sort"), rounded }
     }
 
@@ -134,26 +136,33 @@ fn binary() -> String {
 #[test]
 #[ignore = "needs a Prometheus binary"]
 fn same_as_the_peer() {
-    check("", EngineOptions::default());
+    check("", false, &expressions());
 }
 
 #[test]
 #[ignore = "needs a Prometheus binary"]
 fn same_as_the_peer_with_names_removed_at_the_end() {
-    check("promql-delayed-name-removal", EngineOptions { delayed_name_removal: true, ..EngineOptions::default() });
+    check("promql-delayed-name-removal", true, &expressions());
 }
 
-fn check(features: &str, options: EngineOptions) {
+#[test]
+#[ignore = "needs a Prometheus binary"]
+fn same_as_the_peer_on_random_expressions() {
+    let count = env::var("SKEP_PEER_EXPRESSIONS").map_or(2000, |count| count.parse().expect("a number"));
+    check("", false, &random::expressions(count));
+}
+
+fn check(features: &str, delayed_name_removal: bool, expressions: &[String]) {
     let server = Server::start(&binary(), features);
     let data = series();
     server.write(&data);
     let mut store = MemoryStore::default();
     data.iter().for_each(|(labels, samples)| store.append(labels, samples.iter().copied()));
-    let engine = Engine::new(EngineOptions { experimental_functions: true, ..options });
+    let options = EngineOptions { experimental_functions: true, delayed_name_removal, ..EngineOptions::default() };
+    let engine = Engine::new(options);
     let limits = QueryLimits::default();
-    let expressions = expressions();
     let (mut compared, mut different) = (0, 0);
-    for query in &expressions {
+    for query in expressions {
         let precision = Precision::of(query);
         for at in [BASE + 20 * STEP, BASE + 60 * STEP + 1234, BASE + 119 * STEP] {
             let our = ours(engine.instant(&store, query, at, &limits), precision);
@@ -194,8 +203,23 @@ fn formatted(text: &str) -> Outcome {
     Outcome::Answer(vec![text.to_owned()], BTreeSet::new())
 }
 
+/// Errors that name two of several duplicates: which two depends on the order of series, too.
+const NAMES_DUPLICATES: &str = "found duplicate series for the match group";
+/// Many-to-one matches: 3.5.3 overlooks those that a comparison filters away; later releases and skep do not.
+const MANY_TO_ONE: &str = "multiple matches for labels:";
+
+fn same(ours: &Outcome, theirs: &Outcome) -> bool {
+    match (ours, theirs) {
+        (Outcome::Error(ours), Outcome::Error(theirs)) if ours.starts_with(NAMES_DUPLICATES) => {
+            theirs.starts_with(NAMES_DUPLICATES)
+        }
+        (Outcome::Error(ours), Outcome::Answer(..)) => ours.starts_with(MANY_TO_ONE),
+        _ => ours == theirs,
+    }
+}
+
 fn report(query: &str, when: &str, ours: &Outcome, theirs: &Outcome) -> bool {
-    if ours == theirs {
+    if same(ours, theirs) {
         return true;
     }
     println!("DIFFERENT {query} {when}");

@@ -1,0 +1,148 @@
+//! Random expressions whose types fit.
+
+use crate::data::Random;
+
+/// Seeded, so that a difference can be found again.
+pub(crate) fn expressions(count: usize) -> Vec<String> {
+    let mut random = Random(7);
+    (0..count)
+        .map(|_| if random.next().is_multiple_of(8) { scalar(&mut random, 3) } else { vector(&mut random, 3) })
+        .collect()
+}
+
+fn pick<'a>(random: &mut Random, of: &[&'a str]) -> &'a str {
+    of[(random.next() % of.len() as u64) as usize]
+}
+
+fn selector(random: &mut Random) -> String {
+    let name =
+        pick(random, &["cpu_seconds_total", "memory_bytes", "latency_bucket", "constant", "early", "late", "nothing"]);
+    let matchers =
+        pick(random, &["", "", "", "{instance=\"a\"}", "{instance!=\"b\"}", "{mode=~\"i.*|user\"}", "{job!~\"x\"}"]);
+    format!("{name}{matchers}")
+}
+
+fn modifiers(random: &mut Random) -> &'static str {
+    let of = ["", "", "", "", " offset 1m", " offset -40s", " @ 1700000800", " @ end()", " @ start() offset 10s"];
+    pick(random, &of)
+}
+
+fn scalar(random: &mut Random, depth: u32) -> String {
+    match random.next() % if depth == 0 { 3 } else { 6 } {
+        0 => pick(random, &["1", "0.5", "-3", "2", "0", "1e3", "5m"]).to_owned(),
+        1 => "time()".to_owned(),
+        2 => "pi()".to_owned(),
+        3 => format!("scalar({})", vector(random, depth - 1)),
+        4 => format!("-({})", scalar(random, depth - 1)),
+        _ => {
+            let op = pick(random, &["+", "-", "*", "/", "%", "> bool", "== bool"]);
+            format!("{} {op} {}", scalar(random, depth - 1), scalar(random, depth - 1))
+        }
+    }
+}
+
+fn range(random: &mut Random, depth: u32) -> String {
+    let window = pick(random, &["30s", "1m", "100s", "5m", "1s"]);
+    if depth > 0 && random.next().is_multiple_of(3) {
+        let step = pick(random, &["", "10s", "33s", "1m"]);
+        return format!("({})[{window}:{step}]{}", vector(random, depth - 1), modifiers(random));
+    }
+    format!("{}[{window}]{}", selector(random), modifiers(random))
+}
+
+fn grouping(random: &mut Random) -> &'static str {
+    pick(random, &["", "", " by (instance)", " by (mode, job)", " without (instance)", " by ()", " by (le, __name__)"])
+}
+
+fn matching(random: &mut Random) -> &'static str {
+    let of = [
+        "",
+        "",
+        "on (instance) ",
+        "on () ",
+        "ignoring (mode, le) ",
+        "on (instance) group_left () ",
+        "on (instance) group_right (job) ",
+        "ignoring (mode) group_left (le) ",
+        "on (job, instance) ",
+    ];
+    pick(random, &of)
+}
+
+fn vector(random: &mut Random, depth: u32) -> String {
+    if depth == 0 {
+        return format!("{}{}", selector(random), modifiers(random));
+    }
+    let deeper = depth - 1;
+    match random.next() % 12 {
+        0 => format!("{}{}", selector(random), modifiers(random)),
+        1 | 2 => {
+            let of = [
+                "rate",
+                "increase",
+                "delta",
+                "irate",
+                "idelta",
+                "avg_over_time",
+                "sum_over_time",
+                "max_over_time",
+                "min_over_time",
+                "count_over_time",
+                "stddev_over_time",
+                "last_over_time",
+                "changes",
+                "resets",
+                "deriv",
+                "present_over_time",
+                "absent_over_time",
+                "mad_over_time",
+            ];
+            format!("{}({})", pick(random, &of), range(random, deeper))
+        }
+        3 | 4 => {
+            let op = pick(random, &["sum", "avg", "min", "max", "count", "group", "stddev", "stdvar"]);
+            format!("{op}{} ({})", grouping(random), vector(random, deeper))
+        }
+        5 => {
+            let of = ["quantile(0.3, ", "quantile(0.9, "];
+            format!("{}{})", pick(random, &of), vector(random, deeper))
+        }
+        6 => {
+            let of = ["abs", "ceil", "floor", "round", "sgn", "sqrt", "timestamp", "absent", "hour", "minute", "deg"];
+            format!("{}({})", pick(random, &of), vector(random, deeper))
+        }
+        7 => {
+            let op = pick(random, &["+", "-", "*", "/", "%", "==", "!=", ">", "<=", ">= bool"]);
+            let (vector, scalar) = (vector(random, deeper), scalar(random, deeper));
+            if random.next().is_multiple_of(2) {
+                format!("({vector}) {op} ({scalar})")
+            } else {
+                format!("({scalar}) {op} ({vector})")
+            }
+        }
+        8 => {
+            let op = pick(random, &["+", "-", "*", "/", "==", "!=", ">", "<", ">= bool"]);
+            let matching = matching(random);
+            format!("({}) {op} {matching}({})", vector(random, deeper), vector(random, deeper))
+        }
+        9 => {
+            let op = pick(random, &["and", "or", "unless"]);
+            let matching = pick(random, &["", "on (instance) ", "on () ", "ignoring (mode, job) "]);
+            format!("({}) {op} {matching}({})", vector(random, deeper), vector(random, deeper))
+        }
+        10 => {
+            let of = [
+                ("label_replace(", ", \"x\", \"$1\", \"instance\", \"(a|b)\")"),
+                ("label_join(", ", \"y\", \"-\", \"job\", \"mode\")"),
+                ("clamp(", ", 0, 50)"),
+                ("-(", ")"),
+                ("histogram_quantile(0.7, ", ")"),
+                ("sort(", ")"),
+                ("vector(scalar(", "))"),
+            ];
+            let (before, after) = of[(random.next() % of.len() as u64) as usize];
+            format!("{before}{}{after}", vector(random, deeper))
+        }
+        _ => format!("({})", vector(random, deeper)),
+    }
+}
