@@ -78,7 +78,7 @@ impl Client {
                 return Ok(());
             }
             let answer = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-            let answer = answer.map(|collected| collected.to_bytes()).unwrap_or_default();
+            let answer = answer.map(http_body_util::Collected::to_bytes).unwrap_or_default();
             Err(refusal(head.status, &answer, head.headers.get("location")))
         };
         tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Error::Timeout(limit)))

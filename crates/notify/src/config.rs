@@ -305,7 +305,7 @@ fn route_matchers(section: &Section<'_>) -> Vec<Matcher> {
         match place.string().map(|text| matchers::parse(&text)) {
             Some(Ok(matchers)) => all.extend(matchers),
             Some(Err(message)) => {
-                place.error(format!("bad matcher format: {message}"), "such as severity=\"critical\"")
+                place.error(format!("bad matcher format: {message}"), "such as severity=\"critical\"");
             }
             None => {}
         }

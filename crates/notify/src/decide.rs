@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::Timestamp;
 
 use crate::group::Told;
-use crate::log::Entry;
+use crate::log::{Entry, Kept};
 
 /// Why something is told; the words are those of the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(crate) fn decide(
     let firing: BTreeSet<u64> = prints(false).collect();
     let resolved: BTreeSet<u64> = prints(true).collect();
     let Some(last) = last else { return (!firing.is_empty()).then_some(Reason::First) };
-    let was_firing: BTreeSet<u64> = last.firing.iter().map(|alert| alert.fingerprint()).collect();
+    let was_firing: BTreeSet<u64> = last.firing.iter().map(Kept::fingerprint).collect();
     let was_resolved: BTreeSet<u64> = last.resolved.iter().copied().collect();
     if !firing.is_subset(&was_firing) {
         return Some(Reason::NewAlerts);
@@ -65,7 +65,6 @@ mod tests {
     use model::{Alert, Labels};
 
     use super::*;
-    use crate::log::Kept;
 
     fn alert(name: &str) -> Alert {
         Alert {

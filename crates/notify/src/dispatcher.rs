@@ -91,17 +91,17 @@ impl Dispatcher {
     fn recall(&mut self) {
         let earliest = self.shared.clock.now().saturating_add(RESTART_GRACE.as_millis() as i64);
         for alert in self.shared.log.firing() {
-            self.insert(Alert { ends_at: alert.ends_at.max(earliest), ..alert });
+            self.insert(&Alert { ends_at: alert.ends_at.max(earliest), ..alert });
         }
     }
 
     fn receive(&mut self) {
         for alert in self.shared.inbox.take() {
-            self.insert(alert);
+            self.insert(&alert);
         }
     }
 
-    fn insert(&mut self, alert: Alert) {
+    fn insert(&mut self, alert: &Alert) {
         let (wall, now) = (self.shared.clock.now(), Instant::now());
         for route in self.config.route.matching(&alert.labels) {
             let labels = route.group_labels(&alert.labels);
@@ -183,7 +183,7 @@ impl Dispatcher {
         let alerts: Vec<Alert> = self.groups.values().flat_map(|group| group.alerts().cloned()).collect();
         self.groups.clear();
         for alert in alerts {
-            self.insert(alert);
+            self.insert(&alert);
         }
     }
 

@@ -49,7 +49,7 @@ impl Group {
             self.due = now;
         }
         let merged = match self.alerts.remove(&alert.labels) {
-            Some(old) => merge(old, alert),
+            Some(old) => merge(&old, alert),
             None => alert,
         };
         self.alerts.insert(merged.labels.clone(), merged);
@@ -91,9 +91,9 @@ impl Group {
 }
 
 /// Two states of an alert whose times overlap are one alert that began at the earlier time.
-fn merge(old: Alert, new: Alert) -> Alert {
+fn merge(old: &Alert, new: Alert) -> Alert {
     let within = |time: Timestamp, a: &Alert| time > a.starts_at && time < a.ends_at;
-    let overlap = within(new.ends_at, &old) || within(new.starts_at, &old);
+    let overlap = within(new.ends_at, old) || within(new.starts_at, old);
     let starts_at = if overlap { old.starts_at.min(new.starts_at) } else { new.starts_at };
     Alert { starts_at, ..new }
 }

@@ -17,6 +17,8 @@ use crate::{Options, decode};
 const START: Timestamp = 1_700_000_000_000;
 const MINUTE: i64 = 60_000;
 
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
 #[derive(Default)]
 struct SetClock(AtomicI64);
 
@@ -77,7 +79,7 @@ impl Scene {
     }
 
     /// Writes samples of the current minute; `None` is a minute without a sample, which ends the series.
-    fn feed(&self, samples: &[(&[(&str, &str)], Option<f64>)]) {
+    fn feed(&self, samples: &[(Pairs<'_>, Option<f64>)]) {
         let mut appender = self.context.appendable.appender();
         for (labels, value) in samples {
             let value = value.unwrap_or(model::stale_nan());
@@ -147,7 +149,7 @@ impl Scene {
     }
 }
 
-const CONNECTIONS: &[(&str, &str)] = &[("__name__", "cilium_lb_active_connections"), ("node", "a")];
+const CONNECTIONS: Pairs<'_> = &[("__name__", "cilium_lb_active_connections"), ("node", "a")];
 
 /// The rule of the user's file, the first of its group so that the scene looks at it.
 fn connections(extra: &str) -> String {
