@@ -7,7 +7,10 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use model::{Clock, Collector, Families, MatchOp, Matcher, Queryable, Samples, Selection, SystemClock};
+use model::{
+    AppendError, Appendable, Appender, Clock, Collector, Committed, Durability, Families, MatchOp, Matcher, Queryable,
+    Samples, Selection, SeriesRef, StorageError, SystemClock,
+};
 use prost::Message;
 use tower::ServiceExt;
 
@@ -25,8 +28,20 @@ struct Series {
     labels: Vec<Label>,
     #[prost(message, repeated, tag = "2")]
     samples: Vec<Sample>,
+    #[prost(message, repeated, tag = "3")]
+    exemplars: Vec<Exemplar>,
     #[prost(bytes, repeated, tag = "4")]
     histograms: Vec<Vec<u8>>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Exemplar {
+    #[prost(message, repeated, tag = "1")]
+    labels: Vec<Label>,
+    #[prost(double, tag = "2")]
+    value: f64,
+    #[prost(int64, tag = "3")]
+    timestamp: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -66,8 +81,12 @@ struct Receiver {
 
 impl Receiver {
     fn start() -> Self {
+        Self::start_with(tsdb::Options::default())
+    }
+
+    fn start_with(options: tsdb::Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let db = Arc::new(tsdb::Db::open(tsdb::Options { path: folder.path().into(), ..Default::default() }).unwrap());
+        let db = Arc::new(tsdb::Db::open(tsdb::Options { path: folder.path().into(), ..options }).unwrap());
         let state = remote::State::new(db.clone());
         Self { _folder: folder, db, state, now: SystemClock.now() }
     }
@@ -123,7 +142,7 @@ fn pack(message: &[u8]) -> Vec<u8> {
 fn series<N: AsRef<[u8]>, V: AsRef<[u8]>>(labels: &[(N, V)], samples: &[(f64, i64)]) -> Series {
     let labels = labels.iter().map(|(n, v)| Label { name: n.as_ref().to_vec(), value: v.as_ref().to_vec() });
     let samples = samples.iter().map(|&(value, timestamp)| Sample { value, timestamp });
-    Series { labels: labels.collect(), samples: samples.collect(), histograms: vec![] }
+    Series { labels: labels.collect(), samples: samples.collect(), ..Series::default() }
 }
 
 fn request(timeseries: Vec<Series>) -> WriteRequest {
@@ -210,6 +229,95 @@ async fn metadata_is_kept_and_histograms_are_complained_of() {
     let metadata = receiver.db.metadata(Some("m"));
     assert_eq!((metadata[0].1.kind.as_str(), metadata[0].1.help.as_str()), ("counter", "What m counts."));
     assert_eq!(receiver.counter("skep_remote_write_samples_left_out_total{reason=native_histogram}"), 1.0);
+}
+
+#[tokio::test]
+async fn exemplars_are_kept() {
+    let receiver = Receiver::start();
+    let mut sent = series(&[("__name__", "m")], &[(1.0, receiver.now)]);
+    let trace = Label { name: b"trace_id".to_vec(), value: b"abc".to_vec() };
+    let bad = Label { name: b"trace_id".to_vec(), value: b"\xff".to_vec() };
+    for labels in [vec![trace], vec![bad]] {
+        sent.exemplars.push(Exemplar { labels, value: 0.5, timestamp: receiver.now - 1 });
+    }
+    assert_eq!(receiver.write(&request(vec![sent])).await.0, StatusCode::NO_CONTENT);
+    let matchers = [Matcher::equal("__name__", "m")];
+    let hints = model::Hints::default();
+    let selection = Selection { matchers: &matchers, min_time: 0, max_time: i64::MAX, hints };
+    let labels = model::Labels::from_pairs([("trace_id", "abc")]);
+    let kept = model::Exemplar { labels, value: 0.5, timestamp: Some(receiver.now - 1) };
+    let series = model::Labels::from_pairs([("__name__", "m")]);
+    assert_eq!(receiver.db.exemplars(&selection).unwrap(), [(series, vec![kept])]);
+    assert_eq!(receiver.counter("skep_remote_write_exemplars_total{}"), 1.0);
+}
+
+#[tokio::test]
+async fn series_past_the_limit_are_refused_and_the_others_stored() {
+    let receiver = Receiver::start_with(tsdb::Options { head_series_max: 1, ..tsdb::Options::default() });
+    let now = receiver.now;
+    let one = |name: &str| series(&[("__name__", name)], &[(1.0, now)]);
+    let (status, text) = receiver.write(&request(vec![one("a"), one("b"), one("a")])).await;
+    assert_eq!((status.as_u16(), text.ends_with("of {__name__=\"b\"}\n")), (429, true), "{text}");
+    assert_eq!(receiver.stored(), [r#"{__name__="a"} 1@0"#]);
+    assert_eq!(receiver.counter("skep_remote_write_samples_left_out_total{reason=limit}"), 1.0);
+}
+
+/// A store that fails at one step.
+struct Failing {
+    append: Option<AppendError>,
+    commit: AppendError,
+}
+
+impl Appendable for Failing {
+    fn appender(&self) -> Box<dyn Appender + '_> {
+        Box::new(FailingBatch(self))
+    }
+}
+
+struct FailingBatch<'a>(&'a Failing);
+
+impl Appender for FailingBatch<'_> {
+    fn append(&mut self, _: &model::Labels, _: model::Sample) -> Result<SeriesRef, AppendError> {
+        self.0.append.clone().map_or(Ok(SeriesRef(std::num::NonZeroU64::MIN)), Err)
+    }
+    fn append_ref(&mut self, _: SeriesRef, _: model::Sample) -> Result<(), AppendError> {
+        Ok(())
+    }
+    fn append_exemplar(&mut self, _: SeriesRef, _: &model::Exemplar) -> Result<(), AppendError> {
+        Ok(())
+    }
+    fn set_metadata(&mut self, _: &str, _: &model::Metadata) -> Result<(), AppendError> {
+        Ok(())
+    }
+    fn commit(self: Box<Self>, _: Durability) -> Result<Committed, AppendError> {
+        Err(self.0.commit.clone())
+    }
+}
+
+#[tokio::test]
+async fn a_failing_store_is_never_acknowledged() {
+    let io = |kind: std::io::ErrorKind| {
+        let source = Arc::new(std::io::Error::from(kind));
+        AppendError::Storage(StorageError::Io { operation: "fsync", path: "log/1".into(), source })
+    };
+    let full = || io(std::io::ErrorKind::StorageFull);
+    let cases = [
+        (None, full(), 503, Some("30")),
+        (None, io(std::io::ErrorKind::Other), 500, None),
+        (None, AppendError::Storage(StorageError::Closed), 503, Some("30")),
+        (None, AppendError::Limit("the log is full".into()), 503, Some("30")),
+        (Some(full()), full(), 503, Some("30")),
+        (Some(AppendError::DuplicateTimestamp), full(), 503, Some("30")),
+    ];
+    for (append, commit, status, retry) in cases {
+        let case = format!("{append:?} {commit:?}");
+        let state = remote::State::new(Arc::new(Failing { append, commit }));
+        let sent = request(vec![series(&[("__name__", "m")], &[(1.0, 1)])]);
+        let post = Request::post("/api/v1/write").body(Body::from(pack(&sent.encode_to_vec()))).unwrap();
+        let response = remote::router(state).oneshot(post).await.unwrap();
+        let answered = response.headers().get("retry-after").map(|value| value.to_str().unwrap());
+        assert_eq!((response.status().as_u16(), answered), (status, retry), "{case}");
+    }
 }
 
 #[tokio::test]

@@ -32,36 +32,34 @@ pub(crate) const ACCEPTED: &[Accepted] = &[
         reason: "durations differ from run to run, and the engines hold samples at different moments",
     },
     Accepted {
-        request: "GET /api/v1/query?time=1;query=1",
+        request: "GET /api/v1/series?match[]=up[5m]",
         ours: (
             400,
-            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": 1:1: parse error: no expression found in input"#,
+            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"match[]\": 1:1: parse error: expected a series selector"#,
         ),
-        reason: "Prometheus has a place for an expression of blanks and none for an empty one",
+        reason: "what is no selector is refused in one sentence",
     },
     Accepted {
-        request: "GET /api/v1/format_query?query=",
-        ours: (400, r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": 1:"#),
+        request: "GET /api/v1/series?match[]=1",
+        ours: (
+            400,
+            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"match[]\": 1:1: parse error: expected a series selector"#,
+        ),
         reason: "as above",
     },
     Accepted {
-        request: "GET /api/v1/parse_query?query=",
-        ours: (400, r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": 1:"#),
+        request: "GET /api/v1/series?match[]=sum(up)",
+        ours: (
+            400,
+            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"match[]\": 1:1: parse error: expected a series selector"#,
+        ),
         reason: "as above",
     },
     Accepted {
-        request: "GET /api/v1/query?query=up{job=~",
+        request: "GET /api/v1/series?match[]=up%20offset",
         ours: (
             400,
-            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": 1:4: parse error: error parsing regexp: "#,
-        ),
-        reason: "what is wrong with a pattern is said in other words",
-    },
-    Accepted {
-        request: "GET /api/v1/series?match[]={job=~",
-        ours: (
-            400,
-            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"match[]\": 1:2: parse error: error parsing regexp: "#,
+            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"match[]\": 1:1: parse error: expected a series selector"#,
         ),
         reason: "as above",
     },
@@ -69,9 +67,9 @@ pub(crate) const ACCEPTED: &[Accepted] = &[
         request: "GET /api/v1/series?match[]=",
         ours: (
             400,
-            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"match[]\": 1:1: parse error: "#,
+            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"match[]\": unknown position: parse error: no expression found in input"#,
         ),
-        reason: "what is no selector is refused in one sentence",
+        reason: "an empty text is no expression either",
     },
 ];
 
