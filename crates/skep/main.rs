@@ -13,6 +13,7 @@ mod simulation;
 mod size;
 mod web;
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -43,7 +44,12 @@ fn main() -> ExitCode {
 fn serve(args: &ServeArgs, demo: bool) -> ExitCode {
     let level = args.log_level.as_deref().unwrap_or("info");
     let filter = EnvFilter::try_new(level).unwrap_or_default();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     for sentence in &args.without_effect {
         tracing::warn!("{sentence}");
     }
@@ -63,9 +69,11 @@ fn serve(args: &ServeArgs, demo: bool) -> ExitCode {
     }
 }
 
-/// Prints problems to stderr; whether there is an error among them.
+/// Prints problems to stderr, file by file from top to bottom; whether there is an error among them.
 fn tell(report: &Report) -> bool {
-    for problem in report.problems() {
+    let mut problems = report.problems();
+    problems.sort_by(|a, b| (&a.file, a.position).cmp(&(&b.file, b.position)));
+    for problem in problems {
         eprintln!("{problem}");
     }
     report.has_errors()

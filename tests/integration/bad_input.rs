@@ -29,7 +29,7 @@ fn bad_targets_say_why_and_disturb_nobody() {
     let expected = [
         ("damaged", "line 2"),
         ("endless", ""),
-        ("hanging", "deadline exceeded"),
+        ("hanging", "within the scrape timeout"),
         ("failing", "503"),
         ("absent", "refused"),
     ];

@@ -17,8 +17,9 @@ const KILLS: u64 = 50;
 /// Samples of a request, so that requests are more than one record.
 const BATCH: i64 = 20;
 
-/// The samples lie in the past, a second apart, so that thousands of them fit.
+/// The samples lie in the past and close together, so that hundreds of thousands of them fit.
 const START_AGO: i64 = 12 * 3600 * 1000;
+const SPACING: i64 = 50;
 
 #[test]
 fn fifty_kills_lose_nothing_acknowledged_or_seen() {
@@ -71,7 +72,7 @@ fn write_until_killed(
 }
 
 fn request(base: i64, from: i64) -> WriteRequest {
-    let samples: Vec<(i64, f64)> = (from..from + BATCH).map(|i| (base + i * 1000, i as f64)).collect();
+    let samples: Vec<(i64, f64)> = (from..from + BATCH).map(|i| (base + i * SPACING, i as f64)).collect();
     WriteRequest::default().series(&[("__name__", "written"), ("job", "kill")], &samples)
 }
 
@@ -86,7 +87,7 @@ fn check(server: &Server, base: i64, acknowledged: i64, seen_scraped: Option<f64
         .collect();
     for i in 0..acknowledged {
         assert_eq!(
-            samples.get(&(base + i * 1000)),
+            samples.get(&(base + i * SPACING)),
             Some(&(i as f64)),
             "sample {i} of {acknowledged}: {}",
             server.errors()

@@ -1,4 +1,5 @@
-//! An exporter on a free port of the loopback that does what a test tells it, good or bad.
+//! An exporter on a free port of the loopback that does what a test tells it, good or bad. It keeps the bodies that are
+//! sent to it, so that it serves as the receiver of webhooks too.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -32,6 +33,7 @@ pub struct Exporter {
 struct Shared {
     reply: Mutex<Reply>,
     requests: AtomicU64,
+    bodies: Mutex<Vec<String>>,
     stop: AtomicBool,
 }
 
@@ -45,8 +47,12 @@ impl Exporter {
     pub fn start(reply: Reply) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let shared =
-            Arc::new(Shared { reply: Mutex::new(reply), requests: AtomicU64::new(0), stop: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            reply: Mutex::new(reply),
+            requests: AtomicU64::new(0),
+            bodies: Mutex::default(),
+            stop: AtomicBool::new(false),
+        });
         let serving = Arc::clone(&shared);
         let thread = thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -74,6 +80,11 @@ impl Exporter {
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::SeqCst)
     }
+
+    /// Bodies that were sent to it, oldest first.
+    pub fn bodies(&self) -> Vec<String> {
+        self.shared.bodies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Drop for Exporter {
@@ -88,8 +99,9 @@ impl Drop for Exporter {
 }
 
 fn answer(mut stream: TcpStream, shared: &Shared) {
-    if read_head(&mut stream).is_err() {
-        return;
+    let Ok(body) = read_request(&mut stream) else { return };
+    if !body.is_empty() {
+        shared.bodies.lock().unwrap_or_else(PoisonError::into_inner).push(body);
     }
     shared.requests.fetch_add(1, Ordering::SeqCst);
     let reply = shared.reply.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -104,7 +116,8 @@ fn answer(mut stream: TcpStream, shared: &Shared) {
     };
 }
 
-fn read_head(stream: &mut TcpStream) -> io::Result<()> {
+/// Reads head and body; the body's length must be declared.
+fn read_request(stream: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -113,7 +126,11 @@ fn read_head(stream: &mut TcpStream) -> io::Result<()> {
         }
         head.push(byte[0]);
     }
-    Ok(())
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).map(|text| text.trim().parse());
+    let mut body = vec![0; length.and_then(Result::ok).unwrap_or(0)];
+    stream.read_exact(&mut body)?;
+    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
 fn hang(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
