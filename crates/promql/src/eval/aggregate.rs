@@ -154,7 +154,7 @@ impl Evaluation<'_> {
         let mut groups: Groups<Vec<Vec<f64>>> = Groups::new();
         let mut hold = self.budget.hold();
         self.stream(expr, grid, &mut |series| {
-            hold.add(series.present())?;
+            hold.add(series.cost())?;
             groups.of(group_labels(&series.labels, grouping), Vec::new).push(series.values);
             Ok(())
         })?;

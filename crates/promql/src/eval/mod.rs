@@ -197,7 +197,7 @@ impl<'q> Evaluation<'q> {
         let mut hold = self.budget.hold();
         let mut collected = Vec::new();
         self.stream_node(id, grid, &mut |series| {
-            hold.add(series.present())?;
+            hold.add(series.cost())?;
             collected.push(series);
             Ok(())
         })?;

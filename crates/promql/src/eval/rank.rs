@@ -38,7 +38,7 @@ impl Evaluation<'_> {
         let mut hold = self.budget.hold();
         let mut series: Vec<Series> = Vec::new();
         self.stream(expr, grid, &mut |next| {
-            hold.add(next.present())?;
+            hold.add(next.cost())?;
             series.push(next);
             Ok(())
         })?;

@@ -12,6 +12,10 @@ use crate::QueryError;
 /// markers out, and arithmetic yields quiet NaNs only.
 pub(super) const ABSENT: f64 = f64::from_bits(STALE_NAN_BITS);
 
+/// Empty slots take memory, too. Counting this many of them as a sample lets series that live for a part of the range only pass
+/// as they do in Prometheus, and keeps a query at the limit of samples below this many times its memory.
+const EMPTY_SLOTS_PER_SAMPLE: usize = 8;
+
 pub(super) fn is_absent(value: f64) -> bool {
     value.to_bits() == STALE_NAN_BITS
 }
@@ -38,8 +42,10 @@ impl Series {
         self.values.iter().any(|v| is_present(*v))
     }
 
-    pub(super) fn present(&self) -> u64 {
-        self.values.iter().filter(|v| is_present(**v)).count() as u64
+    /// What it counts against the limit of samples.
+    pub(super) fn cost(&self) -> u64 {
+        let present = self.values.iter().filter(|v| is_present(**v)).count();
+        present.max(self.values.len() / EMPTY_SLOTS_PER_SAMPLE) as u64
     }
 
     /// Forgets the name: at once, or at the end where that is the rule.
@@ -63,7 +69,7 @@ pub(super) struct Vector<'q> {
 impl<'q> Vector<'q> {
     pub(super) fn new(series: Vec<Series>, budget: &'q Budget) -> Result<Self, QueryError> {
         let mut hold = budget.hold();
-        hold.add(series.iter().map(Series::present).sum())?;
+        hold.add(series.iter().map(Series::cost).sum())?;
         Ok(Self { series, _hold: hold })
     }
 
