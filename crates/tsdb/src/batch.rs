@@ -229,7 +229,7 @@ impl Appender for Batch<'_> {
         let unsynced = writer.unsynced_bytes();
         drop(writer);
         db.note_commit(plan.committed);
-        if durability == Durability::Disk {
+        if durability == Durability::Disk || db.options.sync_interval.is_zero() {
             db.log.wait(ticket, &db.head)?;
         } else if unsynced > UNSYNCED_BYTES_MAX {
             db.log.sync(&db.head)?;

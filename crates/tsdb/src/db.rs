@@ -86,6 +86,10 @@ pub struct Db {
     pub(crate) next_block: AtomicU64,
     /// When the oldest commit of the head was made, by the clock; `MAX` if there is none.
     pub(crate) head_since: AtomicI64,
+    /// When the log was synced last without being asked by a commit, by the clock.
+    pub(crate) synced_at: AtomicI64,
+    /// When idle indexes were looked for last, by the clock.
+    pub(crate) indexes_passed: AtomicI64,
     aside: Mutex<Vec<SetAside>>,
     quarantined: AtomicU64,
     read_only_reason: Mutex<String>,
@@ -118,6 +122,8 @@ impl Db {
             maintenance: Mutex::default(),
             next_block: AtomicU64::new(1),
             head_since: AtomicI64::new(Timestamp::MAX),
+            synced_at: AtomicI64::new(options.clock.now()),
+            indexes_passed: AtomicI64::new(options.clock.now()),
             aside: Mutex::default(),
             quarantined: AtomicU64::new(0),
             read_only_reason: Mutex::default(),
@@ -136,6 +142,7 @@ impl Db {
 
     /// Brings everything that was committed to the disk.
     pub fn sync(&self) -> Result<(), StorageError> {
+        self.synced_at.store(self.options.clock.now(), Ordering::Relaxed);
         self.log.sync(&self.head)
     }
 

@@ -37,7 +37,7 @@ pub struct Options {
     /// Oldest blocks are removed while the folder holds more bytes; `None` is no limit.
     pub retention_size: Option<u64>,
     /// Longest time that a sample committed with [`model::Durability::Kernel`] waits for the disk, provided that
-    /// [`crate::Db::maintain`] or [`crate::Db::sync`] is called that often.
+    /// [`crate::Db::maintain`] is called at least that often. Zero: every commit waits for the disk.
     pub sync_interval: Duration,
     /// The head is sealed into blocks when its oldest sample was committed this long ago.
     pub seal_interval: Duration,

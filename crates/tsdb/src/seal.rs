@@ -19,6 +19,9 @@ use crate::{Db, Error};
 /// When the head takes this many times its budget, whoever commits seals it first.
 const HEAD_OVERRUN: usize = 2;
 
+/// An index that no query asked for in this time gives its memory back; pages that refresh ask more often.
+const INDEX_IDLE_MILLIS: i64 = 5 * 60_000;
+
 /// What a call of [`Db::maintain`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Maintained {
@@ -64,7 +67,7 @@ impl Db {
             return Err(StorageError::Closed.into());
         }
         self.set_damaged_aside();
-        self.blocks.read().iter().for_each(|block| block.forget_idle_index());
+        self.forget_idle_indexes(now);
         // Retention first: on a full disk it makes the room that sealing needs.
         let mut done = Maintained { removed_blocks: self.apply_retention(now)?, ..Maintained::default() };
         if pending.is_none() && (seal_now || self.is_sealing_due(now)) {
@@ -78,11 +81,26 @@ impl Db {
             *pending = None;
             done.removed_segments = self.log.remove_before(next_segment)?;
             done.removed_blocks += self.apply_retention(now)?;
-        } else {
+        } else if self.is_sync_due(now) {
             self.sync()?;
         }
         done.merged_blocks = self.compact()?;
         Ok(done)
+    }
+
+    fn forget_idle_indexes(&self, now: Timestamp) {
+        let since = now - self.indexes_passed.load(Ordering::Relaxed);
+        if !(0..INDEX_IDLE_MILLIS).contains(&since) {
+            self.indexes_passed.store(now, Ordering::Relaxed);
+            self.blocks.read().iter().for_each(|block| block.forget_idle_index());
+        }
+    }
+
+    /// A little before the interval is over, because the caller's timer is not exact either.
+    fn is_sync_due(&self, now: Timestamp) -> bool {
+        let interval = millis(self.options.sync_interval);
+        let since = now - self.synced_at.load(Ordering::Relaxed);
+        !(0..interval - interval / 10).contains(&since)
     }
 
     /// Seals on the spot when the head has outgrown its budget and nobody else did it in time.

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use model::status::Store;
 use model::{
-    AppendError, Appendable, Clock, Durability, Exemplar, Hints, Labels, MatchOp, Matcher, Metadata, MetricKind,
-    Queryable, Sample, Samples, Selection, SeriesRef, stale_nan,
+    AppendError, Appendable, Clock, Collector, Durability, Exemplar, Families, Hints, Labels, MatchOp, Matcher,
+    Metadata, MetricKind, Queryable, Sample, Samples, Selection, SeriesRef, stale_nan,
 };
 use proptest::prelude::*;
 use tempfile::tempdir;
@@ -331,6 +331,34 @@ fn the_head_is_sealed_when_it_is_time() {
     append(&small, &series("m", 1), NOW, 1.0).unwrap();
     append(&small, &series("m", 1), NOW + 1, 1.0).unwrap();
     assert_eq!(small.status().blocks, 1);
+}
+
+#[test]
+fn the_log_is_synced_when_it_is_time() {
+    let check = |sync_interval: u64, waits: &[i64], expected: &[u64]| {
+        let folder = tempdir().unwrap();
+        let clock = Arc::new(TestClock(AtomicI64::new(NOW)));
+        let sync_interval = Duration::from_secs(sync_interval);
+        let db = Db::open(Options { clock: Arc::clone(&clock) as _, sync_interval, ..options(folder.path()) }).unwrap();
+        let got: Vec<u64> = waits
+            .iter()
+            .map(|wait| {
+                clock.0.store(NOW + wait, Ordering::Relaxed);
+                append(&db, &series("m", 1), NOW + wait, 1.0).unwrap();
+                db.maintain(NOW + wait).unwrap();
+                fsyncs(&db)
+            })
+            .collect();
+        assert_eq!(got, expected, "{sync_interval:?}");
+    };
+    check(30, &[10_000, 20_000, 30_000, 40_000, 57_500, 1_000], &[0, 0, 1, 1, 2, 3]);
+    check(0, &[1, 2, 3], &[1, 2, 3]);
+}
+
+fn fsyncs(db: &Db) -> u64 {
+    let mut families = Families::default();
+    db.collect(&mut families).unwrap();
+    families.iter().find(|f| f.name == "skep_tsdb_log_fsyncs_total").map_or(0, |f| f.points[0].value as u64)
 }
 
 #[test]
