@@ -19,6 +19,8 @@ pub(crate) enum ScrapeError {
     Redirects(usize),
     #[error("body size limit exceeded: the page has {limit} bytes or more ({source_of_limit})")]
     BodySize { limit: u64, source_of_limit: &'static str },
+    #[error("the pages that are being read take more than {max} bytes together; this one was given up")]
+    PagesHeld { max: u64 },
     #[error("the page is not valid gzip: {0}")]
     Gzip(String),
     #[error("unknown Content-Encoding {0:?}; skep reads gzip and identity")]

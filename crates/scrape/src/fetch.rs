@@ -1,7 +1,8 @@
 //! Gets a page over HTTP, within the limits of time and size.
 
 use std::io::Read;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use bytes::Bytes;
@@ -29,6 +30,13 @@ const ACCEPTED: &str = "application/openmetrics-text;version=1.0.0;escaping=allo
 /// As Go's client, which Prometheus uses.
 const REDIRECTS_MAX: usize = 10;
 
+/// All pages being read or ingested at one time may take this many times the ceiling of one. Hostile targets that
+/// send endless pages together take no more than this.
+const PAGES_HELD_MAX: u64 = 4;
+
+/// Decompression asks for room in steps of this size.
+const CHUNK_SIZE_BYTES: u64 = 256 << 10;
+
 /// Gets pages; connections are kept between scrapes.
 pub(crate) struct Fetcher {
     plain: Client<HttpConnector, Empty<Bytes>>,
@@ -36,6 +44,14 @@ pub(crate) struct Fetcher {
     secure: OnceLock<Result<SecureClient, String>>,
     user_agent: HeaderValue,
     body_size_bytes_max: u64,
+    held: Arc<AtomicU64>,
+}
+
+/// Bytes of pages that are in memory because of one scrape; they are given back when it is dropped.
+struct Reservation {
+    total: Arc<AtomicU64>,
+    max: u64,
+    held: u64,
 }
 
 type SecureClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
@@ -46,6 +62,7 @@ pub(crate) struct Answer {
     gzip: bool,
     limit: BodyLimit,
     format: Format,
+    reservation: Reservation,
 }
 
 /// How many bytes are too many, and who says so.
@@ -64,6 +81,7 @@ impl Fetcher {
             secure: OnceLock::new(),
             user_agent: HeaderValue::from_str(&format!("skep/{version}")).unwrap_or(HeaderValue::from_static("skep")),
             body_size_bytes_max,
+            held: Arc::default(),
         }
     }
 
@@ -140,15 +158,18 @@ impl Fetcher {
         let gzip = is_gzip(response.headers())?;
         let format = format(response.headers(), target.job.fallback)?;
         let limit = self.limit(target);
+        let max = self.body_size_bytes_max.saturating_mul(PAGES_HELD_MAX);
+        let mut reservation = Reservation { total: Arc::clone(&self.held), max, held: 0 };
         let mut frames = response.into_body();
         while let Some(frame) = frames.frame().await {
             let frame = frame.map_err(|error| request_error(target, &chain(&error)))?;
             if let Some(data) = frame.data_ref() {
                 limit.check(body.len() + data.len())?;
+                reservation.grow(data.len())?;
                 body.extend_from_slice(data);
             }
         }
-        Ok(Answer { body, gzip, limit, format })
+        Ok(Answer { body, gzip, limit, format, reservation })
     }
 
     fn limit(&self, target: &Target) -> BodyLimit {
@@ -168,18 +189,40 @@ impl BodyLimit {
     }
 }
 
+impl Reservation {
+    fn grow(&mut self, bytes: usize) -> Result<(), ScrapeError> {
+        let bytes = bytes as u64;
+        self.held += bytes;
+        if self.total.fetch_add(bytes, Ordering::Relaxed) + bytes > self.max {
+            return Err(ScrapeError::PagesHeld { max: self.max });
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.held, Ordering::Relaxed);
+    }
+}
+
 impl Answer {
     /// The page, decompressed into `plain` where it came compressed. It works on the processor for as long as the
     /// page is large; call it where blocking is allowed.
-    pub(crate) fn page<'a>(&'a self, plain: &'a mut Vec<u8>) -> Result<&'a [u8], ScrapeError> {
+    pub(crate) fn page<'a>(&'a mut self, plain: &'a mut Vec<u8>) -> Result<&'a [u8], ScrapeError> {
         if !self.gzip {
             return Ok(&self.body);
         }
         plain.clear();
-        MultiGzDecoder::new(&*self.body)
-            .take(self.limit.bytes)
-            .read_to_end(plain)
-            .map_err(|error| ScrapeError::Gzip(error.to_string()))?;
+        let mut decoder = MultiGzDecoder::new(&*self.body).take(self.limit.bytes);
+        loop {
+            let chunk = decoder.by_ref().take(CHUNK_SIZE_BYTES).read_to_end(plain);
+            let size = chunk.map_err(|error| ScrapeError::Gzip(error.to_string()))?;
+            if size == 0 {
+                break;
+            }
+            self.reservation.grow(size)?;
+        }
         self.limit.check(plain.len())?;
         Ok(plain)
     }

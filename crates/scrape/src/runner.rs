@@ -88,7 +88,11 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Runner {
     pub(crate) async fn run(mut self) {
         let interval = self.target.interval;
-        let first = first_delay(self.shared.clock.now(), interval, seed(&self.target));
+        let first = match self.source {
+            // A page is to show something at once; collectors are few and disturb nobody.
+            Source::Collectors(_) => Duration::ZERO,
+            Source::Page => first_delay(self.shared.clock.now(), interval, seed(&self.target)),
+        };
         let mut ticks = interval_at(Tick::now() + first, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut planned = None;
@@ -144,13 +148,13 @@ impl Runner {
     }
 
     /// Parsing takes the processor and appending may wait for the disk, so both happen on a blocking thread.
-    async fn append(&self, page: Result<Page, ScrapeError>, at: Timestamp, began: Instant) -> (Outcome, String) {
+    async fn append(&self, mut page: Result<Page, ScrapeError>, at: Timestamp, began: Instant) -> (Outcome, String) {
         let (shared, pipeline) = (Arc::clone(&self.shared), Arc::clone(&self.pipeline));
         let mut plain = self.take_buffer();
         let task = move || {
             let note = page.as_ref().map(Page::note).unwrap_or_default();
             let outcome = {
-                let body = page.as_ref().map_err(Clone::clone).and_then(|page| page.body(&mut plain));
+                let body = page.as_mut().map_err(|error| error.clone()).and_then(|page| page.body(&mut plain));
                 if let Ok(body) = &body {
                     shared.counters.read(body.bytes.len());
                 }
@@ -220,9 +224,12 @@ enum Page {
 }
 
 impl Page {
-    fn body<'a>(&'a self, plain: &'a mut Vec<u8>) -> Result<Body<'a>, ScrapeError> {
+    fn body<'a>(&'a mut self, plain: &'a mut Vec<u8>) -> Result<Body<'a>, ScrapeError> {
         match self {
-            Self::Answer(answer) => Ok(Body { bytes: answer.page(plain)?, format: answer.format() }),
+            Self::Answer(answer) => {
+                let format = answer.format();
+                Ok(Body { bytes: answer.page(plain)?, format })
+            }
             Self::Collected { text, .. } => Ok(Body { bytes: text.as_bytes(), format: Format::Text }),
         }
     }

@@ -170,6 +170,8 @@ async fn hostile_servers_are_bounded() {
     check_bad(move |_| page(&many), "", "line 1: a series with more than 4096 labels").await;
     let hang = "Get \"http://ADDRESS/metrics\": no complete answer within the scrape timeout of 100ms";
     check_bad(|_| Reply::Hang, "", hang).await;
+    let no_tls = "Get \"https://ADDRESS/metrics\": client error (Connect): tls handshake eof";
+    check_bad(|_| page("a 1\n"), "  scheme: https\n", no_tls).await;
     let cut = "Get \"http://ADDRESS/metrics\": error reading a body from connection: end of file before message length reached";
     check_bad(|_| Reply::CutOff("a 1\n".to_owned()), "", cut).await;
     check_bad(|_| with_head("302 Found\r\nLocation: /metrics", b""), "", "stopped after 10 redirects").await;
