@@ -1,5 +1,7 @@
 //! The steps of an evaluation.
 
+use std::time::Duration;
+
 use model::Timestamp;
 
 /// Evenly spaced times; an instant query has one.
@@ -28,6 +30,11 @@ impl Grid {
 
     pub(super) fn time(&self, i: usize) -> Timestamp {
         self.start.saturating_add(self.step.saturating_mul(i as i64))
+    }
+
+    /// Time between steps, as the store is told; an instant query has none.
+    pub(super) fn step_hint(&self) -> Option<Duration> {
+        (self.count > 1).then(|| Duration::from_millis(self.step.unsigned_abs()))
     }
 
     pub(super) fn end(&self) -> Timestamp {

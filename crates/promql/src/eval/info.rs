@@ -72,7 +72,7 @@ impl Evaluation<'_> {
             matchers: &matchers,
             min_time: start,
             max_time: grid.end(),
-            hints: model::Hints { step: self.step, function: "info", ..model::Hints::default() },
+            hints: model::Hints { step: grid.step_hint(), function: "info", ..model::Hints::default() },
         };
         let set = self.storage.select(&selection).map_err(|e| self.budget.storage_error(e))?;
         set.warnings.into_iter().for_each(|warning| self.notes.pass_on(warning));

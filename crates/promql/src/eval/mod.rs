@@ -65,8 +65,6 @@ pub(crate) struct Evaluation<'q> {
     /// What `start()` and `end()` mean.
     query_start: Timestamp,
     query_end: Timestamp,
-    /// Step that selectors tell the store; `None` for an instant query.
-    step: Option<Duration>,
     /// Nodes whose value is the same at every step.
     invariant: Vec<bool>,
 }
@@ -100,7 +98,6 @@ impl<'q> Evaluation<'q> {
             lookback: setting.lookback.as_millis() as i64,
             query_start: setting.start,
             query_end: setting.end,
-            step: setting.step,
             invariant: invariant_nodes(expr),
         }
     }

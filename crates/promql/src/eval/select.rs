@@ -1,7 +1,5 @@
 //! Instant selectors: for each step the newest sample of the lookback window.
 
-use std::time::Duration;
-
 use model::{Hints, Samples, Selection, Timestamp, is_stale};
 
 use super::grid::Grid;
@@ -16,14 +14,11 @@ impl Evaluation<'_> {
         &self,
         id: NodeId,
         (min_time, max_time): (Timestamp, Timestamp),
-        range: i64,
-        function: &'static str,
+        hints: Hints,
     ) -> Result<Vec<Box<dyn model::Series>>, QueryError> {
         let Kind::Vector(selector) = self.expr.kind(id) else {
             return Ok(Vec::new());
         };
-        let hints =
-            Hints { step: self.step, range: Duration::from_millis(range.max(0) as u64), function, labels_only: false };
         let selection = Selection { matchers: &selector.matchers, min_time, max_time, hints };
         self.budget.check()?;
         let set = self.storage.select(&selection).map_err(|e| self.budget.storage_error(e))?;
@@ -64,7 +59,8 @@ impl Evaluation<'_> {
         let time_of = |i| self.shifted(modifiers, grid.time(i));
         let (first, last) = (time_of(0), time_of(grid.count - 1));
         let start = first.saturating_sub(self.lookback).saturating_add(1);
-        for series in self.select(id, (start, last), 0, "")? {
+        let hints = Hints { step: grid.step_hint(), ..Hints::default() };
+        for series in self.select(id, (start, last), hints)? {
             self.budget.check()?;
             let samples = self.read(series.as_ref())?;
             let mut hold = self.budget.hold();

@@ -1,6 +1,8 @@
 //! Range vectors: windows that slide over the samples of a series.
 
-use model::{Labels, Samples, Timestamp, is_stale};
+use std::time::Duration;
+
+use model::{Hints, Labels, Samples, Timestamp, is_stale};
 
 use super::grid::Grid;
 use super::series::{ABSENT, is_present};
@@ -148,7 +150,11 @@ impl<'q> Evaluation<'q> {
         let id = self.expr.unwrapped(id);
         let (start, end) = windows.span(grid);
         match self.expr.kind(id) {
-            Kind::Matrix { selector, range } => self.stream_matrix(*selector, *range, (start, end), function, sink),
+            Kind::Matrix { selector, range } => {
+                let range = Duration::from_millis(range.unsigned_abs());
+                let hints = Hints { step: grid.step_hint(), range, function, labels_only: false };
+                self.stream_matrix(*selector, (start, end), hints, sink)
+            }
             Kind::Subquery { expr, step, .. } => self.stream_subquery(*expr, *step, (start, end), sink),
             _ => Ok(()),
         }
@@ -157,13 +163,12 @@ impl<'q> Evaluation<'q> {
     fn stream_matrix(
         &self,
         selector: NodeId,
-        range: i64,
         (start, end): (Timestamp, Timestamp),
-        function: &'static str,
+        hints: Hints,
         sink: RangeSink<'_>,
     ) -> Result<(), QueryError> {
         // The start is open: its own millisecond is not wanted.
-        for series in self.select(selector, (start.saturating_add(1), end), range, function)? {
+        for series in self.select(selector, (start.saturating_add(1), end), hints)? {
             self.budget.check()?;
             let mut samples = self.read(series.as_ref())?;
             let mut hold = self.budget.hold();
