@@ -15,6 +15,8 @@ const BANDS_MAX = 4;
 /** Lines of the tooltip: the ones nearest to the top. */
 const TOOLTIP_MAX = 10;
 const DASH = [6, 3];
+/** What the legend of the query page tells beside the last value. */
+const FACTS = ["min", "mean", "max"] as const;
 const POWERS_OF_TWO = Array.from({ length: 60 }, (_, i) => 2 ** (i - 4));
 
 export class Chart {
@@ -24,6 +26,7 @@ export class Chart {
   private plot: uPlot | null = null;
   private drawn: Drawn | null = null;
   private hidden = new Set<string>();
+  private values: HTMLElement[] = [];
   private hovered = false;
 
   constructor(element: HTMLElement) {
@@ -50,10 +53,11 @@ export class Chart {
     this.drawn = drawn;
     const { panel } = drawn;
     if (panel.error) return this.say(panel.error);
-    if (panel.series.length === 0) return this.say("No data in this range.");
+    if (panel.series.length === 0) return this.say(this.element.dataset.empty ?? "No data in this range.");
     if (same) this.plot?.setData(this.columns());
     else this.rebuild();
     this.describe();
+    this.writeFacts();
     this.writeLegend(null);
   }
 
@@ -75,6 +79,8 @@ export class Chart {
     this.plot.over.append(this.tooltip);
     this.plot.over.addEventListener("dblclick", () => zoomOut());
     attachTouch(this.plot);
+    this.buildLegend();
+    this.writeFacts();
     this.writeLegend(null);
   }
 
@@ -156,7 +162,7 @@ export class Chart {
       show: !this.hidden.has(series.name),
       stroke: hue,
       width: this.stacked ? 1 : 1.5,
-      points: { show: false },
+      points: { show: true, size: 3, fill: hue, filter: (plot, of) => lonely(plot.data[of] as Values) },
       spanGaps: false,
       ...(bottom ? { fill: faint(hue, this.stacked) } : {}),
       ...dash,
@@ -222,41 +228,44 @@ export class Chart {
     this.tooltip.style.top = `${Math.min(10, plot.over.clientHeight - this.tooltip.offsetHeight)}px`;
   }
 
-  /** Values at the crosshair, or the last ones. */
-  private writeLegend(index: number | null): void {
-    if (!this.legend) return;
+  /** The legend's buttons; `writeLegend` keeps their values. */
+  private buildLegend(): void {
+    this.values = [];
     const items = this.series.map((series, i) => {
-      const item = make("li");
       const button = make("button");
       button.type = "button";
       button.setAttribute("aria-pressed", String(!this.hidden.has(series.name)));
       button.title = `${series.name} — click to show or hide, with Ctrl to show it alone`;
-      const value = index === null ? series.last : (series.v[index] ?? null);
-      button.append(swatch(i), make("span", "", series.name), make("b", "", format(value, this.unit)));
+      const value = make("b");
+      this.values.push(value);
+      button.append(swatch(i), make("span", "", series.name), value);
       if (this.drawn?.panel.id === "query") {
-        button.append(...(["min", "mean", "max"] as const).map((of) => this.fact(of, series[of])));
+        button.append(...FACTS.map((of) => fact(of)));
       }
       button.addEventListener("click", (event) => this.toggle(i, event.ctrlKey || event.metaKey));
+      const item = make("li");
       item.append(button);
       return item;
     });
-    if (this.legend.childElementCount === items.length && this.legend.contains(document.activeElement)) {
-      // The focused button must stay: only its neighbours' texts change.
-      [...this.legend.children].forEach((old, i) => {
-        const next = items[i]?.querySelector("b")?.textContent ?? "";
-        const value = old.querySelector("b");
-        if (value) value.textContent = next;
-        old.querySelector("button")?.setAttribute("aria-pressed", items[i]?.firstElementChild?.getAttribute("aria-pressed") ?? "true");
-      });
-      return;
-    }
-    this.legend.replaceChildren(...items);
+    this.legend?.replaceChildren(...items);
   }
 
-  private fact(of: string, value: number | null): HTMLElement {
-    const fact = make("small", "", format(value, this.unit));
-    fact.dataset.of = of;
-    return fact;
+  private writeFacts(): void {
+    [...(this.legend?.children ?? [])].forEach((item, i) => {
+      const series = this.series[i];
+      item.querySelectorAll("small").forEach((fact, j) => {
+        const of = FACTS[j];
+        if (series && of) fact.textContent = format(series[of], this.unit);
+      });
+    });
+  }
+
+  /** Values at the crosshair, or the last ones. */
+  private writeLegend(index: number | null): void {
+    this.series.forEach((series, i) => {
+      const value = this.values[i];
+      if (value) value.textContent = format(index === null ? series.last : (series.v[index] ?? null), this.unit);
+    });
   }
 
   private toggle(i: number, alone: boolean): void {
@@ -269,6 +278,7 @@ export class Chart {
       this.hidden.add(name);
     }
     this.rebuild();
+    this.legend?.querySelectorAll("button")[i]?.focus();
   }
 
   private select(plot: uPlot): void {
@@ -329,6 +339,12 @@ function hasBands({ panel }: Drawn): boolean {
   return !panel.stacked && panel.series.length <= BANDS_MAX && panel.series.some((series) => series.lo);
 }
 
+/** Points without a neighbour, which no line shows. */
+function lonely(values: Values): number[] {
+  const has = (i: number) => values[i] !== null && values[i] !== undefined;
+  return values.flatMap((_, i) => (has(i) && !has(i - 1) && !has(i + 1) ? [i] : []));
+}
+
 /** Each line on top of those before it; a gap counts as nothing, unless all have it. */
 function stack(series: Series[], shown: boolean[]): Values[] {
   const count = series[0]?.v.length ?? 0;
@@ -341,6 +357,12 @@ function stack(series: Series[], shown: boolean[]): Values[] {
       return base[t]!;
     }),
   );
+}
+
+function fact(of: string): HTMLElement {
+  const element = make("small");
+  element.dataset.of = of;
+  return element;
 }
 
 function swatch(i: number): HTMLElement {

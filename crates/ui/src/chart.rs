@@ -187,20 +187,24 @@ fn stack(lines: &mut [Vec<f64>]) {
     }
 }
 
+/// Whole coordinates, each relative to the one before: half the bytes of absolute ones.
 fn path(values: &[f64], low: f64, high: f64) -> String {
     let (width, height) = PICTURE;
     let across = width / (values.len().max(2) - 1) as f64;
     let mut text = String::new();
-    let mut pen_down = false;
+    let mut pen: Option<(i32, i32)> = None;
     for (i, value) in values.iter().enumerate() {
         if !value.is_finite() {
-            pen_down = false;
+            pen = None;
             continue;
         }
-        let command = if pen_down { 'L' } else { 'M' };
-        let y = height - (value - low) / (high - low) * height;
-        let _ = write!(text, "{command}{:.0} {y:.0}", i as f64 * across);
-        pen_down = true;
+        let x = (i as f64 * across).round() as i32;
+        let y = (height - (value - low) / (high - low) * height).round() as i32;
+        let _ = match pen {
+            Some((last_x, last_y)) => write!(text, "l{} {}", x - last_x, y - last_y),
+            None => write!(text, "M{x} {y}"),
+        };
+        pen = Some((x, y));
     }
     text
 }
@@ -284,8 +288,8 @@ mod tests {
     fn draws_gaps_and_stacks() {
         let column = |values: &[f64]| Column { values: values.to_vec(), ..Column::default() };
         let lines = [column(&[0.0, 1.0, f64::NAN]), column(&[1.0, 1.0, 2.0])];
-        assert_eq!(paths(&lines, false), ["M0 100L150 50", "M0 50L150 50L300 0"]);
-        assert_eq!(paths(&lines, true), ["M0 100L150 50", "M0 50L150 0L300 0"]);
+        assert_eq!(paths(&lines, false), ["M0 100l150 -50", "M0 50l150 0l150 -50"]);
+        assert_eq!(paths(&lines, true), ["M0 100l150 -50", "M0 50l150 -50l150 0"]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::range::TimeRange;
 use crate::targets::State3;
 
 /// Points of the pictures inside the page: enough for their size, few enough for the page's budget of bytes.
-const PICTURE_POINTS: usize = 60;
+const PICTURE_POINTS: usize = 40;
 /// Lines of such a picture.
 const PICTURE_LINES: usize = 6;
 /// Alerts of the strip; the alerts page has them all.
@@ -77,6 +77,8 @@ pub(crate) struct Chart {
     pub(crate) id: String,
     pub(crate) title: String,
     pub(crate) note: String,
+    /// What it means that there is nothing to show.
+    pub(crate) empty: String,
     pub(crate) paths: Vec<String>,
     pub(crate) stacked: bool,
     /// Names and last values.
@@ -296,6 +298,7 @@ impl Question {
             id: panel.id.to_owned(),
             title: panel.title.to_owned(),
             note: panel.note.to_owned(),
+            empty: panel.empty.to_owned(),
             stacked: panel.stacked,
             paths: Vec::new(),
             legend: Vec::new(),

@@ -110,8 +110,9 @@ pub(crate) fn with_body(status: StatusCode, headers: &HeaderMap, content_type: &
     let mut response = Response::builder()
         .status(status)
         .header(CONTENT_TYPE, content_type)
-        .header(CACHE_CONTROL, "no-store")
-        .header(VARY, "accept-encoding");
+        // Not `no-store`: a browser may keep a left page in memory and show it at once on the way back.
+        .header(CACHE_CONTROL, "no-cache")
+        .header(VARY, "accept-encoding, hx-request");
     if compressed.is_some() {
         response = response.header(CONTENT_ENCODING, "gzip");
     }

@@ -27,6 +27,8 @@ pub(crate) struct Panel {
     pub(crate) note: &'static str,
     /// What its values count.
     pub(crate) unit: Unit,
+    /// What it means that there is nothing to show, and what to do.
+    pub(crate) empty: &'static str,
     /// Whether its series are parts of a whole.
     pub(crate) stacked: bool,
     /// Legends and expressions.
@@ -41,6 +43,7 @@ pub(crate) const ALL: &[Panel] = &[
         title: "CPU",
         note: "share of all cores, by mode",
         unit: Unit::Percent,
+        empty: "No CPU time yet: a rate needs two collections. If it stays so, host.enabled is off.",
         stacked: true,
         queries: &[(
             "{{mode}}",
@@ -53,6 +56,7 @@ pub(crate) const ALL: &[Panel] = &[
         title: "Memory",
         note: "used, and what the kernel can give back",
         unit: Unit::Bytes,
+        empty: "No memory figures: host.enabled is off, or this range is older than the store.",
         stacked: true,
         queries: &[
             ("used", "node_memory_MemTotal_bytes{$node} - node_memory_MemAvailable_bytes{$node}"),
@@ -66,6 +70,7 @@ pub(crate) const ALL: &[Panel] = &[
         title: "Load",
         note: "processes that run or wait for the disk",
         unit: Unit::Short,
+        empty: "No load figures: host.enabled is off, or this range is older than the store.",
         stacked: false,
         queries: &[
             ("1 min", "node_load1{$node}"),
@@ -80,6 +85,7 @@ pub(crate) const ALL: &[Panel] = &[
         title: "Disk",
         note: "bytes read and written, by device",
         unit: Unit::BytesPerSecond,
+        empty: "No disk was counted: containers often see none, and a rate needs two collections.",
         stacked: false,
         queries: &[
             (
@@ -98,6 +104,7 @@ pub(crate) const ALL: &[Panel] = &[
         title: "Interfaces",
         note: "bytes as the kernel counts them, by device",
         unit: Unit::BytesPerSecond,
+        empty: "No interface was counted: a rate needs two collections.",
         stacked: false,
         queries: &[
             (
@@ -116,6 +123,7 @@ pub(crate) const ALL: &[Panel] = &[
         title: "Errors and drops",
         note: "packets the kernel lost, by device",
         unit: Unit::PacketsPerSecond,
+        empty: "No interface was counted: a rate needs two collections.",
         stacked: false,
         queries: &[
             (
@@ -138,6 +146,7 @@ pub(crate) const ALL: &[Panel] = &[
         title: "Packets by protocol",
         note: "received, all devices",
         unit: Unit::PacketsPerSecond,
+        empty: "No packet was counted: the probe's state above says whether it runs; a rate needs two collections.",
         stacked: true,
         queries: &[(
             "{{family}} {{protocol}}",
@@ -150,6 +159,7 @@ pub(crate) const ALL: &[Panel] = &[
         title: "Bytes by protocol",
         note: "whole frames, all devices",
         unit: Unit::BytesPerSecond,
+        empty: "No packet was counted: the probe's state above says whether it runs; a rate needs two collections.",
         stacked: true,
         queries: &[(
             "{{family}} {{protocol}}",
@@ -162,6 +172,7 @@ pub(crate) const ALL: &[Panel] = &[
         title: "Packets by device",
         note: "received, all protocols",
         unit: Unit::PacketsPerSecond,
+        empty: "No packet was counted: the probe's state above says whether it runs; a rate needs two collections.",
         stacked: false,
         queries: &[("{{device}}", "sum by (device) (rate(skep_xdp_packets_total[$__rate_interval]))")],
     },
@@ -171,6 +182,7 @@ pub(crate) const ALL: &[Panel] = &[
         title: "Forwarded",
         note: "packets the datapath passed, by direction",
         unit: Unit::PacketsPerSecond,
+        empty: "No packet was forwarded, or the agent is not collected: the targets page says why.",
         stacked: false,
         queries: &[("{{direction}}", "sum by (direction) (rate(cilium_forward_count_total[$__rate_interval]))")],
     },
@@ -180,6 +192,7 @@ pub(crate) const ALL: &[Panel] = &[
         title: "Dropped",
         note: "packets the datapath refused, by reason",
         unit: Unit::PacketsPerSecond,
+        empty: "No packet was dropped in this range.",
         stacked: true,
         queries: &[("{{reason}}", "sum by (reason) (rate(cilium_drop_count_total[$__rate_interval]))")],
     },
@@ -189,6 +202,7 @@ pub(crate) const ALL: &[Panel] = &[
         title: "Endpoints",
         note: "by state",
         unit: Unit::Short,
+        empty: "The agent told of no endpoint: the targets page says whether it is collected.",
         stacked: true,
         queries: &[("{{endpoint_state}}", "sum by (endpoint_state) (cilium_endpoint_state)")],
     },
@@ -198,6 +212,7 @@ pub(crate) const ALL: &[Panel] = &[
         title: "Hubble flows",
         note: "by verdict",
         unit: Unit::PerSecond,
+        empty: "No flow was counted. Hubble counts flows when hubble.metrics.enabled of the Helm chart lists flow.",
         stacked: true,
         queries: &[("{{verdict}}", "sum by (verdict) (rate(hubble_flows_processed_total[$__rate_interval]))")],
     },
@@ -207,6 +222,7 @@ pub(crate) const ALL: &[Panel] = &[
         title: "Hubble drops",
         note: "by reason",
         unit: Unit::PerSecond,
+        empty: "No drop was counted. Hubble counts drops when hubble.metrics.enabled of the Helm chart lists drop.",
         stacked: true,
         queries: &[("{{reason}}", "sum by (reason) (rate(hubble_drop_total[$__rate_interval]))")],
     },
@@ -216,6 +232,7 @@ pub(crate) const ALL: &[Panel] = &[
         title: "BPF map pressure",
         note: "how full maps are; those that are nearly empty are not told",
         unit: Unit::Percent,
+        empty: "No map is full enough to be told: below a threshold the agent leaves a map out.",
         stacked: false,
         queries: &[("{{map_name}}", "100 * max by (map_name) (cilium_bpf_map_pressure)")],
     },

@@ -158,6 +158,7 @@ fn chart(asker: &Asker, expressions: &[String], grid: Grid, interval: Duration) 
         id: "query".to_owned(),
         title: "Result".to_owned(),
         note: String::new(),
+        empty: "No series match in this range: check the names, or choose another range.".to_owned(),
         paths: Vec::new(),
         stacked: false,
         legend: Vec::new(),

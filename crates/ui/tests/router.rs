@@ -1,5 +1,7 @@
 //! The router as a client meets it, over an empty store.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! What must not stand in the pages' sources, because the policy forbids it or an attacker would use it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
