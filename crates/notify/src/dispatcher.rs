@@ -17,9 +17,10 @@ use crate::group::{Group, Told};
 /// Groups at once; more means that the grouping is wrong, and each costs a request.
 const GROUPS_MAX: usize = 10_000;
 
-/// Alerts that were firing before a restart count as ended this much later at the earliest, so that rules have the
-/// time to say that they still fire.
-const RESTART_GRACE: Duration = Duration::from_secs(300);
+/// Alerts that were firing before a restart count as ended this much later at the earliest. Rules need up to ten minutes,
+/// their grace period, and two evaluations to say that an alert still fires; a late end is better than a false one and
+/// a second alarm.
+const RESTART_GRACE: Duration = Duration::from_secs(12 * 60);
 
 /// What deliveries under way may still take when the process stops; the whole process has 5 s.
 const STOP_MAX: Duration = Duration::from_secs(2);
@@ -180,10 +181,13 @@ impl Dispatcher {
     fn reload(&mut self, config: Config) {
         self.config = config;
         self.announce();
-        let alerts: Vec<Alert> = self.groups.values().flat_map(|group| group.alerts().cloned()).collect();
-        self.groups.clear();
-        for alert in alerts {
-            self.insert(&alert);
+        let before = std::mem::take(&mut self.groups);
+        for alert in before.values().flat_map(Group::alerts) {
+            self.insert(alert);
+        }
+        for (key, group) in &mut self.groups {
+            // What is being told now is not decided a second time.
+            group.busy = before.get(key).is_some_and(|old| old.busy);
         }
     }
 

@@ -75,7 +75,18 @@ pub fn load(patterns: &[String], base: &Path, report: &Report) -> Vec<Group> {
                 continue;
             }
         };
-        for path in paths.filter_map(Result::ok).filter(|path| seen.insert(path.clone())) {
+        let paths: Vec<_> = paths.filter_map(Result::ok).collect();
+        if paths.is_empty() && !pattern.contains(['*', '?', '[']) {
+            report.push(yaml::Problem {
+                severity: yaml::Severity::Warning,
+                file: full,
+                position: None,
+                path: "rule_files".to_owned(),
+                message: format!("{pattern:?} does not point to an existing file"),
+                hint: "relative names start at the folder of the configuration".to_owned(),
+            });
+        }
+        for path in paths.into_iter().filter(|path| seen.insert(path.clone())) {
             groups.extend(load_file(&path, report));
         }
     }

@@ -116,8 +116,10 @@ fn names_files_it_cannot_read() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("bad.yml"), b"\xff").unwrap();
     let report = yaml::Report::default();
-    assert_eq!(load(&["*.yml".to_owned(), "bad.yml".to_owned()], folder.path(), &report), []);
-    let problems = report.into_problems();
-    assert_eq!(problems.len(), 1, "{problems:?}");
-    assert!(problems[0].to_string().ends_with("bad.yml: error: is not UTF-8"));
+    let patterns = ["*.yml".to_owned(), "bad.yml".to_owned(), "none*.yml".to_owned(), "none.yml".to_owned()];
+    assert_eq!(load(&patterns, folder.path(), &report), []);
+    let problems: Vec<String> = report.into_problems().iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].ends_with("bad.yml: error: is not UTF-8"), "{problems:?}");
+    assert!(problems[1].contains("warning: \"none.yml\" does not point to an existing file"), "{problems:?}");
 }
