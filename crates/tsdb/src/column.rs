@@ -4,7 +4,8 @@
 
 use pco::ChunkConfig;
 use pco::data_types::Number;
-use pco::standalone::{simple_compress, simple_decompress_into};
+use pco::errors::PcoResult;
+use pco::wrapped::{FileCompressor, FileDecompressor};
 use tsz_compress::prelude::{TszCompressV2, TszDecompressV2};
 
 use crate::bytes::{Damage, Reader, put_int, put_uint, unzigzag, zigzag};
@@ -407,17 +408,31 @@ fn tsz_decode(bytes: &[u8], count: usize) -> Result<Vec<i32>, Damage> {
     Ok(numbers.to_vec())
 }
 
+/// The wrapped format: a header, the chunk's tables, one page. It leaves out the magic and the counts of the standalone
+/// one, fifteen bytes a column.
 fn pco_encode<T: Number>(numbers: &[T]) -> Option<Vec<u8>> {
-    simple_compress(numbers, &ChunkConfig::default()).ok()
+    let file = FileCompressor::default();
+    let mut out = Vec::new();
+    file.write_header(&mut out).ok()?;
+    let mut chunk = file.chunk_compressor(numbers, &ChunkConfig::default()).ok()?;
+    chunk.write_meta(&mut out).ok()?;
+    chunk.write_page(0, &mut out).ok()?;
+    Some(out)
 }
 
 fn pco_decode<T: Number + Default>(bytes: &[u8], count: usize) -> Result<Vec<T>, Damage> {
     let mut numbers = vec![T::default(); count];
-    let progress = simple_decompress_into(bytes, &mut numbers).map_err(|_| Damage("pco column does not decode"))?;
-    if progress.n_processed != count {
-        return Err(Damage("pco column has another length"));
+    let mut decode = || -> PcoResult<usize> {
+        let (file, rest) = FileDecompressor::new(bytes)?;
+        let (mut chunk, rest) = file.chunk_decompressor::<T, _>(rest)?;
+        let progress = chunk.page_decompressor(rest, count)?.read(&mut numbers)?;
+        Ok(progress.n_processed)
+    };
+    match decode() {
+        Ok(processed) if processed == count => Ok(numbers),
+        Ok(_) => Err(Damage("pco column has another length")),
+        Err(_) => Err(Damage("pco column does not decode")),
     }
-    Ok(numbers)
 }
 
 #[cfg(test)]
