@@ -23,24 +23,40 @@ pub(super) fn group_labels(labels: &Labels, grouping: &Grouping) -> Labels {
 }
 
 /// Groups in the order in which their first series came.
-pub(super) struct Groups<T> {
+struct Groups<T> {
     places: HashMap<Labels, usize>,
-    pub(super) groups: Vec<(Labels, T)>,
+    groups: Vec<Group<T>>,
+}
+
+struct Group<T> {
+    labels: Labels,
+    /// A member's metric name is to be removed at the end, so that of a group by name is, too.
+    drop_name: bool,
+    state: T,
 }
 
 impl<T> Groups<T> {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self { places: HashMap::new(), groups: Vec::new() }
     }
 
-    /// The group of these labels; `empty` makes it if it is new.
-    pub(super) fn of(&mut self, labels: Labels, empty: impl FnOnce() -> T) -> &mut T {
+    /// The state of the group that a series belongs to under these labels; `empty` makes it if it is new.
+    fn of(&mut self, labels: Labels, series: &Series, empty: impl FnOnce() -> T) -> &mut T {
         let next = self.groups.len();
         let place = *self.places.entry(labels.clone()).or_insert(next);
         if place == next {
-            self.groups.push((labels, empty()));
+            self.groups.push(Group { labels, drop_name: false, state: empty() });
         }
-        &mut self.groups[place].1
+        let group = &mut self.groups[place];
+        group.drop_name |= series.drop_name;
+        &mut group.state
+    }
+
+    /// One series for each group.
+    fn into_series(self, mut values: impl FnMut(T) -> Vec<f64>) -> Vec<Series> {
+        let series =
+            |group: Group<T>| Series { labels: group.labels, drop_name: group.drop_name, values: values(group.state) };
+        self.groups.into_iter().map(series).collect()
     }
 }
 
@@ -127,8 +143,9 @@ impl Evaluation<'_> {
         let mut hold = self.budget.hold();
         let mut held = 0;
         self.stream(expr, grid, &mut |series| {
-            let group = groups.of(group_labels(&series.labels, grouping), || vec![Folded::Nothing; grid.count]);
-            for (state, value) in group.iter_mut().zip(&series.values).filter(|(_, v)| is_present(**v)) {
+            let labels = group_labels(&series.labels, grouping);
+            let states = groups.of(labels, &series, || vec![Folded::Nothing; grid.count]);
+            for (state, value) in states.iter_mut().zip(&series.values).filter(|(_, v)| is_present(**v)) {
                 state.add(op, *value);
             }
             let now = groups.groups.len();
@@ -136,10 +153,7 @@ impl Evaluation<'_> {
             held = now;
             Ok(())
         })?;
-        let finish = |(labels, states): (Labels, Vec<Folded>)| {
-            Series::new(labels, states.iter().map(|state| state.finish(op)).collect())
-        };
-        Ok(groups.groups.into_iter().map(finish).collect())
+        Ok(groups.into_series(|states| states.iter().map(|state| state.finish(op)).collect()))
     }
 
     fn quantiles(
@@ -155,7 +169,7 @@ impl Evaluation<'_> {
         let mut hold = self.budget.hold();
         self.stream(expr, grid, &mut |series| {
             hold.add(series.cost())?;
-            groups.of(group_labels(&series.labels, grouping), Vec::new).push(series.values);
+            groups.of(group_labels(&series.labels, grouping), &series, Vec::new).push(series.values);
             Ok(())
         })?;
         let mut at_step = Vec::new();
@@ -164,10 +178,7 @@ impl Evaluation<'_> {
             at_step.extend(columns.iter().map(|column| column[i]).filter(|v| is_present(*v)));
             if at_step.is_empty() { ABSENT } else { quantile(quantiles[i], &mut at_step) }
         };
-        let finish = |(labels, columns): (Labels, Vec<Vec<f64>>)| {
-            Series::new(labels, (0..grid.count).map(|i| of_group(&columns, i)).collect())
-        };
-        Ok(groups.groups.into_iter().map(finish).collect())
+        Ok(groups.into_series(|columns| (0..grid.count).map(|i| of_group(&columns, i)).collect()))
     }
 
     /// How many series of each group have each value; the value becomes a label.
@@ -192,7 +203,7 @@ impl Evaluation<'_> {
             for (i, value) in series.values.iter().enumerate().filter(|(_, v)| is_present(**v)) {
                 let mut labels = base.to_builder();
                 labels.set(&label, format_value(*value));
-                let counts = groups.of(labels.build(), || vec![ABSENT; grid.count]);
+                let counts = groups.of(labels.build(), &series, || vec![ABSENT; grid.count]);
                 counts[i] = if is_present(counts[i]) { counts[i] + 1.0 } else { 1.0 };
             }
             let now = groups.groups.len();
@@ -200,7 +211,10 @@ impl Evaluation<'_> {
             held = now;
             Ok(())
         })?;
-        Ok(groups.groups.into_iter().map(|(labels, counts)| Series::new(labels, counts)).collect())
+        let mut counted = groups.into_series(|counts| counts);
+        // Upstream keeps the name here, even one that was to be removed.
+        counted.iter_mut().for_each(|series| series.drop_name = false);
+        Ok(counted)
     }
 }
 

@@ -4,7 +4,7 @@ use model::{LabelsBuilder, METRIC_NAME, Pattern};
 
 use super::Evaluation;
 use super::grid::Grid;
-use super::series::{Series, distinct};
+use super::series::{Series, join_or_refuse};
 use crate::QueryError;
 use crate::syntax::NodeId;
 
@@ -28,7 +28,7 @@ impl Evaluation<'_> {
                 set_label(series, &target, &replaced);
             }
         }
-        distinct(series)
+        join_or_refuse(series, self.options.delayed_name_removal)
     }
 
     pub(super) fn label_join(&self, args: &[NodeId], grid: Grid) -> Result<Vec<Series>, QueryError> {
@@ -46,7 +46,7 @@ impl Evaluation<'_> {
             let joined = parts.join(&separator);
             set_label(series, &target, &joined);
         }
-        distinct(series)
+        join_or_refuse(series, self.options.delayed_name_removal)
     }
 
     /// A label name given as a string.

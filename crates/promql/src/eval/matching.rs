@@ -196,11 +196,13 @@ fn duplicates(
     None
 }
 
-fn duplicate_error(signature: &Labels, side: &str, second: &Series, first: &Series) -> QueryError {
-    let [signature, second, first] = [signature, &second.labels, &first.labels].map(format_labels);
+/// The duplicates are named in the order of their labels, whatever order they came in.
+fn duplicate_error(signature: &Labels, side: &str, a: &Series, b: &Series) -> QueryError {
+    let (first, second) = if a.labels <= b.labels { (a, b) } else { (b, a) };
+    let [signature, first, second] = [signature, &first.labels, &second.labels].map(format_labels);
     QueryError::Execution(format!(
-        "found duplicate series for the match group {signature} on the {side} hand-side of the operation: [{second}, \
-         {first}];many-to-many matching not allowed: matching labels must be unique on one side"
+        "found duplicate series for the match group {signature} on the {side} hand-side of the operation: [{first}, \
+         {second}];many-to-many matching not allowed: matching labels must be unique on one side"
     ))
 }
 

@@ -166,7 +166,7 @@ impl<'q> Evaluation<'q> {
                     series.values.iter_mut().filter(|v| series::is_present(**v)).for_each(|v| *v = -*v);
                     series.without_name(self.options.delayed_name_removal)
                 });
-                let series = series::distinct(negated.collect())?;
+                let series = series::join_or_refuse(negated.collect(), self.options.delayed_name_removal)?;
                 Column::Vector(Vector::new(series, self.budget)?)
             }
             text => text,

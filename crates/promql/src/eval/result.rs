@@ -3,7 +3,7 @@
 use model::{Labels, Sample, Samples, Timestamp};
 
 use super::grid::Grid;
-use super::series::{Series, distinct, is_present};
+use super::series::{Series, is_present, merge_same_labels};
 use super::{Column, Evaluation, Setting};
 use crate::syntax::Expr;
 use crate::{MatrixSeries, QueryError, Value, VectorPoint};
@@ -51,13 +51,13 @@ pub(crate) fn evaluate_matrix(expr: &Expr, setting: &Setting<'_>) -> Result<Vec<
     Ok(found)
 }
 
-/// Removes the names whose removal was put off. What then is equal is refused, even where it never meets at a step.
+/// Removes the names whose removal was put off.
 fn drop_names(series: Vec<Series>) -> Result<Vec<Series>, QueryError> {
     if series.iter().all(|series| !series.drop_name) {
         return Ok(series);
     }
     let remove = |series: Series| if series.drop_name { series.without_name(false) } else { series };
-    distinct(series.into_iter().map(remove).collect())
+    merge_same_labels(series.into_iter().map(remove).collect())
 }
 
 impl Columns {

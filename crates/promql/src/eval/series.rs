@@ -111,8 +111,12 @@ fn join(into: &mut Series, from: &Series) -> Result<(), QueryError> {
     Ok(())
 }
 
-/// Refuses two series of equal labels, even where they never have a value at the same step.
-pub(super) fn distinct(series: Vec<Series>) -> Result<Vec<Series>, QueryError> {
+/// Joins what became equal by a change of labels. Prometheus 3.5 refuses it, even where it never meets at a step, unless names
+/// are removed at the end: there skep does what later releases do.
+pub(super) fn join_or_refuse(series: Vec<Series>, delayed: bool) -> Result<Vec<Series>, QueryError> {
+    if delayed {
+        return merge_same_labels(series);
+    }
     let mut seen = HashSet::with_capacity(series.len());
     if series.iter().all(|s| seen.insert(s.labels.clone())) { Ok(series) } else { Err(same_labelset()) }
 }

@@ -47,9 +47,9 @@ impl fmt::Display for Remark {
     }
 }
 
-/// The engine that scripts expect: everything switched on, Prometheus' limits.
+/// The engine that scripts expect, as upstream's runner sets it up: everything switched on, names removed at the end.
 fn engine() -> Engine {
-    Engine::new(EngineOptions { experimental_functions: true, ..EngineOptions::default() })
+    Engine::new(EngineOptions { experimental_functions: true, delayed_name_removal: true, ..EngineOptions::default() })
 }
 
 /// Runs a script. An error means that the script cannot be read; failed expectations are in the report.

@@ -100,7 +100,7 @@ fn vector(random: &mut Random, depth: u32) -> String {
             format!("{}({})", pick(random, &of), range(random, deeper))
         }
         3 | 4 => {
-            let op = pick(random, &["sum", "avg", "min", "max", "count", "group", "stddev", "stdvar"]);
+            let op = pick(random, &["sum", "avg", "min", "max", "count", "group"]);
             format!("{op}{} ({})", grouping(random), vector(random, deeper))
         }
         5 => {
@@ -137,7 +137,6 @@ fn vector(random: &mut Random, depth: u32) -> String {
                 ("clamp(", ", 0, 50)"),
                 ("-(", ")"),
                 ("histogram_quantile(0.7, ", ")"),
-                ("sort(", ")"),
                 ("vector(scalar(", "))"),
             ];
             let (before, after) = of[(random.next() % of.len() as u64) as usize];
