@@ -13,6 +13,7 @@ mod ingest;
 mod manager;
 mod mapping;
 mod metadata;
+mod reading;
 mod relabel;
 mod runner;
 mod target;

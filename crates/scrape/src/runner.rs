@@ -13,7 +13,8 @@ use crate::config::Format;
 use crate::counters::Counters;
 use crate::error::ScrapeError;
 use crate::fetch::Fetcher;
-use crate::ingest::{Body, Outcome, Pipeline};
+use crate::ingest::{Outcome, Pipeline};
+use crate::reading::Body;
 use crate::target::Target;
 
 /// A scrape that begins up to this late counts as of its planned time: steady timestamps compress far better.

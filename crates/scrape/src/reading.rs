@@ -1,0 +1,186 @@
+//! One page on its way into a batch: each sample to its series, by the cache where it is known.
+
+use exposition::{Event, ParseError, Series, openmetrics, text};
+use model::{AppendError, Appender, Exemplar, Labels, Sample, SeriesRef, Timestamp};
+
+use crate::cache::{Cache, Kept, Known, Slot};
+use crate::config::Format;
+use crate::counters::Counters;
+use crate::error::ScrapeError;
+use crate::mapping::{Mapped, map};
+use crate::metadata::Families;
+use crate::target::Target;
+
+/// A page, decompressed.
+#[derive(Clone, Copy)]
+pub(crate) struct Body<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) format: Format,
+}
+
+/// What was on a page.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    /// Samples, before relabelling.
+    pub(crate) scraped: u64,
+    /// After relabelling, samples that the store did not want included.
+    pub(crate) kept: u64,
+    /// Of series that the page before did not have.
+    pub(crate) added: u64,
+    /// Samples that count for the sample limit.
+    appended: u64,
+}
+
+/// The reading of one page.
+pub(crate) struct Reading<'r> {
+    pub(crate) target: &'r Target,
+    pub(crate) cache: &'r mut Cache,
+    pub(crate) families: &'r mut Families,
+    pub(crate) counters: &'r Counters,
+    pub(crate) batch: &'r mut dyn Appender,
+    pub(crate) page: Body<'r>,
+    pub(crate) at: Timestamp,
+    pub(crate) counts: Counts,
+}
+
+/// What becomes of a sample of the page.
+struct Item<'a> {
+    series: &'a Series<'a>,
+    sample: Sample,
+    /// Whether the page says its time.
+    timed: bool,
+    /// Whether the absence of its series from the next page will be marked.
+    tracked: bool,
+}
+
+impl Reading<'_> {
+    /// Appends the whole page. After an error the batch must not be committed.
+    pub(crate) fn read(&mut self) -> Result<(), ScrapeError> {
+        let page = self.page.bytes;
+        match self.page.format {
+            Format::Text => self.append_events(text::Parser::new(page))?,
+            Format::OpenMetrics => self.append_events(openmetrics::Parser::new(page))?,
+        }
+        // Past the limit the page is read to its end, so that the count says by how much it is too large.
+        if let Some(limit) = self.target.job.limits.samples.filter(|&limit| self.counts.appended > limit) {
+            return Err(ScrapeError::SampleLimit(limit));
+        }
+        self.families.append(self.batch, self.page.format)?;
+        self.families.finish();
+        Ok(())
+    }
+
+    fn append_events<'a>(
+        &mut self,
+        events: impl Iterator<Item = Result<Event<'a>, ParseError>>,
+    ) -> Result<(), ScrapeError> {
+        for event in events {
+            match event.map_err(ScrapeError::Parse)? {
+                Event::Type { family, kind } => self.families.set_kind(family, kind),
+                Event::Help { family, text } => self.families.set_help(family, text),
+                Event::Unit { family, unit } => self.families.set_unit(family, unit),
+                Event::Comment(_) => {}
+                Event::Series(series) => self.append_series(&series)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn append_series(&mut self, series: &Series<'_>) -> Result<(), ScrapeError> {
+        self.counts.scraped += 1;
+        let own_time = series.timestamp.filter(|_| self.target.job.honor_timestamps);
+        let item = Item {
+            series,
+            sample: Sample { timestamp: own_time.unwrap_or(self.at), value: series.value },
+            timed: own_time.is_some(),
+            tracked: own_time.is_none() || self.target.job.track_timestamps_staleness,
+        };
+        match self.cache.look_up(series.raw) {
+            Known::Dropped => Ok(()),
+            Known::Kept { again: true, .. } if !item.timed => {
+                self.counts.kept += 1;
+                self.counters.duplicate();
+                Ok(())
+            }
+            Known::Kept { slot, series, .. } => self.append_known(&item, slot, series),
+            Known::New => self.append_new(&item),
+        }
+    }
+
+    fn append_known(&mut self, item: &Item<'_>, slot: Slot, series: SeriesRef) -> Result<(), ScrapeError> {
+        self.counts.kept += 1;
+        if self.is_over_limit() {
+            return Ok(());
+        }
+        let appended = match (self.batch.append_ref(series, item.sample), self.cache.labels(slot)) {
+            (Err(AppendError::UnknownSeries), Some(labels)) => self.batch.append(labels, item.sample),
+            (other, _) => other.map(|()| series),
+        };
+        let Some(stored) = self.took(appended)? else { return Ok(()) };
+        if stored != series {
+            self.cache.moved(slot, stored);
+        }
+        self.finish(item, slot, stored);
+        Ok(())
+    }
+
+    fn append_new(&mut self, item: &Item<'_>) -> Result<(), ScrapeError> {
+        let labels = match map(self.target, item.series) {
+            Mapped::Kept(labels) => labels,
+            Mapped::Refused(reason) => return Err(self.refusal(item.series, reason)),
+            Mapped::Dropped => {
+                self.cache.insert(item.series.raw, None);
+                return Ok(());
+            }
+        };
+        self.counts.kept += 1;
+        if self.is_over_limit() {
+            return Ok(());
+        }
+        let appended = self.batch.append(&labels, item.sample);
+        let Some(stored) = self.took(appended)? else { return Ok(()) };
+        self.counts.added += 1;
+        let slot = self.cache.insert(item.series.raw, Some(Kept { series: stored, labels }));
+        self.finish(item, slot, stored);
+        Ok(())
+    }
+
+    fn finish(&mut self, item: &Item<'_>, slot: Slot, stored: SeriesRef) {
+        if item.tracked {
+            self.cache.track(slot);
+        }
+        let Some(raw) = item.series.exemplar else { return };
+        let exemplar =
+            Exemplar { labels: Labels::from_pairs(raw.labels()), value: raw.value, timestamp: raw.timestamp };
+        // An exemplar that the store does not want is no reason to lose the sample.
+        if let Err(error) = self.batch.append_exemplar(stored, &exemplar) {
+            tracing::debug!(%error, "An exemplar was not stored.");
+        }
+    }
+
+    fn is_over_limit(&mut self) -> bool {
+        self.counts.appended += 1;
+        self.target.job.limits.samples.is_some_and(|limit| self.counts.appended > limit)
+    }
+
+    /// Where the store took a sample. One that it does not want is counted; other errors refuse the page.
+    fn took(&self, appended: Result<SeriesRef, AppendError>) -> Result<Option<SeriesRef>, ScrapeError> {
+        match appended {
+            Ok(series) => return Ok(Some(series)),
+            Err(AppendError::DuplicateTimestamp) => self.counters.duplicate(),
+            Err(AppendError::OutOfBounds | AppendError::TooFarInFuture) => self.counters.out_of_bounds(),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(None)
+    }
+
+    /// Limits name the metric; for the rest the line says where to look.
+    fn refusal(&self, series: &Series<'_>, reason: String) -> ScrapeError {
+        if reason.contains("_limit exceeded") {
+            return ScrapeError::LabelLimit(reason);
+        }
+        let page = self.page.bytes;
+        let before = page.get(..series.raw.as_ptr() as usize - page.as_ptr() as usize).unwrap_or_default();
+        ScrapeError::InvalidSeries { line: before.iter().filter(|&&byte| byte == b'\n').count() + 1, reason }
+    }
+}
