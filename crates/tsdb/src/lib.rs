@@ -4,8 +4,18 @@
 //! [`model::status::Store`], its own counters by [`model::Collector`]. `FORMAT.md` beside this crate draws every byte
 //! that is kept.
 //!
-//! Never: a network, a thread or a timer of its own (the owner calls [`Db::sync`] and [`Db::maintain`]), a
-//! memory-mapped file, a file overwritten in place, a decoder run on bytes whose checksum was not verified.
+//! The way of a sample: a `batch` looks its series up in the `head`; at commit, one at a time, the batch is written to
+//! the `log` with one write, then becomes visible in the head as a whole, and, where asked, waits for the fsync that it
+//! shares with others. In the head a series is an open stream that becomes a compressed frame (`chunk`, `column`). A
+//! sealing (`seal`) sets all samples aside, writes them to one `block` for each day that they touch and removes the log
+//! segments that only they were in. `compact` merges the blocks of a day that is over, `retention` removes whole blocks.
+//! A `query` merges blocks, what is being sealed, and the head; where two hold the same time, the first one written wins.
+//!
+//! Samples may come in any order from 1970 on. Damage costs what it hits: a record of the log, or a block, which is set
+//! aside, counted and told with each answer that it is missing from. On a full disk appending fails and reading goes on.
+//!
+//! Never: a network, a thread or a timer of its own (the owner calls [`Db::maintain`] once in a while), a memory-mapped
+//! file, a file overwritten in place, a decoder run on bytes whose checksum was not verified.
 
 // The derive of tsz-compress names the crate.
 extern crate alloc;

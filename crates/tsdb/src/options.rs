@@ -21,8 +21,9 @@ const SYNC_INTERVAL_DEFAULT: Duration = Duration::from_secs(30);
 /// Two hours in memory: long enough for columns that compress well, short enough for a quick replay.
 const SEAL_INTERVAL_DEFAULT: Duration = Duration::from_secs(2 * 3600);
 
-/// Past this much compressed memory the head is sealed early, so that backfill cannot fill the memory.
-const HEAD_BYTES_MAX_DEFAULT: usize = 64 << 20;
+/// Past this much compressed memory the head is sealed early, so that backfill cannot fill the memory of a small
+/// machine. Two hours of 10,000 series at 15 s stay below it.
+const HEAD_BYTES_MAX_DEFAULT: usize = 32 << 20;
 
 /// About what ten times the largest edge node shows; each series costs roughly a kilobyte.
 const HEAD_SERIES_MAX_DEFAULT: usize = 1_000_000;
