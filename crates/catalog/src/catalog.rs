@@ -210,6 +210,10 @@ impl Inner {
         let Some(store) = &self.store else {
             return Err(Error::Limit("the catalog is read-only".to_owned()));
         };
+        if let Err(error) = store.check_room() {
+            self.state = State::ReadOnly(error.to_string());
+            return Err(error);
+        }
         if let Err(error) = store.write(changes, self.sequence + 1, sum) {
             // After a failed write or fsync nobody knows what the file holds: the next change starts from a new open.
             self.store = None;
@@ -223,6 +227,9 @@ impl Inner {
             }
         }
         (self.bytes, self.sum, self.sequence) = (bytes, sum, self.sequence + 1);
+        if matches!(self.state, State::ReadOnly(_)) {
+            self.state = State::Open;
+        }
         self.unsaved += 1;
         if self.unsaved >= SNAPSHOT_EVERY
             && let Err(error) = self.save(folder)

@@ -86,16 +86,21 @@ impl Store {
         let mut head = sequence.to_le_bytes().to_vec();
         head.extend_from_slice(&sum.to_le_bytes());
         batch.insert(HEAD_KEY, seal(HEAD_KEY, &head));
-        if is_full(&self.path) {
-            let reason = "no space left on device".to_owned();
-            return Err(Error::Database { path: self.path.clone(), reason, full: true });
-        }
         let db = self.db.clone();
         guarded(&self.path, move || {
             db.apply_batch(batch)?;
             db.flush()
         })?;
         self.sync()
+    }
+
+    /// Whether there is room for a change; asked before each, because sled does not come back from a full disk.
+    pub(crate) fn check_room(&self) -> Result<(), Error> {
+        if is_full(&self.path) {
+            let reason = "no space left on device".to_owned();
+            return Err(Error::Database { path: self.path.clone(), reason, full: true });
+        }
+        Ok(())
     }
 
     /// sled's flush ends in `sync_file_range`, which leaves the disk's own cache and the file's length behind.

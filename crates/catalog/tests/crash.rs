@@ -223,8 +223,10 @@ fn opens_on_a_full_disk() {
     let full = catalog.change("things", &[("more".to_owned(), Some(vec![1; 600_000]))]);
     println!("a change on a full disk: {:?}", full.as_ref().map_err(ToString::to_string));
     assert_eq!(catalog.get("things", "more").is_some(), full.is_ok());
+    assert_eq!(matches!(catalog.state(), State::ReadOnly(_)), full.is_err());
     fs::remove_file(&ballast).unwrap();
     catalog.change("things", &[("later".to_owned(), Some(b"y".to_vec()))]).unwrap();
+    assert_eq!(catalog.state(), State::Open);
     drop(catalog);
     let catalog = Catalog::open(&home).unwrap();
     assert_eq!(catalog.entries("things").len(), 51 + usize::from(full.is_ok()));
