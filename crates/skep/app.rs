@@ -317,7 +317,7 @@ async fn maintain(store: Arc<Db>, mut stopping: watch::Receiver<bool>, sync_inte
         match spawn_blocking(move || store.maintain(SystemClock.now())).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
-                tracing::error!(%error, "the store could not be maintained; is the disk full or failing?")
+                tracing::error!(%error, "the store could not be maintained; is the disk full or failing?");
             }
             Err(error) => tracing::error!(%error, "maintaining the store broke off"),
         }

@@ -47,7 +47,7 @@ pub(crate) struct ServeArgs {
 #[error("{0}; `skep --help` lists what there is")]
 pub(crate) struct UsageError(String);
 
-type Apply = fn(&mut ServeArgs, String) -> Result<(), String>;
+type Apply = fn(&mut ServeArgs, &str) -> Result<(), String>;
 
 enum Effect {
     /// Takes a value.
@@ -96,7 +96,7 @@ const FLAGS: &[Flag] = &[
     ),
     flag(
         &["retention-time", "storage.tsdb.retention.time"],
-        Effect::Value("DURATION", |a, v| set_duration(&mut a.retention_time, &v)),
+        Effect::Value("DURATION", |a, v| set_duration(&mut a.retention_time, v)),
         "how long samples are kept; 0 keeps everything [400d]",
     ),
     flag(
@@ -121,22 +121,22 @@ const FLAGS: &[Flag] = &[
     ),
     flag(
         &["query.lookback-delta"],
-        Effect::Value("DURATION", |a, v| set_duration(&mut a.lookback, &v)),
+        Effect::Value("DURATION", |a, v| set_duration(&mut a.lookback, v)),
         "how far back an instant selector looks [5m]",
     ),
     flag(
         &["query.timeout"],
-        Effect::Value("DURATION", |a, v| set_duration(&mut a.query_timeout, &v)),
+        Effect::Value("DURATION", |a, v| set_duration(&mut a.query_timeout, v)),
         "longest time of a query [2m]",
     ),
     flag(
         &["query.max-concurrency"],
-        Effect::Value("N", |a, v| set_number(&mut a.query_concurrency, &v)),
+        Effect::Value("N", |a, v| set_number(&mut a.query_concurrency, v)),
         "queries that run at once [20]",
     ),
     flag(
         &["query.max-samples"],
-        Effect::Value("N", |a, v| set_number(&mut a.query_samples, &v)),
+        Effect::Value("N", |a, v| set_number(&mut a.query_samples, v)),
         "most samples a query may load [50000000]",
     ),
     flag(
@@ -222,7 +222,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     let mut parser = Parser::from_args(args);
     let mut words: Vec<OsString> = Vec::new();
     let mut serve = ServeArgs::default();
-    while let Some(arg) = parser.next().map_err(usage)? {
+    while let Some(arg) = parser.next().map_err(|e| usage(&e))? {
         match arg {
             Arg::Short('h') => return Ok(Command::Help(help())),
             Arg::Short('V') => return Ok(Command::Version),
@@ -235,7 +235,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
                 }
             },
             Arg::Value(word) => words.push(word),
-            Arg::Short(_) => return Err(usage(arg.unexpected())),
+            Arg::Short(_) => return Err(usage(&arg.unexpected())),
         }
     }
     command(&words, serve)
@@ -275,7 +275,7 @@ fn apply(args: &mut ServeArgs, name: &str, parser: &mut Parser) -> Result<(), Us
     match &flag.effect {
         Effect::Value(_, set) => {
             let value = text(parser, name)?;
-            set(args, value).map_err(|reason| UsageError(format!("--{name}: {reason}")))?;
+            set(args, &value).map_err(|reason| UsageError(format!("--{name}: {reason}")))?;
         }
         Effect::Switch(set) => set(args, on),
         Effect::IgnoredValue(reason) => {
@@ -289,20 +289,21 @@ fn apply(args: &mut ServeArgs, name: &str, parser: &mut Parser) -> Result<(), Us
 }
 
 fn text(parser: &mut Parser, name: &str) -> Result<String, UsageError> {
-    let value = parser.value().map_err(usage)?;
+    let value = parser.value().map_err(|e| usage(&e))?;
     value.string().map_err(|_| UsageError(format!("--{name}: the value is not UTF-8")))
 }
 
-fn usage(error: lexopt::Error) -> UsageError {
+fn usage(error: &lexopt::Error) -> UsageError {
     UsageError(error.to_string())
 }
 
-fn set_path(into: &mut Option<PathBuf>, value: String) -> Result<(), String> {
-    set_text(into, value.into())
+fn set_path(into: &mut Option<PathBuf>, value: &str) -> Result<(), String> {
+    *into = Some(PathBuf::from(value));
+    Ok(())
 }
 
-fn set_text<T>(into: &mut Option<T>, value: T) -> Result<(), String> {
-    *into = Some(value);
+fn set_text(into: &mut Option<String>, value: &str) -> Result<(), String> {
+    *into = Some(value.to_owned());
     Ok(())
 }
 
@@ -316,21 +317,21 @@ fn set_number(into: &mut Option<u64>, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn set_retention_size(args: &mut ServeArgs, value: String) -> Result<(), String> {
-    args.retention_size = Some(size::parse(&value)?);
+fn set_retention_size(args: &mut ServeArgs, value: &str) -> Result<(), String> {
+    args.retention_size = Some(size::parse(value)?);
     Ok(())
 }
 
-fn set_listen(args: &mut ServeArgs, value: String) -> Result<(), String> {
+fn set_listen(args: &mut ServeArgs, value: &str) -> Result<(), String> {
     let port = value.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     if port.is_none() {
         return Err(format!("{value:?} is not ADDR:PORT, such as 127.0.0.1:9090"));
     }
-    args.listen = Some(value);
+    args.listen = Some(value.to_owned());
     Ok(())
 }
 
-fn set_features(args: &mut ServeArgs, value: String) -> Result<(), String> {
+fn set_features(args: &mut ServeArgs, value: &str) -> Result<(), String> {
     for name in value.split(',').filter(|name| !name.is_empty()) {
         if FEATURES.contains(&name) {
             args.features.push(name.to_owned());
@@ -343,11 +344,11 @@ fn set_features(args: &mut ServeArgs, value: String) -> Result<(), String> {
     Ok(())
 }
 
-fn set_log_level(args: &mut ServeArgs, value: String) -> Result<(), String> {
-    if !["error", "warn", "info", "debug"].contains(&value.as_str()) {
+fn set_log_level(args: &mut ServeArgs, value: &str) -> Result<(), String> {
+    if !["error", "warn", "info", "debug"].contains(&value) {
         return Err(format!("{value:?} is not one of error, warn, info, debug"));
     }
-    args.log_level = Some(value);
+    args.log_level = Some(value.to_owned());
     Ok(())
 }
 

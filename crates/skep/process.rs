@@ -9,6 +9,9 @@ use model::{Clock, CollectError, Collector, Families, MetricKind, SystemClock, T
 
 use crate::settings::Settings;
 
+/// The Prometheus whose API this is: clients such as Grafana switch their features on by this number.
+const COMPATIBLE_VERSION: &str = "3.5.0";
+
 /// The process as a whole; it outlives every reload.
 pub(crate) struct Process {
     settings: Settings,
@@ -82,7 +85,11 @@ impl api::Process for Process {
     }
 
     fn build(&self) -> Build {
-        Build { version: env!("CARGO_PKG_VERSION").to_owned(), ..Build::default() }
+        Build {
+            version: COMPATIBLE_VERSION.to_owned(),
+            revision: concat!("skep ", env!("CARGO_PKG_VERSION")).to_owned(),
+            ..Build::default()
+        }
     }
 
     fn runtime(&self) -> Runtime {

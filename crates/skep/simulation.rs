@@ -4,9 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use demo::{DemoTarget, Ports, World};
 use discovery::cilium;
+use model::status::Store;
 use model::{Clock, Labels, SystemClock};
 use tokio::task::spawn_blocking;
 use tsdb::Db;
@@ -32,6 +33,13 @@ impl Simulation {
         cilium: &mut cilium::Config,
         node: &str,
     ) -> Result<Self> {
+        if store.status().max_time.is_some() {
+            bail!(
+                "{} already holds samples, and the demo would mix a simulated past into them; \
+                 name an empty folder with --data-dir, or leave the flag out",
+                settings.data_dir.display()
+            );
+        }
         let clock = Arc::new(SystemClock);
         let start = clock.now();
         let world = Arc::new(World::new(SEED, start));
