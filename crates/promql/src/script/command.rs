@@ -26,7 +26,7 @@ pub(super) enum Command {
         /// `load_with_nhcb`: native histograms are made of classic ones, too.
         with_native: bool,
     },
-    Eval(Evaluation),
+    Eval(Box<Evaluation>),
 }
 
 /// A series of a `load`.
@@ -64,6 +64,8 @@ pub(super) struct Evaluation {
     pub(super) no_info: bool,
     pub(super) ordered: bool,
     pub(super) text: Option<String>,
+    /// Times of the samples of a range vector that an instant query yields.
+    pub(super) matrix: Option<Range>,
     pub(super) scalar: Option<f64>,
     pub(super) series: Vec<Sequence>,
     pub(super) expects_native: bool,
@@ -93,7 +95,7 @@ pub(super) fn parse(script: &str) -> Result<Vec<Command>, ScriptError> {
                 rest = tail;
             }
             "load" | "load_with_nhcb" => commands.push(load(number, line, block)?),
-            word if word.starts_with("eval") => commands.push(Command::Eval(eval(number, line, block)?)),
+            word if word.starts_with("eval") => commands.push(Command::Eval(Box::new(eval(number, line, block)?))),
             other => return Err(error(number, format!("unknown command {other:?}"))),
         }
     }
@@ -135,6 +137,7 @@ fn eval(number: usize, line: &str, block: &[Numbered<'_>]) -> Result<Evaluation,
         no_info: false,
         ordered: word == "eval_ordered",
         text: None,
+        matrix: None,
         scalar: None,
         series: Vec::new(),
         expects_native: false,
@@ -152,11 +155,18 @@ fn head(text: &str) -> Result<(Time, &str), String> {
         return Ok((Time::Instant(signed_millis(at)?), query));
     }
     let rest = words(text, &["range", "from"]).ok_or_else(|| format!("expected instant or range in {text:?}"))?;
-    let (start, rest) = word(rest)?;
+    let (range, query) = steps(rest)?;
+    Ok((Time::Range(range), query))
+}
+
+/// `0 to 10m step 1m` and what follows it.
+fn steps(text: &str) -> Result<(Range, &str), String> {
+    let (start, rest) = word(text)?;
     let (end, rest) = word(words(rest, &["to"]).ok_or("expected `to`")?)?;
-    let (step, query) = word(words(rest, &["step"]).ok_or("expected `step`")?)?;
+    let rest = words(rest, &["step"]).ok_or("expected `step`")?;
+    let (step, rest) = word(rest).unwrap_or((rest, ""));
     let step = Duration::from_millis(millis(step)?.unsigned_abs());
-    Ok((Time::Range(Range { start: signed_millis(start)?, end: signed_millis(end)?, step }), query))
+    Ok((Range { start: signed_millis(start)?, end: signed_millis(end)?, step }, rest))
 }
 
 fn words<'a>(text: &'a str, expected: &[&str]) -> Option<&'a str> {
@@ -213,6 +223,10 @@ fn expect_line(evaluation: &mut Evaluation, text: &str) -> Result<(), String> {
         "no_warn" => evaluation.no_warn = true,
         "no_info" => evaluation.no_info = true,
         "ordered" => evaluation.ordered = true,
+        "range" => {
+            let text = words(rest, &["vector", "from"]).ok_or("expected `vector from`")?;
+            evaluation.matrix = Some(steps(text)?.0);
+        }
         "string" => evaluation.text = Some(unquoted(rest.trim())?),
         other => return Err(format!("unknown expectation {other:?}")),
     }

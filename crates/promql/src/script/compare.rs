@@ -16,7 +16,8 @@ pub(super) fn check(evaluation: &Evaluation, outcome: &Outcome) -> Result<(), St
     let Some(answer) = succeeded(evaluation, outcome)? else {
         return Ok(());
     };
-    match (&answer.value, evaluation.time) {
+    let time = evaluation.matrix.map_or(evaluation.time, Time::Range);
+    match (&answer.value, time) {
         (Value::String { text, .. }, _) => match &evaluation.text {
             Some(expected) if expected == text => Ok(()),
             expected => Err(format!("expected the string {expected:?}, got {text:?}")),
