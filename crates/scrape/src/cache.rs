@@ -157,3 +157,70 @@ impl Cache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+
+    /// Plays pages of names (`x!` is one that relabelling drops, `x*` one whose absence is not marked) and gives for
+    /// each page what was new and what was gone. A page that begins with `?` is not complete.
+    fn check(pages: &[&str], expected: &[(&str, &str)]) {
+        let mut cache = Cache::new();
+        for (page, expected) in pages.iter().zip(expected) {
+            let mut new = Vec::new();
+            for name in page.trim_start_matches('?').split_whitespace() {
+                let slot = match cache.look_up(name) {
+                    Known::Dropped => continue,
+                    Known::Kept { slot, .. } => slot,
+                    Known::New => {
+                        new.push(name);
+                        cache.insert(name, kept(name))
+                    }
+                };
+                if !name.ends_with(['*', '!']) {
+                    cache.track(slot);
+                }
+            }
+            let gone: Vec<_> = cache.gone().iter().map(|kept| kept.labels.metric_name().to_owned()).collect();
+            cache.finish(!page.starts_with('?'), 0);
+            assert_eq!((new.join(" ").as_str(), gone.join(" ").as_str()), *expected, "{page:?} of {pages:?}");
+        }
+    }
+
+    /// The same place for names with the same first letter, as for two spellings of one series.
+    fn kept(name: &str) -> Option<Kept> {
+        let series = SeriesRef(NonZeroU64::new(u64::from(name.as_bytes()[0])).unwrap());
+        (!name.ends_with('!')).then(|| Kept { series, labels: Labels::from_pairs([("__name__", name)]) })
+    }
+
+    #[test]
+    fn remembers_and_forgets() {
+        check(&["a b c", "a b c", "c b a"], &[("a b c", ""), ("", ""), ("", "")]);
+        check(&["a b c", "a c", "a b c"], &[("a b c", ""), ("", "b"), ("b", "")]);
+        check(&["a b! c*", "b! c*", "a", ""], &[("a b! c*", ""), ("", "a"), ("a", ""), ("", "a")]);
+        check(&["a1 b", "a2 b", "b"], &[("a1 b", ""), ("a2", ""), ("", "a2")]);
+        check(&["a a", "a"], &[("a", ""), ("", "")]);
+    }
+
+    #[test]
+    fn pages_that_break_off_forget_nothing() {
+        check(&["a b", "?a", "?", "a b"], &[("a b", ""), ("", "b"), ("", "a"), ("", "")]);
+        check(&["a", "?", "?", "a"], &[("a", ""), ("", "a"), ("", ""), ("", "")]);
+    }
+
+    #[test]
+    fn growth_without_a_complete_page_is_bounded() {
+        let mut cache = Cache::new();
+        for page in 0..100 {
+            for series in 0..100 {
+                let name = format!("s{page}_{series}");
+                cache.look_up(&name);
+                cache.insert(&name, kept(&name));
+            }
+            cache.finish(false, 0);
+            assert!(cache.entries.len() <= ENTRIES_SPARE + 100, "{}", cache.entries.len());
+        }
+    }
+}
