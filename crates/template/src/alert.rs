@@ -449,6 +449,13 @@ mod tests {
         let empty = Labels::empty();
         let data = AlertData { labels: &empty, value: 0.0, external_labels: &empty, external_url: "" };
         assert!(template.expand(&data, &Store).unwrap_err().to_string().contains("maximum template depth"));
+        let blocks = ("{{ if true }}".repeat(90), "{{ end }}".repeat(90));
+        let deep = format!(
+            "{{{{ define \"a\" }}}}{}{{{{ template \"a\" . }}}}{}{{{{ end }}}}{{{{ template \"a\" . }}}}",
+            blocks.0, blocks.1
+        );
+        let template = AlertTemplate::parse("A", &deep).unwrap();
+        assert!(template.expand(&data, &Store).unwrap_err().to_string().contains("maximum template depth"));
         let wide = AlertTemplate::parse("A", "{{ range 1000 }}{{ range 10000 }}{{ end }}{{ end }}").unwrap();
         assert!(wide.expand(&data, &Store).unwrap_err().to_string().contains("steps"));
         let long = AlertTemplate::parse("A", "{{ range 1000 }}{{ printf \"%10000d\" 1 }}{{ end }}").unwrap();

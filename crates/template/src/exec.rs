@@ -12,8 +12,8 @@ const STEPS_MAX: u32 = 1_000_000;
 /// Longer texts reach no person; the bound also keeps what templates double in a loop.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
 
-/// Templates that call templates.
-const CALLS_MAX: usize = 100;
+/// Lists of nodes inside each other, called templates counted through: the recursion must fit a thread's 2 MiB.
+const NESTING_MAX: usize = 200;
 
 /// A parsed template with those it defines.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +39,7 @@ impl Template {
             output: String::new(),
             variables: vec![("$", data.clone())],
             steps: 0,
-            calls: 0,
+            nesting: 0,
             executing: "",
         };
         let body = self.bodies.get("").map(Vec::as_slice).unwrap_or_default();
@@ -54,7 +54,7 @@ struct Run<'a> {
     output: String,
     variables: Vec<(&'a str, Value)>,
     steps: u32,
-    calls: usize,
+    nesting: usize,
     /// The template that is executed now, empty for the main one.
     executing: &'a str,
 }
@@ -103,6 +103,17 @@ impl<'a> Run<'a> {
     }
 
     fn walk(&mut self, dot: &Value, nodes: &'a [Node]) -> Step<Flow> {
+        if self.nesting >= NESTING_MAX {
+            let whole = Span { position: 0, code: "template".to_owned() };
+            return Err(self.error(&whole, format!("exceeded maximum template depth ({NESTING_MAX})")));
+        }
+        self.nesting += 1;
+        let flow = self.nodes(dot, nodes);
+        self.nesting -= 1;
+        flow
+    }
+
+    fn nodes(&mut self, dot: &Value, nodes: &'a [Node]) -> Step<Flow> {
         for node in nodes {
             let flow = match node {
                 Node::Text(text) => {
@@ -204,16 +215,11 @@ impl<'a> Run<'a> {
         let Some(body) = self.template.bodies.get(name).filter(|_| !name.is_empty()) else {
             return Err(self.error(span, format!("template {name:?} not defined")));
         };
-        if self.calls >= CALLS_MAX {
-            return Err(self.error(span, format!("exceeded maximum template depth ({CALLS_MAX})")));
-        }
-        self.calls += 1;
         let outside = std::mem::replace(&mut self.variables, vec![("$", data.clone())]);
         let executing = std::mem::replace(&mut self.executing, name);
         let result = self.walk(data, body);
         self.variables = outside;
         self.executing = executing;
-        self.calls -= 1;
         result.map(drop)
     }
 
