@@ -15,7 +15,7 @@ export interface Range {
 /** The range that the address names. */
 export function current(): Range {
   const query = new URLSearchParams(location.search);
-  return { from: query.get("from") || "now-1h", to: query.get("to") || "now" };
+  return { from: query.get("from") || (document.body.dataset.from ?? "now-1h"), to: query.get("to") || "now" };
 }
 
 /** The times that it means now. */

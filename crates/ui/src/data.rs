@@ -118,7 +118,7 @@ pub(crate) async fn answer(State(ui): State<Arc<Ui>>, RawQuery(query): RawQuery,
 async fn body(ui: &Ui, params: &Params) -> Result<Body, Problem> {
     let now = ui.state.clock.now();
     let interval = ui.state.config.interval;
-    let grid = grid(params, &TimeRange::read(params, now)?, interval)?;
+    let grid = grid(params, &ui.range(params)?, interval)?;
     let requests = requests(ui, params)?;
     let panels =
         ui.ask(move |asker| requests.into_iter().map(|r| draw_body(asker, r, grid, interval)).collect()).await?;

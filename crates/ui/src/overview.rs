@@ -45,12 +45,16 @@ struct Page {
     host: Part,
     filesystems: Vec<Filesystem>,
     network: Part,
+    /// Whether something counts, or counted in this range.
+    network_counted: bool,
     probes: Vec<Probe>,
     cilium: Part,
     cilium_found: bool,
     cilium_targets: Vec<(String, State3, String)>,
     notes: Vec<String>,
     own: Vec<Stat>,
+    /// What stands where a stat has no value.
+    absent: &'static str,
 }
 
 /// Stats and charts of a section.
@@ -143,7 +147,7 @@ pub(crate) async fn page(State(ui): State<Arc<Ui>>, RawQuery(query): RawQuery, h
 
 async fn build(ui: &Ui, params: &Params, swapped: bool) -> Result<Page, Problem> {
     let now = ui.state.clock.now();
-    let range = TimeRange::read(params, now)?;
+    let range = ui.range(params)?;
     let targets = ui.state.targets.active();
     let cilium_targets: Vec<_> = targets.iter().filter(|t| CILIUM_JOBS.contains(&t.job.as_str())).collect();
     let interval = ui.state.config.interval;
@@ -159,16 +163,22 @@ async fn build(ui: &Ui, params: &Params, swapped: bool) -> Result<Page, Problem>
     let mut alerts = ui.active_alerts(now);
     let alerts_total = alerts.len();
     alerts.truncate(STRIP_MAX);
+    let probes = ui.state.probes.probes();
+    let store = ui.state.store.status();
+    let young = store.min_time.is_none_or(|oldest| now - oldest < 3 * interval.as_millis() as i64);
     Ok(Page {
         shell: Shell::new(ui, params, "/", "Overview"),
+        absent: if young { "at the second collection" } else { "no data" },
         alerts,
         alerts_total,
         rule_count: ui.state.rules.groups().iter().map(|group| group.rules.len()).sum(),
-        probes: ui.state.probes.probes().into_iter().map(Probe::from).collect(),
+        network_counted: probes.iter().any(|probe| probe.state == ProbeState::Running)
+            || answers.network.stats.iter().any(|stat| stat.value.is_some()),
+        probes: probes.into_iter().map(Probe::from).collect(),
         cilium_found: !cilium_targets.is_empty(),
         cilium_targets: cilium_targets.iter().map(|t| (t.job.clone(), t.health.into(), t.url.clone())).collect(),
         notes: ui.state.targets.notes(),
-        own: own(&ui.state.store.status(), &targets, now),
+        own: own(&store, &targets, now),
         machine: answers.machine,
         host: answers.host,
         filesystems: answers.filesystems,
@@ -389,7 +399,9 @@ impl From<model::status::ProbeStatus> for Probe {
             ProbeState::Failed { error } => ("failed", "bad", "cross", error),
         };
         let state = State3 { word, class, icon };
-        Self { name: probe.name, help: probe.help, state, reason, details: probe.details }
+        // With a single device its detail is the reason.
+        let details = probe.details.into_iter().filter(|detail| *detail != reason).collect();
+        Self { name: probe.name, help: probe.help, state, reason, details }
     }
 }
 

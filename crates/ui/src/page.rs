@@ -13,6 +13,7 @@ use model::status::AlertState;
 use crate::files::accepts;
 use crate::format::When;
 use crate::params::{Params, encode};
+use crate::problem::Problem;
 use crate::range::{self, PRESETS, TimeRange};
 use crate::{Ui, live};
 
@@ -57,7 +58,7 @@ impl Shell {
         let now = state.clock.now();
         let status = state.store.status();
         let kept = params.without(&["from", "to"]);
-        let range = TimeRange::read(params, now).ok();
+        let range = TimeRange::read(params, now, status.min_time).ok();
         Self {
             prefix: state.config.prefix.clone(),
             path,
@@ -85,6 +86,11 @@ impl Shell {
 }
 
 impl Ui {
+    /// The time range of an address.
+    pub(crate) fn range(&self, params: &Params) -> Result<TimeRange, Problem> {
+        TimeRange::read(params, self.state.clock.now(), self.state.store.status().min_time)
+    }
+
     /// How many alerts are in a state.
     pub(crate) fn alerts_in(&self, state: AlertState) -> usize {
         let groups = self.state.rules.groups();

@@ -41,14 +41,32 @@ pub(crate) const ALL: &[Panel] = &[
         id: "cpu",
         section: Section::Host,
         title: "CPU",
-        note: "share of all cores, by mode",
+        note: "share of all cores, by what they do",
         unit: Unit::Percent,
         empty: "No CPU time yet: a rate needs two collections. If it stays so, host.enabled is off.",
         stacked: true,
-        queries: &[(
-            "{{mode}}",
-            r#"100 * sum by (mode) (rate(node_cpu_seconds_total{$node, mode!="idle"}[$__rate_interval])) / scalar(count(node_cpu_seconds_total{$node, mode="idle"}))"#,
-        )],
+        queries: &[
+            (
+                "user",
+                r#"100 * sum(rate(node_cpu_seconds_total{$node, mode=~"user|nice"}[$__rate_interval])) / count(node_cpu_seconds_total{$node, mode="idle"})"#,
+            ),
+            (
+                "system",
+                r#"100 * sum(rate(node_cpu_seconds_total{$node, mode=~"system"}[$__rate_interval])) / count(node_cpu_seconds_total{$node, mode="idle"})"#,
+            ),
+            (
+                "interrupts",
+                r#"100 * sum(rate(node_cpu_seconds_total{$node, mode=~"irq|softirq"}[$__rate_interval])) / count(node_cpu_seconds_total{$node, mode="idle"})"#,
+            ),
+            (
+                "waiting for disk",
+                r#"100 * sum(rate(node_cpu_seconds_total{$node, mode=~"iowait"}[$__rate_interval])) / count(node_cpu_seconds_total{$node, mode="idle"})"#,
+            ),
+            (
+                "stolen",
+                r#"100 * sum(rate(node_cpu_seconds_total{$node, mode=~"steal"}[$__rate_interval])) / count(node_cpu_seconds_total{$node, mode="idle"})"#,
+            ),
+        ],
     },
     Panel {
         id: "memory",
@@ -118,7 +136,7 @@ pub(crate) const ALL: &[Panel] = &[
         ],
     },
     Panel {
-        id: "pressure",
+        id: "interface-drops",
         section: Section::Host,
         title: "Errors and drops",
         note: "packets the kernel lost, by device",

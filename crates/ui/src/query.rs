@@ -99,7 +99,7 @@ pub(crate) async fn page(State(ui): State<Arc<Ui>>, RawQuery(query): RawQuery, h
 }
 
 async fn build(ui: &Ui, params: &Params) -> Result<Page, Problem> {
-    let range = TimeRange::read(params, ui.state.clock.now())?;
+    let range = ui.range(params)?;
     let expressions: Vec<String> = params.all("expr").map(str::to_owned).collect();
     if expressions.len() > EXPRESSIONS_MAX {
         let detail = format!("{} were given, {EXPRESSIONS_MAX} are possible.", expressions.len());

@@ -9,8 +9,9 @@ use model::{Timestamp, format_duration, parse_duration};
 use crate::params::{Params, encode};
 use crate::problem::Problem;
 
-/// What a page shows when its address names no range.
-const DEFAULT_FROM: &str = "now-1h";
+/// What a page shows when its address names no range: the first that reaches back to the store's oldest sample, so that a
+/// fresh install sees its first minutes and not an empty hour.
+const DEFAULTS: [(&str, i64); 3] = [("now-5m", 5 * 60_000), ("now-15m", 15 * 60_000), ("now-1h", i64::MAX)];
 /// The ranges of the picker: words, and how far back they reach.
 pub(crate) const PRESETS: [(&str, &str); 9] = [
     ("Last 5 minutes", "now-5m"),
@@ -48,13 +49,15 @@ pub(crate) struct TimeRange {
 }
 
 impl TimeRange {
-    /// Reads `from` and `to`; what is absent is the last hour.
-    pub(crate) fn read(params: &Params, now: Timestamp) -> Result<Self, Problem> {
+    /// Reads `from` and `to`; what is absent depends on how far back there are samples.
+    pub(crate) fn read(params: &Params, now: Timestamp, oldest: Option<Timestamp>) -> Result<Self, Problem> {
+        let age = oldest.map_or(0, |oldest| now.saturating_sub(oldest));
+        let default_from = DEFAULTS.iter().find(|(_, reach)| *reach >= age).map_or("now-1h", |(from, _)| *from);
         let bound = |name, default| {
             let text = params.get(name).unwrap_or(default);
             Bound::parse(text).ok_or_else(|| Problem::range(name, text))
         };
-        let (from, to) = (bound("from", DEFAULT_FROM)?, bound("to", "now")?);
+        let (from, to) = (bound("from", default_from)?, bound("to", "now")?);
         let (start, end) = (from.resolve(now), to.resolve(now));
         if start >= end {
             return Err(Problem::bad_request(
@@ -155,10 +158,10 @@ mod tests {
     const NOW: Timestamp = 1_700_000_000_000;
 
     fn check(query: &str, expected: Option<(Timestamp, Timestamp)>) {
-        let range = TimeRange::read(&Params::parse(Some(query)), NOW).ok();
+        let range = TimeRange::read(&Params::parse(Some(query)), NOW, Some(0)).ok();
         assert_eq!(range.as_ref().map(|r| (r.start, r.end)), expected, "{query}");
         if let Some(range) = range {
-            let again = TimeRange::read(&Params::parse(Some(&range.query())), NOW).unwrap();
+            let again = TimeRange::read(&Params::parse(Some(&range.query())), NOW, None).unwrap();
             assert_eq!(again, range, "{query} must survive its own spelling");
         }
     }
@@ -182,8 +185,18 @@ mod tests {
     }
 
     #[test]
+    fn a_young_store_shows_its_first_minutes() {
+        let from = |oldest| TimeRange::read(&Params::default(), NOW, oldest).unwrap().from.spell();
+        let cases =
+            [(None, "now-5m"), (Some(NOW - 1000), "now-5m"), (Some(NOW - 600_000), "now-15m"), (Some(0), "now-1h")];
+        for (oldest, expected) in cases {
+            assert_eq!(from(oldest), expected, "{oldest:?}");
+        }
+    }
+
+    #[test]
     fn titles() {
-        let title = |query| TimeRange::read(&Params::parse(Some(query)), NOW).unwrap().title();
+        let title = |query| TimeRange::read(&Params::parse(Some(query)), NOW, Some(0)).unwrap().title();
         assert_eq!(title(""), "Last hour");
         assert_eq!(title("from=now-60m"), "Last hour");
         assert_eq!(title("from=now-2h"), "Last 2h");
