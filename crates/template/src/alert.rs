@@ -8,6 +8,7 @@ use regex::RegexBuilder;
 
 use crate::builtin::url_query;
 use crate::functions::{exactly, text};
+use crate::value::NESTING_MAX;
 use crate::{CallError, Error, Functions, Object, Template, Value, humanize};
 
 /// What Prometheus puts before every text of a rule; columns in messages count it.
@@ -16,6 +17,9 @@ const PREAMBLE: &str =
 
 /// Compiled size of a pattern in a template.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
+
+/// What one `reReplaceAll` may take of memory for a moment.
+const REPLACED_BYTES_MAX: usize = 16 << 20;
 
 const SAMPLE_TYPE: &str = "*template.sample";
 
@@ -162,7 +166,7 @@ impl Functions for AlertFunctions<'_> {
 
     fn call(&self, name: &str, arguments: &[Value]) -> Result<Value, CallError> {
         match name {
-            "args" => return Ok(args(arguments)),
+            "args" => return args(arguments),
             "pathPrefix" => return exactly::<0>(name, arguments).map(|_| Value::string(path(self.external_url))),
             "externalURL" => return exactly::<0>(name, arguments).map(|_| Value::string(self.external_url)),
             "label" | "match" | "sortByLabel" => {
@@ -234,6 +238,10 @@ fn replace(pattern: &str, replacement: &str, subject: &str) -> Result<Value, Cal
         CallError::Failed(message) => CallError::Failed(format!("regexp: Compile(`{pattern}`): {message}")),
         other => other,
     })?;
+    // Every byte of the subject may be matched, and every match be replaced by as much as the replacement names.
+    if subject.len().saturating_mul(replacement.len()) > REPLACED_BYTES_MAX {
+        return Err(CallError::Failed(format!("the result may be longer than {REPLACED_BYTES_MAX} bytes")));
+    }
     Ok(Value::string(&*pattern.replace_all(subject, replacement)))
 }
 
@@ -275,9 +283,12 @@ fn sort_by_label(label: &str, list: &Value) -> Result<Value, CallError> {
 }
 
 /// A map of the arguments: `arg0`, `arg1`, ...
-fn args(arguments: &[Value]) -> Value {
+fn args(arguments: &[Value]) -> Result<Value, CallError> {
+    if arguments.iter().any(|value| value.nesting() >= NESTING_MAX) {
+        return Err(CallError::Failed(format!("nested deeper than {NESTING_MAX} levels")));
+    }
     let entries = arguments.iter().enumerate().map(|(i, value)| (format!("arg{i}"), value.clone())).collect();
-    Value::Map(Arc::new(crate::Map { entries, of_strings: false }))
+    Ok(Value::Map(Arc::new(crate::Map { entries, of_strings: false })))
 }
 
 fn regex(pattern: &str) -> Result<regex::Regex, CallError> {
@@ -458,6 +469,15 @@ mod tests {
         assert!(template.expand(&data, &Store).unwrap_err().to_string().contains("maximum template depth"));
         let wide = AlertTemplate::parse("A", "{{ range 1000 }}{{ range 10000 }}{{ end }}{{ end }}").unwrap();
         assert!(wide.expand(&data, &Store).unwrap_err().to_string().contains("steps"));
+        let expand =
+            |text: &str| AlertTemplate::parse("A", text).unwrap().expand(&data, &Store).unwrap_err().to_string();
+        let doubled = expand("{{ $x := \"ab\" }}{{ range 64 }}{{ $x = print $x $x }}{{ end }}");
+        assert!(doubled.contains("text longer"), "{doubled}");
+        assert!(expand("{{ $x := 1 }}{{ range 100000 }}{{ $x = args $x $x }}{{ end }}").contains("nested deeper"));
+        assert!(expand("{{ printf \"%999999d%999999d%999999d\" 1 1 1 }}").contains("text longer"));
+        assert!(
+            expand("{{ reReplaceAll \".\" (printf \"%9999d\" 1) (printf \"%9999d\" 1) }}").contains("may be longer")
+        );
         let long = AlertTemplate::parse("A", "{{ range 1000 }}{{ printf \"%10000d\" 1 }}{{ end }}").unwrap();
         assert!(long.expand(&data, &Store).unwrap_err().to_string().contains("output longer"));
         assert!(AlertTemplate::parse("A", &format!("{{{{ {} }}}}", "(".repeat(5000))).is_err());

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use crate::parse::{line, parse};
 use crate::tree::{Bodies, Branch, Command, Node, Operand, OperandKind, Pipe, Span};
+use crate::value::TEXT_BYTES_MAX;
 use crate::{CallError, Error, Functions, Value, builtin};
 
 /// Evaluated nodes and loop rounds; a template of an alert needs some hundred, an endless one ends here.
 const STEPS_MAX: u32 = 1_000_000;
-
-/// Longer texts reach no person; the bound also keeps what templates double in a loop.
-const OUTPUT_BYTES_MAX: usize = 1 << 20;
 
 /// Lists of nodes inside each other, called templates counted through: the recursion must fit a thread's 2 MiB.
 const NESTING_MAX: usize = 200;
@@ -94,9 +92,9 @@ impl<'a> Run<'a> {
     }
 
     fn write(&mut self, text: &str, span: Option<&Span>) -> Step<()> {
-        if self.output.len() + text.len() > OUTPUT_BYTES_MAX {
+        if self.output.len() + text.len() > TEXT_BYTES_MAX {
             let whole = Span { position: 0, code: "text".to_owned() };
-            return Err(self.error(span.unwrap_or(&whole), format!("output longer than {OUTPUT_BYTES_MAX} bytes")));
+            return Err(self.error(span.unwrap_or(&whole), format!("output longer than {TEXT_BYTES_MAX} bytes")));
         }
         self.output.push_str(text);
         Ok(())
@@ -368,6 +366,11 @@ impl<'a> Run<'a> {
             Some(result) => result,
             None => self.functions.call(name, arguments),
         };
+        if let Ok(Value::String(text)) = &result
+            && text.len() > TEXT_BYTES_MAX
+        {
+            return Err(self.error(function, format!("text longer than {TEXT_BYTES_MAX} bytes")));
+        }
         result.map_err(|e| match e {
             CallError::Failed(message) => {
                 let span = Span { position: function.position, code: command.span.code.clone() };

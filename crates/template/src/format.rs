@@ -1,5 +1,6 @@
 //! `printf`: Go's verbs and flags.
 
+use crate::value::TEXT_BYTES_MAX;
 use crate::{Value, number};
 
 /// A field wider than this is a mistake or an attack; Go's own bound.
@@ -23,6 +24,10 @@ pub(crate) fn format(pattern: &str, arguments: &[Value]) -> String {
     let mut arguments_left = arguments.iter();
     let mut rest = pattern;
     while let Some(percent) = rest.find('%') {
+        if output.len() > TEXT_BYTES_MAX {
+            // Whoever called refuses a text of this length.
+            return output;
+        }
         output.push_str(&rest[..percent]);
         rest = &rest[percent + 1..];
         let mut notes = String::new();
@@ -169,7 +174,7 @@ fn integer(value: i64, base: u32, spec: Spec) -> String {
         _ => magnitude.to_string(),
     };
     if let Some(precision) = spec.precision {
-        digits = format!("{digits:0>precision$}");
+        digits = fill(digits, precision, '0', false);
     }
     if spec.sharp {
         let prefix = match base {
@@ -216,8 +221,8 @@ fn number_in_field(negative: bool, digits: &str, spec: Spec) -> String {
     };
     match spec.width.filter(|_| spec.zero && !spec.minus) {
         Some(width) => {
-            let width = width.saturating_sub(sign.len());
-            format!("{sign}{digits:0>width$}")
+            let digits = fill(digits.to_owned(), width.saturating_sub(sign.len()), '0', false);
+            format!("{sign}{digits}")
         }
         None => pad(format!("{sign}{digits}"), Spec { zero: false, ..spec }),
     }
@@ -225,11 +230,18 @@ fn number_in_field(negative: bool, digits: &str, spec: Spec) -> String {
 
 fn pad(text: String, spec: Spec) -> String {
     let Some(width) = spec.width else { return text };
-    match (spec.minus, spec.zero) {
-        (true, _) => format!("{text:<width$}"),
-        (false, true) => format!("{text:0>width$}"),
-        (false, false) => format!("{text:>width$}"),
+    let filler = if spec.zero && !spec.minus { '0' } else { ' ' };
+    fill(text, width, filler, spec.minus)
+}
+
+/// Fills a text up to a width, which Rust's own formatting takes up to 65,535 only.
+fn fill(text: String, width: usize, filler: char, behind: bool) -> String {
+    let missing = width.saturating_sub(text.chars().count());
+    if missing == 0 {
+        return text;
     }
+    let filling: String = std::iter::repeat_n(filler, missing).collect();
+    if behind { text + &filling } else { filling + &text }
 }
 
 #[cfg(test)]
@@ -260,6 +272,12 @@ mod tests {
             &[i(4), i(5), Value::Bool(true), f(1.0), i(65), i(255), i(5), i(8), i(0x263a)],
             "   5|true|float64|A|0xff|101|10|U+263A",
         );
+        for pattern in ["%999999d", "%-999999d", "%0999999d", "%.999999d"] {
+            assert_eq!(format(pattern, &[i(1)]).len(), 999_999, "{pattern}");
+        }
+        for (pattern, length) in [("%.999999f", 1_000_001), ("%.999999e", 1_000_005), ("%.999999g", 3)] {
+            assert_eq!(format(pattern, &[f(1.5)]).len(), length, "{pattern}");
+        }
         check("%", &[], "%!(NOVERB)");
         check("%z", &[i(1)], "%!z(int=1)");
         check("%d", &[Value::Nil], "%!d(<nil>)");

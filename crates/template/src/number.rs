@@ -1,24 +1,28 @@
 //! Numbers as Go's strconv writes them.
 
+/// More digits of a double are all zeros; Rust's own formatting takes no more than 65,535.
+const DIGITS_MAX: usize = 1100;
+
 /// `%e`: `1.5e+06`. `None` is as many digits as tell the number apart.
 pub(crate) fn exponent(value: f64, precision: Option<usize>) -> String {
     if let Some(text) = special(value) {
         return text;
     }
     let text = match precision {
-        Some(precision) => format!("{value:.precision$e}"),
+        Some(precision) => format!("{value:.*e}", precision.min(DIGITS_MAX)),
         None => format!("{value:e}"),
     };
+    let zeros = zeros(precision);
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let (sign, size) = exponent.strip_prefix('-').map_or(('+', exponent), |size| ('-', size));
-    format!("{digits}e{sign}{size:0>2}")
+    format!("{digits}{zeros}e{sign}{size:0>2}")
 }
 
 /// `%f`.
 pub(crate) fn fixed(value: f64, precision: Option<usize>) -> String {
     match (special(value), precision) {
         (Some(text), _) => text,
-        (None, Some(precision)) => format!("{value:.precision$}"),
+        (None, Some(precision)) => format!("{value:.*}{}", precision.min(DIGITS_MAX), zeros(Some(precision))),
         (None, None) => format!("{value}"),
     }
 }
@@ -32,7 +36,7 @@ pub(crate) fn general(value: f64, precision: Option<usize>) -> String {
         return if value.is_sign_negative() { "-0" } else { "0" }.to_owned();
     }
     let scientific = match precision {
-        Some(precision) => format!("{value:.*e}", precision.max(1) - 1),
+        Some(precision) => format!("{value:.*e}", (precision.max(1) - 1).min(DIGITS_MAX)),
         None => format!("{value:e}"),
     };
     let (mantissa, power) = scientific.split_once('e').unwrap_or((&scientific, "0"));
@@ -50,6 +54,11 @@ pub(crate) fn general(value: f64, precision: Option<usize>) -> String {
         return exponent(value, Some(digits - 1));
     }
     fixed(value, Some((digits as i32 - 1 - power).max(0) as usize)).to_owned()
+}
+
+/// The digits of a precision that Rust was not asked for.
+fn zeros(precision: Option<usize>) -> String {
+    "0".repeat(precision.unwrap_or(0).saturating_sub(DIGITS_MAX))
 }
 
 fn trailing_zeros(mantissa: &str) -> usize {

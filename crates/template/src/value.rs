@@ -6,6 +6,12 @@ use std::sync::Arc;
 
 use crate::number;
 
+/// Longer texts reach no person; as a bound on every text that is made it also stops what doubles in a loop.
+pub(crate) const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// Maps inside each other. Printing and dropping recurse, and only `args` nests at all.
+pub(crate) const NESTING_MAX: usize = 8;
+
 /// A value. Clones are cheap.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -100,7 +106,27 @@ impl Value {
         text
     }
 
+    /// How many lists, maps and objects stand inside each other, counted up to the bound.
+    pub(crate) fn nesting(&self) -> usize {
+        fn deepest<'a>(values: impl Iterator<Item = &'a Value>, left: usize) -> usize {
+            if left == 0 { 1 } else { 1 + values.map(|value| within(value, left - 1)).max().unwrap_or(0) }
+        }
+        fn within(value: &Value, left: usize) -> usize {
+            match value {
+                Value::List(list) => deepest(list.iter().take(1), left),
+                Value::Map(map) if map.of_strings => 1,
+                Value::Map(map) => deepest(map.entries.values(), left),
+                Value::Object(object) => deepest(object.fields.iter().map(|(_, value)| value), left),
+                _ => 0,
+            }
+        }
+        within(self, NESTING_MAX)
+    }
+
     fn print_to(&self, text: &mut String, nil: &str) {
+        if text.len() > TEXT_BYTES_MAX {
+            return;
+        }
         match self {
             Self::Nil => text.push_str(nil),
             Self::Bool(b) => drop(write!(text, "{b}")),
