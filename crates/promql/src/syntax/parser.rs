@@ -289,6 +289,7 @@ impl<'a> Parser<'a> {
         match token.kind {
             TokenKind::Number | TokenKind::Duration => {
                 let (value, duration) = self.number()?;
+                self.advance()?;
                 Ok(self.push(Kind::Number { value, duration }, token.position))
             }
             TokenKind::Text => {
@@ -363,7 +364,7 @@ impl<'a> Parser<'a> {
                 return Ok(args);
             }
             self.expect(TokenKind::Comma)?;
-            if self.token.kind == TokenKind::RightParen {
+            if !self.token.kind.starts_expression() {
                 return self.error(token.position, "trailing commas not allowed in function call args");
             }
         }
@@ -459,6 +460,7 @@ impl<'a> Parser<'a> {
         if negative || zero || millis < 0 {
             return self.error(start, "duration must be greater than 0");
         }
+        self.advance()?;
         Ok(millis)
     }
 
@@ -472,35 +474,31 @@ impl<'a> Parser<'a> {
         Ok(negative)
     }
 
-    /// Milliseconds, and whether the number is zero before it is cut to milliseconds.
-    fn duration(&mut self, context: &str, expected: &str) -> Result<(i64, bool), ParseError> {
-        let token = self.token;
-        if !matches!(token.kind, TokenKind::Number | TokenKind::Duration) {
+    /// Milliseconds, and whether the number is zero before it is cut to milliseconds. The token is not consumed.
+    fn duration(&self, context: &str, expected: &str) -> Result<(i64, bool), ParseError> {
+        if !matches!(self.token.kind, TokenKind::Number | TokenKind::Duration) {
             return self.unexpected(context, expected);
         }
         let (seconds, _) = self.number()?;
         match seconds_to_millis(seconds) {
             Ok(millis) => Ok((millis, seconds == 0.0)),
-            Err(message) => self.error(token.position, message),
+            Err(message) => self.error(self.token.position, message),
         }
     }
 
-    /// The value of a number or a duration, the latter in seconds.
-    fn number(&mut self) -> Result<(f64, bool), ParseError> {
-        let token = self.token;
-        let text = token.text(self.input);
-        let duration = token.kind == TokenKind::Duration;
+    /// The value of a number or a duration, the latter in seconds. The token is not consumed: what it is used for is
+    /// judged before the lexer looks further.
+    fn number(&self) -> Result<(f64, bool), ParseError> {
+        let text = self.token.text(self.input);
+        let duration = self.token.kind == TokenKind::Duration;
         let value = if duration {
             parse_duration_millis(text).map(|millis| millis as f64 / 1e3)
         } else {
             parse_number(text).map_err(|e| format!("error parsing number: {e}"))
         };
         match value {
-            Ok(value) => {
-                self.advance()?;
-                Ok((value, duration))
-            }
-            Err(message) => self.error(token.position, message),
+            Ok(value) => Ok((value, duration)),
+            Err(message) => self.error(self.token.position, message),
         }
     }
 
@@ -512,8 +510,7 @@ impl<'a> Parser<'a> {
         }
         let (millis, _) = self.duration("offset", "number or duration")?;
         let offset = if negative { -millis } else { millis };
-        let end = self.end;
-        let Some(modifiers) = self.modifiers(operand, end) else {
+        let Some(modifiers) = self.modifiers(operand) else {
             let message = "offset modifier must be preceded by an instant vector selector or range vector selector or a \
                            subquery";
             return self.error(self.position(operand), message);
@@ -522,6 +519,7 @@ impl<'a> Parser<'a> {
             return self.error(self.position(operand), "offset may not be set multiple times");
         }
         modifiers.offset = offset;
+        self.advance()?;
         Ok(operand)
     }
 
@@ -530,17 +528,15 @@ impl<'a> Parser<'a> {
         let at = match self.token.kind {
             TokenKind::Start | TokenKind::EndKeyword => {
                 let start = self.advance()?.kind == TokenKind::Start;
-                for kind in [TokenKind::LeftParen, TokenKind::RightParen] {
-                    if !self.accept(kind)? {
-                        return self.unexpected("@", "timestamp");
-                    }
+                let open = self.accept(TokenKind::LeftParen)?;
+                if !open || self.token.kind != TokenKind::RightParen {
+                    return self.unexpected("@", "timestamp");
                 }
                 if start { AtTime::Start } else { AtTime::End }
             }
             _ => self.fixed_time(operand)?,
         };
-        let end = self.end;
-        let Some(modifiers) = self.modifiers(operand, end) else {
+        let Some(modifiers) = self.modifiers(operand) else {
             let message =
                 "@ modifier must be preceded by an instant vector selector or range vector selector or a subquery";
             return self.error(self.position(operand), message);
@@ -549,9 +545,11 @@ impl<'a> Parser<'a> {
             return self.error(self.position(operand), "@ <timestamp> may not be set multiple times");
         }
         modifiers.at = Some(at);
+        self.advance()?;
         Ok(operand)
     }
 
+    /// A time after `@`; its number is not consumed.
     fn fixed_time(&mut self, operand: NodeId) -> Result<AtTime, ParseError> {
         let negative = match self.token.kind {
             TokenKind::Operator(op @ (BinaryOp::Add | BinaryOp::Sub)) => {
@@ -572,23 +570,24 @@ impl<'a> Parser<'a> {
         Ok(AtTime::Fixed((seconds * 1e3).round() as i64))
     }
 
-    /// The modifiers of a selector or subquery, whose text now ends at `end`.
-    fn modifiers(&mut self, operand: NodeId, end: usize) -> Option<&mut Modifiers> {
+    /// The modifiers of a selector or subquery, whose text now ends with the next token.
+    fn modifiers(&mut self, operand: NodeId) -> Option<&mut Modifiers> {
+        let end = self.token.position.end;
         let mut target = operand.0 as usize;
         if let Kind::Matrix { selector, .. } = self.nodes[target].kind {
-            self.nodes[target].position.end = end as u32;
+            self.nodes[target].position.end = end;
             target = selector.0 as usize;
         }
         let node = &mut self.nodes[target];
         match &mut node.kind {
             Kind::Vector(selector) => {
                 if target == operand.0 as usize {
-                    node.position.end = end as u32;
+                    node.position.end = end;
                 }
                 Some(&mut selector.modifiers)
             }
             Kind::Subquery { modifiers, .. } => {
-                node.position.end = end as u32;
+                node.position.end = end;
                 Some(modifiers)
             }
             _ => None,

@@ -89,6 +89,15 @@ impl TokenKind {
         }
     }
 
+    /// Whether an expression can begin with the token.
+    pub(super) fn starts_expression(self) -> bool {
+        match self {
+            Self::Number | Self::Duration | Self::Text | Self::LeftParen | Self::LeftBrace => true,
+            Self::Operator(BinaryOp::Add | BinaryOp::Sub) => true,
+            other => other.names_metric(),
+        }
+    }
+
     /// Whether the token can name a label in `by (...)` and the like.
     pub(super) fn names_label(self) -> bool {
         match self {

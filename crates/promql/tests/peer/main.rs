@@ -148,8 +148,15 @@ fn same_as_the_peer_with_names_removed_at_the_end() {
 #[test]
 #[ignore = "needs a Prometheus binary"]
 fn same_as_the_peer_on_random_expressions() {
-    let count = env::var("SKEP_PEER_EXPRESSIONS").map_or(2000, |count| count.parse().expect("a number"));
-    check("", false, &random::expressions(count));
+    check(
+        "",
+        false,
+        &random::expressions(from_env("SKEP_PEER_EXPRESSIONS", 2000), from_env("SKEP_PEER_SEED", 7) as u64),
+    );
+}
+
+fn from_env(name: &str, default: usize) -> usize {
+    env::var(name).map_or(default, |number| number.parse().expect("a number"))
 }
 
 fn check(features: &str, delayed_name_removal: bool, expressions: &[String]) {
@@ -184,9 +191,20 @@ fn check(features: &str, delayed_name_removal: bool, expressions: &[String]) {
 #[ignore = "needs a Prometheus binary"]
 fn same_syntax_as_the_peer() {
     let server = Server::start(&binary(), "");
+    let texts: Vec<String> = MISTAKES.iter().chain(FORMATTED).map(|text| (*text).to_owned()).collect();
+    check_syntax(&server, &texts);
+}
+
+#[test]
+#[ignore = "needs a Prometheus binary"]
+fn same_syntax_as_the_peer_on_random_texts() {
+    let server = Server::start(&binary(), "");
+    check_syntax(&server, &random::texts(from_env("SKEP_PEER_TEXTS", 3000), from_env("SKEP_PEER_SEED", 7) as u64));
+}
+
+fn check_syntax(server: &Server, texts: &[String]) {
     let mut different = 0;
-    let texts = MISTAKES.iter().chain(FORMATTED);
-    for text in texts.clone() {
+    for text in texts {
         let our = promql::parse(text).map_or_else(|e| Outcome::Error(e.to_string()), |e| formatted(&e.to_string()));
         let json = server.format(text);
         let their = match json["data"].as_str() {
@@ -195,7 +213,7 @@ fn same_syntax_as_the_peer() {
         };
         different += usize::from(!report(text, "formatted", &our, &their, false));
     }
-    println!("{} texts parsed, {different} different", texts.count());
+    println!("{} texts parsed, {different} different", texts.len());
     assert_eq!(different, 0);
 }
 

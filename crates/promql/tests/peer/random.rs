@@ -3,8 +3,8 @@
 use crate::data::Random;
 
 /// Seeded, so that a difference can be found again.
-pub(crate) fn expressions(count: usize) -> Vec<String> {
-    let mut random = Random(7);
+pub(crate) fn expressions(count: usize, seed: u64) -> Vec<String> {
+    let mut random = Random(seed);
     (0..count)
         .map(|_| if random.next().is_multiple_of(8) { scalar(&mut random, 3) } else { vector(&mut random, 3) })
         .collect()
@@ -144,4 +144,78 @@ fn vector(random: &mut Random, depth: u32) -> String {
         }
         _ => format!("({})", vector(random, deeper)),
     }
+}
+
+/// Texts of pieces that are mostly no expressions.
+pub(crate) fn texts(count: usize, seed: u64) -> Vec<String> {
+    const PIECES: [&str; 62] = [
+        "foo",
+        "up",
+        "a:b",
+        "{a=\"b\"}",
+        "{\"x.y\"!~\"z|\"}",
+        "{a=~\"(\"}",
+        "{__name__=\"q\"}",
+        "{}",
+        "1",
+        "0x1f",
+        "1e3",
+        "5m",
+        "1h30m",
+        "\"s\"",
+        "`r`",
+        "NaN",
+        "+",
+        "-",
+        "*",
+        "/",
+        "^",
+        "atan2",
+        "==",
+        ">",
+        "bool",
+        "and",
+        "or",
+        "unless",
+        "on (a)",
+        "ignoring (b)",
+        "on",
+        "group_left",
+        "group_right (a)",
+        "(",
+        ")",
+        "(",
+        ")",
+        "[5m]",
+        "[5m:1m]",
+        "[1h:]",
+        "[",
+        "]",
+        "offset",
+        "offset 5m",
+        "offset -1m",
+        "@",
+        "@ 10",
+        "@ start()",
+        "start",
+        "sum",
+        "sum by (a)",
+        "topk without (b)",
+        "by",
+        "rate(",
+        "abs(",
+        "nofunc(",
+        "label_replace(",
+        ",",
+        "time()",
+        "{",
+        "}",
+        "=",
+    ];
+    let mut random = Random(seed);
+    let mut text = || {
+        let length = 1 + random.next() % 7;
+        (0..length).map(|_| pick(&mut random, &PIECES)).collect::<Vec<_>>().join(" ")
+    };
+    (0..count).map(|_| text()).collect()
 }
