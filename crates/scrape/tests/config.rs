@@ -59,6 +59,12 @@ fn defaults_and_inheritance() {
     assert_eq!(a.static_targets[1].to_string(), r#"{__address__="h:2", x="y"}"#);
     assert_eq!(b.params, [("module".to_owned(), vec!["m".to_owned()])]);
     assert!(!format!("{b:?}").contains("s3cret"));
+    let (empty, _) = decode(
+        "scrape_configs: [{job_name: a, metrics_path: , honor_timestamps: , relabel_configs: [{target_label: x, regex: }]}]",
+    );
+    let job = &empty.jobs[0];
+    assert_eq!((job.metrics_path.as_str(), job.honor_timestamps), ("", false));
+    assert!(!job.relabel[0].pattern.is_match("x") && job.relabel[0].pattern.is_match(""));
     let (defaults, _) = decode("");
     assert_eq!((defaults.global.scrape_interval.as_secs(), defaults.global.scrape_timeout.as_secs()), (60, 10));
 }
@@ -81,7 +87,10 @@ fn everything_wrong_is_said_at_once() {
 }
 
 /// One job, whose further keys are the case; the peer's verdicts are those of Prometheus 3.5.
-const JUDGED: [(&str, bool); 42] = [
+const JUDGED: [(&str, bool); 45] = [
+    ("relabel_configs: [{action: , target_label: x}]", false),
+    ("relabel_configs: [{target_label: x, regex: , replacement: , separator: }]", true),
+    ("metrics_path:\n  scheme:\n  scrape_interval:\n  honor_labels:", true),
     ("scheme: ftp", true),
     ("static_configs: [{targets: ['http://x/y']}]", false),
     ("static_configs: [{targets: ['']}]", false),

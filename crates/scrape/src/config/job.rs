@@ -90,8 +90,12 @@ pub(super) fn decode_all(places: &[Place<'_>], global: &Global) -> Vec<Arc<Job>>
 
 fn decode(section: &Section<'_>, global: &Global) -> Job {
     let defaults = Job::default();
-    let text = |key, default: String| section.get(key).filter(given).and_then(|p| p.string()).unwrap_or(default);
-    let flag = |key, default| section.get(key).filter(given).and_then(|p| p.boolean()).unwrap_or(default);
+    // A key without a value means the empty text, and no, as in Prometheus.
+    let text = |key, default: String| section.get(key).and_then(|p| p.string()).unwrap_or(default);
+    let flag = |key, default| match section.get(key) {
+        Some(place) => given(&place) && place.boolean().unwrap_or(default),
+        None => default,
+    };
     let (interval, timeout) = times(section, global);
     let job = Job {
         name: name(section),
@@ -142,7 +146,7 @@ fn times(section: &Section<'_>, global: &Global) -> (Duration, Duration) {
 }
 
 fn scheme(section: &Section<'_>) -> String {
-    let Some(place) = section.get("scheme").filter(given) else { return "http".to_owned() };
+    let Some(place) = section.get("scheme") else { return "http".to_owned() };
     let scheme = place.string().unwrap_or_default();
     if !matches!(&*scheme, "http" | "https") {
         place.warn(format!("no target of the scheme {scheme:?} can be scraped"), "use http or https");

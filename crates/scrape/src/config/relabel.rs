@@ -16,9 +16,8 @@ fn decode(place: &Place<'_>, of: &str) -> Option<Rule> {
         return None;
     }
     let section = place.section()?;
-    let text = |key, default: &str| {
-        section.get(key).filter(given).and_then(|p| p.string()).unwrap_or_else(|| default.to_owned())
-    };
+    // A key without a value means the empty text here, not the default.
+    let text = |key, default: &str| section.get(key).and_then(|p| p.string()).unwrap_or_else(|| default.to_owned());
     let action = action(&section);
     let rule = Rule {
         action: action.unwrap_or(Action::Replace),
@@ -37,8 +36,12 @@ fn decode(place: &Place<'_>, of: &str) -> Option<Rule> {
 }
 
 fn action(section: &Section<'_>) -> Option<Action> {
-    let Some(place) = section.get("action").filter(given) else { return Some(Action::Replace) };
+    let Some(place) = section.get("action") else { return Some(Action::Replace) };
     let word = place.string()?;
+    if word.is_empty() {
+        place.error("relabel action cannot be empty", format!("known: {}", Action::words().join(", ")));
+        return None;
+    }
     let action = Action::from_word(&word.to_ascii_lowercase());
     if action.is_none() {
         place.error(format!("unknown relabel action {word:?}"), format!("known: {}", Action::words().join(", ")));
@@ -55,7 +58,7 @@ fn source_labels(section: &Section<'_>) -> Vec<String> {
 }
 
 fn pattern(section: &Section<'_>) -> Option<Pattern> {
-    let place = section.get("regex").filter(given);
+    let place = section.get("regex");
     let text = place.as_ref().and_then(Place::string).unwrap_or_else(|| DEFAULT_PATTERN.to_owned());
     match (Pattern::new(&text), place) {
         (Ok(pattern), _) => Some(pattern),
