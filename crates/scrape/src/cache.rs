@@ -1,7 +1,8 @@
 //! What is remembered between the pages of a target: raw text of a series to its place in the store.
 //!
 //! A page mostly has the same series in the same order as the page before. So the cache keeps its entries in the order
-//! of the page and guesses the next one; only where the guess fails is the text hashed.
+//! of the page and guesses the next one; only where the guess fails is the text hashed. The texts lie one after the
+//! other, so that comparing a page with them walks through memory in order.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -13,6 +14,9 @@ use model::{Labels, SeriesRef};
 /// of everything older. Prometheus allows the same.
 const ENTRIES_SPARE: usize = 1000;
 
+/// The same for the bytes of raw texts: a thousand series that are megabytes long must not stay either.
+const TEXTS_SIZE_BYTES_SPARE: usize = 1 << 20;
+
 /// Numbers the pages of a target, from 1; 0 is never.
 type Iteration = u64;
 
@@ -22,16 +26,21 @@ pub(crate) type Slot = usize;
 #[derive(Debug)]
 pub(crate) struct Cache {
     entries: Vec<Entry>,
+    /// The raw texts of all entries, in the order of the entries.
+    texts: String,
     table: HashTable<Slot>,
     hasher: DefaultHashBuilder,
     guess: Slot,
     iteration: Iteration,
     good_len: usize,
+    good_texts_len: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
-    raw: Box<str>,
+    /// Where its raw text begins in the texts, and its length; a page is far below 4 GiB.
+    start: u32,
+    len: u32,
     /// `None` where relabelling drops the series.
     kept: Option<Kept>,
     /// The last page that had it.
@@ -63,11 +72,13 @@ impl Cache {
     pub(crate) fn new() -> Self {
         Self {
             entries: Vec::new(),
+            texts: String::new(),
             table: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             guess: 0,
             iteration: 1,
             good_len: 0,
+            good_texts_len: 0,
         }
     }
 
@@ -85,19 +96,29 @@ impl Cache {
     }
 
     fn find(&self, raw: &str) -> Option<Slot> {
-        if self.entries.get(self.guess).is_some_and(|entry| &*entry.raw == raw) {
+        if self.entries.get(self.guess).is_some_and(|entry| entry.raw(&self.texts) == raw) {
             return Some(self.guess);
         }
-        self.table.find(self.hasher.hash_one(raw), |&slot| &*self.entries[slot].raw == raw).copied()
+        let is_same = |&slot: &Slot| self.entries[slot].raw(&self.texts) == raw;
+        self.table.find(self.hasher.hash_one(raw), is_same).copied()
     }
 
-    /// Remembers a series that was not known.
-    pub(crate) fn insert(&mut self, raw: &str, kept: Option<Kept>) -> Slot {
+    /// Remembers a series that was not known. `None` where the texts would pass what an entry can address; then the
+    /// series is looked up by its labels on every page.
+    pub(crate) fn insert(&mut self, raw: &str, kept: Option<Kept>) -> Option<Slot> {
+        let start = u32::try_from(self.texts.len()).ok()?;
+        let len = u32::try_from(raw.len()).ok()?;
         let slot = self.entries.len();
-        self.entries.push(Entry { raw: Box::from(raw), kept, seen: self.iteration, tracked: 0 });
-        let (entries, hasher) = (&self.entries, &self.hasher);
-        self.table.insert_unique(hasher.hash_one(raw), slot, |&slot| hasher.hash_one(&*entries[slot].raw));
-        slot
+        self.texts.push_str(raw);
+        self.entries.push(Entry { start, len, kept, seen: self.iteration, tracked: 0 });
+        self.index(slot);
+        Some(slot)
+    }
+
+    fn index(&mut self, slot: Slot) {
+        let (entries, texts, hasher) = (&self.entries, &self.texts, &self.hasher);
+        let hash = |slot: &Slot| hasher.hash_one(entries[*slot].raw(texts));
+        self.table.insert_unique(hash(&slot), slot, hash);
     }
 
     /// The absence of this series from the next page will be marked.
@@ -136,25 +157,40 @@ impl Cache {
         if complete {
             self.good_len = len;
         }
-        if complete || len > 2 * self.good_len + ENTRIES_SPARE {
+        let is_long = self.texts.len() > 2 * self.good_texts_len + TEXTS_SIZE_BYTES_SPARE;
+        if complete || is_long || len > 2 * self.good_len + ENTRIES_SPARE {
             self.forget_unseen();
+        }
+        if complete {
+            self.good_texts_len = self.texts.len();
         }
         self.iteration += 1;
         self.guess = 0;
     }
 
     fn forget_unseen(&mut self) {
-        let iteration = self.iteration;
-        let before = self.entries.len();
-        self.entries.retain(|entry| entry.seen == iteration);
-        if self.entries.len() < before {
-            let (entries, hasher) = (&self.entries, &self.hasher);
-            self.table.clear();
-            for (slot, entry) in entries.iter().enumerate() {
-                let hash = |slot: &Slot| hasher.hash_one(&*entries[*slot].raw);
-                self.table.insert_unique(hasher.hash_one(&*entry.raw), slot, hash);
-            }
+        if self.entries.iter().all(|entry| entry.seen == self.iteration) {
+            return;
         }
+        let texts = std::mem::take(&mut self.texts);
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.retain(|entry| entry.seen == self.iteration);
+        self.table.clear();
+        for mut entry in entries {
+            let raw = entry.raw(&texts);
+            // What is kept is a part of the old texts, so that it can be addressed too.
+            entry.start = u32::try_from(self.texts.len()).unwrap_or_default();
+            self.texts.push_str(raw);
+            self.entries.push(entry);
+            self.index(self.entries.len() - 1);
+        }
+    }
+}
+
+impl Entry {
+    fn raw<'a>(&self, texts: &'a str) -> &'a str {
+        let start = self.start as usize;
+        texts.get(start..start + self.len as usize).unwrap_or_default()
     }
 }
 
@@ -176,7 +212,7 @@ mod tests {
                     Known::Kept { slot, .. } => slot,
                     Known::New => {
                         new.push(name);
-                        cache.insert(name, kept(name))
+                        cache.insert(name, kept(name)).unwrap()
                     }
                 };
                 if !name.ends_with(['*', '!']) {
@@ -221,6 +257,13 @@ mod tests {
             }
             cache.finish(false, 0);
             assert!(cache.entries.len() <= ENTRIES_SPARE + 100, "{}", cache.entries.len());
+        }
+        for page in 0..10 {
+            let name = format!("{page}{}", "x".repeat(TEXTS_SIZE_BYTES_SPARE));
+            cache.look_up(&name);
+            cache.insert(&name, kept(&name));
+            cache.finish(false, 0);
+            assert!(cache.texts.len() <= 2 * TEXTS_SIZE_BYTES_SPARE, "{}", cache.texts.len());
         }
     }
 }

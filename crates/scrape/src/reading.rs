@@ -140,8 +140,9 @@ impl Reading<'_> {
         let appended = self.batch.append(&labels, item.sample);
         let Some(stored) = self.took(appended)? else { return Ok(()) };
         self.counts.added += 1;
-        let slot = self.cache.insert(item.series.raw, Some(Kept { series: stored, labels }));
-        self.finish(item, slot, stored);
+        if let Some(slot) = self.cache.insert(item.series.raw, Some(Kept { series: stored, labels })) {
+            self.finish(item, slot, stored);
+        }
         Ok(())
     }
 
