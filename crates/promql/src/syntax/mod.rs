@@ -4,6 +4,7 @@ mod check;
 mod display;
 mod escape;
 mod lexer;
+mod modifier;
 mod number;
 mod parser;
 mod selector;

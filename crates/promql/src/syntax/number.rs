@@ -5,9 +5,17 @@ use model::parse_duration;
 /// 2^63 ns in seconds: Go's `time.Duration` ends there, so Prometheus refuses longer durations.
 const DURATION_SECONDS_MAX: f64 = 9_223_372_036.854_776;
 
+/// Reads the text of a number or of a duration, the latter in seconds.
+pub(super) fn parse_number_or_duration(text: &str, duration: bool) -> Result<f64, String> {
+    if duration {
+        return parse_duration_millis(text).map(|millis| millis as f64 / 1e3);
+    }
+    parse_number(text).map_err(|e| format!("error parsing number: {e}"))
+}
+
 /// Reads a number token: decimal, `0x` hexadecimal, octal with a leading zero, underscores between digits, `Inf`, `NaN`.
 /// Errors are worded as Go's.
-pub(super) fn parse_number(text: &str) -> Result<f64, String> {
+fn parse_number(text: &str) -> Result<f64, String> {
     let lower = text.to_ascii_lowercase();
     match lower.as_str() {
         "inf" => return Ok(f64::INFINITY),
@@ -33,14 +41,18 @@ pub(super) fn parse_number(text: &str) -> Result<f64, String> {
 }
 
 /// Reads a duration token such as `1h30m`, in milliseconds.
-pub(super) fn parse_duration_millis(text: &str) -> Result<i64, String> {
+fn parse_duration_millis(text: &str) -> Result<i64, String> {
     let duration = parse_duration(text).map_err(|e| e.to_string())?;
     i64::try_from(duration.as_millis()).map_err(|_| "duration out of range".to_owned())
 }
 
-/// Seconds to milliseconds by way of nanoseconds, as upstream rounds them.
+/// Seconds to milliseconds by way of nanoseconds, as upstream rounds them. It does not look for NaN, which becomes the
+/// smallest duration.
 pub(super) fn seconds_to_millis(seconds: f64) -> Result<i64, String> {
-    if !(-DURATION_SECONDS_MAX..=DURATION_SECONDS_MAX).contains(&seconds) {
+    if seconds.is_nan() {
+        return Ok(i64::MIN / 1_000_000);
+    }
+    if seconds.abs() > DURATION_SECONDS_MAX {
         return Err("duration out of range".to_owned());
     }
     Ok((seconds * 1e9).round() as i64 / 1_000_000)

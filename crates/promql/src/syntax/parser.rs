@@ -6,9 +6,8 @@ use model::Matcher;
 use super::check::check;
 use super::escape::unescape;
 use super::lexer::Lexer;
-use super::number::{parse_duration_millis, parse_number, seconds_to_millis};
 use super::token::{Keyword, Token, TokenKind};
-use super::tree::{Aggregation, AtTime, BinaryOp, Expr, Grouping, Kind, Matching, Modifiers, Node, NodeId, Sides};
+use super::tree::{Aggregation, BinaryOp, Expr, Grouping, Kind, Matching, Modifiers, Node, NodeId, Sides};
 use crate::error::{ParseError, Position};
 use crate::function;
 
@@ -52,7 +51,7 @@ pub(super) struct Parser<'a> {
     pub(super) token: Token,
     /// End of the last token consumed.
     end: usize,
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     /// For each node the place of its binary operator, which errors about operators name.
     operators: Vec<Position>,
     depth: usize,
@@ -126,7 +125,7 @@ impl<'a> Parser<'a> {
         if self.token.kind == kind { self.advance() } else { self.unexpected("", "") }
     }
 
-    fn push(&mut self, kind: Kind, position: Position) -> NodeId {
+    pub(super) fn push(&mut self, kind: Kind, position: Position) -> NodeId {
         self.push_operator(kind, position, position)
     }
 
@@ -136,11 +135,11 @@ impl<'a> Parser<'a> {
         NodeId((self.nodes.len() - 1) as u32)
     }
 
-    fn node(&self, id: NodeId) -> &Node {
+    pub(super) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
     }
 
-    fn position(&self, id: NodeId) -> Position {
+    pub(super) fn position(&self, id: NodeId) -> Position {
         self.node(id).position
     }
 
@@ -347,20 +346,22 @@ impl<'a> Parser<'a> {
         let Some(function) = function::find(text) else {
             return self.error(name.position, format!("unknown function with name {}", super::quote(text.as_bytes())));
         };
+        self.advance()?;
         let position = Position::new(name.position.start as usize, self.end);
         Ok(self.push(Kind::Call { function, args }, position))
     }
 
+    /// Arguments up to the closing parenthesis, which is left: the call is judged before the lexer looks further.
     fn arguments(&mut self) -> Result<Vec<NodeId>, ParseError> {
         self.expect(TokenKind::LeftParen)?;
         let mut args = Vec::new();
-        if self.accept(TokenKind::RightParen)? {
+        if self.token.kind == TokenKind::RightParen {
             return Ok(args);
         }
         loop {
             args.push(self.expression()?);
             let token = self.token;
-            if self.accept(TokenKind::RightParen)? {
+            if token.kind == TokenKind::RightParen {
                 return Ok(args);
             }
             self.expect(TokenKind::Comma)?;
@@ -374,6 +375,7 @@ impl<'a> Parser<'a> {
         self.aggregations += 1;
         let mut grouping = self.aggregate_modifier()?;
         let mut args = self.arguments()?;
+        self.advance()?;
         self.aggregations -= 1;
         let end = self.end;
         if grouping.is_none() {
@@ -401,205 +403,5 @@ impl<'a> Parser<'a> {
         }
         self.advance()?;
         Ok(Some(Grouping { labels: self.grouping_labels()?, without }))
-    }
-
-    /// `[5m]` or `[5m:1m]` after an operand.
-    fn range(&mut self, operand: NodeId) -> Result<NodeId, ParseError> {
-        let open = self.advance()?;
-        let range = self.positive_duration("subquery selector", "number or duration")?;
-        if self.accept(TokenKind::Colon)? {
-            let step = match self.token.kind {
-                TokenKind::RightBracket => None,
-                _ => Some(self.positive_duration("subquery selector", "number or duration or \"]\"")?),
-            };
-            if self.token.kind != TokenKind::RightBracket {
-                return self.unexpected("subquery selector", "\"]\"");
-            }
-            let close = self.advance()?;
-            let position = self.position(operand).to(close.position);
-            let modifiers = Modifiers::default();
-            return Ok(self.push(Kind::Subquery { expr: operand, range, step, modifiers }, position));
-        }
-        self.refuse_duration_arithmetic(open.position.end)?;
-        if self.token.kind != TokenKind::RightBracket {
-            return self.unexpected("subquery or range", "\":\" or \"]\"");
-        }
-        let close = self.advance()?;
-        let brackets = open.position.to(close.position);
-        let Kind::Vector(selector) = &self.node(operand).kind else {
-            return self.error(brackets, "ranges only allowed for vector selectors");
-        };
-        if selector.modifiers.offset != 0 {
-            return self.error(brackets, "no offset modifiers allowed before range");
-        }
-        if selector.modifiers.at.is_some() {
-            return self.error(brackets, "no @ modifiers allowed before range");
-        }
-        let position = self.position(operand).to(close.position);
-        Ok(self.push(Kind::Matrix { selector: operand, range }, position))
-    }
-
-    fn refuse_duration_arithmetic(&self, start: u32) -> Result<(), ParseError> {
-        match self.token.kind {
-            TokenKind::Operator(_) | TokenKind::LeftParen => {
-                let position = Position { start, end: self.token.position.end };
-                self.error(position, "experimental duration expression is not enabled")
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Milliseconds of a duration or of a number of seconds.
-    fn positive_duration(&mut self, context: &str, expected: &str) -> Result<i64, ParseError> {
-        let start = self.token.position;
-        let negative = self.signs()?;
-        if self.token.kind == TokenKind::LeftParen {
-            self.refuse_duration_arithmetic(start.start)?;
-        }
-        let (millis, zero) = self.duration(context, expected)?;
-        if negative || zero || millis < 0 {
-            return self.error(start, "duration must be greater than 0");
-        }
-        self.advance()?;
-        Ok(millis)
-    }
-
-    /// Consumes signs; whether they make a number negative.
-    fn signs(&mut self) -> Result<bool, ParseError> {
-        let mut negative = false;
-        while let TokenKind::Operator(op @ (BinaryOp::Add | BinaryOp::Sub)) = self.token.kind {
-            negative ^= op == BinaryOp::Sub;
-            self.advance()?;
-        }
-        Ok(negative)
-    }
-
-    /// Milliseconds, and whether the number is zero before it is cut to milliseconds. The token is not consumed.
-    fn duration(&self, context: &str, expected: &str) -> Result<(i64, bool), ParseError> {
-        if !matches!(self.token.kind, TokenKind::Number | TokenKind::Duration) {
-            return self.unexpected(context, expected);
-        }
-        let (seconds, _) = self.number()?;
-        match seconds_to_millis(seconds) {
-            Ok(millis) => Ok((millis, seconds == 0.0)),
-            Err(message) => self.error(self.token.position, message),
-        }
-    }
-
-    /// The value of a number or a duration, the latter in seconds. The token is not consumed: what it is used for is
-    /// judged before the lexer looks further.
-    fn number(&self) -> Result<(f64, bool), ParseError> {
-        let text = self.token.text(self.input);
-        let duration = self.token.kind == TokenKind::Duration;
-        let value = if duration {
-            parse_duration_millis(text).map(|millis| millis as f64 / 1e3)
-        } else {
-            parse_number(text).map_err(|e| format!("error parsing number: {e}"))
-        };
-        match value {
-            Ok(value) => Ok((value, duration)),
-            Err(message) => self.error(self.token.position, message),
-        }
-    }
-
-    fn offset(&mut self, operand: NodeId) -> Result<NodeId, ParseError> {
-        self.advance()?;
-        let negative = self.signs()?;
-        if self.token.kind == TokenKind::LeftParen {
-            self.refuse_duration_arithmetic(self.token.position.end)?;
-        }
-        let (millis, _) = self.duration("offset", "number or duration")?;
-        let offset = if negative { -millis } else { millis };
-        let Some(modifiers) = self.modifiers(operand) else {
-            let message = "offset modifier must be preceded by an instant vector selector or range vector selector or a \
-                           subquery";
-            return self.error(self.position(operand), message);
-        };
-        if modifiers.offset != 0 {
-            return self.error(self.position(operand), "offset may not be set multiple times");
-        }
-        modifiers.offset = offset;
-        self.advance()?;
-        Ok(operand)
-    }
-
-    fn at(&mut self, operand: NodeId) -> Result<NodeId, ParseError> {
-        self.advance()?;
-        let at = match self.token.kind {
-            TokenKind::Start | TokenKind::EndKeyword => {
-                let start = self.advance()?.kind == TokenKind::Start;
-                let open = self.accept(TokenKind::LeftParen)?;
-                if !open || self.token.kind != TokenKind::RightParen {
-                    return self.unexpected("@", "timestamp");
-                }
-                if start { AtTime::Start } else { AtTime::End }
-            }
-            _ => self.fixed_time(operand)?,
-        };
-        let Some(modifiers) = self.modifiers(operand) else {
-            let message =
-                "@ modifier must be preceded by an instant vector selector or range vector selector or a subquery";
-            return self.error(self.position(operand), message);
-        };
-        if modifiers.at.is_some() {
-            return self.error(self.position(operand), "@ <timestamp> may not be set multiple times");
-        }
-        modifiers.at = Some(at);
-        self.advance()?;
-        Ok(operand)
-    }
-
-    /// A time after `@`; its number is not consumed.
-    fn fixed_time(&mut self, operand: NodeId) -> Result<AtTime, ParseError> {
-        let negative = match self.token.kind {
-            TokenKind::Operator(op @ (BinaryOp::Add | BinaryOp::Sub)) => {
-                self.advance()?;
-                op == BinaryOp::Sub
-            }
-            _ => false,
-        };
-        if !matches!(self.token.kind, TokenKind::Number | TokenKind::Duration) {
-            return self.unexpected("@", "timestamp");
-        }
-        let (number, _) = self.number()?;
-        let seconds = if negative { -number } else { number };
-        if !seconds.is_finite() || seconds.abs() >= i64::MAX as f64 {
-            let message = format!("timestamp out of bounds for @ modifier: {}", go_fixed(seconds));
-            return self.error(self.position(operand), message);
-        }
-        Ok(AtTime::Fixed((seconds * 1e3).round() as i64))
-    }
-
-    /// The modifiers of a selector or subquery, whose text now ends with the next token.
-    fn modifiers(&mut self, operand: NodeId) -> Option<&mut Modifiers> {
-        let end = self.token.position.end;
-        let mut target = operand.0 as usize;
-        if let Kind::Matrix { selector, .. } = self.nodes[target].kind {
-            self.nodes[target].position.end = end;
-            target = selector.0 as usize;
-        }
-        let node = &mut self.nodes[target];
-        match &mut node.kind {
-            Kind::Vector(selector) => {
-                if target == operand.0 as usize {
-                    node.position.end = end;
-                }
-                Some(&mut selector.modifiers)
-            }
-            Kind::Subquery { modifiers, .. } => {
-                node.position.end = end;
-                Some(modifiers)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Go's `%f`.
-fn go_fixed(number: f64) -> String {
-    match number {
-        n if n.is_nan() => "NaN".to_owned(),
-        n if n.is_infinite() => if n > 0.0 { "+Inf" } else { "-Inf" }.to_owned(),
-        n => format!("{n:.6}"),
     }
 }

@@ -1,0 +1,239 @@
+//! What is attached to an operand: ranges, `offset`, `@`.
+
+use super::number::{parse_number_or_duration, seconds_to_millis};
+use super::parser::Parser;
+use super::token::TokenKind;
+use super::tree::{AtTime, BinaryOp, Kind, Modifiers, NodeId};
+use crate::error::{ParseError, Position};
+
+const NOT_ENABLED: &str = "experimental duration expression is not enabled";
+
+/// What the error says that should stand where a duration does not.
+#[derive(Clone, Copy)]
+struct Expected {
+    context: &'static str,
+    what: &'static str,
+}
+
+/// The step of a subquery may be left out.
+const STEP: Expected = Expected { context: "subquery selector", what: "number or duration or \"]\"" };
+
+impl Parser<'_> {
+    /// `[5m]` or `[5m:1m]` after an operand.
+    pub(super) fn range(&mut self, operand: NodeId) -> Result<NodeId, ParseError> {
+        let open = self.advance()?;
+        let range = self.positive_duration(Expected { context: "subquery selector", what: "number or duration" })?;
+        if self.accept(TokenKind::Colon)? {
+            let step = match self.token.kind {
+                TokenKind::RightBracket => None,
+                _ => Some(self.positive_duration(STEP)?),
+            };
+            if self.token.kind != TokenKind::RightBracket {
+                return self.unexpected("subquery selector", "\"]\"");
+            }
+            let close = self.advance()?;
+            let position = self.position(operand).to(close.position);
+            let modifiers = Modifiers::default();
+            return Ok(self.push(Kind::Subquery { expr: operand, range, step, modifiers }, position));
+        }
+        if self.token.kind != TokenKind::RightBracket {
+            return self.unexpected("subquery or range", "\":\" or \"]\"");
+        }
+        let close = self.token;
+        let brackets = open.position.to(close.position);
+        let Kind::Vector(selector) = &self.node(operand).kind else {
+            return self.error(brackets, "ranges only allowed for vector selectors");
+        };
+        if selector.modifiers.offset != 0 {
+            return self.error(brackets, "no offset modifiers allowed before range");
+        }
+        if selector.modifiers.at.is_some() {
+            return self.error(brackets, "no @ modifiers allowed before range");
+        }
+        self.advance()?;
+        let position = self.position(operand).to(close.position);
+        Ok(self.push(Kind::Matrix { selector: operand, range }, position))
+    }
+
+    /// Arithmetic of durations is an experiment that is not built. Reads on as far as Prometheus does before it says so; the
+    /// next token opens a parenthesis, or `operand` stands before an operator.
+    fn duration_arithmetic<T>(&mut self, operand: Option<Position>, expected: Expected) -> Result<T, ParseError> {
+        let mut parens = 0usize;
+        let mut first = operand;
+        let mut wants_operand = operand.is_none();
+        loop {
+            let token = self.token;
+            match token.kind {
+                TokenKind::LeftParen if wants_operand => parens += 1,
+                TokenKind::Operator(BinaryOp::Add | BinaryOp::Sub) if wants_operand => {}
+                TokenKind::Number | TokenKind::Duration if wants_operand => {
+                    self.duration(expected)?;
+                    if let Some(first) = first {
+                        return self.error(first, NOT_ENABLED);
+                    }
+                    first = Some(token.position);
+                    wants_operand = false;
+                }
+                TokenKind::RightParen if parens > 0 && !wants_operand => {
+                    return self.error(first.unwrap_or(token.position), NOT_ENABLED);
+                }
+                TokenKind::Operator(op) if !wants_operand && op.is_arithmetic() => wants_operand = true,
+                _ => return self.unexpected(expected.context, expected.what),
+            }
+            self.advance()?;
+        }
+    }
+
+    /// Milliseconds of a duration or of a number of seconds, which must be positive.
+    fn positive_duration(&mut self, expected: Expected) -> Result<i64, ParseError> {
+        let start = self.token.position;
+        let negative = self.signs()?;
+        if self.token.kind == TokenKind::LeftParen {
+            return self.duration_arithmetic(None, expected);
+        }
+        let (millis, zero) = self.duration(expected)?;
+        if negative || zero || millis < 0 {
+            return self.error(start, "duration must be greater than 0");
+        }
+        let operand = start.to(self.token.position);
+        self.advance()?;
+        match self.token.kind {
+            TokenKind::Operator(op) if op.is_arithmetic() => self.duration_arithmetic(Some(operand), expected),
+            _ => Ok(millis),
+        }
+    }
+
+    /// Consumes signs; whether they make a number negative.
+    fn signs(&mut self) -> Result<bool, ParseError> {
+        let mut negative = false;
+        while let TokenKind::Operator(op @ (BinaryOp::Add | BinaryOp::Sub)) = self.token.kind {
+            negative ^= op == BinaryOp::Sub;
+            self.advance()?;
+        }
+        Ok(negative)
+    }
+
+    /// Milliseconds, and whether the number is zero before it is cut to milliseconds. The token is not consumed.
+    fn duration(&self, expected: Expected) -> Result<(i64, bool), ParseError> {
+        if !matches!(self.token.kind, TokenKind::Number | TokenKind::Duration) {
+            return self.unexpected(expected.context, expected.what);
+        }
+        let (seconds, _) = self.number()?;
+        match seconds_to_millis(seconds) {
+            Ok(millis) => Ok((millis, seconds == 0.0)),
+            Err(message) => self.error(self.token.position, message),
+        }
+    }
+
+    /// The value of a number or a duration, the latter in seconds. The token is not consumed: what it is used for is
+    /// judged before the lexer looks further.
+    pub(super) fn number(&self) -> Result<(f64, bool), ParseError> {
+        let duration = self.token.kind == TokenKind::Duration;
+        match parse_number_or_duration(self.token.text(self.input), duration) {
+            Ok(value) => Ok((value, duration)),
+            Err(message) => self.error(self.token.position, message),
+        }
+    }
+
+    pub(super) fn offset(&mut self, operand: NodeId) -> Result<NodeId, ParseError> {
+        self.advance()?;
+        let negative = self.signs()?;
+        let expected = Expected { context: "offset", what: "number or duration" };
+        if self.token.kind == TokenKind::LeftParen {
+            return self.duration_arithmetic(None, expected);
+        }
+        let (millis, _) = self.duration(expected)?;
+        let offset = if negative { -millis } else { millis };
+        let Some(modifiers) = self.modifiers(operand) else {
+            let message = "offset modifier must be preceded by an instant vector selector or range vector selector or a \
+                           subquery";
+            return self.error(self.position(operand), message);
+        };
+        if modifiers.offset != 0 {
+            return self.error(self.position(operand), "offset may not be set multiple times");
+        }
+        modifiers.offset = offset;
+        self.advance()?;
+        Ok(operand)
+    }
+
+    pub(super) fn at(&mut self, operand: NodeId) -> Result<NodeId, ParseError> {
+        self.advance()?;
+        let at = match self.token.kind {
+            TokenKind::Start | TokenKind::EndKeyword => {
+                let start = self.advance()?.kind == TokenKind::Start;
+                let open = self.accept(TokenKind::LeftParen)?;
+                if !open || self.token.kind != TokenKind::RightParen {
+                    return self.unexpected("@", "timestamp");
+                }
+                if start { AtTime::Start } else { AtTime::End }
+            }
+            _ => self.fixed_time(operand)?,
+        };
+        let Some(modifiers) = self.modifiers(operand) else {
+            let message =
+                "@ modifier must be preceded by an instant vector selector or range vector selector or a subquery";
+            return self.error(self.position(operand), message);
+        };
+        if modifiers.at.is_some() {
+            return self.error(self.position(operand), "@ <timestamp> may not be set multiple times");
+        }
+        modifiers.at = Some(at);
+        self.advance()?;
+        Ok(operand)
+    }
+
+    /// A time after `@`; its number is not consumed.
+    fn fixed_time(&mut self, operand: NodeId) -> Result<AtTime, ParseError> {
+        let negative = match self.token.kind {
+            TokenKind::Operator(op @ (BinaryOp::Add | BinaryOp::Sub)) => {
+                self.advance()?;
+                op == BinaryOp::Sub
+            }
+            _ => false,
+        };
+        if !matches!(self.token.kind, TokenKind::Number | TokenKind::Duration) {
+            return self.unexpected("@", "timestamp");
+        }
+        let (number, _) = self.number()?;
+        let seconds = if negative { -number } else { number };
+        if !seconds.is_finite() || seconds.abs() >= i64::MAX as f64 {
+            let message = format!("timestamp out of bounds for @ modifier: {}", go_fixed(seconds));
+            return self.error(self.position(operand), message);
+        }
+        Ok(AtTime::Fixed((seconds * 1e3).round() as i64))
+    }
+
+    /// The modifiers of a selector or subquery, whose text now ends with the next token.
+    fn modifiers(&mut self, operand: NodeId) -> Option<&mut Modifiers> {
+        let end = self.token.position.end;
+        let mut target = operand.0 as usize;
+        if let Kind::Matrix { selector, .. } = self.nodes[target].kind {
+            self.nodes[target].position.end = end;
+            target = selector.0 as usize;
+        }
+        let node = &mut self.nodes[target];
+        match &mut node.kind {
+            Kind::Vector(selector) => {
+                if target == operand.0 as usize {
+                    node.position.end = end;
+                }
+                Some(&mut selector.modifiers)
+            }
+            Kind::Subquery { modifiers, .. } => {
+                node.position.end = end;
+                Some(modifiers)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Go's `%f`.
+fn go_fixed(number: f64) -> String {
+    match number {
+        n if n.is_nan() => "NaN".to_owned(),
+        n if n.is_infinite() => if n > 0.0 { "+Inf" } else { "-Inf" }.to_owned(),
+        n => format!("{n:.6}"),
+    }
+}
