@@ -16,6 +16,10 @@ use tsdb::{Db, Options};
 
 const NOW: i64 = 1_700_000_000_000;
 
+/// Crash images that each run looks at, at least, and the random losses for each moment that make them so many.
+const IMAGES_MIN: u64 = 20_000;
+const SEEDS: u64 = 170;
+
 struct FixedClock;
 
 impl Clock for FixedClock {
@@ -136,14 +140,15 @@ fn a_power_cut_at_any_moment_loses_nothing_acknowledged() {
     let disk = CrashDisk::new();
     let milestones = live(&disk);
     let all = milestones.last().unwrap().visible.clone();
+    let mut images = 0;
     for operations in 0..=disk.operations() {
-        check_image(&disk, operations, Loss::Nothing, &milestones, &all);
-        check_image(&disk, operations, Loss::Everything, &milestones, &all);
-        for seed in 0..120 {
-            let loss = Loss::Some(operations as u64 * 1000 + seed);
+        let seeds = (0..SEEDS).map(|seed| Loss::Some(operations as u64 * SEEDS + seed));
+        for loss in [Loss::Nothing, Loss::Everything].into_iter().chain(seeds) {
             check_image(&disk, operations, loss, &milestones, &all);
+            images += 1;
         }
     }
+    assert!(images >= IMAGES_MIN, "{images} images");
 }
 
 #[test]
