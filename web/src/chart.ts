@@ -209,7 +209,8 @@ export class Chart {
       .map((series, i) => ({ series, i, value: series.v[index] ?? null }))
       .filter((row) => row.value !== null && !this.hidden.has(row.series.name))
       .sort((a, b) => (b.value ?? 0) - (a.value ?? 0));
-    const time = make("p", "", show(at, "full"));
+    // The last step may still run: it ends now, not when it will be over.
+    const time = make("p", "", show(Math.min(at, Date.now()), "full"));
     const lines = rows.slice(0, TOOLTIP_MAX).map(({ series, i, value }) => {
       const line = make("p");
       line.append(swatch(i), make("span", "", series.name), make("b", "", format(value, this.unit)));

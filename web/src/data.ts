@@ -60,10 +60,10 @@ export async function fetchAll(wanted: Wanted, signal: AbortSignal): Promise<Dra
   return ask(wanted, { from, to, w: String(wanted.width) }, signal);
 }
 
-/** What came after the last point of a grid, that point included: it may have been unfinished. */
+/** What came after the last but one point of a grid: the last one may stand for a step that still ran. */
 export async function fetchTail(wanted: Wanted, grid: Grid, signal: AbortSignal): Promise<Drawn[]> {
-  const last = grid.start + (grid.count - 1) * grid.step;
-  return ask(wanted, { from: String(last), to: "now", step: String(grid.step) }, signal);
+  const from = grid.start + (grid.count - 2) * grid.step;
+  return ask(wanted, { from: String(from), to: "now", step: String(grid.step) }, signal);
 }
 
 async function ask(wanted: Wanted, range: Record<string, string>, signal: AbortSignal): Promise<Drawn[]> {

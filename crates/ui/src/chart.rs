@@ -50,8 +50,10 @@ pub(crate) struct Grid {
     pub(crate) step: i64,
     /// How many times there are, at least one.
     pub(crate) count: usize,
-    /// Evaluations in each step, each a maximum, minimum and mean then stand for.
+    /// Evaluations in each step, which its mean, minimum and maximum stand for.
     pub(crate) parts: i64,
+    /// Last evaluation. Where a step has parts, the last step may still run: it then stands for those it has.
+    pub(crate) until: Timestamp,
 }
 
 /// A series on a grid; `NaN` is a gap.
@@ -89,11 +91,13 @@ impl Grid {
     /// The grid of a range with a given step.
     pub(crate) fn of_step(start: Timestamp, end: Timestamp, step: i64, interval: Duration) -> Self {
         let step = step.max(1);
-        let first = start.div_euclid(step) + i64::from(start.rem_euclid(step) != 0);
-        let last = end.div_euclid(step).max(first);
         let parts = (1..=PARTS_MAX).rev().find(|n| step % n == 0 && step / n >= interval_ms(interval)).unwrap_or(1);
+        let part = step / parts;
+        let first = steps_up(start, step);
+        let last = if parts > 1 { steps_up(end, step) } else { end.div_euclid(step) }.max(first);
         let count = usize::try_from(last - first).unwrap_or(usize::MAX).saturating_add(1);
-        Self { start: first.saturating_mul(step), step, count, parts }
+        let start = first.saturating_mul(step);
+        Self { start, step, count, parts, until: (end.div_euclid(part) * part).max(start - step + part) }
     }
 
     /// Milliseconds between evaluations.
@@ -109,7 +113,11 @@ impl Grid {
     /// The evaluations: those of the step before `start` too, which its mean is made of.
     pub(crate) fn range(&self) -> Range {
         let step = u64::try_from(self.part()).unwrap_or(1);
-        Range { start: self.start - self.step + self.part(), end: self.end(), step: Duration::from_millis(step) }
+        Range {
+            start: self.start - self.step + self.part(),
+            end: self.end().min(self.until),
+            step: Duration::from_millis(step),
+        }
     }
 
     /// Puts samples that lie on [`Grid::range`] into steps: a time stands for the step that ends there.
@@ -132,8 +140,7 @@ impl Grid {
     }
 
     fn slot(&self, at: Timestamp) -> Option<usize> {
-        let steps = (at - self.start + self.step - 1).div_euclid(self.step);
-        usize::try_from(steps).ok().filter(|slot| *slot < self.count)
+        usize::try_from(steps_up(at - self.start, self.step)).ok().filter(|slot| *slot < self.count)
     }
 }
 
@@ -224,6 +231,11 @@ pub(crate) fn round_for_chart(value: f64, span: f64) -> f64 {
     if places >= 0 { (value * power).round() / power } else { (value / power).round() * power }
 }
 
+/// Whole steps that reach a time, rounded up.
+fn steps_up(at: Timestamp, step: i64) -> i64 {
+    at.div_euclid(step) + i64::from(at.rem_euclid(step) != 0)
+}
+
 fn interval_ms(interval: Duration) -> i64 {
     i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1)
 }
@@ -243,6 +255,7 @@ mod tests {
             ((0, 3_600_000, 400), (0, 15_000, 241, 1)),
             ((1, 3_600_000, 400), (15_000, 15_000, 240, 1)),
             ((0, 86_400_000, 400), (0, 300_000, 289, 4)),
+            ((0, 86_400_001, 400), (0, 300_000, 290, 4)),
             ((0, 86_400_000, 2880), (0, 30_000, 2881, 2)),
             ((-30_001, -1, 10), (-30_000, 15_000, 2, 1)),
             ((5, 6, 400), (15_000, 15_000, 1, 1)),
@@ -251,12 +264,13 @@ mod tests {
             let grid = Grid::new(start, end, points, INTERVAL);
             assert_eq!((grid.start, grid.step, grid.count, grid.parts), expected, "{start} {end} {points}");
             assert!(grid.start >= start && grid.end() - grid.step < end);
+            assert!(grid.range().start <= grid.range().end && grid.range().end <= end.max(grid.start));
         }
     }
 
     #[test]
     fn reduces_to_mean_and_band() {
-        let grid = Grid { start: 100, step: 100, count: 3, parts: 2 };
+        let grid = Grid { start: 100, step: 100, count: 3, parts: 2, until: 250 };
         let mut samples = Samples::default();
         for (timestamp, value) in [(50, 1.0), (100, 3.0), (150, f64::NAN), (200, 7.0)] {
             samples.push(Sample { timestamp, value });

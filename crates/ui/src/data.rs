@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn intervals() {
-        let grid = Grid { start: 0, step: 300_000, count: 1, parts: 4 };
+        let grid = Grid { start: 0, step: 300_000, count: 1, parts: 4, until: 0 };
         let text = with_intervals("rate(x[$__rate_interval]) + y[$__interval]", grid, Duration::from_secs(15));
         assert_eq!(text, "rate(x[90000ms]) + y[75000ms]");
     }
