@@ -34,7 +34,7 @@ fn fifty_kills_lose_nothing_acknowledged_or_seen() {
         exporter.reply(Reply::Page(format!("scraped {cycle}\n")));
         // Spread over the first third of a second, which covers replay, first scrapes and steady writing.
         let life = Duration::from_millis(40 + cycle * 37 % 300);
-        (acknowledged, seen_scraped) = write_until_killed(server, base, acknowledged, life, seen_scraped);
+        (acknowledged, seen_scraped) = write_until_killed(&server, base, acknowledged, life, seen_scraped);
     }
     let server = start(folder.path(), &config);
     check(&server, base, acknowledged, seen_scraped);
@@ -44,7 +44,7 @@ fn fifty_kills_lose_nothing_acknowledged_or_seen() {
 
 /// Writes and reads until the process is killed; gives what was acknowledged and the last scraped value seen.
 fn write_until_killed(
-    server: Server,
+    server: &Server,
     base: i64,
     from: i64,
     life: Duration,

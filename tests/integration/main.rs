@@ -1,5 +1,12 @@
 //! The real program, started as a user starts it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
 mod alerting;
 mod bad_input;
 mod demo;
