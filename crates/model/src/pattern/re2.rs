@@ -27,6 +27,8 @@ struct Group {
     last: Option<Atom>,
     /// Highest product of repeat counts inside.
     weight: u32,
+    /// Where it begins in the output.
+    start: usize,
 }
 
 /// The expression before the cursor.
@@ -36,6 +38,10 @@ struct Atom {
     weight: u32,
     /// Where its repetition operator begins, if it has one.
     repeated_at: Option<usize>,
+    /// Where it begins in the output.
+    start: usize,
+    /// Where it ends in the output; `(?i)` may stand between it and its repetition operator.
+    end: usize,
 }
 
 /// Translates a whole pattern.
@@ -78,8 +84,14 @@ impl<'p> Translator<'p> {
 
     /// Emits something that can be repeated.
     fn atom(&mut self, text: &str) {
+        let start = self.out.len();
         self.out.push_str(text);
-        self.current.last = Some(Atom { weight: 1, repeated_at: None });
+        self.atom_since(start, 1);
+    }
+
+    /// What was emitted from `start` on can be repeated.
+    fn atom_since(&mut self, start: usize, weight: u32) {
+        self.current.last = Some(Atom { weight, repeated_at: None, start, end: self.out.len() });
     }
 
     fn step(&mut self, c: char) -> Result<(), PatternError> {
@@ -92,8 +104,9 @@ impl<'p> Translator<'p> {
                 self.current.last = None;
             }
             '[' => {
+                let start = self.out.len();
                 class::translate(self)?;
-                self.atom("");
+                self.atom_since(start, 1);
             }
             '*' | '+' | '?' => {
                 let start = self.at;
@@ -134,8 +147,9 @@ impl<'p> Translator<'p> {
     }
 
     fn enter(&mut self, text: &str) {
+        let group = Group { start: self.out.len(), ..Group::default() };
         self.out.push_str(text);
-        self.groups.push(std::mem::take(&mut self.current));
+        self.groups.push(std::mem::replace(&mut self.current, group));
     }
 
     fn close(&mut self) -> Result<(), PatternError> {
@@ -144,10 +158,10 @@ impl<'p> Translator<'p> {
         };
         self.at += 1;
         self.out.push(')');
-        let weight = self.current.weight.max(1);
+        let (weight, start) = (self.current.weight.max(1), self.current.start);
         self.current = outer;
         self.current.weight = self.current.weight.max(weight);
-        self.current.last = Some(Atom { weight, repeated_at: None });
+        self.atom_since(start, weight);
         Ok(())
     }
 
@@ -203,26 +217,29 @@ impl<'p> Translator<'p> {
 
     /// A repetition operator that begins at `start` and ends at the cursor.
     fn repeat(&mut self, start: usize, text: &str, count: Option<u32>) -> Result<(), PatternError> {
-        let operator_end = self.at;
         let lazy = self.rest().starts_with('?');
         self.at += usize::from(lazy);
         let Some(atom) = self.current.last else {
-            self.at = operator_end;
             return self.error("missing argument to repetition operator", start);
         };
-        if let Some(first) = atom.repeated_at {
+        let directly = atom.end == self.out.len();
+        if let (Some(first), true) = (atom.repeated_at, directly) {
             return self.error("invalid nested repetition operator", first);
         }
         let weight = atom.weight.saturating_mul(count.unwrap_or(1).max(1));
         if count.is_some_and(|count| count >= 2) && weight > REPEAT_MAX {
-            self.at = operator_end;
             return self.error("invalid repeat count", start);
         }
-        self.out.push_str(text);
-        if lazy {
-            self.out.push('?');
+        let operator = if lazy { format!("{text}?") } else { text.to_owned() };
+        if directly {
+            self.out.push_str(&operator);
+        } else {
+            // Flags in between take effect behind the operator, not inside of what it repeats.
+            self.out.insert_str(atom.end, &format!("){operator}"));
+            self.out.insert_str(atom.start, "(?:");
         }
-        self.current.last = Some(Atom { weight, repeated_at: Some(start) });
+        let end = self.out.len();
+        self.current.last = Some(Atom { weight, repeated_at: Some(start), start: atom.start, end });
         self.current.weight = self.current.weight.max(weight);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The same data and the same expressions in this engine and in a real Prometheus: values bit by bit, labels, errors and
 //! annotations. Needs the peer's binary: `SKEP_PEER_PROMETHEUS=/path/to/prometheus cargo test -p promql --test peer --
-//! --ignored --nocapture`.
+//! --ignored --nocapture`. `SKEP_PEER_EXPRESSIONS` and `SKEP_PEER_TEXTS` say how many random ones are tried,
+//! `SKEP_PEER_SEED` which.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may stop at the first surprise")]
 
@@ -200,6 +201,26 @@ fn same_syntax_as_the_peer() {
 fn same_syntax_as_the_peer_on_random_texts() {
     let server = Server::start(&binary(), "");
     check_syntax(&server, &random::texts(from_env("SKEP_PEER_TEXTS", 3000), from_env("SKEP_PEER_SEED", 7) as u64));
+}
+
+#[test]
+#[ignore = "needs a Prometheus binary"]
+fn same_patterns_as_the_peer() {
+    let (count, seed) = (from_env("SKEP_PEER_TEXTS", 3000), from_env("SKEP_PEER_SEED", 7) as u64);
+    let server = Server::start(&binary(), "");
+    check_syntax(&server, &random::selectors(count, seed));
+    let engine = Engine::new(EngineOptions::default());
+    let store = MemoryStore::default();
+    let mut different = 0;
+    let queries = random::matches(count, seed);
+    for query in &queries {
+        let precision = Precision::of("");
+        let our = ours(engine.instant(&store, query, BASE, &QueryLimits::default()), precision);
+        let their = theirs(&server.instant(query, BASE), precision);
+        different += usize::from(!report(query, "", &our, &their, false));
+    }
+    println!("{} patterns matched, {different} different", queries.len());
+    assert_eq!(different, 0);
 }
 
 fn check_syntax(server: &Server, texts: &[String]) {
