@@ -48,6 +48,22 @@ impl<'a> Scanner<'a> {
         next
     }
 
+    /// Whether the text of this series was next, to its end; then it is taken, with the blanks behind it. A name alone
+    /// must not be the beginning of a longer name, nor of labels.
+    pub(crate) fn eat_series(&mut self, expected: &str) -> Option<&'a str> {
+        let mut ahead = self.clone();
+        if expected.is_empty() || !ahead.eat_word(expected) || !ahead.peek().is_some_and(is_blank) {
+            return None;
+        }
+        let raw = ahead.since(self.at);
+        ahead.skip(is_blank);
+        if ahead.peek() == Some(b'{') {
+            return None;
+        }
+        *self = ahead;
+        Some(raw)
+    }
+
     /// Takes bytes while the condition holds. It must hold for every byte of a character beyond ASCII, or for none.
     pub(crate) fn take(&mut self, holds: impl Fn(u8) -> bool) -> &'a str {
         let start = self.at;

@@ -184,6 +184,34 @@ fn openmetrics_refusals_say_where() {
     refused("a 1 # {\"b\"} 1\n# EOF", r#"1:11: expected equal, got "} 1""#);
 }
 
+#[test]
+fn an_expected_series_changes_nothing() {
+    let check = |page: &str| {
+        let plain: Vec<_> = Parser::new(page.as_bytes()).collect();
+        for expected in ["a", "a{b=\"c\"}", "a {b=\"c\"}", "{\"a\"}", "ab", "a{", "a{}"] {
+            let mut parser = Parser::new(page.as_bytes());
+            let hinted: Vec<_> = std::iter::from_fn(|| parser.next_expecting(expected)).collect();
+            assert_eq!(hinted, plain, "{page:?} with {expected:?}");
+        }
+    };
+    for page in [
+        "a 1",
+        "ab 1",
+        "a{b=\"c\"} 1",
+        "a {b=\"c\"} 1",
+        "a{b=\"c\"}1",
+        "a\t1 5\nab 2",
+        "a{} 1",
+        "a",
+        "a  ",
+        "a\n1",
+        "{\"a\"} 1",
+        "a{b=\"c\"} x",
+    ] {
+        check(page);
+    }
+}
+
 proptest! {
     #[test]
     fn openmetrics_never_panics(page in "([#a-c{}=\",\\\\ \n0-9.é]|# HELP |# TYPE |# EOF| # \\{|histogram|le=\"){0,40}") {

@@ -82,6 +82,11 @@ impl Cache {
         }
     }
 
+    /// The raw text of the series that probably comes next; empty where nobody can say.
+    pub(crate) fn guess(&self) -> &str {
+        self.entries.get(self.guess).map_or("", |entry| entry.raw(&self.texts))
+    }
+
     /// Looks a series up and notes that this page has it.
     pub(crate) fn look_up(&mut self, raw: &str) -> Known {
         let Some(slot) = self.find(raw) else { return Known::New };
@@ -96,7 +101,7 @@ impl Cache {
     }
 
     fn find(&self, raw: &str) -> Option<Slot> {
-        if self.entries.get(self.guess).is_some_and(|entry| entry.raw(&self.texts) == raw) {
+        if !raw.is_empty() && self.guess() == raw {
             return Some(self.guess);
         }
         let is_same = |&slot: &Slot| self.entries[slot].raw(&self.texts) == raw;

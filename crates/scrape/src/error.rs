@@ -32,7 +32,7 @@ pub(crate) enum ScrapeError {
     #[error("cannot read {path}: {reason}")]
     SecretFile { path: String, reason: String },
     #[error("line {}, column {}: {}", .0.line, .0.column, .0.message)]
-    Parse(ParseError),
+    Parse(#[from] ParseError),
     #[error("sample limit exceeded: the page has more than {0} samples after relabelling (sample_limit)")]
     SampleLimit(u64),
     #[error("{0}")]

@@ -1,6 +1,6 @@
 //! One page on its way into a batch: each sample to its series, by the cache where it is known.
 
-use exposition::{Event, ParseError, Series, openmetrics, text};
+use exposition::{Event, Series, openmetrics, text};
 use model::{AppendError, Appender, Exemplar, Labels, Sample, SeriesRef, Timestamp};
 
 use crate::cache::{Cache, Kept, Known, Slot};
@@ -58,8 +58,17 @@ impl Reading<'_> {
     pub(crate) fn read(&mut self) -> Result<(), ScrapeError> {
         let page = self.page.bytes;
         match self.page.format {
-            Format::Text => self.append_events(text::Parser::new(page))?,
-            Format::OpenMetrics => self.append_events(openmetrics::Parser::new(page))?,
+            Format::Text => {
+                let mut events = text::Parser::new(page);
+                while let Some(event) = events.next_expecting(self.cache.guess()) {
+                    self.append_event(event?)?;
+                }
+            }
+            Format::OpenMetrics => {
+                for event in openmetrics::Parser::new(page) {
+                    self.append_event(event?)?;
+                }
+            }
         }
         // Past the limit the page is read to its end, so that the count says by how much it is too large.
         if let Some(limit) = self.target.job.limits.samples.filter(|&limit| self.counts.appended > limit) {
@@ -70,18 +79,13 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn append_events<'a>(
-        &mut self,
-        events: impl Iterator<Item = Result<Event<'a>, ParseError>>,
-    ) -> Result<(), ScrapeError> {
-        for event in events {
-            match event.map_err(ScrapeError::Parse)? {
-                Event::Type { family, kind } => self.families.set_kind(family, kind),
-                Event::Help { family, text } => self.families.set_help(family, text),
-                Event::Unit { family, unit } => self.families.set_unit(family, unit),
-                Event::Comment(_) => {}
-                Event::Series(series) => self.append_series(&series)?,
-            }
+    fn append_event(&mut self, event: Event<'_>) -> Result<(), ScrapeError> {
+        match event {
+            Event::Type { family, kind } => self.families.set_kind(family, kind),
+            Event::Help { family, text } => self.families.set_help(family, text),
+            Event::Unit { family, unit } => self.families.set_unit(family, unit),
+            Event::Comment(_) => {}
+            Event::Series(series) => return self.append_series(&series),
         }
         Ok(())
     }

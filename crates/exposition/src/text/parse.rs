@@ -40,12 +40,23 @@ impl<'a> Parser<'a> {
         self.scan = Scanner::new(text);
     }
 
-    fn step(&mut self) -> Parsed<Option<Event<'a>>> {
+    /// The next event. Where the page goes on with the `expected` text of a series, one that a parser accepted before,
+    /// name and labels are compared rather than parsed.
+    pub fn next_expecting(&mut self, expected: &str) -> Option<Result<Event<'a>, ParseError>> {
+        if self.ended {
+            return None;
+        }
+        let step = self.step(expected).map_err(|fault| fault.locate(self.page, self.offset)).transpose();
+        self.ended = !matches!(step, Some(Ok(_)));
+        step
+    }
+
+    fn step(&mut self, expected: &str) -> Parsed<Option<Event<'a>>> {
         loop {
             self.scan.skip(|b| is_blank(b) || b == b'\n');
             match self.scan.peek() {
                 Some(b'#') => return self.hash().map(Some),
-                Some(_) => return self.series().map(|series| Some(Event::Series(series))),
+                Some(_) => return self.series(expected).map(|series| Some(Event::Series(series))),
                 None if self.offset + self.scan.text().len() == self.page.len() => return Ok(None),
                 None => self.enter_damaged_line()?,
             }
@@ -112,7 +123,19 @@ impl<'a> Parser<'a> {
         Ok((family, rest.as_str()))
     }
 
-    fn series(&mut self) -> Parsed<Series<'a>> {
+    fn series(&mut self, expected: &str) -> Parsed<Series<'a>> {
+        let raw = match self.scan.eat_series(expected) {
+            Some(raw) => raw,
+            None => self.name_and_labels()?,
+        };
+        let value = self.value()?;
+        let timestamp = self.timestamp()?;
+        self.line_end()?;
+        Ok(Series { raw, value, timestamp, exemplar: None::<RawExemplar<'a>>, kind: self.kind })
+    }
+
+    /// The text of name and labels; blanks after it are skipped.
+    fn name_and_labels(&mut self) -> Parsed<&'a str> {
         let start = self.scan.position();
         let mut named = false;
         match self.scan.peek() {
@@ -133,11 +156,7 @@ impl<'a> Parser<'a> {
         if !named {
             return Err(Fault::new(start, "metric name not set"));
         }
-        let raw = self.scan.text().get(start..end).unwrap_or_default();
-        let value = self.value()?;
-        let timestamp = self.timestamp()?;
-        self.line_end()?;
-        Ok(Series { raw, value, timestamp, exemplar: None::<RawExemplar<'a>>, kind: self.kind })
+        Ok(self.scan.text().get(start..end).unwrap_or_default())
     }
 
     /// The inside of the braces: labels, and at most one bare quoted text, which is the metric's name. Commas are free.
@@ -220,12 +239,7 @@ impl<'a> Iterator for Parser<'a> {
     type Item = Result<Event<'a>, ParseError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let step = self.step().map_err(|fault| fault.locate(self.page, self.offset)).transpose();
-        self.ended = !matches!(step, Some(Ok(_)));
-        step
+        self.next_expecting("")
     }
 }
 
