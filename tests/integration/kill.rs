@@ -64,7 +64,7 @@ fn write_until_killed(
             }
         });
         thread::sleep(life);
-        seen = value(&server, "scraped").or(seen);
+        seen = value(server, "scraped").or(seen);
         server.signal("KILL").unwrap();
         killed.store(true, Ordering::SeqCst);
     });
