@@ -130,10 +130,8 @@ export class Chart {
         points: { size: 6 },
         drag: { x: true, y: false, setScale: false },
         focus: { prox: 24 },
-        dataIdx: (_plot, _series, index) => index,
       },
       focus: { alpha: 0.35 },
-      select: { show: true, left: 0, top: 0, width: 0, height: 0 },
       scales: { x: { time: true }, y: { range: (_plot, min, max) => this.span(min, max) } },
       axes: [
         { ...axis, size: 26, space: 70, values: (_plot, splits, _axis, _space, step) => splits.map((at, i) => label(at, splits[i - 1], step)) },

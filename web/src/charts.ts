@@ -2,7 +2,7 @@
 
 import { Chart } from "./chart";
 import { type Drawn, type Wanted, fetchAll, fetchTail, join } from "./data";
-import { all, byId, make } from "./page";
+import { all, make } from "./page";
 import { isFollowing } from "./live";
 
 /** Widths are rounded up to this, so that charts of nearly the same width share one request. */
@@ -166,5 +166,4 @@ export function start(): void {
   document.body.addEventListener("skep:zone", redraw);
   document.body.addEventListener("skep:theme", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  byId("live-switch", HTMLButtonElement)?.addEventListener("click", () => void follow());
 }

@@ -134,6 +134,7 @@ struct Answers {
     filesystems: Vec<Filesystem>,
     network: Part,
     cilium: Part,
+    own: Vec<Stat>,
 }
 
 /// The handler.
@@ -178,7 +179,7 @@ async fn build(ui: &Ui, params: &Params, swapped: bool) -> Result<Page, Problem>
         cilium_found: !cilium_targets.is_empty(),
         cilium_targets: cilium_targets.iter().map(|t| (t.job.clone(), t.health.into(), t.url.clone())).collect(),
         notes: ui.state.targets.notes(),
-        own: own(&store, &targets, now),
+        own: own(&store, &targets, now).into_iter().chain(answers.own).collect(),
         machine: answers.machine,
         host: answers.host,
         filesystems: answers.filesystems,
@@ -193,6 +194,7 @@ impl Question {
             machine: self.machine(asker),
             host: Part { stats: self.host(asker), charts: self.charts(asker, Section::Host) },
             filesystems: self.filesystems(asker),
+            own: self.own(asker),
             network: Part { stats: self.network(asker), charts: self.charts(asker, Section::Network) },
             cilium: if self.cilium {
                 Part { stats: self.cilium(asker), charts: self.charts(asker, Section::Cilium) }
@@ -234,8 +236,8 @@ impl Question {
         );
         let bytes = |bytes: Option<f64>| bytes.map(|b| Unit::Bytes.text(b)).unwrap_or_default();
         vec![
-            Stat::share("CPU", busy, cores.map(|n| plural(n, "core")).unwrap_or_default()),
-            Stat::share("Memory", memory, format!("{} of {} free", bytes(available), bytes(total))),
+            Stat::share("CPU", busy, "busy", cores.map(|n| plural(n, "core")).unwrap_or_default()),
+            Stat::share("Memory", memory, "almost full", format!("{} of {} free", bytes(available), bytes(total))),
             Stat::new("Load", load, Unit::Short, "average of one minute").level(
                 load.zip(cores).is_some_and(|(load, cores)| load > cores),
                 "warn",
@@ -292,6 +294,21 @@ impl Question {
                 "bad",
                 "look at cilium-health",
             ),
+        ]
+    }
+
+    /// What skep takes of the machine. Writes are told for a day, because that is what wears out a memory card.
+    fn own(&self, asker: &Asker) -> Vec<Stat> {
+        let value = |expr| self.value(asker, expr);
+        let memory = value(r#"sum(process_resident_memory_bytes{job="skep"})"#);
+        let cpu = value(r#"100 * sum(rate(process_cpu_seconds_total{job="skep"}[$window]))"#);
+        let written = value(
+            r#"86400 * (sum(rate(skep_tsdb_log_written_bytes_total[1h])) + sum(rate(skep_tsdb_blocks_written_bytes_total[1h])))"#,
+        );
+        vec![
+            Stat::new("Own memory", memory, Unit::Bytes, "resident"),
+            Stat::new("Own CPU", cpu, Unit::Percent, "of one core"),
+            Stat::new("Disk writes", written, Unit::Bytes, "a day, at the pace of the last hour"),
         ]
     }
 
@@ -362,11 +379,11 @@ impl Stat {
         Self { title, value: value.map(|value| unit.split(value)), note: note.into(), bar: None, level: None }
     }
 
-    /// A share of 0 to 100 with a bar, which warns from 90 on.
-    fn share(title: &'static str, value: Option<f64>, note: String) -> Self {
+    /// A share of 0 to 100 with a bar, which warns with a word from 90 on.
+    fn share(title: &'static str, value: Option<f64>, word: &'static str, note: String) -> Self {
         let stat = Self::new(title, value, Unit::Percent, if value.is_some() { note } else { String::new() });
         let bar = value.map(|value| value.clamp(0.0, 100.0) as u8);
-        Self { bar, ..stat }.level(value.is_some_and(|value| value > 90.0), "warn", "almost full")
+        Self { bar, ..stat }.level(value.is_some_and(|value| value > 90.0), "warn", word)
     }
 
     fn level(mut self, reached: bool, class: &'static str, word: &'static str) -> Self {
@@ -420,8 +437,13 @@ fn own(store: &StoreStatus, targets: &[TargetStatus], now: Timestamp) -> Vec<Sta
             Unit::Short,
             format!("{} samples in the head", Unit::Short.text(store.head_samples as f64)),
         ),
-        Stat::new("Store", Some(store.size_bytes as f64), Unit::Bytes, plural(store.blocks as f64, "sealed block"))
-            .level(damaged, "bad", "damaged parts were set aside; the log names them"),
+        Stat::new(
+            "Store",
+            Some(store.size_bytes as f64),
+            Unit::Bytes,
+            format!("on disk within {}", model::format_duration(store.sync_interval)),
+        )
+        .level(damaged, "bad", "damaged parts were set aside; the log names them"),
         Stat::new(
             "Reaches back",
             oldest,
