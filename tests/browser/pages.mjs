@@ -121,6 +121,17 @@ export async function pages({ check, open, assertClean, equal, ok, axe, base, PH
     ok(link.includes("from=now-6h"), link);
   });
 
+  await check("a time that is typed is read in the zone that is shown", async () => {
+    const { page } = await open("/", { timezoneId: "Asia/Kolkata" });
+    await page.locator("#range summary").click();
+    await page.getByLabel("From").fill("2026-01-31 12:00");
+    await page.getByLabel("To", { exact: true }).fill("2026-01-31 13:30:15");
+    await page.getByRole("button", { name: "Apply" }).click();
+    await page.waitForURL((url) => url.searchParams.get("from") === String(Date.UTC(2026, 0, 31, 6, 30)));
+    equal(new URL(page.url()).searchParams.get("to"), String(Date.UTC(2026, 0, 31, 8, 0, 15)), "to");
+    equal(await page.locator("#range-title").innerText(), "2026-01-31 12:00 – 2026-01-31 13:30", "title");
+  });
+
   await check("dragging over a chart zooms in, double-click zooms out, back comes back", async () => {
     const { page } = await open("/query?expr=up");
     const over = page.locator(".u-over");
