@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::{env, fs};
 
 /// What the bundle is made from, relative to `web/`. Templates are not among them: askama compiles those.
@@ -13,13 +13,10 @@ const LOCK: [&str; 2] = ["package.json", "package-lock.json"];
 /// Names a folder with finished files, as `web/build.mjs` writes them, for builds without npm.
 const PREPARED: &str = "SKEP_WEB_ASSETS";
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            println!("cargo::error={reason}");
-            ExitCode::FAILURE
-        }
+fn main() {
+    // This line alone fails the build; a status beside it would bury the sentence under cargo's report of the process.
+    if let Err(reason) = run() {
+        println!("cargo::error={reason}");
     }
 }
 
