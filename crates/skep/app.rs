@@ -176,7 +176,10 @@ async fn build(
         true => Some(Simulation::start(&settings, &store, &mut config.cilium, &node).await?),
         false => None,
     };
-    let engine = Arc::new(Engine::new(settings.engine.clone()));
+    let engine = Arc::new(Engine::new(promql::EngineOptions {
+        subquery_step: config.scrape.global.evaluation_interval,
+        ..settings.engine.clone()
+    }));
     let external_url = settings.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let external_url = external_url.trim_end_matches('/').to_owned();
 

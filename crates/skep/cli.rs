@@ -31,7 +31,6 @@ pub(crate) struct ServeArgs {
     pub(crate) retention_size: Option<u64>,
     pub(crate) external_url: Option<String>,
     pub(crate) enable_lifecycle: bool,
-    pub(crate) enable_admin_api: bool,
     pub(crate) log_level: Option<String>,
     pub(crate) lookback: Option<Duration>,
     pub(crate) query_timeout: Option<Duration>,
@@ -114,11 +113,7 @@ const FLAGS: &[Flag] = &[
         Effect::Switch(|a, on| a.enable_lifecycle = on),
         "allow POST /-/reload and /-/quit",
     ),
-    flag(
-        &["web.enable-admin-api"],
-        Effect::Switch(|a, on| a.enable_admin_api = on),
-        "allow the admin endpoints of the API",
-    ),
+    flag(&["web.enable-admin-api"], Effect::IgnoredSwitch("the admin endpoints are not built yet"), ""),
     flag(
         &["query.lookback-delta"],
         Effect::Value("DURATION", |a, v| set_duration(&mut a.lookback, v)),
@@ -190,7 +185,7 @@ const FLAGS: &[Flag] = &[
     ),
     flag(
         &["web.route-prefix"],
-        Effect::Refused("serving below a path is not built yet, and every link would be wrong"),
+        Effect::IgnoredValue("everything answers at / and below the path of --web.external-url"),
         "",
     ),
     flag(&["agent"], Effect::Refused("there is no agent mode: skep keeps what it collects"), ""),

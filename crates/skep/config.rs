@@ -229,7 +229,7 @@ mod tests {
                 "3:16: error: this section cannot be switched off (at web.enabled); remove the line",
                 "2:46: error: \"big\" is not a size such as 512MB or 8GiB (at storage.retention_size)",
                 "2:26: error: out of range (at storage.sync_interval); write a duration from 1s to 10m, or always",
-                "4:15: warning: valid in Prometheus, but without effect in this version of skep (at remote_write)",
+                "4:15: warning: valid, but without effect in this version of skep (at remote_write)",
                 "1:1: error: unknown key \"scrap_configs\" (at scrap_configs); did you mean \"scrape_configs\"?",
             ],
         );

@@ -30,7 +30,6 @@ pub(crate) struct Settings {
     pub(crate) sync_interval: Option<Duration>,
     pub(crate) external_url: Option<String>,
     pub(crate) enable_lifecycle: bool,
-    pub(crate) enable_admin_api: bool,
     pub(crate) engine: promql::EngineOptions,
 }
 
@@ -49,7 +48,6 @@ impl Settings {
             sync_interval: config.storage.sync_interval,
             external_url: args.external_url.clone().or(config.web.external_url.clone()),
             enable_lifecycle: args.enable_lifecycle,
-            enable_admin_api: args.enable_admin_api,
             engine: engine(args),
             data_dir,
         }
