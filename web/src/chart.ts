@@ -1,11 +1,11 @@
 // One chart: uPlot with our axes, a shared crosshair, a tooltip, a legend, zoom by mouse, touch and keyboard.
 
 import uPlot from "uplot";
-import type { Drawn, Series, Values } from "./data";
+import { type Drawn, type Series, type Values, fetchStep } from "./data";
 import { make } from "./page";
 import { zoom, zoomOut } from "./range";
 import { attachTouch } from "./touch";
-import { type Unit, format, isBinary } from "./units";
+import { type Unit, format, inFull, isBinary } from "./units";
 import { show, zoneName } from "./zone";
 
 /** Hues of the palette; further series repeat them, dashed. */
@@ -14,6 +14,10 @@ const HUES = 8;
 const BANDS_MAX = 4;
 /** Lines of the tooltip: the ones nearest to the top. */
 const TOOLTIP_MAX = 10;
+/** How long the crosshair rests before the values under it are asked for in full. */
+const REST_MS = 120;
+/** Series that an overview's legend names before it is unfolded: those that reach highest. */
+const LEGEND_MAX = 6;
 const DASH = [6, 3];
 /** What the legend of the query page tells beside the last value. */
 const FACTS = ["min", "mean", "max"] as const;
@@ -28,6 +32,10 @@ export class Chart {
   private hidden = new Set<string>();
   private values: HTMLElement[] = [];
   private hovered = false;
+  private unfolded = false;
+  /** Values in full, by step and series, of the data that is drawn. */
+  private full = new Map<number, Map<string, number | null>>();
+  private rest: number | undefined;
 
   constructor(element: HTMLElement) {
     this.element = element;
@@ -51,9 +59,10 @@ export class Chart {
   draw(drawn: Drawn): void {
     const same = this.plot !== null && this.drawn !== null && names(this.drawn) === names(drawn) && hasBands(this.drawn) === hasBands(drawn);
     this.drawn = drawn;
+    this.full = new Map();
     const { panel } = drawn;
     if (panel.error) return this.say(panel.error);
-    if (panel.series.length === 0) return this.say(this.element.dataset.empty ?? "No data in this range.");
+    if (panel.series.length === 0) return this.say(panel.empty ?? this.element.dataset.empty ?? "No data in this range.");
     if (same) this.plot?.setData(this.columns());
     else this.rebuild();
     this.describe();
@@ -90,6 +99,11 @@ export class Chart {
 
   private get unit(): Unit {
     return this.drawn?.panel.unit ?? "short";
+  }
+
+  /** Whether this is the query page's chart: its values are in full, its legend a table. */
+  private get isQuery(): boolean {
+    return this.drawn?.panel.id === "query";
   }
 
   private get stacked(): boolean {
@@ -160,7 +174,7 @@ export class Chart {
       show: !this.hidden.has(series.name),
       stroke: hue,
       width: this.stacked ? 1 : 1.5,
-      points: { show: true, size: 3, fill: hue, filter: (plot, of) => lonely(plot.data[of] as Values) },
+      points: { show: true, size: 5, fill: hue, filter: (plot, of) => lonely(plot.data[of] as Values) },
       spanGaps: false,
       ...(bottom ? { fill: faint(hue, this.stacked) } : {}),
       ...dash,
@@ -182,7 +196,7 @@ export class Chart {
   /** Zero is on the axis, except where somebody looks closely at one expression. */
   private span(min: number | null, max: number | null): [number, number] {
     if (min === null || max === null) return [0, 1];
-    if (this.drawn?.panel.id === "query" && min > 0 && (max - min) / max < 0.2) {
+    if (this.isQuery && min > 0 && (max - min) / max < 0.2) {
       const margin = (max - min) * 0.1 || max * 0.01;
       return [min - margin, max + margin];
     }
@@ -198,7 +212,21 @@ export class Chart {
     this.writeLegend(inside ? index : null);
     const mine = inside && (this.hovered || document.activeElement === this.element);
     this.tooltip.hidden = !mine;
-    if (mine) this.fillTooltip(plot, index);
+    window.clearTimeout(this.rest);
+    if (!mine) return;
+    this.fillTooltip(plot, index);
+    if (!this.isQuery && !this.full.has(index)) this.rest = window.setTimeout(() => void this.complete(plot, index), REST_MS);
+  }
+
+  /** Puts the full values into the tooltip, if the crosshair still is where they were asked for. */
+  private async complete(plot: uPlot, index: number): Promise<void> {
+    const { full, drawn } = this;
+    try {
+      full.set(index, await fetchStep(drawn!.panel.id, drawn!.grid, index));
+    } catch {
+      return; // The rounded values stay; a lost connection has its own banner.
+    }
+    if (full === this.full && !this.tooltip.hidden && plot.cursor.idx === index) this.fillTooltip(plot, index);
   }
 
   private fillTooltip(plot: uPlot, index: number): void {
@@ -212,6 +240,8 @@ export class Chart {
     const lines = rows.slice(0, TOOLTIP_MAX).map(({ series, i, value }) => {
       const line = make("p");
       line.append(swatch(i), make("span", "", series.name), make("b", "", format(value, this.unit)));
+      const whole = this.isQuery ? value : this.full.get(index)?.get(series.name);
+      if (whole !== undefined && whole !== null) line.append(make("small", "full", inFull(whole, this.unit)));
       const [low, high] = [series.lo?.[index], series.hi?.[index]];
       if (low !== undefined && high !== undefined && low !== high) {
         line.append(make("small", "", `${format(low, this.unit)} … ${format(high, this.unit)}`));
@@ -238,7 +268,7 @@ export class Chart {
       const value = make("b");
       this.values.push(value);
       button.append(swatch(i), make("span", "", series.name), value);
-      if (this.drawn?.panel.id === "query") {
+      if (this.isQuery) {
         button.append(...FACTS.map((of) => fact(of)));
       }
       button.addEventListener("click", (event) => this.toggle(i, event.ctrlKey || event.metaKey));
@@ -246,7 +276,26 @@ export class Chart {
       item.append(button);
       return item;
     });
-    this.legend?.replaceChildren(...items);
+    this.legend?.replaceChildren(...items, ...this.fold(items));
+  }
+
+  /** Hides what a short legend leaves out; the button that shows it. */
+  private fold(items: HTMLElement[]): HTMLElement[] {
+    if (this.isQuery || items.length <= LEGEND_MAX) return [];
+    const byHeight = this.series.map((_, i) => i).sort((a, b) => (this.series[b]!.max ?? 0) - (this.series[a]!.max ?? 0));
+    for (const i of byHeight.slice(LEGEND_MAX)) items[i]!.hidden = !this.unfolded;
+    const button = make("button", "fold", this.unfolded ? "fewer" : `${items.length - LEGEND_MAX} more`);
+    button.type = "button";
+    button.setAttribute("aria-expanded", String(this.unfolded));
+    button.addEventListener("click", () => {
+      this.unfolded = !this.unfolded;
+      this.buildLegend();
+      this.writeLegend(null);
+      this.legend?.querySelector<HTMLElement>(".fold")?.focus();
+    });
+    const item = make("li");
+    item.append(button);
+    return [item];
   }
 
   private writeFacts(): void {

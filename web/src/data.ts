@@ -4,6 +4,9 @@ import { prefix } from "./page";
 import { bounds, current } from "./range";
 import type { Unit } from "./units";
 
+/** A tooltip that waits longer for full values is not looked at any more. */
+const STEP_TIMEOUT_MS = 5000;
+
 export type Values = (number | null)[];
 
 export interface Series {
@@ -27,6 +30,8 @@ export interface Panel {
   warnings: string[];
   infos: string[];
   error: string | null;
+  /** What it means that there are no series, where that depends on more than the page. */
+  empty?: string;
 }
 
 /** Time `i` is `start + i * step`. */
@@ -64,6 +69,15 @@ export async function fetchAll(wanted: Wanted, signal: AbortSignal): Promise<Dra
 export async function fetchTail(wanted: Wanted, grid: Grid, signal: AbortSignal): Promise<Drawn[]> {
   const from = grid.start + (grid.count - 2) * grid.step;
   return ask(wanted, { from: String(from), to: "now", step: String(grid.step) }, signal);
+}
+
+/** The values of one step in full, by series: those that are drawn are rounded to less than a pixel. */
+export async function fetchStep(id: string, grid: Grid, index: number): Promise<Map<string, number | null>> {
+  const end = grid.start + index * grid.step;
+  // The last step may still run: what lies after now would be extrapolated.
+  const range = { from: String(end - grid.step + 1), to: String(Math.min(end, Date.now())), step: String(grid.step), exact: "1" };
+  const answers = await ask({ ids: [id], query: "", width: 0 }, range, AbortSignal.timeout(STEP_TIMEOUT_MS));
+  return new Map(answers[0]?.panel.series.map((series) => [series.name, series.v[0] ?? null]));
 }
 
 async function ask(wanted: Wanted, range: Record<string, string>, signal: AbortSignal): Promise<Drawn[]> {

@@ -39,6 +39,13 @@ export function format(value: number | null | undefined, unit: Unit): string {
   return unit === "short" ? `${digits(scaled)}${name}` : `${digits(scaled)} ${name}`;
 }
 
+/** The number itself, in its base unit: `24,159,191,040 B`. Ten digits are more than any measurement has. */
+export function inFull(value: number, unit: Unit): string {
+  if (!Number.isFinite(value)) return "";
+  const digits = Math.abs(value) < 1e10 ? { maximumSignificantDigits: 10 } : { maximumFractionDigits: 0 };
+  return `${new Intl.NumberFormat("en", digits).format(value)} ${NAMES[unit]}`.trimEnd();
+}
+
 function scale(value: number, binary: boolean): [number, string] {
   const [base, names] = binary ? [1024, BINARY] : [1000, DECIMAL];
   let scaled = value;

@@ -2,6 +2,7 @@
 
 import { all, announce, byId, settings } from "./page";
 
+const local = Intl.DateTimeFormat().resolvedOptions().timeZone;
 let utc = settings.get("zone") === "utc";
 
 export function isUtc(): boolean {
@@ -10,21 +11,33 @@ export function isUtc(): boolean {
 
 /** The IANA name of the zone that is shown. */
 export function zoneName(): string {
-  return utc ? "Etc/UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return utc ? "Etc/UTC" : local;
+}
+
+/** One for each zone: making one takes longer than drawing a chart's axis. */
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+function formatOf(zone: string): Intl.DateTimeFormat {
+  let format = formats.get(zone);
+  if (!format) {
+    const two = "2-digit";
+    format = new Intl.DateTimeFormat("en-GB", {
+      timeZone: zone,
+      year: "numeric",
+      month: two,
+      day: two,
+      hour: two,
+      minute: two,
+      second: two,
+      hourCycle: "h23",
+    });
+    formats.set(zone, format);
+  }
+  return format;
 }
 
 function parts(ms: number): Record<string, string> {
-  const format = new Intl.DateTimeFormat("en-GB", {
-    timeZone: zoneName(),
-    year: "numeric",
-    month: "2-digit",
-    day: "2-digit",
-    hour: "2-digit",
-    minute: "2-digit",
-    second: "2-digit",
-    hourCycle: "h23",
-  });
-  return Object.fromEntries(format.formatToParts(ms).map((part) => [part.type, part.value]));
+  return Object.fromEntries(formatOf(zoneName()).formatToParts(ms).map((part) => [part.type, part.value]));
 }
 
 /** `2026-11-20 23:30:05`, `23:30:05`, `23:30`, `11-20`. */

@@ -1,6 +1,7 @@
 //! The alerts page: rule groups, their alerts, the health of recording rules.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
@@ -116,12 +117,8 @@ impl Rule {
             state,
             recording,
             link: format!("{}/query?{}", shell.prefix, encode([("expr", rule.query.as_str())])),
-            hold: format_duration(alerting.hold),
-            keep_firing: if alerting.keep_firing.is_zero() {
-                String::new()
-            } else {
-                format_duration(alerting.keep_firing)
-            },
+            hold: unless_zero(alerting.hold),
+            keep_firing: unless_zero(alerting.keep_firing),
             labels: pairs(&rule.labels),
             annotations: pairs(&alerting.annotations),
             last: rule.last_evaluation.map(|at| (When::new(at), ago(at, now))),
@@ -187,6 +184,11 @@ fn state(rule: &RuleStatus) -> State3 {
         (None, Health::Good) if rule.alerting.is_none() => State3 { word: "recording", class: "good", icon: "check" },
         (None, Health::Good) => AlertState::Inactive.into(),
     }
+}
+
+/// The duration in words; empty where there is none.
+fn unless_zero(duration: Duration) -> String {
+    if duration.is_zero() { String::new() } else { format_duration(duration) }
 }
 
 fn pairs(labels: &Labels) -> Pairs {

@@ -54,6 +54,9 @@ pub(crate) struct Grid {
     pub(crate) parts: i64,
     /// Last evaluation. Where a step has parts, the last step may still run: it then stands for those it has.
     pub(crate) until: Timestamp,
+    /// The range's end where it lies after the last evaluation: without it a series that began since then would not be seen
+    /// until a part is over, which is minutes in a range of a day.
+    pub(crate) newest: Option<Timestamp>,
 }
 
 /// A series on a grid; `NaN` is a gap.
@@ -97,7 +100,9 @@ impl Grid {
         let last = if parts > 1 { steps_up(end, step) } else { end.div_euclid(step) }.max(first);
         let count = usize::try_from(last - first).unwrap_or(usize::MAX).saturating_add(1);
         let start = first.saturating_mul(step);
-        Self { start, step, count, parts, until: (end.div_euclid(part) * part).max(start - step + part) }
+        let until = (end.div_euclid(part) * part).max(start - step + part);
+        let newest = (parts > 1 && end > until).then_some(end);
+        Self { start, step, count, parts, until, newest }
     }
 
     /// Milliseconds between evaluations.
@@ -174,15 +179,24 @@ impl Column {
     }
 }
 
-/// SVG paths of the columns, in order; stacked on one another if asked. Empty where there is nothing to draw.
-pub(crate) fn paths(columns: &[Column], stacked: bool) -> Vec<String> {
+/// A small chart without axes.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Picture {
+    /// An SVG path for each column.
+    pub(crate) paths: Vec<String>,
+    /// The value at the upper edge.
+    pub(crate) top: f64,
+}
+
+/// Draws the columns, stacked on one another if asked.
+pub(crate) fn picture(columns: &[Column], stacked: bool) -> Picture {
     let mut lines: Vec<Vec<f64>> = columns.iter().map(|column| column.values.clone()).collect();
     if stacked {
         stack(&mut lines);
     }
     let finite = || lines.iter().flatten().copied().filter(|v| v.is_finite());
     let (low, high) = (finite().fold(0.0, f64::min), finite().fold(f64::MIN_POSITIVE, f64::max));
-    lines.iter().map(|line| path(line, low, high)).collect()
+    Picture { paths: lines.iter().map(|line| path(line, low, high)).collect(), top: high }
 }
 
 fn stack(lines: &mut [Vec<f64>]) {
@@ -265,12 +279,13 @@ mod tests {
             assert_eq!((grid.start, grid.step, grid.count, grid.parts), expected, "{start} {end} {points}");
             assert!(grid.start >= start && grid.end() - grid.step < end);
             assert!(grid.range().start <= grid.range().end && grid.range().end <= end.max(grid.start));
+            assert!(grid.newest.is_none_or(|newest| grid.slot(newest) == Some(grid.count - 1)), "{grid:?}");
         }
     }
 
     #[test]
     fn reduces_to_mean_and_band() {
-        let grid = Grid { start: 100, step: 100, count: 3, parts: 2, until: 250 };
+        let grid = Grid { start: 100, step: 100, count: 3, parts: 2, until: 250, newest: None };
         let mut samples = Samples::default();
         for (timestamp, value) in [(50, 1.0), (100, 3.0), (150, f64::NAN), (200, 7.0)] {
             samples.push(Sample { timestamp, value });
@@ -302,8 +317,9 @@ mod tests {
     fn draws_gaps_and_stacks() {
         let column = |values: &[f64]| Column { values: values.to_vec(), ..Column::default() };
         let lines = [column(&[0.0, 1.0, f64::NAN]), column(&[1.0, 1.0, 2.0])];
-        assert_eq!(paths(&lines, false), ["M0 100l150 -50", "M0 50l150 0l150 -50"]);
-        assert_eq!(paths(&lines, true), ["M0 100l150 -50", "M0 50l150 -50l150 0"]);
+        assert_eq!(picture(&lines, false).paths, ["M0 100l150 -50", "M0 50l150 0l150 -50"]);
+        assert_eq!(picture(&lines, true).paths, ["M0 100l150 -50", "M0 50l150 -50l150 0"]);
+        assert_eq!((picture(&lines, false).top, picture(&lines, true).top), (2.0, 2.0));
     }
 
     #[test]

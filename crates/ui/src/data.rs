@@ -2,7 +2,8 @@
 //!
 //! Parameters: `panels=cpu,memory` names panels of the overview; `expr=..` (repeatable) makes one panel `query` of any
 //! expressions, its values in full; `from` and `to` as in every address; `w` is the width of a chart in pixels; `step`, in
-//! milliseconds, keeps the grid of an earlier answer, so that a live chart asks for its tail alone.
+//! milliseconds, keeps the grid of an earlier answer, so that a live chart asks for its tail alone; `exact` gives the values of
+//! panels in full, for a tooltip that asks for one step.
 //!
 //! The answer has one time axis for all panels: time `i` is `start + i * step`.
 
@@ -14,11 +15,11 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use model::{Labels, Timestamp};
-use promql::QueryError;
+use promql::{QueryError, Range};
 use serde::Serialize;
 
 use crate::Ui;
-use crate::ask::{Answered, Asker};
+use crate::ask::{Answered, Asker, Ranged};
 use crate::chart::{Column, Grid, round_for_chart};
 use crate::format::{Unit, series_name};
 use crate::page::with_body;
@@ -52,6 +53,8 @@ pub(crate) struct Request {
     pub(crate) series_max: usize,
     /// Values in full instead of rounded for drawing.
     pub(crate) exact: bool,
+    /// What it means that there is nothing to show; empty where the page itself says it.
+    pub(crate) empty: String,
 }
 
 /// A panel's columns and what there is to say of them.
@@ -86,6 +89,8 @@ struct BodyPanel {
     warnings: Vec<String>,
     infos: Vec<String>,
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    empty: Option<String>,
 }
 
 /// Numbers that are not finite are written as `null`, which a chart draws as a gap.
@@ -118,8 +123,9 @@ pub(crate) async fn answer(State(ui): State<Arc<Ui>>, RawQuery(query): RawQuery,
 async fn body(ui: &Ui, params: &Params) -> Result<Body, Problem> {
     let now = ui.state.clock.now();
     let interval = ui.state.config.interval;
-    let grid = grid(params, &ui.range(params)?, interval)?;
-    let requests = requests(ui, params)?;
+    let range = ui.range(params)?;
+    let grid = grid(params, &range, interval)?;
+    let requests = requests(ui, params, &range)?;
     let panels =
         ui.ask(move |asker| requests.into_iter().map(|r| draw_body(asker, r, grid, interval)).collect()).await?;
     Ok(Body { start: grid.start, step: grid.step, count: grid.count, now, panels })
@@ -143,13 +149,17 @@ fn grid(params: &Params, range: &TimeRange, interval: Duration) -> Result<Grid, 
     Ok(grid)
 }
 
-fn requests(ui: &Ui, params: &Params) -> Result<Vec<Request>, Problem> {
+fn requests(ui: &Ui, params: &Params, range: &TimeRange) -> Result<Vec<Request>, Problem> {
     let node = ui.node_selector();
+    let exact = params.get("exact").is_some();
+    let young = ui.is_young(range);
     let ids = params.get("panels").unwrap_or_default().split(',').filter(|id| !id.is_empty());
     let mut requests = Vec::new();
     for id in ids {
         let unknown = || Problem::bad_request("There is no such panel", format!("panels names {id:?}."));
-        requests.push(Request::of_panel(panels::find(id).ok_or_else(unknown)?, &node));
+        let panel = panels::find(id).ok_or_else(unknown)?;
+        let empty = panel.empty_note(young, ui.state.config.interval);
+        requests.push(Request { exact, empty, ..Request::of_panel(panel, &node) });
     }
     let expressions: Vec<&str> = params.all("expr").collect();
     if expressions.len() > EXPRESSIONS_MAX {
@@ -173,6 +183,7 @@ impl Request {
             queries: queries.collect(),
             series_max: PANEL_SERIES_MAX,
             exact: false,
+            empty: panel.empty.to_owned(),
         }
     }
 
@@ -186,6 +197,7 @@ impl Request {
             queries,
             series_max: QUERY_SERIES_MAX,
             exact: true,
+            empty: String::new(),
         }
     }
 }
@@ -195,7 +207,7 @@ pub(crate) fn draw(asker: &Asker, request: &Request, grid: Grid, interval: Durat
     let begun = Instant::now();
     let mut drawn = Drawn::default();
     for (i, (legend, expr)) in request.queries.iter().enumerate() {
-        match asker.range(&with_intervals(expr, grid, interval), grid.range()) {
+        match ask(asker, &with_intervals(expr, grid, interval), grid) {
             Ok(ranged) => {
                 drawn.total += ranged.series.len();
                 drawn.warnings.extend(ranged.warnings);
@@ -211,6 +223,20 @@ pub(crate) fn draw(asker: &Asker, request: &Request, grid: Grid, interval: Durat
     }
     drawn.took = begun.elapsed();
     drawn
+}
+
+/// Evaluates an expression on a grid and at its newest moment.
+fn ask(asker: &Asker, expr: &str, grid: Grid) -> Result<Ranged, QueryError> {
+    let mut ranged = asker.range(expr, grid.range())?;
+    let Some(newest) = grid.newest else { return Ok(ranged) };
+    let moment = Range { start: newest, end: newest, step: Duration::from_millis(1) };
+    for series in asker.range(expr, moment)?.series {
+        match ranged.series.iter_mut().find(|other| other.labels == series.labels) {
+            Some(other) => series.samples.iter().for_each(|sample| other.samples.push(sample)),
+            None => ranged.series.push(series),
+        }
+    }
+    Ok(ranged)
 }
 
 fn column(series: &Answered, legend: &str, expr: &str, grid: Grid) -> Column {
@@ -249,7 +275,9 @@ fn draw_body(asker: &Asker, request: Request, grid: Grid, interval: Duration) ->
         1 => error.to_string(),
         _ => format!("expression {}: {error}", i + 1),
     });
+    let empty = (drawn.columns.is_empty() && !request.empty.is_empty()).then_some(request.empty);
     BodyPanel {
+        empty,
         id: request.id,
         unit: request.unit,
         stacked: request.stacked,
@@ -319,7 +347,7 @@ mod tests {
 
     #[test]
     fn intervals() {
-        let grid = Grid { start: 0, step: 300_000, count: 1, parts: 4, until: 0 };
+        let grid = Grid { start: 0, step: 300_000, count: 1, parts: 4, until: 0, newest: None };
         let text = with_intervals("rate(x[$__rate_interval]) + y[$__interval]", grid, Duration::from_secs(15));
         assert_eq!(text, "rate(x[90000ms]) + y[75000ms]");
     }

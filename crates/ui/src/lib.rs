@@ -34,7 +34,7 @@ use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::get;
 use model::status::{Probes, Rules, Store, Targets};
-use model::{Clock, Queryable};
+use model::{Clock, Queryable, Timestamp};
 use promql::Engine;
 use tokio::sync::{Semaphore, watch};
 
@@ -82,6 +82,8 @@ pub struct Config {
 /// What handlers share.
 struct Ui {
     state: State,
+    /// When the pages began: shortly before the first collection.
+    started: Timestamp,
     /// Bounds the evaluations that pages run at once.
     evaluations: Arc<Semaphore>,
     /// Bounds the open event streams.
@@ -91,6 +93,7 @@ struct Ui {
 /// The pages, `/assets/*` and `/ui/*`, with the security headers on every answer.
 pub fn router(state: State) -> Router {
     let ui = Arc::new(Ui {
+        started: state.clock.now(),
         state,
         evaluations: Arc::new(Semaphore::new(ask::EVALUATIONS_MAX)),
         subscribers: Arc::new(Semaphore::new(live::SUBSCRIBERS_MAX)),

@@ -12,7 +12,7 @@ use model::status::{Health, ProbeState, StoreStatus, TargetStatus};
 use crate::Ui;
 use crate::alerts::Alert;
 use crate::ask::Asker;
-use crate::chart::{Grid, paths};
+use crate::chart::{Grid, picture};
 use crate::data::{Request, draw};
 use crate::format::{Unit, When};
 use crate::page::{Shell, respond};
@@ -77,6 +77,7 @@ struct Stat {
 }
 
 /// A chart's place, with a picture for readers without scripts.
+#[derive(Default)]
 pub(crate) struct Chart {
     pub(crate) id: String,
     pub(crate) title: String,
@@ -84,6 +85,8 @@ pub(crate) struct Chart {
     /// What it means that there is nothing to show.
     pub(crate) empty: String,
     pub(crate) paths: Vec<String>,
+    /// The value at the picture's upper edge.
+    pub(crate) top: String,
     pub(crate) stacked: bool,
     /// Names and last values.
     pub(crate) legend: Vec<(String, String)>,
@@ -126,6 +129,7 @@ struct Question {
     pictures: Option<Grid>,
     link: String,
     interval: std::time::Duration,
+    young: bool,
 }
 
 struct Answers {
@@ -152,11 +156,13 @@ async fn build(ui: &Ui, params: &Params, swapped: bool) -> Result<Page, Problem>
     let targets = ui.state.targets.active();
     let cilium_targets: Vec<_> = targets.iter().filter(|t| CILIUM_JOBS.contains(&t.job.as_str())).collect();
     let interval = ui.state.config.interval;
+    let young = ui.is_young(&range);
     let question = Question {
         node: ui.node_selector(),
         cilium: !cilium_targets.is_empty(),
         pictures: (!swapped).then(|| Grid::new(range.start, range.end, PICTURE_POINTS, interval)),
         link: format!("{}/query?tab=table&{}&", ui.state.config.prefix, range.query()),
+        young,
         range,
         interval,
     };
@@ -166,7 +172,6 @@ async fn build(ui: &Ui, params: &Params, swapped: bool) -> Result<Page, Problem>
     alerts.truncate(STRIP_MAX);
     let probes = ui.state.probes.probes();
     let store = ui.state.store.status();
-    let young = store.min_time.is_none_or(|oldest| now - oldest < 3 * interval.as_millis() as i64);
     Ok(Page {
         shell: Shell::new(ui, params, "/", "Overview"),
         absent: if young { "at the second collection" } else { "no data" },
@@ -325,13 +330,10 @@ impl Question {
             id: panel.id.to_owned(),
             title: panel.title.to_owned(),
             note: panel.note.to_owned(),
-            empty: panel.empty.to_owned(),
+            empty: panel.empty_note(self.young, self.interval),
             stacked: panel.stacked,
-            paths: Vec::new(),
-            legend: Vec::new(),
-            summary: String::new(),
             link,
-            error: String::new(),
+            ..Chart::default()
         };
         if let Some(grid) = self.pictures {
             chart.fill(asker, &request, grid, self.interval);
@@ -365,7 +367,9 @@ impl Chart {
     pub(crate) fn fill(&mut self, asker: &Asker, request: &Request, grid: Grid, interval: std::time::Duration) {
         let drawn = draw(asker, request, grid, interval);
         let columns = &drawn.columns[..drawn.columns.len().min(PICTURE_LINES)];
-        self.paths = paths(columns, request.stacked);
+        let picture = picture(columns, request.stacked);
+        self.top = request.unit.text(picture.top);
+        self.paths = picture.paths;
         let last =
             |column: &crate::chart::Column| column.digest().map(|d| request.unit.text(d.last)).unwrap_or_default();
         self.legend = columns.iter().map(|column| (column.name.clone(), last(column))).collect();
@@ -416,8 +420,8 @@ impl From<model::status::ProbeStatus> for Probe {
             ProbeState::Failed { error } => ("failed", "bad", "cross", error),
         };
         let state = State3 { word, class, icon };
-        // With a single device its detail is the reason.
-        let details = probe.details.into_iter().filter(|detail| *detail != reason).collect();
+        // Where no device is counted, the reason names each of them already.
+        let details = probe.details.into_iter().filter(|detail| !reason.contains(detail.as_str())).collect();
         Self { name: probe.name, help: probe.help, state, reason, details }
     }
 }

@@ -1,7 +1,12 @@
 //! The charts of the overview. `$node` is the selector of this machine's own collector.
 
+use std::time::Duration;
+
+use model::format_duration;
+
 use crate::Ui;
 use crate::format::Unit;
+use crate::range::TimeRange;
 
 /// A part of the overview.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,12 +261,34 @@ pub(crate) const ALL: &[Panel] = &[
     },
 ];
 
+/// Collections after which a chart that is still empty has another reason than its youth: a rate needs two, and not every
+/// target is found at the first look.
+const YOUNG_INTERVALS: u32 = 4;
+
 /// The chart of this name.
 pub(crate) fn find(id: &str) -> Option<&'static Panel> {
     ALL.iter().find(|panel| panel.id == id)
 }
 
+impl Panel {
+    /// What the chart says where there is nothing to show.
+    pub(crate) fn empty_note(&self, young: bool, interval: Duration) -> String {
+        if !young {
+            return self.empty.to_owned();
+        }
+        let every = format_duration(interval);
+        format!("Collecting began a moment ago. The chart fills from now on, every {every}.")
+    }
+}
+
 impl Ui {
+    /// Whether what a range lacks may be missing because collecting has just begun.
+    pub(crate) fn is_young(&self, range: &TimeRange) -> bool {
+        let age = self.state.clock.now().saturating_sub(self.started);
+        let grown = self.state.config.interval * YOUNG_INTERVALS;
+        range.end >= self.started && u128::try_from(age).is_ok_and(|age| age < grown.as_millis())
+    }
+
     /// Matchers of the series that this machine's own host collector writes: its job and, where a target says so, its
     /// instance, so that node_exporters of other machines under the same job do not mix in.
     pub(crate) fn node_selector(&self) -> String {

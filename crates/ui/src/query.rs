@@ -157,14 +157,8 @@ fn chart(asker: &Asker, expressions: &[String], grid: Grid, interval: Duration) 
     let mut chart = Chart {
         id: "query".to_owned(),
         title: "Result".to_owned(),
-        note: String::new(),
         empty: "No series match in this range: check the names, or choose another range.".to_owned(),
-        paths: Vec::new(),
-        stacked: false,
-        legend: Vec::new(),
-        summary: String::new(),
-        link: String::new(),
-        error: String::new(),
+        ..Chart::default()
     };
     chart.fill(asker, &Request::of_expressions(&texts), grid, interval);
     Asked { chart: Some(chart), ..Asked::nothing() }
