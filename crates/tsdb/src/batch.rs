@@ -13,10 +13,10 @@ use crate::exemplars::LABEL_CHARS_MAX;
 use crate::head::{Fate, HeadSeries};
 use crate::log::{UNSYNCED_BYTES_MAX, Writer};
 use crate::options::millis;
-use crate::record::{Definition, Entry, Record, encode_batch, encode_definitions, encode_exemplars, encode_metadata};
-
-/// Definitions in one record stay far below the limit of a frame.
-const DEFINITIONS_MAX: usize = 1_000;
+use crate::record::{
+    Definition, Entry, RECORD_EXEMPLARS_MAX, RECORD_FAMILIES_MAX, Record, encode_batch, encode_definitions,
+    encode_exemplars, encode_metadata,
+};
 
 /// The samples of one scrape or write request.
 struct Batch<'a> {
@@ -113,14 +113,12 @@ impl Batch<'_> {
     }
 
     fn records(&self, plan: &Plan) -> Vec<Record> {
-        let mut records: Vec<Record> = plan.definitions.chunks(DEFINITIONS_MAX).map(encode_definitions).collect();
-        if !self.metadata.is_empty() {
-            records.push(encode_metadata(self.metadata.iter().map(|(name, metadata)| (name.as_str(), metadata))));
+        let mut records = encode_definitions(&plan.definitions);
+        for some in self.metadata.chunks(RECORD_FAMILIES_MAX) {
+            records.push(encode_metadata(some.iter().map(|(name, metadata)| (name.as_str(), metadata))));
         }
-        if !self.exemplars.is_empty() {
-            let list: Vec<_> = self.exemplars.iter().map(|(s, e)| (s.id, e.clone())).collect();
-            records.push(encode_exemplars(&list));
-        }
+        let exemplars: Vec<_> = self.exemplars.iter().map(|(s, e)| (s.id, e.clone())).collect();
+        records.extend(exemplars.chunks(RECORD_EXEMPLARS_MAX).map(encode_exemplars));
         if !plan.entries.is_empty() {
             records.push(encode_batch(&plan.entries));
         }

@@ -118,7 +118,7 @@ impl BlockWriter {
             samples: 0,
             times: SharedTimes::default(),
         };
-        writer.push_frame(kind::HEADER, &header);
+        writer.push_frame(kind::HEADER, &header)?;
         Ok(writer)
     }
 
@@ -160,10 +160,14 @@ impl BlockWriter {
         Place { offset, length: (self.buffer.len() - start) as u32 }
     }
 
-    fn push_frame(&mut self, kind: u8, payload: &[u8]) -> u64 {
+    fn push_frame(&mut self, kind: u8, payload: &[u8]) -> Result<u64, StorageError> {
+        if u32::try_from(payload.len()).is_err() {
+            let message = format!("a part of a block's index takes {} bytes, 4 GiB are the most", payload.len());
+            return Err(StorageError::Limit(message));
+        }
         let offset = self.written + self.buffer.len() as u64;
         frame::push(&mut self.buffer, self.number, self.written, kind, payload);
-        offset
+        Ok(offset)
     }
 
     fn flush(&mut self) -> Result<(), StorageError> {
@@ -185,11 +189,11 @@ impl BlockWriter {
             series: self.entries.len() as u64,
             samples: self.samples,
             covers,
-            symbols: self.push_frame(kind::SYMBOLS, &index.symbols),
-            entries: self.push_frame(kind::SERIES, &index.series),
-            postings: self.push_frame(kind::POSTINGS, &index.postings),
+            symbols: self.push_frame(kind::SYMBOLS, &index.symbols)?,
+            entries: self.push_frame(kind::SERIES, &index.series)?,
+            postings: self.push_frame(kind::POSTINGS, &index.postings)?,
         };
-        let meta_at = self.push_frame(kind::META, &meta.encode());
+        let meta_at = self.push_frame(kind::META, &meta.encode())?;
         self.buffer.extend_from_slice(&meta_at.to_le_bytes());
         self.buffer.extend_from_slice(MAGIC);
         self.flush()?;
@@ -466,6 +470,7 @@ mod tests {
 
     use super::*;
     use crate::FileDisk;
+    use crate::frame::PAYLOAD_BYTES_MAX;
 
     fn write(folder: &Path) -> Vec<(Labels, Samples)> {
         let mut writer = BlockWriter::create(&FileDisk, folder, 7).unwrap();
@@ -505,6 +510,20 @@ mod tests {
         let folder = tempdir().unwrap();
         let expected = write(folder.path());
         assert_eq!(read_all(folder.path()).unwrap(), expected);
+    }
+
+    /// Blocks of many series had an index that was written but not read again: it was held to the limit of the log.
+    #[test]
+    fn an_index_may_be_larger_than_a_record_of_the_log() {
+        let folder = tempdir().unwrap();
+        let mut writer = BlockWriter::create(&FileDisk, folder.path(), 7).unwrap();
+        let labels = |i: usize| Labels::from_pairs([("x", format!("{i:06}{}", "x".repeat(60_000)))]);
+        let mut samples = Samples::default();
+        samples.push(Sample { timestamp: 1, value: 1.0 });
+        let series = PAYLOAD_BYTES_MAX / 60_000 + 1;
+        (0..series).for_each(|i| writer.add(&labels(i), &samples).unwrap());
+        writer.finish(5).unwrap();
+        assert_eq!(read_all(folder.path()).unwrap().len(), series);
     }
 
     #[test]

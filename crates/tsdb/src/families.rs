@@ -9,16 +9,13 @@ use parking_lot::Mutex;
 use crate::Disk;
 use crate::error::io as io_error;
 use crate::frame::{self, Scanned, Scanner};
-use crate::record::{decode_metadata, encode_metadata, kind};
+use crate::record::{RECORD_FAMILIES_MAX, decode_metadata, encode_metadata, kind};
 
 /// More families than any page has; past it a name made of data would fill the memory.
 const FAMILIES_MAX: usize = 100_000;
 
 /// A help text longer than this is no help.
 const TEXT_BYTES_MAX: usize = 16 << 10;
-
-/// Families in one frame of the file.
-const FRAME_FAMILIES_MAX: usize = 1_000;
 
 /// The file in the data folder.
 const FILE_NAME: &str = "metadata";
@@ -107,7 +104,7 @@ fn write(disk: &dyn Disk, folder: &Path, families: &BTreeMap<String, Metadata>) 
     let (path, temporary) = (folder.join(FILE_NAME), folder.join("metadata.tmp"));
     let list: Vec<_> = families.iter().map(|(name, metadata)| (name.as_str(), metadata)).collect();
     let mut bytes = Vec::new();
-    for some in list.chunks(FRAME_FAMILIES_MAX) {
+    for some in list.chunks(RECORD_FAMILIES_MAX) {
         let record = encode_metadata(some.iter().copied());
         frame::push(&mut bytes, 0, 0, record.kind, &record.payload);
     }

@@ -14,7 +14,9 @@ const MAGIC: [u8; 3] = [0xf5, b's', b'k'];
 /// Magic, kind, length, checksum.
 pub(crate) const HEADER_BYTES: usize = 12;
 
-/// A larger length is damage. One write request is at most 32 MiB of decompressed protobuf, and its frame is smaller.
+/// In a file that is scanned, such as the log, a larger length is damage. One write request is at most 32 MiB of
+/// decompressed protobuf, and its frame is smaller. The index of a block is found by its place, not by a scan, and may be
+/// larger.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 32 << 20;
 
 /// The scanner reads the file in pieces of this size; larger only where a frame is.
@@ -26,7 +28,7 @@ pub(crate) fn checksum(file: u64, offset: u64, parts: &[&[u8]]) -> u32 {
     parts.iter().fold(place, |crc, part| crc32c::crc32c_append(crc, part))
 }
 
-/// Adds a frame to bytes whose first one stands at `start` in the file.
+/// Adds a frame to bytes whose first one stands at `start` in the file. The payload is under 4 GiB.
 pub(crate) fn push(out: &mut Vec<u8>, file: u64, start: u64, kind: u8, payload: &[u8]) {
     let offset = start + out.len() as u64;
     let length = (payload.len() as u32).to_le_bytes();
@@ -38,28 +40,15 @@ pub(crate) fn push(out: &mut Vec<u8>, file: u64, start: u64, kind: u8, payload: 
     out.extend_from_slice(payload);
 }
 
-/// What stands at the front of `bytes`.
-enum Parsed {
-    /// A header that promises this many bytes in all.
-    Needs(usize),
-    /// No frame.
-    No,
-}
-
-fn parse_header(header: &[u8]) -> Parsed {
-    if header.len() < HEADER_BYTES || header[..3] != MAGIC {
-        return Parsed::No;
-    }
-    match fixed32_at(header, 4) as usize {
-        length if length <= PAYLOAD_BYTES_MAX => Parsed::Needs(HEADER_BYTES + length),
-        _ => Parsed::No,
-    }
+/// Bytes of the frame that begins with this header; `None` if none does.
+fn whole_length(header: &[u8]) -> Option<usize> {
+    let begins = header.len() >= HEADER_BYTES && header[..3] == MAGIC;
+    begins.then(|| HEADER_BYTES.saturating_add(fixed32_at(header, 4) as usize))
 }
 
 /// Kind and payload of a whole frame that stands at `offset`; `None` if it does not check.
 pub(crate) fn check(frame: &[u8], file: u64, offset: u64) -> Option<(u8, &[u8])> {
-    let Parsed::Needs(length) = parse_header(frame) else { return None };
-    let payload = frame.get(HEADER_BYTES..length)?;
+    let payload = frame.get(HEADER_BYTES..whole_length(frame)?)?;
     let crc = checksum(file, offset, &[&frame[3..4], &frame[4..8], payload]);
     (crc == fixed32_at(frame, 8)).then_some((frame[3], payload))
 }
@@ -123,7 +112,8 @@ impl<'a> Scanner<'a> {
 
     fn frame_here(&mut self) -> io::Result<Option<(u8, Vec<u8>)>> {
         let (at, file) = (self.at, self.file);
-        let Parsed::Needs(length) = parse_header(self.bytes(HEADER_BYTES)?) else { return Ok(None) };
+        let length = whole_length(self.bytes(HEADER_BYTES)?).filter(|&l| l <= HEADER_BYTES + PAYLOAD_BYTES_MAX);
+        let Some(length) = length else { return Ok(None) };
         let frame = self.bytes(length)?;
         Ok(check(frame, file, at).map(|(kind, payload)| (kind, payload.to_vec())))
     }

@@ -26,9 +26,6 @@ const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// synced early.
 pub(crate) const UNSYNCED_BYTES_MAX: usize = 1 << 20;
 
-/// Definitions in one record, so that no record comes near the frame's limit.
-const DEFINITIONS_MAX: usize = 10_000;
-
 const SUFFIX: &str = ".log";
 
 /// Tells which series a segment has defined, for the segment that takes its place.
@@ -337,8 +334,8 @@ impl Log {
         let mut length = 0;
         if !writer.unsynced.is_empty() {
             let definitions = defined.defined_in(writer.segment);
-            let definitions = definitions.chunks(DEFINITIONS_MAX).map(encode_definitions);
-            let records: Vec<Record> = definitions.chain(writer.unsynced.iter().cloned()).collect();
+            let mut records = encode_definitions(&definitions);
+            records.extend(writer.unsynced.iter().cloned());
             let bytes = framed(&records, number, 0);
             file.append(&bytes).map_err(io_error("write", &path))?;
             self.counters.bytes_written.fetch_add(bytes.len() as u64, Ordering::Relaxed);

@@ -36,7 +36,33 @@ pub(crate) struct Entry {
     pub(crate) sample: Sample,
 }
 
-pub(crate) fn encode_definitions(definitions: &[Definition]) -> Record {
+/// Label sets in one record. Each may take 64 KiB, so their number alone would not keep a record below the limit of a
+/// frame; damage costs no more than this.
+const DEFINITIONS_BYTES_MAX: usize = 256 << 10;
+
+/// Families in one record; each takes up to 16 KiB, so that the record is below the limit of a frame.
+pub(crate) const RECORD_FAMILIES_MAX: usize = 1_000;
+
+/// Exemplars in one record; each has up to 128 characters of labels.
+pub(crate) const RECORD_EXEMPLARS_MAX: usize = 10_000;
+
+/// Definitions in as many records as they need.
+pub(crate) fn encode_definitions(mut definitions: &[Definition]) -> Vec<Record> {
+    let mut records = Vec::new();
+    while !definitions.is_empty() {
+        let mut bytes = 0;
+        let fits = |definition: &&Definition| {
+            bytes += definition.labels.as_packed().len();
+            bytes <= DEFINITIONS_BYTES_MAX
+        };
+        let (some, rest) = definitions.split_at(definitions.iter().take_while(fits).count().max(1));
+        records.push(encode_some_definitions(some));
+        definitions = rest;
+    }
+    records
+}
+
+fn encode_some_definitions(definitions: &[Definition]) -> Record {
     let mut out = Vec::new();
     put_uint(&mut out, definitions.len() as u64);
     let (mut last_id, mut last_text) = (0, "");
@@ -332,7 +358,7 @@ mod tests {
             let definitions: Vec<_> = sets.iter().zip(7u32..).map(|(pairs, id)| {
                 Definition { id: id * 13 % 17, base: f64::from(id) / 10.0, labels: Labels::from_pairs(pairs) }
             }).collect();
-            let back = decode_definitions(&encode_definitions(&definitions).payload).unwrap();
+            let back = decode_definitions(&encode_some_definitions(&definitions).payload).unwrap();
             prop_assert_eq!(format!("{back:?}"), format!("{definitions:?}"));
         }
     }

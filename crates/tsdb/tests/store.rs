@@ -489,3 +489,18 @@ proptest! {
         run(steps);
     }
 }
+
+/// A thousand large label sets made one record that no frame may hold, and the batch was refused.
+#[test]
+fn large_label_sets_come_back() {
+    let folder = tempdir().unwrap();
+    let db = open(folder.path());
+    let mut batch = db.appender();
+    for i in 0..1000 {
+        let labels = Labels::from_pairs([("x", format!("{i:04}{}", "x".repeat(40_000)))]);
+        batch.append(&labels, Sample { timestamp: NOW, value: 1.0 }).unwrap();
+    }
+    batch.commit(Durability::Kernel).unwrap();
+    drop(db);
+    assert_eq!(read(&open(folder.path()), &[], NOW, NOW).len(), 1000);
+}
