@@ -1,12 +1,12 @@
 //! Sends one request to a webhook.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::{Request, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -14,6 +14,8 @@ use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use thiserror::Error;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 
 use crate::config::{Authorization, Secret, Target, Webhook, parse_url};
 
@@ -62,24 +64,23 @@ impl Error {
 type Connector = HttpsConnector<HttpConnector>;
 
 /// The HTTP client of all webhooks. It is made at the first request, because reading the system's certificates takes
-/// longer than the start of the process may.
+/// longer than the start of the process may; it reads files, so it is made on a thread that may block.
 #[derive(Default)]
-pub(crate) struct Client(OnceLock<HyperClient<Connector, Full<Bytes>>>);
+pub(crate) struct Client(OnceCell<HyperClient<Connector, Full<Bytes>>>);
 
 impl Client {
     /// Sends a body and waits for the answer.
     pub(crate) async fn post(&self, webhook: &Webhook, body: Bytes, limit: Duration) -> Result<(), Error> {
         let request = request(webhook, body).await?;
-        let client = self.0.get_or_init(client);
+        let made = || async { spawn_blocking(client).await.map_err(|e| Error::Connection(e.to_string())) };
+        let client = self.0.get_or_try_init(made).await?;
         let exchange = async {
             let answer = client.request(request).await.map_err(|e| Error::Connection(causes(&e)))?;
             let (head, body) = answer.into_parts();
             if head.status.is_success() {
                 return Ok(());
             }
-            let answer = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-            let answer = answer.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-            Err(refusal(head.status, &answer, head.headers.get("location")))
+            Err(refusal(head.status, &beginning(body).await, head.headers.get("location")))
         };
         tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Error::Timeout(limit)))
     }
@@ -146,6 +147,18 @@ async fn read(path: &std::path::Path) -> Result<String, Error> {
     let text = tokio::fs::read_to_string(path).await;
     text.map(|text| text.trim().to_owned())
         .map_err(|e| Error::File { path: path.display().to_string(), reason: e.to_string() })
+}
+
+/// What came of an answer until it was enough, ended or broke off.
+async fn beginning(mut body: Incoming) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while bytes.len() < ANSWER_BYTES_MAX
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+    }
+    bytes.truncate(ANSWER_BYTES_MAX);
+    bytes
 }
 
 fn refusal(status: StatusCode, answer: &[u8], location: Option<&HeaderValue>) -> Error {

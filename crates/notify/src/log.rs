@@ -82,13 +82,22 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Reads the log; entries that expired or that another version wrote are left out.
+    /// Reads the log. Entries that expired or that another version wrote are removed, because nobody would ever replace
+    /// them. It blocks.
     pub(crate) fn open(store: Arc<dyn KeyValue>, now: Timestamp) -> Self {
-        let stored = store.entries(SPACE).into_iter();
-        let entries = stored
-            .filter_map(|(key, bytes)| Some((key, serde_json::from_slice::<Entry>(&bytes).ok()?)))
-            .filter(|(_, entry)| entry.expires > now)
-            .collect();
+        let mut entries = HashMap::new();
+        let mut gone: Vec<Change> = Vec::new();
+        for (key, bytes) in store.entries(SPACE) {
+            match serde_json::from_slice::<Entry>(&bytes) {
+                Ok(entry) if entry.expires > now => drop(entries.insert(key, entry)),
+                _ => gone.push((key, None)),
+            }
+        }
+        if !gone.is_empty()
+            && let Err(error) = store.write(SPACE, &gone)
+        {
+            tracing::warn!(%error, "old entries of the notification log could not be removed");
+        }
         Self { store, entries: Mutex::new(entries) }
     }
 
@@ -120,7 +129,9 @@ impl Log {
             if entries.len() - gone.len() > ENTRIES_MAX {
                 gone.extend(entries.iter().min_by_key(|(_, entry)| entry.timestamp).map(|(key, _)| key.clone()));
             }
-            entries.retain(|key, _| !gone.contains(key));
+            for key in &gone {
+                entries.remove(key);
+            }
             changes.extend(gone.into_iter().map(|key| (key, None)));
         }
         if let Err(error) = self.store.write(SPACE, &changes) {
