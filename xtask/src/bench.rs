@@ -1,15 +1,14 @@
 //! `cargo xtask bench`: start-up time, memory and size of the release binary, beside Prometheus where it is at hand.
 //!
-//! The machines are shared, so absolute times mean little: read the ratio of one run. `SKEP_PEER_PROMETHEUS` names the
-//! peer's program.
+//! The machines are shared, so absolute times mean little: read the ratio of one run. `SKEP_PEERS` names the
+//! folder of the peer's program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use testkit::{Exporter, Reply, ServerBuilder, poll_until};
+use testkit::{Exporter, Prometheus, Reply, ServerBuilder, poll_until};
 
 use crate::machine::{execute, target};
 
@@ -27,10 +26,7 @@ pub(crate) fn run() -> Result<()> {
     let skep = target().join("release/skep");
     let size = fs::metadata(&skep)?.len();
     println!("binary: {:.1} MiB", size as f64 / f64::from(1 << 20));
-    let peer = std::env::var_os("SKEP_PEER_PROMETHEUS").map(PathBuf::from).filter(|path| path.exists());
-    if peer.is_none() {
-        println!("no peer: set SKEP_PEER_PROMETHEUS to the path of a prometheus binary for the ratios");
-    }
+    let peer = testkit::peer("prometheus");
     let mut starts = Vec::new();
     for _ in 0..STARTS {
         let folder = Folder::new()?;
@@ -42,7 +38,9 @@ pub(crate) fn run() -> Result<()> {
         let mut starts = Vec::new();
         for _ in 0..STARTS {
             let folder = Folder::new()?;
-            starts.push(Peer::start(peer, &folder, "global: {}\n")?.started);
+            let begin = Instant::now();
+            let _running = Prometheus::start(peer, folder.path(), "global: {}\n", &[])?;
+            starts.push(begin.elapsed());
         }
         let theirs = median(starts);
         let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
@@ -67,9 +65,9 @@ fn memory(skep: &Path, peer: Option<&Path>) -> Result<()> {
     println!("resident at {SERIES} series after {SCRAPES} scrapes: {:.1} MiB", mebibytes(ours));
     if let Some(peer) = peer {
         let folder = Folder::new()?;
-        let running = Peer::start(peer, &folder, &scrape)?;
+        let running = Prometheus::start(peer, folder.path(), &scrape, &[])?;
         wait_for_scrapes(&exporter);
-        let theirs = resident_bytes(running.child.id())?;
+        let theirs = resident_bytes(running.pid())?;
         println!("  Prometheus: {:.1} MiB, {:.1} times as much", mebibytes(theirs), theirs as f64 / ours as f64);
     }
     Ok(())
@@ -133,44 +131,4 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-/// A running Prometheus.
-struct Peer {
-    child: Child,
-    started: Duration,
-}
-
-impl Peer {
-    fn start(program: &Path, folder: &Folder, config: &str) -> Result<Self> {
-        let config = folder.write("prometheus.yml", config)?;
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let begin = Instant::now();
-        let child = Command::new(program)
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .arg("--log.level=error")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()?;
-        poll_until("Prometheus to be ready", || ready(port).then_some(()));
-        Ok(Self { child, started: begin.elapsed() })
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn ready(port: u16) -> bool {
-    use std::io::{Read, Write};
-    let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
-    let mut answer = [0; 12];
-    stream.write_all(b"GET /-/ready HTTP/1.0\r\n\r\n").is_ok()
-        && stream.read_exact(&mut answer).is_ok()
-        && answer.ends_with(b"200")
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::machine::{command, execute, install_packages, root, target};
-use testkit::ServerBuilder;
+use testkit::{PEERS_VARIABLE, ServerBuilder};
 
 pub(crate) fn run() -> Result<()> {
     install_packages()?;
@@ -13,9 +13,7 @@ pub(crate) fn run() -> Result<()> {
     let peers = peers();
     let mut tests = command("cargo", &["test", "--workspace", "--quiet"]);
     if let Some(folder) = &peers {
-        for (variable, program) in PEERS {
-            tests.env(variable, folder.join(program));
-        }
+        tests.env(PEERS_VARIABLE, folder);
     }
     eprintln!("\n==> cargo test --workspace");
     let status = tests.status().context("cannot start cargo test")?;
@@ -25,18 +23,10 @@ pub(crate) fn run() -> Result<()> {
     browser()
 }
 
-/// How tests learn of the peers: the folder, and single programs.
-const PEERS: [(&str, &str); 4] = [
-    ("SKEP_PEERS", ""),
-    ("SKEP_PEER_PROMETHEUS", "prometheus"),
-    ("SKEP_PEER_PROMTOOL", "promtool"),
-    ("SKEP_PEER_NODE_EXPORTER", "prometheus-node-exporter"),
-];
-
 /// Real Prometheus, node_exporter and Alertmanager for the tests that compare with them; without them those tests say
 /// that they skip.
 fn peers() -> Option<PathBuf> {
-    if let Some(folder) = std::env::var_os("SKEP_PEERS") {
+    if let Some(folder) = std::env::var_os(PEERS_VARIABLE) {
         return Some(PathBuf::from(folder));
     }
     let fetch = root().join("../shared/peers/fetch-peers");

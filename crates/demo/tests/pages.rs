@@ -51,13 +51,9 @@ fn the_reference_parser_reads_every_sample() {
 
 #[test]
 fn promtool_finds_no_parse_error() {
-    let promtool = "/tmp/peers/promtool";
-    if !std::path::Path::new(promtool).exists() {
-        eprintln!("SKIPPED: {promtool} is not there");
-        return;
-    }
+    let Some(promtool) = testkit::peer("promtool") else { return };
     for endpoint in Endpoint::ALL {
-        let mut child = Command::new(promtool)
+        let mut child = Command::new(&promtool)
             .args(["check", "metrics"])
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())

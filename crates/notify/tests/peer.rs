@@ -5,76 +5,21 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use catalog::Catalog;
 use model::{Alert, AlertSink, Clock, Labels, SystemClock};
 use notify::{Notifier, decode};
 use serde_json::{Value, json};
-
-/// Names the folder of the peers.
-const VARIABLE: &str = "SKEP_PEERS";
-const DEFAULT_FOLDER: &str = "/tmp/peers";
+use testkit::{Exporter, Reply};
 
 const EXTERNAL_URL: &str = "http://am.example:9093";
 
-/// Debian's package reads its default templates from here and does not start without them.
-const TEMPLATES: &str = "/usr/share/prometheus/alertmanager/default.tmpl";
-
-fn program() -> Option<PathBuf> {
-    let folder = std::env::var_os(VARIABLE).map_or_else(|| PathBuf::from(DEFAULT_FOLDER), PathBuf::from);
-    let path = folder.join("prometheus-alertmanager");
-    if !path.is_file() {
-        println!("SKIPPED: {} is not here to compare with", path.display());
-        return None;
-    }
-    Some(path)
-}
-
-/// Keeps what is posted to it.
-fn recorder() -> (SocketAddr, Arc<Mutex<Vec<Value>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let bodies: Arc<Mutex<Vec<Value>>> = Arc::default();
-    let kept = bodies.clone();
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let kept = kept.clone();
-            thread::spawn(move || serve(stream, &kept));
-        }
-    });
-    (address, bodies)
-}
-
-/// Serves one connection, which may carry several requests.
-fn serve(mut stream: TcpStream, kept: &Mutex<Vec<Value>>) {
-    let mut bytes = Vec::new();
-    loop {
-        if let Some(start) = bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4) {
-            let head = String::from_utf8_lossy(&bytes[..start]).to_ascii_lowercase();
-            let length = head.lines().find_map(|l| l.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
-            let end = start + length.unwrap();
-            if bytes.len() >= end {
-                kept.lock().unwrap().push(serde_json::from_slice(&bytes[start..end]).unwrap());
-                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
-                bytes.drain(..end);
-                continue;
-            }
-        }
-        let mut chunk = [0; 8192];
-        match stream.read(&mut chunk) {
-            Ok(0) | Err(_) => return,
-            Ok(read) => bytes.extend_from_slice(&chunk[..read]),
-        }
-    }
-}
-
-fn config(address: SocketAddr) -> String {
+fn config(address: &str) -> String {
     let hook = |name: &str, extra: &str| {
         format!("- name: {name}\n  webhook_configs: [{{url: 'http://{address}/{name}'{extra}}}]\n")
     };
@@ -97,14 +42,26 @@ impl Drop for Peer {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Debian's build does not start without its templates in `/usr/share`. The peers are unpacked, not installed, so it
+/// gets a mount namespace of its own, in which its package's `share` lies there. `None` where none may be made.
+fn command(program: &Path) -> Option<Command> {
+    let unpacked = program.canonicalize().unwrap();
+    let share = unpacked.ancestors().nth(2).unwrap().join("share");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--", "sh", "-ec", "mount --bind \"$0\" /usr/share; exec \"$@\""]).arg(share);
+    let output = Command::new("unshare").args(["--mount", "--", "true"]).output();
+    if !output.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: Alertmanager needs a mount namespace, which may not be made here");
+        return None;
+    }
+    command.arg(program);
+    Some(command)
 }
 
-fn start_peer(program: &Path, folder: &Path, config: &str) -> (Peer, String) {
+fn start_peer(mut command: Command, folder: &Path, config: &str) -> (Peer, String) {
     std::fs::write(folder.join("am.yml"), config).unwrap();
-    let address = format!("127.0.0.1:{}", free_port());
-    let child = Command::new(program)
+    let address = format!("127.0.0.1:{}", testkit::free_port().unwrap());
+    let child = command
         .arg(format!("--config.file={}", folder.join("am.yml").display()))
         .arg(format!("--storage.path={}", folder.join("data").display()))
         .arg(format!("--web.listen-address={address}"))
@@ -114,11 +71,7 @@ fn start_peer(program: &Path, folder: &Path, config: &str) -> (Peer, String) {
         .spawn()
         .unwrap();
     let peer = Peer(child);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while TcpStream::connect(&address).is_err() {
-        assert!(Instant::now() < deadline, "Alertmanager does not listen");
-        thread::sleep(Duration::from_millis(20));
-    }
+    testkit::poll_until("Alertmanager to listen", || TcpStream::connect(&address).ok());
     (peer, address)
 }
 
@@ -146,28 +99,30 @@ fn post(address: &str, alerts: &[Alert]) {
 }
 
 /// What each group of each receiver heard, in order.
-fn heard(bodies: &Mutex<Vec<Value>>) -> BTreeMap<String, Vec<Value>> {
+fn heard(receiver: &Exporter) -> BTreeMap<String, Vec<Value>> {
     let mut groups: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    for body in bodies.lock().unwrap().iter() {
+    for body in receiver.bodies() {
+        let body: Value = serde_json::from_str(&body).unwrap();
         let key = format!("{} {}", body["receiver"].as_str().unwrap(), body["groupKey"].as_str().unwrap());
-        groups.entry(key).or_default().push(body.clone());
+        groups.entry(key).or_default().push(body);
     }
     groups
 }
 
+/// How many groups have ended.
+fn over(receiver: &Exporter) -> usize {
+    let last = |heard: &Vec<Value>| heard.last().unwrap()["notification_reason"] == "all alerts resolved";
+    heard(receiver).values().filter(|heard| last(heard)).count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hears_what_alertmanagers_receivers_hear() {
-    let Some(program) = program() else { return };
-    if !Path::new(TEMPLATES).is_file() {
-        println!("SKIPPED: {TEMPLATES} is not here, Debian's Alertmanager does not start without");
-        return;
-    }
+    let Some(command) = testkit::peer("prometheus-alertmanager").as_deref().and_then(command) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let (peer_hook, peer_bodies) = recorder();
-    let (own_hook, own_bodies) = recorder();
-    let (_peer, address) = start_peer(&program, folder.path(), &config(peer_hook));
+    let [peer_hook, own_hook] = [(); 2].map(|()| Exporter::start(Reply::Status(200)).unwrap());
+    let (_peer, address) = start_peer(command, folder.path(), &config(&peer_hook.target()));
     let report = yaml::Report::default();
-    let own = decode("am.yml", &config(own_hook), folder.path(), &report).unwrap();
+    let own = decode("am.yml", &config(&own_hook.target()), folder.path(), &report).unwrap();
     let store = Arc::new(Catalog::open(&folder.path().join("catalog")).unwrap());
     let notifier = Notifier::start(own, EXTERNAL_URL.to_owned(), Arc::new(SystemClock), store);
 
@@ -197,18 +152,12 @@ async fn hears_what_alertmanagers_receivers_hear() {
         notifier.send(alerts);
     }
     let deadline = Instant::now() + Duration::from_secs(30);
-    let over = |bodies: &Mutex<Vec<Value>>| {
-        heard(bodies)
-            .values()
-            .filter(|heard| heard.last().unwrap()["notification_reason"] == "all alerts resolved")
-            .count()
-    };
     // The group of the quiet receiver ends unheard.
-    while over(&peer_bodies) < 2 || over(&own_bodies) < 2 {
-        assert!(Instant::now() < deadline, "peer {:#?}\nown {:#?}", heard(&peer_bodies), heard(&own_bodies));
+    while over(&peer_hook) < 2 || over(&own_hook) < 2 {
+        assert!(Instant::now() < deadline, "peer {:#?}\nown {:#?}", heard(&peer_hook), heard(&own_hook));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let (peer, own) = (heard(&peer_bodies), heard(&own_bodies));
+    let (peer, own) = (heard(&peer_hook), heard(&own_hook));
     println!("{} notifications in {} groups", peer.values().map(Vec::len).sum::<usize>(), peer.len());
     assert_eq!(peer.keys().collect::<Vec<_>>(), own.keys().collect::<Vec<_>>());
     for (key, bodies) in &peer {

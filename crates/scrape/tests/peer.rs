@@ -7,16 +7,13 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use model::SystemClock;
 use scrape::{Manager, Options};
 use support::{Memory, Reply, config, page, serve};
-
-const PROMETHEUS: &str = "/tmp/peers/prometheus";
-const PROMTOOL: &str = "/tmp/peers/promtool";
+use testkit::Prometheus;
 
 /// Scrapes of each target that are compared; the sequences of pages below are not longer.
 const SCRAPES: usize = 6;
@@ -349,32 +346,9 @@ fn quoted(text: &str) -> (&str, &str) {
     panic!("{text}")
 }
 
-struct Peer(Child);
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start_prometheus(folder: &Path, config: &str) -> Peer {
-    let file = folder.join("prometheus.yml");
-    std::fs::write(&file, config).unwrap();
-    let log = std::fs::File::create(folder.join("log")).unwrap();
-    let mut command = Command::new(PROMETHEUS);
-    command
-        .arg(format!("--config.file={}", file.display()))
-        .arg(format!("--storage.tsdb.path={}", folder.join("data").display()));
-    command.args(["--web.listen-address=127.0.0.1:0"]);
-    Peer(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn scrapes_as_prometheus_does() {
-    if !Path::new(PROMETHEUS).exists() || !Path::new(PROMTOOL).exists() {
-        return eprintln!("SKIPPED: {PROMETHEUS} is absent");
-    }
+    let (Some(program), Some(promtool)) = (testkit::peer("prometheus"), testkit::peer("promtool")) else { return };
     let mut sequences = sequences();
     let odd = sequences.len();
     sequences.extend(fixtures());
@@ -413,7 +387,7 @@ async fn scrapes_as_prometheus_does() {
     let text = format!("scrape_configs:\n{}", jobs.concat());
 
     let folder = tempfile::tempdir().unwrap();
-    let prometheus = start_prometheus(folder.path(), &text);
+    let prometheus = Prometheus::start(&program, folder.path(), &text, &[]).unwrap();
     let memory = Arc::new(Memory::default());
     let manager = Manager::new(Arc::<Memory>::clone(&memory), Arc::new(SystemClock), Options::default());
     manager.apply(&config(&text));
@@ -423,20 +397,9 @@ async fn scrapes_as_prometheus_does() {
     };
     support::until(done, |(seen, least)| *seen == 2 * targets && *least > SCRAPES + 1).await;
     manager.shutdown().await;
-    Command::new("kill").arg(prometheus.0.id().to_string()).status().unwrap();
-    tokio::time::timeout(
-        Duration::from_secs(20),
-        tokio::task::spawn_blocking(move || {
-            let mut prometheus = prometheus;
-            prometheus.0.wait()
-        }),
-    )
-    .await
-    .unwrap()
-    .unwrap()
-    .unwrap();
+    tokio::task::spawn_blocking(|| prometheus.stop()).await.unwrap().unwrap();
 
-    let output = Command::new(PROMTOOL).args(["tsdb", "dump"]).arg(folder.path().join("data")).output().unwrap();
+    let output = Command::new(promtool).args(["tsdb", "dump"]).arg(Prometheus::data(folder.path())).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let expected = by_scrape(&parse_dump(&String::from_utf8(output.stdout).unwrap()));
     let mut ours = Dump::new();

@@ -1,6 +1,6 @@
 //! What `promtool` does with a server.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use crate::differential::data;
@@ -9,7 +9,7 @@ use crate::server::{self, Server};
 /// Runs `promtool ARGS`, `@U` being the server's address and `@T` the time of the newest samples and `@B` a
 /// minute before, and compares the
 /// status and what it prints: `expected` are its sorted lines, or the first of them.
-fn check(program: &PathBuf, server: &Server, base: i64, args: &str, expected: (i32, &[&str])) {
+fn check(program: &Path, server: &Server, base: i64, args: &str, expected: (i32, &[&str])) {
     let fill = |text: &str| {
         text.replace("@U", server.url()).replace("@T", &base.to_string()).replace("@B", &(base - 60).to_string())
     };
@@ -28,12 +28,7 @@ fn check(program: &PathBuf, server: &Server, base: i64, args: &str, expected: (i
 
 #[test]
 fn promtool_gets_its_answers() {
-    let named = std::env::var_os("SKEP_PEER_PROMTOOL").map(PathBuf::from);
-    let program = named.unwrap_or_else(|| PathBuf::from("/tmp/peers/promtool"));
-    if !program.is_file() {
-        eprintln!("SKIPPED: no promtool at SKEP_PEER_PROMTOOL or /tmp/peers/promtool");
-        return;
-    }
+    let Some(program) = testkit::peer("promtool") else { return };
     let server = Server::start();
     let base = server::now_seconds() / 60 * 60;
     for request in data(base) {

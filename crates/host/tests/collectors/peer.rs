@@ -2,15 +2,12 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use host::Config;
 
 use crate::fixtures;
 use crate::page::{Page, name_of};
-
-const DEFAULT_PATH: &str = "/tmp/peers/prometheus-node-exporter";
 
 /// What both show as long as nobody changes the machine. Others count or measure. `node_filesystem_readonly` is not
 /// here because the peer sees "ro" only where it is a mount's single option.
@@ -59,13 +56,7 @@ impl Peer {
     /// Starts it with just our collectors, and with upstream's defaults where distributions change them. None where
     /// there is no peer.
     fn start(config: &Config, more: &[&str]) -> Option<Self> {
-        let path = std::env::var_os("SKEP_PEER_NODE_EXPORTER").unwrap_or_else(|| DEFAULT_PATH.into());
-        let path = PathBuf::from(path);
-        if !path.exists() {
-            eprintln!("SKIPPED: no node_exporter at {}; SKEP_PEER_NODE_EXPORTER names another place", path.display());
-            return None;
-        }
-        let mut command = Command::new(path);
+        let mut command = Command::new(testkit::peer("prometheus-node-exporter")?);
         command.args(["--web.listen-address=127.0.0.1:0", "--web.disable-exporter-metrics"]);
         command.arg("--collector.disable-defaults").args(config.collectors.iter().map(|c| format!("--collector.{c}")));
         command.arg(format!("--collector.filesystem.mount-points-exclude={}", config.mount_points_exclude.pattern()));
