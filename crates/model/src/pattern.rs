@@ -97,16 +97,6 @@ impl Pattern {
             _ => "",
         }
     }
-
-    /// Whether every text matches, the empty one included.
-    pub fn matches_everything(&self) -> bool {
-        matches!(self.shape, Shape::Everything)
-    }
-
-    /// Whether every text but the empty one matches.
-    pub fn matches_all_but_empty(&self) -> bool {
-        matches!(self.shape, Shape::NotEmpty)
-    }
 }
 
 impl Shape {

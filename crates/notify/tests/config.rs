@@ -48,9 +48,9 @@ fn warns_of_what_is_not_built() {
         "global: {smtp_from: a}\nroute: {receiver: a}\nreceivers: [{name: a, slack_configs: [{}]}]\ninhibit_rules: []\n",
         true,
         &[
-            "am.yml:1:21: warning: valid in Prometheus, but without effect in this version of skep (at global.smtp_from)",
+            "am.yml:1:21: warning: valid, but without effect in this version of skep (at global.smtp_from)",
             "am.yml:3:38: warning: receiver \"a\": slack_configs is not built in this version of skep (at receivers[0].slack_configs); nobody is told of its alerts; use webhook_configs",
-            "am.yml:4:16: warning: valid in Prometheus, but without effect in this version of skep (at inhibit_rules)",
+            "am.yml:4:16: warning: valid, but without effect in this version of skep (at inhibit_rules)",
         ],
     );
 }

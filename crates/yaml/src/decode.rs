@@ -192,15 +192,6 @@ impl<'a> Section<'a> {
         Some(self.place.at_key(value, key))
     }
 
-    /// The value of a key; its absence is an error.
-    pub fn required(&self, key: &'static str) -> Option<Place<'a>> {
-        let value = self.get(key);
-        if value.is_none() {
-            self.place.error(format!("the key {key:?} is missing"), "");
-        }
-        value
-    }
-
     /// A text.
     pub fn string(&self, key: &'static str) -> Option<String> {
         self.get(key)?.string()
@@ -239,7 +230,7 @@ impl<'a> Section<'a> {
     /// Keys that are valid but have no effect yet: each one that is there is warned about by name.
     pub fn not_built(&self, keys: &[&'static str]) {
         for place in keys.iter().filter_map(|key| self.get(key)) {
-            place.warn("valid in Prometheus, but without effect in this version of skep", "");
+            place.warn("valid, but without effect in this version of skep", "");
         }
     }
 
@@ -334,10 +325,7 @@ mod tests {
                 "f.yml:3:1: error: unknown key \"limt\" (at limt); did you mean \"limit\"?",
             ],
         );
-        check(
-            "later: 1",
-            &["f.yml:1:8: warning: valid in Prometheus, but without effect in this version of skep (at later)"],
-        );
+        check("later: 1", &["f.yml:1:8: warning: valid, but without effect in this version of skep (at later)"]);
         check("- a", &["f.yml:1:1: error: expected a mapping, found a list"]);
         check("limit: -1", &["f.yml:1:8: error: expected a whole number, 0 or more, found \"-1\" (at limit)"]);
         check("limit: \"1\"", &["f.yml:1:8: error: expected a whole number, 0 or more, found \"1\" (at limit)"]);
