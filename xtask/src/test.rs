@@ -11,7 +11,7 @@ pub(crate) fn run() -> Result<()> {
     install_packages()?;
     run_checks()?;
     let peers = peers();
-    let mut tests = command("cargo", &["test", "--workspace", "--quiet"]);
+    let mut tests = command("cargo", &["test", "--workspace", "--quiet", "--no-fail-fast"]);
     if let Some(folder) = &peers {
         tests.env(PEERS_VARIABLE, folder);
     }
@@ -73,14 +73,13 @@ fn browser() -> Result<()> {
         bail!("npm ci in tests/browser: {npm}");
     }
     execute("cargo", &["build", "--quiet"])?;
-    let data = std::env::temp_dir().join(format!("skep-browser-{}", std::process::id()));
+    let data = tempfile::tempdir()?;
     let binary = target().join("debug/skep");
-    let server = ServerBuilder::with_command(&binary, "demo", &data).start()?;
+    let server = ServerBuilder::with_command(&binary, "demo", data.path()).start()?;
     let pid = server.pid().to_string();
     eprintln!("\n==> node tests/browser/run.mjs {} {pid}", server.url());
     let status = command("node", &["run.mjs", server.url(), &pid]).current_dir(&folder).status();
     drop(server);
-    let _ = std::fs::remove_dir_all(&data);
     let status = status.context("cannot start node")?;
     if !status.success() {
         bail!("the browser tests failed: {status}");
