@@ -4,7 +4,7 @@
 //! folder of the peer's program.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -29,7 +29,7 @@ pub(crate) fn run() -> Result<()> {
     let peer = testkit::peer("prometheus");
     let mut starts = Vec::new();
     for _ in 0..STARTS {
-        let folder = Folder::new()?;
+        let folder = tempfile::tempdir()?;
         starts.push(ServerBuilder::new(&skep, folder.path()).start()?.started());
     }
     let ours = median(starts);
@@ -37,7 +37,7 @@ pub(crate) fn run() -> Result<()> {
     if let Some(peer) = &peer {
         let mut starts = Vec::new();
         for _ in 0..STARTS {
-            let folder = Folder::new()?;
+            let folder = tempfile::tempdir()?;
             let begin = Instant::now();
             let _running = Prometheus::start(peer, folder.path(), "global: {}\n", &[])?;
             starts.push(begin.elapsed());
@@ -55,16 +55,17 @@ fn memory(skep: &Path, peer: Option<&Path>) -> Result<()> {
         "scrape_configs:\n- job_name: bench\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  static_configs:\n  - targets: ['{}']\n",
         exporter.target()
     );
-    let folder = Folder::new()?;
+    let folder = tempfile::tempdir()?;
     let alone = "probes: {enabled: false}\nhost: {enabled: false}\ncilium: {enabled: false}\n";
-    let config = folder.write("skep.yml", &format!("{alone}{scrape}"))?;
+    let config = folder.path().join("skep.yml");
+    fs::write(&config, format!("{alone}{scrape}"))?;
     let server = ServerBuilder::new(skep, folder.path().join("data")).arg("--config").arg(config).start()?;
     wait_for_scrapes(&exporter);
     let ours = resident_bytes(server.pid())?;
     drop(server);
     println!("resident at {SERIES} series after {SCRAPES} scrapes: {:.1} MiB", mebibytes(ours));
     if let Some(peer) = peer {
-        let folder = Folder::new()?;
+        let folder = tempfile::tempdir()?;
         let running = Prometheus::start(peer, folder.path(), &scrape, &[])?;
         wait_for_scrapes(&exporter);
         let theirs = resident_bytes(running.pid())?;
@@ -103,32 +104,4 @@ fn mebibytes(bytes: u64) -> f64 {
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
-}
-
-/// A folder that goes with the measurement.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Result<Self> {
-        let nanos = std::time::UNIX_EPOCH.elapsed()?.as_nanos();
-        let path = std::env::temp_dir().join(format!("skep-bench-{}-{nanos}", std::process::id()));
-        fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-
-    fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
-        let path = self.0.join(name);
-        fs::write(&path, text)?;
-        Ok(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

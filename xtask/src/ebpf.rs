@@ -10,6 +10,8 @@ use std::{env, fs};
 
 use anyhow::{Context as _, bail, ensure};
 
+use crate::machine::root;
+
 /// Another version gives other bytes.
 const CLANG: &str = "clang-19";
 const STRIP: &str = "llvm-strip-19";
@@ -17,11 +19,11 @@ const SOURCE_SUFFIX: &str = ".bpf.c";
 
 /// Compiles every `ebpf/src/*.bpf.c`. With `check` nothing is written, and an object that differs is an error.
 pub(crate) fn run(check: bool) -> anyhow::Result<()> {
-    let root = workspace_root()?;
-    let scratch = Scratch::new()?;
+    let root = root();
+    let scratch = tempfile::tempdir()?;
     let mut stale = Vec::new();
     for source in sources(&root)? {
-        let built = compile(&root, &source, &scratch.0)?;
+        let built = compile(&root, &source, scratch.path())?;
         let object = root.join("ebpf/objects").join(built.file_name().unwrap_or_default());
         let same = fs::read(&object).is_ok_and(|old| fs::read(&built).is_ok_and(|new| old == new));
         let shown = object.strip_prefix(&root).unwrap_or(&object).display().to_string();
@@ -36,28 +38,6 @@ pub(crate) fn run(check: bool) -> anyhow::Result<()> {
     }
     ensure!(stale.is_empty(), "not what the sources give: {}; run `cargo xtask ebpf` and commit", stale.join(", "));
     Ok(())
-}
-
-/// Removed when dropped.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> anyhow::Result<Self> {
-        let path = env::temp_dir().join(format!("skep-ebpf-{}", std::process::id()));
-        fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn workspace_root() -> anyhow::Result<PathBuf> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(manifest.parent().context("xtask lies in the workspace root")?.to_owned())
 }
 
 /// Sources relative to the root, because the compiler writes the name it is given into the object.

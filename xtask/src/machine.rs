@@ -14,6 +14,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("libbpf-dev", "/usr/include/bpf/bpf_helpers.h"),
     ("linux-libc-dev", "/usr/include/linux/bpf.h"),
     ("llvm-19", "/usr/bin/llvm-strip-19"),
+    ("procps", "/usr/bin/kill"),
     ("util-linux", "/usr/bin/setpriv"),
 ];
 
@@ -23,9 +24,9 @@ pub(crate) fn root() -> PathBuf {
     here.parent().map_or_else(|| here.to_path_buf(), Path::to_path_buf)
 }
 
-/// The folder that cargo builds into.
+/// The folder that cargo builds into. Commands run in the top folder, so a relative one begins there.
 pub(crate) fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+    root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
 /// A command in the project's top folder.
