@@ -58,12 +58,7 @@ impl<'a> Parser<'a> {
     fn metadata(&mut self) -> Parsed<Event<'a>> {
         let keyword = ["# HELP ", "# TYPE ", "# UNIT "].into_iter().find(|keyword| self.scan.eat_word(keyword));
         let Some(keyword) = keyword else { return Err(self.expected("expected # HELP, # TYPE, # UNIT or # EOF")) };
-        let family = match self.scan.peek() {
-            Some(b'"') => self.scan.quoted(),
-            Some(byte) if begins_metric(byte) => Some(self.scan.take(in_metric)),
-            _ => None,
-        };
-        let family = family.ok_or_else(|| self.expected("expected metric name"))?;
+        let family = self.scan.family().ok_or_else(|| self.expected("expected metric name"))?;
         let at = self.scan.position();
         if !self.scan.eat(b' ') {
             return Err(self.expected("expected a blank and a text"));

@@ -84,6 +84,15 @@ impl<'a> Scanner<'a> {
         self.since(start)
     }
 
+    /// Takes the name of a metric family, bare or in quotation marks.
+    pub(crate) fn family(&mut self) -> Option<&'a str> {
+        match self.peek()? {
+            b'"' => self.quoted(),
+            byte if begins_metric(byte) => Some(self.take(in_metric)),
+            _ => None,
+        }
+    }
+
     /// Takes a text in quotation marks and gives what stands between them, escapes kept. `None` where it does not
     /// begin here or does not end; a backslash before a line feed ends nothing, it is an error.
     pub(crate) fn quoted(&mut self) -> Option<&'a str> {

@@ -111,12 +111,8 @@ impl<'a> Parser<'a> {
 
     /// Family and text of a metadata line. One byte between them is dropped, more of them are part of the text.
     fn metadata(&mut self, keyword: &str) -> Parsed<(&'a str, &'a str)> {
-        let family = match self.scan.peek() {
-            Some(b'"') => self.scan.quoted(),
-            Some(byte) if begins_metric(byte) => Some(self.scan.take(in_metric)),
-            _ => None,
-        };
-        let family = family.ok_or_else(|| self.expected(&format!("expected metric name after {keyword}")))?;
+        let family =
+            self.scan.family().ok_or_else(|| self.expected(&format!("expected metric name after {keyword}")))?;
         let line = self.scan.take_line();
         let mut rest = line.chars();
         rest.next();
