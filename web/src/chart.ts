@@ -5,7 +5,7 @@ import { type Drawn, type Series, type Values, fetchStep } from "./data";
 import { make } from "./page";
 import { zoom, zoomOut } from "./range";
 import { attachTouch } from "./touch";
-import { type Unit, format, inFull, isBinary } from "./units";
+import { type Unit, bothWays, format, isBinary, legendUnit } from "./units";
 import { show, zoneName } from "./zone";
 
 /** Hues of the palette; further series repeat them, dashed. */
@@ -16,8 +16,8 @@ const BANDS_MAX = 4;
 const TOOLTIP_MAX = 10;
 /** How long the crosshair rests before the values under it are asked for in full. */
 const REST_MS = 120;
-/** Series that an overview's legend names before it is unfolded: those that reach highest. */
-const LEGEND_MAX = 6;
+/** Series that an overview's legend names before it is unfolded: those that reach highest. One more than that is not folded. */
+const LEGEND_MAX = 4;
 const DASH = [6, 3];
 /** What the legend of the query page tells beside the last value. */
 const FACTS = ["min", "mean", "max"] as const;
@@ -239,13 +239,10 @@ export class Chart {
     const time = make("p", "", show(Math.min(at, Date.now()), "full"));
     const lines = rows.slice(0, TOOLTIP_MAX).map(({ series, i, value }) => {
       const line = make("p");
-      line.append(swatch(i), make("span", "", series.name), make("b", "", format(value, this.unit)));
-      const whole = this.isQuery ? value : this.full.get(index)?.get(series.name);
-      if (whole !== undefined && whole !== null) line.append(make("small", "full", inFull(whole, this.unit)));
-      const [low, high] = [series.lo?.[index], series.hi?.[index]];
-      if (low !== undefined && high !== undefined && low !== high) {
-        line.append(make("small", "", `${format(low, this.unit)} … ${format(high, this.unit)}`));
-      }
+      const known = this.isQuery ? value : this.full.get(index)?.get(series.name);
+      const [short, full] = bothWays(known ?? value, this.unit, known !== undefined);
+      line.append(swatch(i), make("span", "", series.name), make("b", "", short));
+      line.append(make("small", "full", full), make("small", "", this.bandAt(series, index)));
       return line;
     });
     if (rows.length > TOOLTIP_MAX) lines.push(make("p", "hint", `${rows.length - TOOLTIP_MAX} more`));
@@ -255,6 +252,14 @@ export class Chart {
     const right = left + 14 + width < plot.over.clientWidth;
     this.tooltip.style.left = `${right ? left + 14 : Math.max(-40, left - 14 - width)}px`;
     this.tooltip.style.top = `${Math.min(10, plot.over.clientHeight - this.tooltip.offsetHeight)}px`;
+  }
+
+  /** Lowest and highest of a step, where they differ. */
+  private bandAt(series: Series, index: number): string {
+    const [low, high] = [series.lo?.[index], series.hi?.[index]];
+    if (low === undefined || high === undefined || low === high) return "";
+    const unit = legendUnit(this.unit);
+    return `${format(low, unit)} … ${format(high, unit)}`;
   }
 
   /** The legend's buttons; `writeLegend` keeps their values. */
@@ -281,7 +286,7 @@ export class Chart {
 
   /** Hides what a short legend leaves out; the button that shows it. */
   private fold(items: HTMLElement[]): HTMLElement[] {
-    if (this.isQuery || items.length <= LEGEND_MAX) return [];
+    if (this.isQuery || items.length <= LEGEND_MAX + 1) return [];
     const byHeight = this.series.map((_, i) => i).sort((a, b) => (this.series[b]!.max ?? 0) - (this.series[a]!.max ?? 0));
     for (const i of byHeight.slice(LEGEND_MAX)) items[i]!.hidden = !this.unfolded;
     const button = make("button", "fold", this.unfolded ? "fewer" : `${items.length - LEGEND_MAX} more`);
@@ -312,7 +317,7 @@ export class Chart {
   private writeLegend(index: number | null): void {
     this.series.forEach((series, i) => {
       const value = this.values[i];
-      if (value) value.textContent = format(index === null ? series.last : (series.v[index] ?? null), this.unit);
+      if (value) value.textContent = format(index === null ? series.last : (series.v[index] ?? null), legendUnit(this.unit));
     });
   }
 

@@ -39,10 +39,24 @@ export function format(value: number | null | undefined, unit: Unit): string {
   return unit === "short" ? `${digits(scaled)}${name}` : `${digits(scaled)} ${name}`;
 }
 
-/** The number itself, in its base unit: `24,159,191,040 B`. Ten digits are more than any measurement has. */
-export function inFull(value: number, unit: Unit): string {
-  if (!Number.isFinite(value)) return "";
-  const digits = Math.abs(value) < 1e10 ? { maximumSignificantDigits: 10 } : { maximumFractionDigits: 0 };
+/** How a legend writes values: the axis beside it says already that they are rates. */
+export function legendUnit(unit: Unit): Unit {
+  return unit === "per_second" || unit === "packets_per_second" ? "short" : unit;
+}
+
+/** A value to read and, where that is scaled, the number itself: `22.5 GiB` and `24,159,191,040 B`. What is not scaled is in
+ * full at once. A value that was rounded for drawing has nothing more to tell. */
+export function bothWays(value: number | null, unit: Unit, isFull: boolean): [string, string] {
+  const short = format(value, unit);
+  if (value === null || !Number.isFinite(value) || !isFull) return [short, ""];
+  const full = inFull(value, unit);
+  const scaled = Math.abs(value) >= (isBinary(unit) ? 1024 : 1000) - 0.5 || unit === "seconds";
+  return scaled ? [short, full === short ? "" : full] : [full, ""];
+}
+
+/** The integer part whole, fractions to six digits: more is noise of the division that made them. */
+function inFull(value: number, unit: Unit): string {
+  const digits = Math.abs(value) < 1e5 ? { maximumSignificantDigits: 6 } : { maximumFractionDigits: 0 };
   return `${new Intl.NumberFormat("en", digits).format(value)} ${NAMES[unit]}`.trimEnd();
 }
 

@@ -225,7 +225,9 @@ impl Question {
     fn host(&self, asker: &Asker) -> Vec<Stat> {
         let value = |expr| self.value(asker, expr);
         let cores = value(r#"count(node_cpu_seconds_total{$node, mode="idle"})"#);
-        let busy = value(r#"100 * (1 - avg(rate(node_cpu_seconds_total{$node, mode="idle"}[$window])))"#);
+        let busy = value(
+            r#"100 * (1 - sum(rate(node_cpu_seconds_total{$node, mode="idle"}[$window])) / sum(rate(node_cpu_seconds_total{$node}[$window])))"#,
+        );
         let total = value("node_memory_MemTotal_bytes{$node}");
         let available = value("node_memory_MemAvailable_bytes{$node}");
         let memory = total.zip(available).map(|(total, available)| 100.0 * (1.0 - available / total));

@@ -40,7 +40,9 @@ pub(crate) struct Panel {
     pub(crate) queries: &'static [(&'static str, &'static str)],
 }
 
-/// All charts, in the order of the page.
+/// All charts, in the order of the page. Shares of CPU time are parts of all CPU time rather than of the cores: `rate` tells too
+/// little of a series that is younger than its window, and the quotient does not. What is usual stands first where it is one of
+/// several, so that it has the first colour and the bottom of the stack.
 pub(crate) const ALL: &[Panel] = &[
     Panel {
         id: "cpu",
@@ -53,23 +55,23 @@ pub(crate) const ALL: &[Panel] = &[
         queries: &[
             (
                 "user",
-                r#"100 * sum(rate(node_cpu_seconds_total{$node, mode=~"user|nice"}[$__rate_interval])) / count(node_cpu_seconds_total{$node, mode="idle"})"#,
+                r#"100 * sum(rate(node_cpu_seconds_total{$node, mode=~"user|nice"}[$__rate_interval])) / sum(rate(node_cpu_seconds_total{$node}[$__rate_interval]))"#,
             ),
             (
                 "system",
-                r#"100 * sum(rate(node_cpu_seconds_total{$node, mode=~"system"}[$__rate_interval])) / count(node_cpu_seconds_total{$node, mode="idle"})"#,
+                r#"100 * sum(rate(node_cpu_seconds_total{$node, mode=~"system"}[$__rate_interval])) / sum(rate(node_cpu_seconds_total{$node}[$__rate_interval]))"#,
             ),
             (
                 "interrupts",
-                r#"100 * sum(rate(node_cpu_seconds_total{$node, mode=~"irq|softirq"}[$__rate_interval])) / count(node_cpu_seconds_total{$node, mode="idle"})"#,
+                r#"100 * sum(rate(node_cpu_seconds_total{$node, mode=~"irq|softirq"}[$__rate_interval])) / sum(rate(node_cpu_seconds_total{$node}[$__rate_interval]))"#,
             ),
             (
                 "waiting for disk",
-                r#"100 * sum(rate(node_cpu_seconds_total{$node, mode=~"iowait"}[$__rate_interval])) / count(node_cpu_seconds_total{$node, mode="idle"})"#,
+                r#"100 * sum(rate(node_cpu_seconds_total{$node, mode=~"iowait"}[$__rate_interval])) / sum(rate(node_cpu_seconds_total{$node}[$__rate_interval]))"#,
             ),
             (
                 "stolen",
-                r#"100 * sum(rate(node_cpu_seconds_total{$node, mode=~"steal"}[$__rate_interval])) / count(node_cpu_seconds_total{$node, mode="idle"})"#,
+                r#"100 * sum(rate(node_cpu_seconds_total{$node, mode=~"steal"}[$__rate_interval])) / sum(rate(node_cpu_seconds_total{$node}[$__rate_interval]))"#,
             ),
         ],
     },
@@ -227,7 +229,10 @@ pub(crate) const ALL: &[Panel] = &[
         unit: Unit::Short,
         empty: "The agent told of no endpoint: the targets page says whether it is collected.",
         stacked: true,
-        queries: &[("{{endpoint_state}}", "sum by (endpoint_state) (cilium_endpoint_state)")],
+        queries: &[
+            ("{{endpoint_state}}", r#"sum by (endpoint_state) (cilium_endpoint_state{endpoint_state="ready"})"#),
+            ("{{endpoint_state}}", r#"sum by (endpoint_state) (cilium_endpoint_state{endpoint_state!="ready"})"#),
+        ],
     },
     Panel {
         id: "hubble-flows",
@@ -237,7 +242,16 @@ pub(crate) const ALL: &[Panel] = &[
         unit: Unit::PerSecond,
         empty: "No flow was counted. Hubble counts flows when hubble.metrics.enabled of the Helm chart lists flow.",
         stacked: true,
-        queries: &[("{{verdict}}", "sum by (verdict) (rate(hubble_flows_processed_total[$__rate_interval]))")],
+        queries: &[
+            (
+                "{{verdict}}",
+                r#"sum by (verdict) (rate(hubble_flows_processed_total{verdict="FORWARDED"}[$__rate_interval]))"#,
+            ),
+            (
+                "{{verdict}}",
+                r#"sum by (verdict) (rate(hubble_flows_processed_total{verdict!="FORWARDED"}[$__rate_interval]))"#,
+            ),
+        ],
     },
     Panel {
         id: "hubble-drops",
@@ -253,7 +267,7 @@ pub(crate) const ALL: &[Panel] = &[
         id: "bpf-pressure",
         section: Section::Cilium,
         title: "BPF map pressure",
-        note: "how full maps are; those that are nearly empty are not told",
+        note: "share in use; nearly empty maps are not told",
         unit: Unit::Percent,
         empty: "No map is full enough to be told: below a threshold the agent leaves a map out.",
         stacked: false,
