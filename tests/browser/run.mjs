@@ -8,6 +8,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
+import { budgets } from "./budgets.mjs";
 import { pages } from "./pages.mjs";
 import { hostile } from "./hostile.mjs";
 import { loss } from "./loss.mjs";
@@ -93,6 +94,7 @@ async function check(name, test) {
 }
 
 const kit = { check, open, assertClean, equal, ok, axe, base, pid, WIDE, PHONE, DEADLINE_MS };
+await budgets(kit);
 await pages(kit);
 await hostile(kit);
 await loss(kit);

@@ -41,7 +41,7 @@ const SIZES = [
   ["1024", { viewport: { width: 1024, height: 768 } }],
   ["390", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true }],
 ];
-const README = { viewport: { width: 1440, height: 960 }, colorScheme: "dark" };
+const README = { viewport: { width: 1440, height: 1080 }, colorScheme: "dark" };
 /** Longest wait for a page's charts. */
 const DEADLINE_MS = 20000;
 

@@ -90,6 +90,8 @@ pub(crate) struct Chart {
     pub(crate) stacked: bool,
     /// Names and last values.
     pub(crate) legend: Vec<(String, String)>,
+    /// Series that the picture leaves out.
+    pub(crate) more: usize,
     pub(crate) summary: String,
     /// The query page with the same expressions, as a table.
     pub(crate) link: String,
@@ -369,6 +371,7 @@ impl Chart {
     pub(crate) fn fill(&mut self, asker: &Asker, request: &Request, grid: Grid, interval: std::time::Duration) {
         let drawn = draw(asker, request, grid, interval);
         let columns = &drawn.columns[..drawn.columns.len().min(PICTURE_LINES)];
+        self.more = drawn.columns.len() - columns.len();
         let picture = picture(columns, request.stacked);
         self.top = request.unit.text(picture.top);
         self.paths = picture.paths;

@@ -147,6 +147,8 @@ async fn data_is_columnar() {
     check("/ui/data?expr=vector(7)&from=0&to=60000&step=30000", 200, r#""v":[7.0,7.0,7.0]"#).await;
     check("/ui/data?expr=nope(&from=0&to=60000", 200, "parse error").await;
     check("/ui/data?panels=cpu,memory", 200, r#""id":"memory""#).await;
+    check("/ui/data?panels=memory", 200, "Collecting began a moment ago").await;
+    check("/ui/data?panels=memory&from=0&to=60000", 200, "this range is older than the store").await;
 }
 
 #[tokio::test]
