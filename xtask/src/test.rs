@@ -55,6 +55,8 @@ fn run_checks() -> Result<()> {
     } else {
         eprintln!("skipped: the BPF objects are not compared, clang-19 is not installed");
     }
+    execute("npm", &["ci", "--prefix", "web", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])?;
+    execute("npm", &["run", "--prefix", "web", "--silent", "check"])?;
     execute("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
 }
 
