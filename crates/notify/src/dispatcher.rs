@@ -17,6 +17,9 @@ use crate::group::{Group, Told};
 /// Groups at once; more means that the grouping is wrong, and each costs a request.
 const GROUPS_MAX: usize = 10_000;
 
+/// Alerts in all groups together; one that two routes take counts twice. As many as may wait in the inbox.
+const ALERTS_MAX: usize = 50_000;
+
 /// Alerts that were firing before a restart count as ended this much later at the earliest. Rules need up to ten minutes,
 /// their grace period, and two evaluations to say that an alert still fires; a late end is better than a false one and
 /// a second alarm.
@@ -91,32 +94,40 @@ impl Dispatcher {
     /// Takes up the alerts that were firing before the restart.
     fn recall(&mut self) {
         let earliest = self.shared.clock.now().saturating_add(RESTART_GRACE.as_millis() as i64);
-        for alert in self.shared.log.firing() {
-            self.insert(&Alert { ends_at: alert.ends_at.max(earliest), ..alert });
-        }
+        let firing = self.shared.log.firing().into_iter();
+        self.insert(&firing.map(|alert| Alert { ends_at: alert.ends_at.max(earliest), ..alert }).collect::<Vec<_>>());
     }
 
     fn receive(&mut self) {
-        for alert in self.shared.inbox.take() {
-            self.insert(&alert);
-        }
+        let alerts = self.shared.inbox.take();
+        self.insert(&alerts);
     }
 
-    fn insert(&mut self, alert: &Alert) {
+    /// Puts alerts into the groups of their routes, as long as there is room.
+    fn insert<'a>(&mut self, alerts: impl IntoIterator<Item = &'a Alert>) {
         let (wall, now) = (self.shared.clock.now(), Instant::now());
-        for route in self.config.route.matching(&alert.labels) {
-            let labels = route.group_labels(&alert.labels);
-            let key = route.group_key(&labels);
-            if !self.groups.contains_key(&key) {
-                if self.groups.len() >= GROUPS_MAX {
-                    tracing::error!(labels = %alert.labels, "an alert is lost: there are {GROUPS_MAX} groups already; group by fewer labels");
+        let mut room = ALERTS_MAX.saturating_sub(self.groups.values().map(Group::len).sum());
+        let mut lost = 0;
+        for alert in alerts {
+            for route in self.config.route.matching(&alert.labels) {
+                let labels = route.group_labels(&alert.labels);
+                let key = route.group_key(&labels);
+                let is_known = self.groups.get(&key).is_some_and(|group| group.holds(&alert.labels));
+                let has_group = self.groups.len() < GROUPS_MAX || self.groups.contains_key(&key);
+                if !is_known && (room == 0 || !has_group) {
+                    lost += 1;
                     continue;
                 }
-                self.groups.insert(key.clone(), Group::new(route, labels, now));
-            }
-            if let Some(group) = self.groups.get_mut(&key) {
+                room -= usize::from(!is_known);
+                let group = self.groups.entry(key).or_insert_with(|| Group::new(route, labels, now));
                 group.insert(alert.clone(), wall, now);
             }
+        }
+        if lost > 0 {
+            tracing::error!(
+                lost,
+                "alerts are lost: {GROUPS_MAX} groups and {ALERTS_MAX} alerts are the most; group by fewer labels, or let rules give fewer alerts"
+            );
         }
     }
 
@@ -182,9 +193,7 @@ impl Dispatcher {
         self.config = config;
         self.announce();
         let before = std::mem::take(&mut self.groups);
-        for alert in before.values().flat_map(Group::alerts) {
-            self.insert(alert);
-        }
+        self.insert(before.values().flat_map(Group::alerts));
         for (key, group) in &mut self.groups {
             // What is being told now is not decided a second time.
             group.busy = before.get(key).is_some_and(|old| old.busy);

@@ -85,6 +85,15 @@ impl Group {
         self.alerts.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.alerts.len()
+    }
+
+    /// Whether it has an alert with these labels.
+    pub(crate) fn holds(&self, labels: &Labels) -> bool {
+        self.alerts.contains_key(labels)
+    }
+
     pub(crate) fn alerts(&self) -> impl Iterator<Item = &Alert> {
         self.alerts.values()
     }

@@ -79,26 +79,21 @@ impl Entry {
 pub(crate) struct Log {
     store: Arc<dyn KeyValue>,
     entries: Mutex<HashMap<String, Entry>>,
+    /// Keys that were left out at the start; the first write removes them, because nobody else would.
+    leftovers: Mutex<Vec<String>>,
 }
 
 impl Log {
-    /// Reads the log. Entries that expired or that another version wrote are removed, because nobody would ever replace
-    /// them. It blocks.
+    /// Reads the log; entries that expired or that another version wrote are left out.
     pub(crate) fn open(store: Arc<dyn KeyValue>, now: Timestamp) -> Self {
-        let mut entries = HashMap::new();
-        let mut gone: Vec<Change> = Vec::new();
+        let (mut entries, mut leftovers) = (HashMap::new(), Vec::new());
         for (key, bytes) in store.entries(SPACE) {
             match serde_json::from_slice::<Entry>(&bytes) {
                 Ok(entry) if entry.expires > now => drop(entries.insert(key, entry)),
-                _ => gone.push((key, None)),
+                _ => leftovers.push(key),
             }
         }
-        if !gone.is_empty()
-            && let Err(error) = store.write(SPACE, &gone)
-        {
-            tracing::warn!(%error, "old entries of the notification log could not be removed");
-        }
-        Self { store, entries: Mutex::new(entries) }
+        Self { store, entries: Mutex::new(entries), leftovers: Mutex::new(leftovers) }
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Entry> {
@@ -116,7 +111,8 @@ impl Log {
     /// Keeps an entry; it is on the disk when this returns. It blocks. In memory it counts even if the disk refused:
     /// better to repeat after a restart than at every look.
     pub(crate) fn put(&self, key: &str, entry: Entry, now: Timestamp) {
-        let mut changes: Vec<Change> = Vec::new();
+        let leftovers = std::mem::take(&mut *self.leftovers.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut changes: Vec<Change> = leftovers.into_iter().map(|key| (key, None)).collect();
         match serde_json::to_vec(&entry) {
             Ok(bytes) => changes.push((key.to_owned(), Some(bytes))),
             Err(error) => tracing::error!(key, %error, "a notification could not be written to the log"),
@@ -141,5 +137,27 @@ impl Log {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catalog::Catalog;
+
+    use super::*;
+
+    /// Entries that had expired when the log was opened were forgotten in memory and stayed on the disk for ever.
+    #[test]
+    fn what_expired_before_the_start_leaves_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn KeyValue> = Arc::new(Catalog::open(folder.path()).unwrap());
+        let keys = || store.entries(SPACE).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        Log::open(store.clone(), 0).put("a", Entry::new(&[], 0, 10), 0);
+        store.write(SPACE, &[("unreadable".to_owned(), Some(b"?".to_vec()))]).unwrap();
+        assert_eq!(keys(), ["a", "unreadable"]);
+        let log = Log::open(store.clone(), 20);
+        assert!(log.get("a").is_none());
+        log.put("b", Entry::new(&[], 20, 30), 20);
+        assert_eq!(keys(), ["b"]);
     }
 }
