@@ -114,7 +114,10 @@ impl Manager {
         for member in old.into_iter().flatten() {
             let context = self.context.clone();
             let state = member.stop().await;
-            drop(spawn_blocking(move || lock(&state).end(&context, context.clock.now())).await);
+            let ending = spawn_blocking(move || lock(&state).end(&context, context.clock.now()));
+            if let Err(error) = ending.await {
+                tracing::error!(%error, "the series of a removed rule group could not be ended");
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! Gets a page over HTTP, within the limits of time and size.
 
+mod connection;
+
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,9 +17,9 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+use self::connection::{Connector, connector};
 use crate::config::{Auth, Format, Secret};
 use crate::error::ScrapeError;
 use crate::target::Target;
@@ -39,7 +41,7 @@ const CHUNK_SIZE_BYTES: u64 = 256 << 10;
 
 /// Gets pages; connections are kept between scrapes.
 pub(crate) struct Fetcher {
-    plain: Client<HttpConnector, Empty<Bytes>>,
+    plain: Client<Connector, Empty<Bytes>>,
     /// Made when the first `https` target is scraped: loading the system's certificates takes time and memory.
     secure: OnceLock<Result<SecureClient, String>>,
     user_agent: HeaderValue,
@@ -54,7 +56,7 @@ struct Reservation {
     held: u64,
 }
 
-type SecureClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+type SecureClient = Client<HttpsConnector<Connector>, Empty<Bytes>>;
 
 /// The body of an answer, as it came.
 pub(crate) struct Answer {
@@ -74,10 +76,8 @@ struct BodyLimit {
 
 impl Fetcher {
     pub(crate) fn new(version: &str, body_size_bytes_max: u64) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
         Self {
-            plain: Client::builder(TokioExecutor::new()).build(connector),
+            plain: Client::builder(TokioExecutor::new()).build(connector(false)),
             secure: OnceLock::new(),
             user_agent: HeaderValue::from_str(&format!("skep/{version}")).unwrap_or(HeaderValue::from_static("skep")),
             body_size_bytes_max,
@@ -114,15 +114,31 @@ impl Fetcher {
         if trusted && let Some(value) = authorization(&target.job.auth).await? {
             request.headers_mut().insert(AUTHORIZATION, value);
         }
-        let response = match uri.scheme_str() {
-            Some("http") => self.plain.request(request).await,
-            Some("https") => self.secure_client(target)?.request(request).await,
+        loop {
+            match self.send(target, request.clone()).await? {
+                Ok(response) => {
+                    connection::mark_used(&response);
+                    return Ok(response);
+                }
+                Err(error) if connection::was_closed_idle(&error) => {}
+                Err(error) => return Err(request_error(target, &chain(&error))),
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        target: &Target,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<Result<Response<Incoming>, hyper_util::client::legacy::Error>, ScrapeError> {
+        match request.uri().scheme_str() {
+            Some("http") => Ok(self.plain.request(request).await),
+            Some("https") => Ok(self.secure_client(target)?.request(request).await),
             other => {
                 let reason = format!("unsupported protocol scheme {:?}", other.unwrap_or_default());
-                return Err(request_error(target, &reason));
+                Err(request_error(target, &reason))
             }
-        };
-        response.map_err(|error| request_error(target, &chain(&error)))
+        }
     }
 
     fn set_headers(&self, target: &Target, headers: &mut HeaderMap) {
@@ -141,7 +157,8 @@ impl Fetcher {
             let builder = HttpsConnectorBuilder::new()
                 .with_native_roots()
                 .map_err(|e| format!("the system's certificates cannot be read, install ca-certificates: {e}"))?;
-            Ok(Client::builder(TokioExecutor::new()).build(builder.https_only().enable_http1().build()))
+            Ok(Client::builder(TokioExecutor::new())
+                .build(builder.https_only().enable_http1().wrap_connector(connector(true))))
         });
         client.as_ref().map_err(|reason| request_error(target, reason))
     }

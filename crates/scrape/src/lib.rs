@@ -19,7 +19,7 @@ mod runner;
 mod target;
 
 pub use config::{Auth, Config, Format, Global, Job, Limits, Secret};
-pub use manager::{BODY_SIZE_BYTES_MAX, Manager, Options};
+pub use manager::{Manager, Options};
 pub use relabel::{Action, Rule, relabel};
 
 /// The label of a target's `host:port` before relabelling.

@@ -22,7 +22,7 @@ use crate::runner::{Collectors, Progress, Runner, Shared, Source, Stop, lock};
 use crate::target::{Placed, Target, place};
 
 /// A page larger than this would take a small machine's memory: the largest known exporters stay under 10 MiB.
-pub const BODY_SIZE_BYTES_MAX: u64 = 64 << 20;
+const BODY_SIZE_BYTES_MAX: u64 = 64 << 20;
 
 /// Targets that relabelling left out and that are still shown; service discovery may find very many.
 const DROPPED_SHOWN_MAX: usize = 1000;

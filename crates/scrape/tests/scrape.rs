@@ -229,6 +229,27 @@ async fn labels_of_page_and_target() {
     assert_eq!(series("  honor_labels: true\n").await, r#"absent {__name__="a", b="c", job="x"}"#);
 }
 
+/// The values of `up` in order; every request takes the next answer.
+async fn check_up(replies: Vec<Reply>, expected: &[f64]) {
+    let (memory, manager, _) = sequence(replies).await;
+    let values = until(|| memory.values("up"), |values| values.len() >= expected.len()).await;
+    manager.shutdown().await;
+    let expected: Vec<_> = expected.iter().map(|value| Some(*value)).collect();
+    assert_eq!(&values[..expected.len()], expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_closed_while_idle_is_no_failure() {
+    let good = || page("a 1\n");
+    // The request is sent again over a fresh connection, and takes the answer after the closing.
+    check_up(vec![good(), Reply::Close, good(), Reply::Close, good()], &[1.0, 1.0, 1.0]).await;
+    // A fresh connection that is closed is the target's fault, and it is asked once.
+    check_up(vec![Reply::Close, good()], &[0.0, 1.0]).await;
+    check_up(vec![good(), Reply::Close, Reply::Close, good()], &[1.0, 0.0, 1.0]).await;
+    // Half an answer over a kept connection is told as what it is.
+    check_up(vec![good(), Reply::CutOff("a 2\n".to_owned()), good()], &[1.0, 0.0, 1.0]).await;
+}
+
 /// Serves the pages one after the other; the last one stays.
 async fn sequence(pages: Vec<Reply>) -> (Arc<Memory>, Arc<Manager>, Arc<AtomicUsize>) {
     let memory = Arc::new(Memory::default());

@@ -184,6 +184,9 @@ pub(crate) enum Reply {
     Endless(String),
     /// Never answers.
     Hang,
+    /// Closes the connection without an answer, as a server does that ends idle connections while a request is on its
+    /// way.
+    Close,
 }
 
 /// A page of text with the usual content type.
@@ -238,6 +241,7 @@ async fn answer(stream: &mut TcpStream, reply: Reply) -> Option<()> {
             }
         }
         Reply::Hang => std::future::pending().await,
+        Reply::Close => None,
     }
 }
 
