@@ -1,6 +1,6 @@
 //! Go's text/template, as far as alert annotations and notifications use it.
 //!
-//! In: the text of a template, data as [`Value`]s, functions. Out: text, or an [`Error`] in the words of Go, since that
+//! In: the text of a template, data as [`Value`]s, functions. Out: text, or an [`enum@Error`] in the words of Go, since that
 //! is what people find when they search for it. Never: HTML escaping, a file, reflection on Rust types, more than a
 //! bounded number of steps and bytes.
 //!

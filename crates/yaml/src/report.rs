@@ -41,7 +41,7 @@ pub struct Report {
 const PROBLEMS_MAX: usize = 200;
 
 impl Report {
-    /// Adds a problem; past [`PROBLEMS_MAX`] it is dropped.
+    /// Adds a problem; past `PROBLEMS_MAX` it is dropped.
     pub fn push(&self, problem: Problem) {
         let mut problems = self.problems.borrow_mut();
         if problems.len() < PROBLEMS_MAX {
