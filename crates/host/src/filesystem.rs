@@ -39,6 +39,10 @@ pub(crate) const TIMEOUT: Duration = Duration::from_millis(500);
 /// What node_exporter says of a mount that hangs.
 const HANGS: &str = "mountpoint timeout";
 
+/// Mounts that hang at once; each keeps a thread and cost a scrape [`TIMEOUT`] when it was found out. Past it no mount is
+/// asked until one of them answers.
+const HANGING_MAX: usize = 16;
+
 /// With less than this, a busy machine would take healthy mounts for hanging ones.
 const TIMEOUT_MIN: Duration = Duration::from_millis(10);
 
@@ -222,15 +226,14 @@ impl Prober {
     }
 
     fn ask(&mut self, mount_point: &str, path: PathBuf) -> Result<StatFs, String> {
-        if let Some(worker) = self.hanging.get(mount_point) {
-            // Anything but an empty channel means that the old question is settled; a fresh one may be asked.
-            if matches!(worker.answers.try_recv(), Err(TryRecvError::Empty)) {
-                return Err(HANGS.to_owned());
-            }
-            self.hanging.remove(mount_point);
+        // Anything but an empty channel means that the old question is settled; a fresh one may be asked.
+        self.hanging.retain(|_, worker| matches!(worker.answers.try_recv(), Err(TryRecvError::Empty)));
+        if self.hanging.contains_key(mount_point) {
+            return Err(HANGS.to_owned());
         }
         let worker = match self.worker.take() {
             Some(worker) => worker,
+            None if self.hanging.len() >= HANGING_MAX => return Err(format!("{HANGING_MAX} other mounts hang")),
             None => Worker::start(self.ask).map_err(|error| format!("start a thread: {error}"))?,
         };
         if worker.questions.send(path).is_err() {
@@ -303,8 +306,8 @@ mod tests {
     }
 
     /// A mount whose server is gone must cost one timeout, not one at every scrape, and must not keep the others back.
-    #[test]
-    fn a_hanging_mount_is_passed_over() {
+    /// Paths that end in "hang" are never answered.
+    fn prober() -> Prober {
         let mut prober = Prober::new(Duration::from_millis(20));
         prober.ask = |path| {
             if path.ends_with("hang") {
@@ -314,6 +317,12 @@ mod tests {
             }
             rustix::fs::statfs(path)
         };
+        prober
+    }
+
+    #[test]
+    fn a_hanging_mount_is_passed_over() {
+        let mut prober = prober();
         let hang = |prober: &mut Prober| prober.ask("/hang", PathBuf::from("/hang")).err();
         assert_eq!(hang(&mut prober).as_deref(), Some(HANGS));
         prober.timeout = Duration::from_secs(60);
@@ -323,5 +332,15 @@ mod tests {
         }
         assert_eq!(prober.ask("/none", PathBuf::from("/none")).err().as_deref(), Some("no such file or directory"));
         assert_eq!(prober.hanging.len(), 1);
+    }
+
+    #[test]
+    fn threads_that_hang_are_bounded() {
+        let mut prober = prober();
+        for i in 0..HANGING_MAX {
+            let mount = format!("/{i}/hang");
+            assert_eq!(prober.ask(&mount, PathBuf::from(&mount)).err().as_deref(), Some(HANGS));
+        }
+        assert_eq!(prober.ask("/", PathBuf::from("/")).err().as_deref(), Some("16 other mounts hang"));
     }
 }
