@@ -75,18 +75,22 @@ pub fn load(patterns: &[String], base: &Path, report: &Report) -> Vec<Group> {
                 continue;
             }
         };
-        let paths: Vec<_> = paths.filter_map(Result::ok).collect();
-        if paths.is_empty() && !pattern.contains(['*', '?', '[']) {
-            report.push(yaml::Problem {
-                severity: yaml::Severity::Warning,
-                file: full,
-                position: None,
-                path: "rule_files".to_owned(),
-                message: format!("{pattern:?} does not point to an existing file"),
-                hint: "relative names start at the folder of the configuration".to_owned(),
-            });
+        let warn = |file: String, message: String, hint: &str| {
+            let (severity, path, hint) = (yaml::Severity::Warning, "rule_files".to_owned(), hint.to_owned());
+            report.push(yaml::Problem { severity, file, position: None, path, message, hint });
+        };
+        let mut found = Vec::new();
+        for path in paths {
+            match path {
+                Ok(path) => found.push(path),
+                Err(e) => warn(e.path().display().to_string(), format!("cannot be searched: {}", e.error()), ""),
+            }
         }
-        for path in paths.into_iter().filter(|path| seen.insert(path.clone())) {
+        if found.is_empty() && !pattern.contains(['*', '?', '[']) {
+            let message = format!("{pattern:?} does not point to an existing file");
+            warn(full, message, "relative names start at the folder of the configuration");
+        }
+        for path in found.into_iter().filter(|path| seen.insert(path.clone())) {
             groups.extend(load_file(&path, report));
         }
     }
