@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use model::{Queryable, Timestamp};
 
-use crate::eval::{Budget, Notes, Setting, evaluate, evaluate_matrix};
+use crate::eval::{Budget, Notes, Pool, Setting, evaluate, evaluate_matrix};
 use crate::syntax::Type;
 use crate::{Answer, Cancel, Expr, QueryError, QueryLimits, Range, Value, parse};
 
@@ -17,7 +17,7 @@ const QUEUE_POLL: Duration = Duration::from_millis(50);
 pub struct EngineOptions {
     /// How long a sample stands for its series at later times.
     pub lookback: Duration,
-    /// Most samples a query may hold at once.
+    /// Most samples a query may hold at once, and all running ones together.
     pub samples_max: u64,
     /// Longest time a query may take, waiting for its turn included.
     pub timeout: Duration,
@@ -37,6 +37,7 @@ pub struct Engine {
     options: EngineOptions,
     running: Mutex<usize>,
     finished: Condvar,
+    pool: Pool,
 }
 
 /// A query's place among those that run.
@@ -60,7 +61,7 @@ impl Default for EngineOptions {
 impl Engine {
     /// An engine with these options.
     pub fn new(options: EngineOptions) -> Self {
-        Self { options, running: Mutex::new(0), finished: Condvar::new() }
+        Self { options, running: Mutex::new(0), finished: Condvar::new(), pool: Pool::default() }
     }
 
     /// The options it was made with.
@@ -138,7 +139,7 @@ impl Engine {
         let timeout = limits.timeout.map_or(self.options.timeout, |timeout| timeout.min(self.options.timeout));
         let deadline = Instant::now().checked_add(timeout);
         let _turn = self.wait_for_turn(deadline, &limits.cancel)?;
-        let budget = Budget::new(self.options.samples_max, deadline, limits.cancel.clone());
+        let budget = Budget::new(self.pool.clone(), self.options.samples_max, deadline, limits.cancel.clone());
         let notes = Notes::default();
         let setting = Setting {
             storage,

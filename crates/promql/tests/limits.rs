@@ -31,7 +31,36 @@ fn errors_of_limits() {
     let cancelled = Cancel::default();
     cancelled.cancel();
     let limits = QueryLimits::default;
+    let doubled = (0..30).fold("vector(1)".to_owned(), |query, _| {
+        let first = if query == "vector(1)" { "label_replace(vector(1), \"a\", \"xxxx\", \"\", \"\")" } else { &query };
+        format!("label_join({first}, \"a\", \"\", \"a\", \"a\")")
+    });
+    let dollars = format!("label_replace(vector(1), \"a\", \"{}\", \"\", \"\")", "x".repeat(20_000));
+    let wide = (0..100).fold("m".to_owned(), |query, i| {
+        format!("label_replace({query}, \"a{i}\", \"{}\", \"\", \"\")", "x".repeat(10_000))
+    });
     let cases = [
+        (
+            default(),
+            limits(),
+            doubled.as_str(),
+            "execution",
+            "label_join() would make a label value of more than 16384 bytes",
+        ),
+        (
+            default(),
+            limits(),
+            dollars.as_str(),
+            "execution",
+            "label_replace() would make a label value of more than 16384 bytes",
+        ),
+        (
+            EngineOptions { samples_max: 100_000, ..default() },
+            limits(),
+            wide.as_str(),
+            "execution",
+            "query processing would load too many samples into memory in query execution",
+        ),
         (
             EngineOptions { samples_max: 5_000, ..default() },
             limits(),

@@ -1,6 +1,9 @@
-//! Limits of one query: samples held at once, time, and whether anybody still waits.
+//! Limits of one query: samples held at once, time, and whether anybody still waits. The limit of samples is also one of
+//! all running queries together.
 
 use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use model::StorageError;
@@ -11,9 +14,19 @@ use crate::{Cancel, QueryError, QueryStats};
 pub(crate) const IN_EVALUATION: &str = "query execution";
 const TIMED_OUT_IN: &str = "expression evaluation";
 
+/// A query that holds less than this part of the limit is never refused for what others hold: rules go on while somebody
+/// asks for everything.
+const SMALL_QUERY_PART: u64 = 100;
+
+/// Samples that all running queries of an engine hold. Together they may take as many as one alone, so that the limit
+/// bounds the memory of the process, whatever the number of clients.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pool(Arc<AtomicU64>);
+
 /// What a query may still take.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    pool: Pool,
     samples_max: u64,
     deadline: Option<Instant>,
     cancel: Cancel,
@@ -30,9 +43,9 @@ pub(crate) struct Hold<'q> {
 }
 
 impl Budget {
-    pub(crate) fn new(samples_max: u64, deadline: Option<Instant>, cancel: Cancel) -> Self {
+    pub(crate) fn new(pool: Pool, samples_max: u64, deadline: Option<Instant>, cancel: Cancel) -> Self {
         let zero = || Cell::new(0);
-        Self { samples_max, deadline, cancel, held: zero(), peak: zero(), total: zero() }
+        Self { pool, samples_max, deadline, cancel, held: zero(), peak: zero(), total: zero() }
     }
 
     pub(crate) fn hold(&self) -> Hold<'_> {
@@ -75,7 +88,9 @@ impl Hold<'_> {
         let held = self.budget.held.get() + samples;
         self.budget.held.set(held);
         self.budget.peak.set(self.budget.peak.get().max(held));
-        if held > self.budget.samples_max {
+        let together = self.budget.pool.0.fetch_add(samples, Ordering::Relaxed) + samples;
+        let max = self.budget.samples_max;
+        if held > max || (together > max && held > max / SMALL_QUERY_PART) {
             return Err(QueryError::TooManySamples(IN_EVALUATION));
         }
         Ok(())
@@ -85,5 +100,34 @@ impl Hold<'_> {
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
         self.budget.held.set(self.budget.held.get() - self.samples);
+        self.budget.pool.0.fetch_sub(self.samples, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two queries of one engine with a limit of 1,000 samples: what the first holds, and whether the second may have
+    /// its part beside it.
+    fn check(first: u64, second: u64, expected: bool) {
+        let pool = Pool::default();
+        let budget = || Budget::new(pool.clone(), 1_000, None, Cancel::default());
+        let (one, other) = (budget(), budget());
+        let mut holding = one.hold();
+        holding.add(first).unwrap();
+        assert_eq!(other.hold().add(second).is_ok(), expected, "{first} and {second}");
+        drop(holding);
+        assert_eq!(pool.0.load(Ordering::Relaxed), 0, "{first} and {second}: everything is given back");
+    }
+
+    #[test]
+    fn queries_share_the_limit() {
+        check(0, 1_000, true);
+        check(0, 1_001, false);
+        check(600, 400, true);
+        check(600, 401, false);
+        check(1_000, 11, false);
+        check(1_000, 10, true);
     }
 }

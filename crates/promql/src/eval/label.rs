@@ -8,6 +8,10 @@ use super::series::{Series, join_or_refuse};
 use crate::QueryError;
 use crate::syntax::NodeId;
 
+/// Longest label value that a function makes. Names of pods and paths stay far below; nested calls that double a value
+/// each time would fill the memory within thirty levels.
+const MADE_VALUE_BYTES_MAX: usize = 16 << 10;
+
 impl Evaluation<'_> {
     pub(super) fn label_replace(&self, args: &[NodeId], grid: Grid) -> Result<Vec<Series>, QueryError> {
         let [vector, target, replacement, source, pattern] = args else {
@@ -19,14 +23,20 @@ impl Evaluation<'_> {
             return fail(format!("invalid regular expression in label_replace(): {pattern}"));
         };
         let target = self.label_name(*target, "destination", "label_replace")?;
+        // Each may stand for the whole value.
+        let groups = replacement.matches('$').count();
         let mut series = self.collect_all(*vector, grid)?;
+        let mut hold = self.budget.hold();
         for series in &mut series {
+            self.budget.check()?;
             let value = series.labels.get(&source).unwrap_or_default().to_owned();
             if let Some(captures) = pattern.regex().captures(&value) {
+                refuse_long(replacement.len() + groups.saturating_mul(value.len()), "label_replace")?;
                 let mut replaced = String::new();
                 captures.expand(&replacement, &mut replaced);
                 set_label(series, &target, &replaced);
             }
+            hold.add(series.cost())?;
         }
         join_or_refuse(series, self.options.delayed_name_removal)
     }
@@ -41,10 +51,14 @@ impl Evaluation<'_> {
         let sources = sources?;
         let target = self.label_name(*target, "destination", "label_join")?;
         let mut series = self.collect_all(*vector, grid)?;
+        let mut hold = self.budget.hold();
         for series in &mut series {
+            self.budget.check()?;
             let parts: Vec<&str> = sources.iter().map(|s| series.labels.get(s).unwrap_or_default()).collect();
+            refuse_long(parts.iter().map(|part| part.len() + separator.len()).sum(), "label_join")?;
             let joined = parts.join(&separator);
             set_label(series, &target, &joined);
+            hold.add(series.cost())?;
         }
         join_or_refuse(series, self.options.delayed_name_removal)
     }
@@ -70,6 +84,14 @@ impl Evaluation<'_> {
         })?;
         Ok(all)
     }
+}
+
+/// Judges a value before it is made.
+fn refuse_long(bytes_at_most: usize, function: &str) -> Result<(), QueryError> {
+    if bytes_at_most > MADE_VALUE_BYTES_MAX {
+        return fail(format!("{function}() would make a label value of more than {MADE_VALUE_BYTES_MAX} bytes"));
+    }
+    Ok(())
 }
 
 fn fail<T>(message: String) -> Result<T, QueryError> {

@@ -39,7 +39,7 @@ use crate::{EngineOptions, Position, QueryError};
 use grid::Grid;
 use series::{Series, Vector};
 
-pub(crate) use budget::Budget;
+pub(crate) use budget::{Budget, Pool};
 pub(crate) use notes::Notes;
 pub(crate) use result::{evaluate, evaluate_matrix};
 

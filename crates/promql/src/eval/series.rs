@@ -16,6 +16,10 @@ pub(super) const ABSENT: f64 = f64::from_bits(STALE_NAN_BITS);
 /// as they do in Prometheus, and keeps a query at the limit of samples below this many times its memory.
 const EMPTY_SLOTS_PER_SAMPLE: usize = 8;
 
+/// Label values below this many bytes a series are free, as in Prometheus; what functions make beyond counts by its size.
+const LABEL_BYTES_FREE: usize = 4096;
+const BYTES_PER_SAMPLE: usize = size_of::<model::Sample>();
+
 pub(super) fn is_absent(value: f64) -> bool {
     value.to_bits() == STALE_NAN_BITS
 }
@@ -45,7 +49,9 @@ impl Series {
     /// What it counts against the limit of samples.
     pub(super) fn cost(&self) -> u64 {
         let present = self.values.iter().filter(|v| is_present(**v)).count();
-        present.max(self.values.len() / EMPTY_SLOTS_PER_SAMPLE) as u64
+        let label_bytes: usize = self.labels.iter().map(|(_, value)| value.len()).sum();
+        let long_labels = label_bytes.saturating_sub(LABEL_BYTES_FREE) / BYTES_PER_SAMPLE;
+        (present.max(self.values.len() / EMPTY_SLOTS_PER_SAMPLE) + long_labels) as u64
     }
 
     /// Forgets the name: at once, or at the end where that is the rule.
