@@ -21,6 +21,16 @@ pub(crate) struct Call {
     pub(crate) cancel: Cancel,
 }
 
+impl Call {
+    /// Fails when nobody waits for the answer any more. To be asked between two pieces of work.
+    pub(crate) fn check_client(&self) -> Result<(), Failure> {
+        if self.cancel.is_cancelled() {
+            return Err(Failure::new(Kind::Canceled, "the client closed the connection"));
+        }
+        Ok(())
+    }
+}
+
 /// How a failure is shown.
 #[derive(Clone, Copy)]
 pub(crate) enum Style {

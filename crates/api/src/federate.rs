@@ -27,19 +27,22 @@ struct Newest {
 
 /// Every series that matches, sorted by name, once.
 pub(crate) fn federate(state: &State, call: &Call) -> Result<Reply, Failure> {
-    let selectors = call.form.all("match[]").map(promql::parse_selector).collect::<Result<Vec<_>, _>>();
+    let texts = call.form.selector_texts().map_err(Failure::bad_data)?;
+    let selectors = texts.map(promql::parse_selector).collect::<Result<Vec<_>, _>>();
     let selectors = selectors.map_err(|error| Failure::bad_data(error.to_string()))?;
     let now = state.clock.now();
     let lookback = i64::try_from(state.engine.options().lookback.as_millis()).unwrap_or(i64::MAX);
     // The lookback is open on its left.
     let min_time = now.saturating_sub(lookback).saturating_add(1);
-    let mut found = Vec::new();
+    let mut found: Vec<Newest> = Vec::new();
     for matchers in &selectors {
+        call.check_client()?;
         let selection = Selection { matchers, min_time, max_time: now, hints: Hints::default() };
         collect_newest(state, &selection, &mut found)?;
+        // Each time, so that selectors that find the same cost no memory.
+        found.sort_by(|a, b| (a.labels.metric_name(), &a.labels).cmp(&(b.labels.metric_name(), &b.labels)));
+        found.dedup_by(|a, b| a.labels == b.labels);
     }
-    found.sort_by(|a, b| (a.labels.metric_name(), &a.labels).cmp(&(b.labels.metric_name(), &b.labels)));
-    found.dedup_by(|a, b| a.labels == b.labels);
     let any_names = call.accept.contains(ANY_NAMES);
     let media = if any_names {
         "text/plain; version=0.0.4; charset=utf-8; escaping=allow-utf-8"

@@ -14,6 +14,10 @@ use crate::time::{Instant, parse_nanos};
 /// Longest form in a body. The longest dashboards' queries have some 10 KiB; every connection may hold one.
 const FORM_BYTES_MAX: usize = 1 << 20;
 
+/// Selectors in one request. Each holds its compiled patterns and is a walk through the index; the longest federation
+/// jobs name some dozens.
+const SELECTORS_MAX: usize = 1000;
+
 /// What the parser says of a selector that the empty string would satisfy.
 const NO_CONDITION: &str = "must contain at least one non-empty matcher";
 
@@ -109,9 +113,18 @@ impl Form {
         Ok(usize::try_from(limit).ok().filter(|&limit| limit > 0))
     }
 
-    /// The selectors of `match[]`. Errors: the parser's text.
+    /// The texts of `match[]`. Errors: too many.
+    pub(crate) fn selector_texts(&self) -> Result<impl Iterator<Item = &str>, String> {
+        let count = self.all("match[]").count();
+        if count > SELECTORS_MAX {
+            return Err(format!("{count} match[] parameters, {SELECTORS_MAX} are the most"));
+        }
+        Ok(self.all("match[]"))
+    }
+
+    /// The selectors of `match[]`. Errors: too many, or the parser's text.
     pub(crate) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, String> {
-        self.all("match[]").map(read_selector).collect()
+        self.selector_texts()?.map(read_selector).collect()
     }
 }
 

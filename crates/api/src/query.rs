@@ -107,20 +107,13 @@ pub(crate) fn reply(answer: Answer, limit: Option<usize>, took: Option<Duration>
             push_pair(out, timestamp, |out| push_text(out, &text));
         }),
         Value::Vector(mut points) => {
-            cut(&mut points, limit, &mut notes);
+            notes.cut(&mut points, limit);
             wrap("vector", array_parts(points.into_iter(), push_vector_point), notes, stats)
         }
         Value::Matrix(mut series) => {
-            cut(&mut series, limit, &mut notes);
+            notes.cut(&mut series, limit);
             wrap("matrix", matrix_parts(series), notes, stats)
         }
-    }
-}
-
-fn cut<T>(elements: &mut Vec<T>, limit: Option<usize>, notes: &mut Notes) {
-    if let Some(limit) = limit.filter(|&limit| limit < elements.len()) {
-        elements.truncate(limit);
-        notes.truncated();
     }
 }
 

@@ -38,9 +38,12 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// Says that `limit` cut the answer.
-    pub(crate) fn truncated(&mut self) {
-        self.warnings.push("results truncated due to limit".to_owned());
+    /// Leaves what is past `limit` out of the answer, and says so.
+    pub(crate) fn cut<T>(&mut self, items: &mut Vec<T>, limit: Option<usize>) {
+        if let Some(limit) = limit.filter(|&limit| limit < items.len()) {
+            items.truncate(limit);
+            self.warnings.push("results truncated due to limit".to_owned());
+        }
     }
 
     fn push(&self, object: &mut Object<'_>) {

@@ -44,13 +44,15 @@ pub(crate) fn series(state: &State, call: &Call) -> Result<Reply, Failure> {
     let mut notes = Notes::default();
     let mut found: Vec<Labels> = Vec::new();
     for matchers in &selectors {
+        call.check_client()?;
         let set = state.storage.select(&window.selection(matchers))?;
         found.extend(set.series.iter().map(|series| series.labels().clone()));
         notes.warnings.extend(set.warnings);
+        // Each time, so that selectors that find the same cost no memory.
+        found.sort_unstable();
+        found.dedup();
     }
-    found.sort_unstable();
-    found.dedup();
-    cut(&mut found, limit, &mut notes);
+    notes.cut(&mut found, limit);
     Ok(Reply::array(found, |out, labels| push_labels(out, &labels), notes))
 }
 
@@ -83,21 +85,15 @@ fn texts(
         many => {
             let mut all = BTreeSet::new();
             for matchers in many {
+                call.check_client()?;
                 all.extend(ask(&window.selection(matchers))?);
             }
             all.into_iter().collect()
         }
     };
     let mut notes = Notes::default();
-    cut(&mut found, limit, &mut notes);
+    notes.cut(&mut found, limit);
     Ok(Reply::array(found, |out, text| push_text(out, &text), notes))
-}
-
-fn cut<T>(found: &mut Vec<T>, limit: Option<usize>, notes: &mut Notes) {
-    if let Some(limit) = limit.filter(|&limit| limit < found.len()) {
-        found.truncate(limit);
-        notes.truncated();
-    }
 }
 
 /// Reads a name such as `U__http_2e_status`: `_2e_` is the character 0x2e, `__` is `_`. What is not of that form

@@ -13,7 +13,7 @@ async fn body(reply: Reply, pack: bool) -> (Option<String>, Vec<u8>) {
 
 fn numbers(count: i64) -> Reply {
     let mut notes = Notes::default();
-    notes.truncated();
+    notes.cut(&mut vec![0, 1], Some(1));
     notes.infos.push("<i>".to_owned());
     Reply::array((0..count).collect(), push_integer, notes)
 }

@@ -221,3 +221,19 @@ fn long_answers_come_packed_and_whole() {
     flate2::read::GzDecoder::new(answer.body_mut().as_reader()).read_to_string(&mut unpacked).unwrap();
     assert_eq!(unpacked, plain);
 }
+
+#[test]
+fn selectors_are_bounded() {
+    let server = Server::start();
+    let many = |count: usize| vec!["match[]=up"; count].join("&");
+    let check = |path: &str, count, expected: (u16, &str)| {
+        let (status, body) = get(server.url(), &format!("{path}?{}", many(count)));
+        assert!(status == expected.0 && body.contains(expected.1), "{path} {count}: {status} {body}");
+    };
+    for path in ["/api/v1/series", "/api/v1/labels", "/api/v1/label/job/values"] {
+        check(path, 1000, (200, r#""data":[]"#));
+        check(path, 1001, (400, "1001 match[] parameters, 1000 are the most"));
+    }
+    check("/federate", 1000, (200, ""));
+    check("/federate", 1001, (400, "1001 match[] parameters, 1000 are the most"));
+}
