@@ -14,7 +14,7 @@ use crate::alerts::Alert;
 use crate::ask::Asker;
 use crate::chart::{Grid, picture};
 use crate::data::{Request, draw};
-use crate::format::{Unit, When};
+use crate::format::Unit;
 use crate::page::{Shell, respond};
 use crate::panels::{self, Panel, Section};
 use crate::params::{Params, encode};
@@ -453,12 +453,7 @@ fn own(store: &StoreStatus, targets: &[TargetStatus], now: Timestamp) -> Vec<Sta
             format!("on disk within {}", model::format_duration(store.sync_interval)),
         )
         .level(damaged, "bad", "damaged parts were set aside; the log names them"),
-        Stat::new(
-            "Reaches back",
-            oldest,
-            Unit::Seconds,
-            store.min_time.map(|at| When::new(at).text).unwrap_or_default(),
-        ),
+        Stat::new("Reaches back", oldest, Unit::Seconds, "to the oldest sample"),
         Stat::new("Targets up", Some(up as f64), Unit::Short, format!("of {}", targets.len())).level(
             down > 0,
             "bad",
