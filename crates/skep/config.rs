@@ -1,6 +1,7 @@
 //! The configuration file: a `prometheus.yml`, or one with skep's own sections beside Prometheus'.
 
 use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,19 +34,37 @@ pub(crate) struct Config {
 }
 
 /// The section `web`.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Web {
     pub(crate) listen: Option<String>,
     pub(crate) external_url: Option<String>,
 }
 
 /// The section `storage`.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Storage {
     pub(crate) path: Option<PathBuf>,
     pub(crate) retention_time: Option<Duration>,
     pub(crate) retention_size: Option<u64>,
     pub(crate) sync_interval: Option<Duration>,
+}
+
+impl Config {
+    /// Keys that differ from the running configuration and are read at the start only.
+    pub(crate) fn waiting_for_restart(&self, running: &Self) -> Vec<&'static str> {
+        let (ours, theirs) = (&self.scrape.global, &running.scrape.global);
+        let changed = [
+            ("global.external_labels", ours.external_labels != theirs.external_labels),
+            ("global.evaluation_interval", ours.evaluation_interval != theirs.evaluation_interval),
+            ("probes", self.probes != running.probes),
+            ("host", self.host != running.host),
+            ("cilium", self.cilium != running.cilium),
+            ("web", self.web != running.web),
+            ("storage", self.storage != running.storage),
+            ("notifications", self.notifications != running.notifications),
+        ];
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+    }
 }
 
 /// Shortest and longest time that scraped samples may wait for the disk.
@@ -56,26 +75,30 @@ const SYNC_INTERVAL_MAX: Duration = Duration::from_secs(600);
 pub(crate) fn read(path: &Path, report: &Report) -> Option<String> {
     let name = path.display().to_string();
     let hint = "name another file, or mend its permissions";
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
+    match read_bounded(path) {
+        Ok(bytes) if bytes.len() as u64 > FILE_BYTES_MAX => {
             report.file_error(&name, format!("larger than {FILE_BYTES_MAX} bytes"), "is this a configuration file?");
-            return None;
+            None
         }
-        Ok(metadata) if metadata.is_dir() => {
-            report.file_error(&name, "is a folder", "name a file in it");
-            return None;
-        }
-        _ => {}
-    }
-    match fs::read(path) {
         Ok(bytes) => String::from_utf8(bytes)
             .map_err(|_| report.file_error(&name, "is not UTF-8 text", "is this a configuration file?"))
             .ok(),
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            report.file_error(&name, "is a folder", "name a file in it");
+            None
+        }
         Err(error) => {
             report.file_error(&name, format!("cannot be read: {error}"), hint);
             None
         }
     }
+}
+
+/// At most one byte more than a file may have: a device or a pipe does not say its length before.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads and decodes the file. Everything that is wrong with it goes to the report; without a file, the defaults.
@@ -96,9 +119,22 @@ pub(crate) fn load(path: Option<&Path>, report: &Report) -> Config {
     config
 }
 
+/// Patterns as Prometheus allows them: `*` in the last part of a path only.
+fn rule_files(root: &Section<'_>, folder: &Path) -> Vec<String> {
+    let mut patterns = Vec::new();
+    for place in root.list("rule_files") {
+        let Some(pattern) = place.string() else { continue };
+        if pattern.rsplit_once('/').is_some_and(|(folders, _)| folders.contains('*')) {
+            place.error(format!("invalid rule file path {pattern:?}"), "* may stand in the last part of a path only");
+        }
+        patterns.push(beside(folder, &pattern));
+    }
+    patterns
+}
+
 fn decode(root: &Section<'_>, folder: &Path) -> Config {
     let mut config = Config { scrape: scrape::Config::decode(root), ..Config::default() };
-    config.rule_files = root.strings("rule_files").iter().map(|file| beside(folder, file)).collect();
+    config.rule_files = rule_files(root, folder);
     if let Some(section) = root.section("probes") {
         config.probes = probes::Config::decode(&section);
         section.finish();

@@ -13,6 +13,12 @@ const DISKS: &str = r"^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$";
 #[derive(Clone, Debug)]
 pub struct Exclude(Option<Regex>);
 
+impl PartialEq for Exclude {
+    fn eq(&self, other: &Self) -> bool {
+        self.pattern() == other.pattern()
+    }
+}
+
 impl Exclude {
     /// Compiles a pattern; an empty one excludes nothing. The error is a sentence about the pattern.
     pub fn new(pattern: &str) -> Result<Self, String> {

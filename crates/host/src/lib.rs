@@ -75,7 +75,7 @@ pub static ALL: &[HostCollector] = &[
 ];
 
 /// What a person may set, section `host` of the configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// `host.enabled`: whether anything is collected. Default: true.
     pub enabled: bool,
