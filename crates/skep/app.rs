@@ -1,5 +1,6 @@
 //! The assembly: rooms are built, wired and started here, reloaded, and stopped in the opposite order.
 
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub(crate) struct Plan {
 /// The rooms that a reload touches, and the stop needs.
 struct App {
     settings: Settings,
+    /// What was in force at the start; some of it cannot change while the process runs.
+    started_with: Config,
     process: Arc<Process>,
     store: Arc<Db>,
     scrape: Arc<scrape::Manager>,
@@ -72,6 +75,13 @@ impl Plan {
         let notifications = load_notifications(settings.alertmanager_config.as_deref(), report);
         Self { settings, config, groups, notifications, demo }
     }
+}
+
+/// Reads a file for `skep check config`, and those that it names.
+pub(crate) fn check_config(file: &Path, report: &Report) {
+    let config = config::load(Some(file), report);
+    load_groups(&config, false, report);
+    load_notifications(config.notifications.as_deref(), report);
 }
 
 /// Reads one rule file for `skep check rules`.
@@ -116,13 +126,21 @@ async fn serve(plan: Plan) -> Result<()> {
     let (stop, stopping) = watch::channel(false);
     let (orders, mut inbox) = mpsc::channel(web::ORDERS_MAX);
     let lifecycle = plan.settings.enable_lifecycle.then(|| orders.clone());
-    let (app, router) = build(plan, address, stopping.clone(), lifecycle).await?;
+    let mut signals = Signals::new()?;
+    let (app, router) = tokio::select! {
+        built = build(plan, address, stopping.clone(), lifecycle) => built?,
+        // Replay and the demo's history take a while. Breaking them off loses nothing: a kill may, too.
+        () = signals.stop() => {
+            tracing::info!("stopping before the start was complete");
+            return Ok(());
+        }
+    };
     let server = tokio::spawn(listen::serve(listener, router, stopping.clone()));
     let maintenance = tokio::spawn(maintain(Arc::clone(&app.store), stopping, app.settings.sync_interval));
     app.process.set_ready();
-    println!("listening on http://{address}");
+    // Whoever started it may not listen to its output.
+    let _ = writeln!(io::stdout(), "listening on http://{address}");
 
-    let mut signals = Signals::new()?;
     loop {
         let order = tokio::select! {
             order = signals.next() => order,
@@ -155,8 +173,13 @@ async fn serve(plan: Plan) -> Result<()> {
 async fn bind(listen: &str) -> Result<TcpListener> {
     // Go's spelling of "all interfaces" is an empty host.
     let address = if listen.starts_with(':') { format!("[::]{listen}") } else { listen.to_owned() };
-    TcpListener::bind(&address).await.with_context(|| {
-        format!("cannot listen on {listen}; is another skep or Prometheus running? --listen takes another ADDR:PORT")
+    TcpListener::bind(&address).await.map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => "is another skep or Prometheus running? --listen takes another ADDR:PORT",
+            io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE; --listen takes another one",
+            _ => "--listen takes an ADDR:PORT of this machine",
+        };
+        anyhow::Error::new(error).context(format!("cannot listen on {listen}; {hint}"))
     })
 }
 
@@ -166,14 +189,15 @@ async fn build(
     stopping: watch::Receiver<bool>,
     lifecycle: Option<mpsc::Sender<Order>>,
 ) -> Result<(App, axum::Router)> {
-    let Plan { settings, mut config, groups, notifications, demo } = plan;
+    let Plan { settings, config, groups, notifications, demo } = plan;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let process = Arc::new(Process::new(settings.clone(), node.clone(), config.text.clone()));
     let store = open_store(&settings).await?;
     let catalog = open_catalog(&settings).await?;
+    let mut cilium = config.cilium.clone();
     let simulation = match demo {
-        true => Some(Simulation::start(&settings, &store, &mut config.cilium, &node).await?),
+        true => Some(Simulation::start(&settings, &store, &mut cilium, &node).await?),
         false => None,
     };
     let engine = Arc::new(Engine::new(promql::EngineOptions {
@@ -217,7 +241,7 @@ async fn build(
     collectors.extend(notifier.clone().map(|notifier| notifier as Arc<dyn Collector>));
     collect_own(&scrape, &config, &collectors, &probes, &node);
     scrape.apply(&config.scrape);
-    scrape.add_cilium(&config.cilium);
+    scrape.add_cilium(&cilium);
     rules.apply(groups).await;
 
     let router = web::router(
@@ -256,7 +280,7 @@ async fn build(
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "listening beyond this machine without a login: whoever reaches the port sees everything");
     }
-    Ok((App { settings, process, store, scrape, rules, notifier, simulation }, router))
+    Ok((App { settings, started_with: config, process, store, scrape, rules, notifier, simulation }, router))
 }
 
 /// Own collectors go through the same loop as pages of exporters. With host, probes and Cilium off nothing is collected
@@ -290,7 +314,10 @@ async fn open_store(settings: &Settings) -> Result<Arc<Db>> {
         sync_interval: settings.sync_interval.unwrap_or(defaults.sync_interval),
         ..defaults
     };
-    let store = spawn_blocking(move || Db::open(options)).await?.context("cannot open the store")?;
+    let store = spawn_blocking(move || Db::open(options)).await?;
+    let store = store.with_context(|| {
+        format!("cannot open the store in {:?}; --data-dir takes another folder", settings.data_dir)
+    })?;
     Ok(Arc::new(store))
 }
 
@@ -349,6 +376,9 @@ impl App {
         if let (Some(notifier), Some(config)) = (&self.notifier, notifications) {
             notifier.reload(config).await;
         }
+        for key in config.waiting_for_restart(&self.started_with) {
+            tracing::warn!(key, "this part of the file changed, and is read at the start only: restart skep to use it");
+        }
         self.process.reloaded(Some(config.text));
         tracing::info!("the files were reloaded");
         Ok(())
@@ -385,6 +415,11 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             hangup: listen(SignalKind::hangup())?,
         })
+    }
+
+    /// Waits for a signal that ends the process; a reload has nothing to act on yet.
+    async fn stop(&mut self) {
+        while !matches!(self.next().await, Order::Quit) {}
     }
 
     /// The next signal as an order.

@@ -105,7 +105,7 @@ const FLAGS: &[Flag] = &[
     ),
     flag(
         &["web.external-url"],
-        Effect::Value("URL", |a, v| set_text(&mut a.external_url, v)),
+        Effect::Value("URL", set_external_url),
         "the address that users see, where a proxy stands before skep",
     ),
     flag(
@@ -293,12 +293,19 @@ fn usage(error: &lexopt::Error) -> UsageError {
 }
 
 fn set_path(into: &mut Option<PathBuf>, value: &str) -> Result<(), String> {
+    if value.is_empty() {
+        return Err("the path is empty".to_owned());
+    }
     *into = Some(PathBuf::from(value));
     Ok(())
 }
 
-fn set_text(into: &mut Option<String>, value: &str) -> Result<(), String> {
-    *into = Some(value.to_owned());
+fn set_external_url(args: &mut ServeArgs, value: &str) -> Result<(), String> {
+    let has_host = |rest: &str| !rest.is_empty() && !rest.starts_with(['/', ':']);
+    if !["http://", "https://"].iter().any(|scheme| value.strip_prefix(scheme).is_some_and(has_host)) {
+        return Err(format!("{value:?} is not a URL, such as https://metrics.example/skep"));
+    }
+    args.external_url = Some(value.to_owned());
     Ok(())
 }
 

@@ -23,6 +23,10 @@ const CONNECTIONS_PER_ADDRESS_MAX: usize = 32;
 /// A client that does not finish its request head within this time is cut off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// While more than half of the connections are taken, clients have to be this quick, so that half-open connections make
+/// nobody wait for long.
+const HEADER_TIMEOUT_CROWDED: Duration = Duration::from_secs(1);
+
 /// Idle connections and streams get this long to end after the signal to stop; `main` promises five seconds in all.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -56,7 +60,9 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, mut stop: watch::R
         match accepted {
             Ok((stream, peer)) => {
                 if let Some(admission) = addresses.admit(peer.ip()) {
-                    connection(stream, peer, &app, &graceful, (slot, admission));
+                    let crowded = slots.available_permits() < CONNECTIONS_MAX / 2;
+                    let patience = if crowded { HEADER_TIMEOUT_CROWDED } else { HEADER_TIMEOUT };
+                    connection((stream, peer), patience, &app, &graceful, (slot, admission));
                 }
             }
             Err(error) => {
@@ -71,8 +77,8 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, mut stop: watch::R
 
 /// Serves one connection in a task of its own; `held` is released when it ends.
 fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, peer): (TcpStream, SocketAddr),
+    patience: Duration,
     app: &Router,
     graceful: &GracefulShutdown,
     held: impl Send + 'static,
@@ -85,7 +91,7 @@ fn connection(
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(patience)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let connection = graceful.watch(connection);
     tokio::spawn(async move {

@@ -13,7 +13,8 @@ mod simulation;
 mod size;
 mod web;
 
-use std::io::IsTerminal;
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -30,12 +31,12 @@ fn main() -> ExitCode {
         Ok(Command::Serve(args)) => serve(&args, false),
         Ok(Command::Demo(args)) => serve(&args, true),
         Ok(Command::Doctor) => say(&probes::doctor::examine().to_string()),
-        Ok(Command::CheckConfig(files)) => check(&files, |file, report| drop(config::load(Some(file), report))),
+        Ok(Command::CheckConfig(files)) => check(&files, app::check_config),
         Ok(Command::CheckRules(files)) => check(&files, |file, report| drop(app::load_rule_file(file, report))),
         Ok(Command::Help(text)) => say(&text),
         Ok(Command::Version) => say(&format!("skep {}\n", env!("CARGO_PKG_VERSION"))),
         Err(error) => {
-            eprintln!("skep: {error}");
+            complain(&format_args!("skep: {error}"));
             ExitCode::from(EXIT_USAGE)
         }
     }
@@ -49,6 +50,8 @@ fn serve(args: &ServeArgs, demo: bool) -> ExitCode {
         .with_writer(std::io::stderr)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
+        // It would be told on stderr, which is what failed; the macro that does so panics then.
+        .log_internal_errors(false)
         .init();
     for sentence in &args.without_effect {
         tracing::warn!("{sentence}");
@@ -63,7 +66,7 @@ fn serve(args: &ServeArgs, demo: bool) -> ExitCode {
     match app::run(plan) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("skep: {error:#}");
+            complain(&format_args!("skep: {}", causes(&error)));
             ExitCode::FAILURE
         }
     }
@@ -74,7 +77,7 @@ fn tell(report: &Report) -> bool {
     let mut problems = report.problems();
     problems.sort_by(|a, b| (&a.file, a.position).cmp(&(&b.file, b.position)));
     for problem in problems {
-        eprintln!("{problem}");
+        complain(&problem);
     }
     report.has_errors()
 }
@@ -88,15 +91,31 @@ fn check(files: &[PathBuf], look: impl Fn(&Path, &Report)) -> ExitCode {
         if tell(&report) {
             failed = true;
         } else {
-            println!("{}: fine, {warnings} warnings", file.display());
+            say(&format!("{}: fine, {warnings} warnings\n", file.display()));
         }
     }
     if failed { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
 }
 
+/// Writes to stdout. A closed pipe, as behind `head`, is no failure of ours, and neither is a full disk below it.
 fn say(text: &str) -> ExitCode {
-    use std::io::Write;
-    // A closed pipe, as behind `head`, is no failure of ours.
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
+}
+
+/// Writes a line to stderr; where that is closed, nobody wants to know.
+fn complain(message: &dyn Display) {
+    let _ = writeln!(std::io::stderr(), "{message}");
+}
+
+/// An error with its causes. Some say theirs in their own text already.
+fn causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }

@@ -1,7 +1,9 @@
 //! Bad input: each a clear message, nothing else disturbed.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use testkit::{Exporter, Reply, ServerBuilder, poll_until};
 
@@ -69,6 +71,7 @@ fn bad_files_are_refused_with_file_line_and_column() {
         "",
         &["skep.yml:1:1: error: unknown key \"globl\"", "skep.yml:4:3: error: unknown key \"scrape_intervall\""],
     );
+    refused("rule_files: ['folders*/rules.yml']\n", "", &["skep.yml:1:14: error: invalid rule file path"]);
     refused(
         "rule_files: [rules.yml]\n",
         "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: sum(\n    fro: 5m\n",
@@ -112,4 +115,65 @@ fn hostile_requests_get_an_answer() {
     assert_eq!(response.status, 400, "{}", response.body);
     assert_eq!(server.post("/api/v1/write", &[], b"not snappy").unwrap().status, 400);
     assert_eq!(server.get("/-/healthy").unwrap().status, 200);
+}
+
+/// `skep check config` of a text beside a rule file.
+fn check(config: &str, rules: &str, expected: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("skep.yml");
+    fs::write(&file, config).unwrap();
+    fs::write(folder.path().join("rules.yml"), rules).unwrap();
+    let output = Command::new(SKEP).args(["check", "config"]).arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{config}: {said}");
+    for text in expected {
+        assert!(said.contains(text), "{text:?} is missing in:\n{said}");
+    }
+}
+
+#[test]
+fn a_check_reads_the_files_that_a_file_names() {
+    let rules = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: sum(\n";
+    check("rule_files: [rules.yml]\n", rules, &["rules.yml:5:"]);
+    check("notifications: {config_file: none.yml}\n", "", &["none.yml: error: cannot be read"]);
+}
+
+#[test]
+fn a_file_without_an_end_is_refused() {
+    let output = Command::new(SKEP).args(["check", "config", "/dev/zero"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/dev/zero: error: larger than"));
+}
+
+#[test]
+fn output_that_nobody_takes_is_no_failure() {
+    let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("skep.yml");
+    fs::write(&file, ALONE).unwrap();
+    let check = Command::new(SKEP).args(["check", "config"]).arg(&file).stdout(full()).stderr(full()).status().unwrap();
+    assert_eq!(check.code(), Some(0));
+    let data = folder.path().join("data");
+    let mut command = Command::new(SKEP);
+    command.arg("--data-dir").arg(&data).args(["--listen", "127.0.0.1:0", "--log.format=json"]);
+    let mut child = command.stdout(full()).stderr(full()).spawn().unwrap();
+    poll_until("its own samples in the log", || data.join("log").read_dir().ok()?.next().map(drop));
+    assert!(end(&mut child).success());
+}
+
+#[test]
+fn a_stop_during_the_start_is_a_clean_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(SKEP);
+    command.arg("demo").arg("--data-dir").arg(folder.path().join("data")).args(["--listen", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("writing a day of history")));
+    assert!(end(&mut child).success());
+    assert!(said.any(|line| line.contains("stopping before the start was complete")));
+}
+
+fn end(child: &mut Child) -> ExitStatus {
+    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    child.wait().unwrap()
 }

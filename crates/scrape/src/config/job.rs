@@ -15,7 +15,7 @@ const PROTOCOLS: [&str; 5] =
     ["OpenMetricsText0.0.1", "OpenMetricsText1.0.0", "PrometheusProto", "PrometheusText0.0.4", "PrometheusText1.0.0"];
 
 /// Valid keys whose work is not done yet. A job whose targets come only from these discoveries has none.
-const NOT_BUILT: [&str; 50] = [
+const NOT_BUILT: [&str; 51] = [
     "scrape_protocols",
     "always_scrape_classic_histograms",
     "convert_classic_histograms_to_nhcb",
@@ -56,6 +56,7 @@ const NOT_BUILT: [&str; 50] = [
     "marathon_sd_configs",
     "nerve_sd_configs",
     "nomad_sd_configs",
+    "oci_sd_configs",
     "openstack_sd_configs",
     "outscale_sd_configs",
     "ovhcloud_sd_configs",
