@@ -1,49 +1,42 @@
 //! Real exporters, scraped by skep and by Prometheus at once: what they expose is there, sample by sample.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-use testkit::{Exporter, Reply, poll_until};
+use testkit::{Exporter, Prometheus, Reply, free_port, poll_until};
 
 use crate::{ALONE, job, json, start, value};
 
-/// A program of the peers that is stopped when the test ends.
-struct Peer {
+/// A running node_exporter; dropping it kills it.
+struct NodeExporter {
     child: Child,
-    port: u16,
+    address: SocketAddr,
 }
 
-impl Drop for Peer {
+impl NodeExporter {
+    fn start(program: &Path) -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap()));
+        let mut command = Command::new(program);
+        command.arg(format!("--web.listen-address={address}")).stdout(Stdio::null()).stderr(Stdio::null());
+        let started = Self { child: command.spawn().unwrap(), address };
+        poll_until("node_exporter to listen", || TcpStream::connect(address).ok());
+        started
+    }
+}
+
+impl Drop for NodeExporter {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The folder with the peers' programs, by `SKEP_PEERS`.
-fn peers() -> Option<PathBuf> {
-    let folder = std::env::var_os("SKEP_PEERS").map(PathBuf::from).filter(|folder| folder.join("prometheus").exists());
-    if folder.is_none() {
-        eprintln!("skipped: SKEP_PEERS names no folder with prometheus and prometheus-node-exporter");
-    }
-    folder
-}
-
-fn run(program: &Path, args: impl Fn(u16) -> Vec<String>) -> Peer {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let child = Command::new(program).args(args(port)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let peer = Peer { child, port };
-    poll_until(&format!("{} to listen", program.display()), || TcpStream::connect(("127.0.0.1", port)).ok());
-    peer
-}
-
-fn fetch(port: u16, path: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+fn fetch(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -52,34 +45,24 @@ fn fetch(port: u16, path: &str) -> String {
 
 #[test]
 fn every_sample_of_real_exporters_is_stored_as_prometheus_stores_it() {
-    let Some(peers) = peers() else { return };
+    let programs = (testkit::peer("prometheus"), testkit::peer("prometheus-node-exporter"));
+    let (Some(prometheus), Some(node_exporter)) = programs else { return };
     let folder = tempfile::tempdir().unwrap();
-    let node =
-        run(&peers.join("prometheus-node-exporter"), |port| vec![format!("--web.listen-address=127.0.0.1:{port}")]);
+    let node = NodeExporter::start(&node_exporter);
     // Pages of the live programs, held still, so that both servers read the same values.
-    let pages = [("node", poll_page(node.port)), ("self", String::new())];
-    let node_page = Exporter::start(Reply::Page(pages[0].1.clone())).unwrap();
+    let node_page = Exporter::start(Reply::Page(poll_page(node.address))).unwrap();
     let self_page = Exporter::start(Reply::Page("starting 1\n".to_owned())).unwrap();
     let jobs = format!("scrape_configs:\n{}{}", job("node", &node_page.target()), job("self", &self_page.target()));
-    let config = folder.path().join("prometheus.yml");
-    fs::write(&config, &jobs).unwrap();
-    let data = folder.path().join("prometheus");
-    let prometheus = run(&peers.join("prometheus"), |port| {
-        vec![
-            format!("--config.file={}", config.display()),
-            format!("--storage.tsdb.path={}", data.display()),
-            format!("--web.listen-address=127.0.0.1:{port}"),
-        ]
-    });
-    self_page.reply(Reply::Page(poll_page(prometheus.port)));
+    let prometheus = Prometheus::start(&prometheus, folder.path(), &jobs, &[]).unwrap();
+    self_page.reply(Reply::Page(poll_page(prometheus.address())));
     let server = start(folder.path(), &format!("{ALONE}{jobs}"));
     for (name, metric) in [("node", "node_memory_MemTotal_bytes"), ("self", "prometheus_build_info")] {
         poll_until(&format!("{metric} in both"), || {
-            let theirs = series(&json_text(&fetch(prometheus.port, &format!("/api/v1/query?query={metric}"))));
+            let theirs = series(&json_text(&fetch(prometheus.address(), &format!("/api/v1/query?query={metric}"))));
             (!theirs.is_empty() && value(&server, metric).is_some()).then_some(())
         });
         let query = format!("/api/v1/query?query=%7Bjob%3D%22{name}%22%7D");
-        let theirs = series(&json_text(&fetch(prometheus.port, &query)));
+        let theirs = series(&json_text(&fetch(prometheus.address(), &query)));
         let ours = series(&json(&server.get(&query).unwrap()));
         assert!(theirs.len() > 300, "{name}: {}", theirs.len());
         let (missing, wrong) = differences(&ours, &theirs);
@@ -88,8 +71,8 @@ fn every_sample_of_real_exporters_is_stored_as_prometheus_stores_it() {
     }
 }
 
-fn poll_page(port: u16) -> String {
-    poll_until("a metrics page", || Some(fetch(port, "/metrics")).filter(|page| page.contains("# TYPE")))
+fn poll_page(address: SocketAddr) -> String {
+    poll_until("a metrics page", || Some(fetch(address, "/metrics")).filter(|page| page.contains("# TYPE")))
 }
 
 fn json_text(text: &str) -> Value {
