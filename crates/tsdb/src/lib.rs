@@ -12,7 +12,8 @@
 //! A `query` merges blocks, what is being sealed, and the head; where two hold the same time, the first one written wins.
 //!
 //! Samples may come in any order from 1970 on. Damage costs what it hits: a record of the log, or a block, which is set
-//! aside, counted and told with each answer that it is missing from. On a full disk appending fails and reading goes on.
+//! aside, counted and told with each answer that it is missing from. The clock may jump: retention by time counts what
+//! was recorded too, and nothing else depends on the clock for longer than it is wrong. On a full disk appending fails and reading goes on.
 //!
 //! Never: a network, a thread or a timer of its own (the owner calls [`Db::maintain`] once in a while), a memory-mapped
 //! file, a file overwritten in place, a decoder run on bytes whose checksum was not verified.

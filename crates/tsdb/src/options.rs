@@ -33,7 +33,8 @@ const HEAD_SERIES_MAX_DEFAULT: usize = 1_000_000;
 pub struct Options {
     /// The data folder; created if it is not there.
     pub path: PathBuf,
-    /// Blocks whose newest sample is older are removed; `None` keeps all.
+    /// Blocks whose newest sample is older are removed, once as much time was recorded after them, so that a clock
+    /// that jumps ahead removes nothing; `None` keeps all.
     pub retention_time: Option<Duration>,
     /// Oldest blocks are removed while the folder holds more bytes; `None` is no limit.
     pub retention_size: Option<u64>,

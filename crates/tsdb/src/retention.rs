@@ -8,10 +8,14 @@ pub(crate) const DAY_MILLIS: i64 = 24 * 3_600_000;
 /// One sealing writes at most this many blocks, whatever the timestamps; each is a few open buffers.
 const PARTITIONS_MAX: i64 = 64;
 
+/// Blocks this close to each other count as one recording: longer than any scrape interval, short against any retention.
+const GAP_MILLIS_MAX: i64 = 3_600_000;
+
 /// What the plan knows of a block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate {
     pub(crate) number: u64,
+    pub(crate) min_time: Timestamp,
     pub(crate) max_time: Timestamp,
     pub(crate) size_bytes: u64,
 }
@@ -36,6 +40,30 @@ pub(crate) fn expired(
     gone
 }
 
+/// The time after which the blocks hold `kept` milliseconds of recorded time; `None` if they hold less.
+///
+/// No clock is believed for this: recording takes as long as what was recorded, wherever the clock stood meanwhile. So
+/// a block that ends before this time is as old as it claims, and a clock that jumps a year ahead, with samples that
+/// say so, makes no block go a day early. A machine that was off keeps its blocks longer for it.
+pub(crate) fn recorded_since(blocks: &[Candidate], kept: i64) -> Option<Timestamp> {
+    let mut spans: Vec<(Timestamp, Timestamp)> = blocks.iter().map(|b| (b.max_time, b.min_time)).collect();
+    spans.sort_unstable_by(|a, b| b.cmp(a));
+    let mut reached = spans.first()?.0;
+    let mut left = kept;
+    for (end, start) in spans {
+        if reached.saturating_sub(end) > GAP_MILLIS_MAX {
+            reached = end;
+        }
+        let recorded = reached.saturating_sub(start).max(0);
+        if recorded >= left {
+            return Some(reached - left);
+        }
+        left -= recorded;
+        reached = reached.min(start);
+    }
+    None
+}
+
 /// The width of the aligned stretches of time that get a block each: a day, or the power of two of days that keeps
 /// their number within bounds.
 pub(crate) fn partition_millis(min_time: Timestamp, max_time: Timestamp) -> i64 {
@@ -52,7 +80,7 @@ mod tests {
 
     #[test]
     fn oldest_blocks_go_first() {
-        let block = |number, max_time| Candidate { number, max_time, size_bytes: 10 };
+        let block = |number, max_time| Candidate { number, min_time: 0, max_time, size_bytes: 10 };
         let check = |cutoff: Option<i64>, size_max: Option<u64>, log_bytes, expected: &[u64]| {
             let blocks = vec![block(1, 200), block(2, 300), block(3, 100)];
             assert_eq!(expired(blocks, cutoff, size_max, log_bytes), expected, "{cutoff:?} {size_max:?} {log_bytes}");
@@ -63,6 +91,32 @@ mod tests {
         check(None, Some(30), 0, &[]);
         check(None, Some(30), 1, &[3]);
         check(Some(150), Some(15), 0, &[3, 1]);
+    }
+
+    #[test]
+    fn recorded_time_is_counted_from_the_newest() {
+        const HOUR: i64 = 3_600_000;
+        let check = |hours: &[(i64, i64)], kept: i64, expected: Option<i64>| {
+            let block = |&(from, to): &(i64, i64)| Candidate {
+                number: 0,
+                min_time: from * HOUR,
+                max_time: to * HOUR,
+                size_bytes: 0,
+            };
+            let blocks: Vec<Candidate> = hours.iter().map(block).collect();
+            assert_eq!(recorded_since(&blocks, kept * HOUR), expected.map(|h| h * HOUR), "{hours:?} {kept}");
+        };
+        check(&[], 1, None);
+        check(&[(0, 10)], 11, None);
+        check(&[(0, 10)], 10, Some(0));
+        check(&[(0, 10)], 4, Some(6));
+        check(&[(0, 10), (11, 20)], 15, Some(5));
+        // A gap counts for nothing, however long.
+        check(&[(0, 10), (8_766, 8_768)], 2, Some(8_766));
+        check(&[(0, 10), (8_766, 8_768)], 5, Some(7));
+        check(&[(0, 10), (8_766, 8_768)], 13, None);
+        // Late samples in the same time count once.
+        check(&[(0, 10), (2, 9), (2, 10)], 9, Some(1));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::db::{REMOVED_SUFFIX, TEMPORARY_SUFFIX};
 use crate::error::io as io_error;
 use crate::head::HeadSeries;
 use crate::options::millis;
-use crate::retention::{Candidate, expired, partition_millis};
+use crate::retention::{Candidate, expired, partition_millis, recorded_since};
 use crate::{Db, Error};
 
 /// When the head takes this many times its budget, whoever commits seals it first.
@@ -240,19 +240,21 @@ impl Db {
 
     fn apply_retention(&self, now: Timestamp) -> Result<u64, StorageError> {
         let blocks = self.blocks.read().clone();
-        let candidate =
-            |b: &Arc<Block>| Candidate { number: b.number, max_time: b.meta.max_time, size_bytes: b.size_bytes };
-        // Time is what the samples say, so that a clock that jumped ahead does not empty the folder by itself.
-        let newest = blocks.iter().map(|b| b.meta.max_time).max().unwrap_or(now);
-        let newest = newest.max(self.head.totals.max_time.load(Ordering::Relaxed)).min(now);
-        let cutoff = self.options.retention_time.map(|kept| newest.saturating_sub(millis(kept)));
-        let candidates = blocks.iter().map(candidate).collect();
+        let candidates: Vec<Candidate> = blocks.iter().map(|b| candidate(b)).collect();
+        let cutoff = self.options.retention_time.and_then(|kept| self.cutoff(&candidates, millis(kept), now));
         let gone = expired(candidates, cutoff, self.options.retention_size, self.log.size_bytes());
         for block in blocks.iter().filter(|b| gone.contains(&b.number)) {
             self.remove_block(block)?;
             self.counters.removed_blocks.fetch_add(1, Ordering::Relaxed);
         }
         Ok(gone.len() as u64)
+    }
+
+    /// Blocks that end before this time are too old: by the clock, by the newest sample, and by what was recorded since.
+    fn cutoff(&self, blocks: &[Candidate], kept: i64, now: Timestamp) -> Option<Timestamp> {
+        let newest = blocks.iter().map(|b| b.max_time).max()?;
+        let newest = newest.max(self.head.totals.max_time.load(Ordering::Relaxed)).min(now);
+        Some(recorded_since(blocks, kept)?.min(newest.saturating_sub(kept)))
     }
 
     /// Takes a block out of the answers, then off the disk. Queries that began keep its open file.
@@ -264,6 +266,11 @@ impl Db {
         let folder = self.blocks_folder();
         self.disk().sync_dir(&folder).map_err(io_error("fsync", &folder))
     }
+}
+
+fn candidate(block: &Block) -> Candidate {
+    let (min_time, max_time) = (block.meta.min_time, block.meta.max_time);
+    Candidate { number: block.number, min_time, max_time, size_bytes: block.size_bytes }
 }
 
 impl Sealing {

@@ -268,28 +268,68 @@ fn metadata_and_exemplars_come_back() {
     check(&open(folder.path()), 0);
 }
 
+/// A sample an hour, sealed into one block for each day.
+fn record(db: &Db, from: i64, to: i64) {
+    for timestamp in (from..=to).step_by(3_600_000) {
+        append(db, &series("m", 1), timestamp, 1.0).unwrap();
+    }
+    db.seal().unwrap();
+}
+
 #[test]
 fn retention_removes_whole_blocks() {
     let folder = tempdir().unwrap();
-    let kept = Duration::from_secs(10 * 24 * 3600);
-    let db = Db::open(Options { retention_time: Some(kept), ..options(folder.path()) }).unwrap();
-    for days in [9, 5, 0] {
-        append(&db, &series("m", 1), NOW - days * DAY, 1.0).unwrap();
-        db.seal().unwrap();
-    }
-    assert_eq!(db.maintain(NOW).unwrap().removed_blocks, 0);
-    append(&db, &series("m", 1), NOW + 1, 1.0).unwrap();
+    let days = |days: u64| Some(Duration::from_secs(days * 24 * 3600));
+    let db = Db::open(Options { retention_time: days(10), ..options(folder.path()) }).unwrap();
+    record(&db, NOW - 9 * DAY, NOW);
+    assert_eq!((db.maintain(NOW).unwrap().removed_blocks, db.status().blocks), (0, 10));
     // The clock alone removes nothing: what counts is the newest sample.
     assert_eq!(db.maintain(NOW + 2 * DAY).unwrap().removed_blocks, 0);
-    assert_eq!(db.status().blocks, 4);
     db.close().unwrap();
-    let kept = Duration::from_secs(4 * 24 * 3600);
-    let db = Db::open(Options { retention_time: Some(kept), ..options(folder.path()) }).unwrap();
-    assert_eq!(db.maintain(NOW).unwrap().removed_blocks, 2);
-    assert_eq!(read_all(&db)[&series("m", 1)].len(), 2);
+    let db = Db::open(Options { retention_time: days(4), ..options(folder.path()) }).unwrap();
+    assert_eq!(db.maintain(NOW).unwrap().removed_blocks, 5);
     db.close().unwrap();
     let db = Db::open(Options { retention_size: Some(1), ..options(folder.path()) }).unwrap();
-    assert_eq!(db.maintain(NOW).unwrap().removed_blocks, 2);
+    assert_eq!(db.maintain(NOW).unwrap().removed_blocks, 5);
+}
+
+/// The clock stands wrong for six hours of scraping and sealing, is right again, and the process may start in between.
+#[test]
+fn a_clock_that_jumps_loses_nothing() {
+    let check = |jump: i64, reopened: bool| {
+        let folder = tempdir().unwrap();
+        let clock = Arc::new(TestClock(AtomicI64::new(NOW)));
+        let retention_time = Some(Duration::from_secs(24 * 3600));
+        let clocked = || Options { retention_time, clock: Arc::clone(&clock) as _, ..options(folder.path()) };
+        let mut db = Db::open(clocked()).unwrap();
+        let labels = series("m", 1);
+        let mut kept = BTreeMap::new();
+        let mut scrape = |db: &Db, at: i64, error: i64| {
+            let at_clock = at + error;
+            clock.0.store(at_clock, Ordering::Relaxed);
+            let value = at as f64;
+            append(db, &labels, at_clock, value).unwrap_or_else(|e| panic!("{jump} {reopened}: {e} at {at_clock}"));
+            let late = append(db, &labels, at_clock + 600_001, 0.0).unwrap_err();
+            assert!(matches!(late, AppendError::TooFarInFuture), "{late}");
+            kept.insert(at_clock, value.to_bits());
+            db.maintain(at_clock).unwrap();
+            assert_eq!(read_all(db)[&labels], kept, "{jump} {reopened} at {at}");
+        };
+        for minute in (0..18 * 60).step_by(10) {
+            let is_wrong = (6 * 60..12 * 60).contains(&minute);
+            if reopened && [6 * 60, 12 * 60].contains(&minute) {
+                db.close().unwrap();
+                db = Db::open(clocked()).unwrap();
+            }
+            // Seconds apart from other times, so that a clock set back does not say a time twice.
+            scrape(&db, NOW + minute * 60_000, if is_wrong { jump + 1000 } else { 0 });
+        }
+        assert!(db.status().blocks > 4, "{} blocks", db.status().blocks);
+    };
+    for jump in [366 * DAY, -DAY / 4, -NOW, DAY / 3] {
+        check(jump, false);
+        check(jump, true);
+    }
 }
 
 #[test]
