@@ -1,4 +1,4 @@
-//! The assembly: rooms are built, wired and started here, reloaded, and stopped in the opposite order.
+//! The life of the process: start, reload, stop.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use model::{Alert, AlertSink, Clock, Collector, Labels, SystemClock};
-use notify::Notifier;
-use promql::Engine;
+use model::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,13 +17,10 @@ use yaml::Report;
 
 use crate::config::{self, Config};
 use crate::listen;
-use crate::process::{Process, SelfMetrics};
+use crate::rooms::Rooms;
 use crate::settings::Settings;
 use crate::simulation::Simulation;
 use crate::web::{self, Order};
-
-/// How often own collectors are read.
-const OWN_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Sealing, retention and shortening the log are looked at this often; each look is cheap when there is nothing to do.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
@@ -48,24 +43,13 @@ pub(crate) struct Plan {
     demo: bool,
 }
 
-/// The rooms that a reload touches, and the stop needs.
+/// A running process.
 struct App {
     settings: Settings,
     /// What was in force at the start; some of it cannot change while the process runs.
     started_with: Config,
-    process: Arc<Process>,
-    store: Arc<Db>,
-    scrape: Arc<scrape::Manager>,
-    rules: Arc<rules::Manager>,
-    notifier: Option<Arc<Notifier>>,
+    rooms: Rooms,
     simulation: Option<Simulation>,
-}
-
-/// Without an `alertmanager.yml` alerts are shown, and nobody is told.
-struct Nobody;
-
-impl AlertSink for Nobody {
-    fn send(&self, _alerts: Vec<Alert>) {}
 }
 
 impl Plan {
@@ -136,8 +120,8 @@ async fn serve(plan: Plan) -> Result<()> {
         }
     };
     let server = tokio::spawn(listen::serve(listener, router, stopping.clone()));
-    let maintenance = tokio::spawn(maintain(Arc::clone(&app.store), stopping, app.settings.sync_interval));
-    app.process.set_ready();
+    let maintenance = tokio::spawn(maintain(Arc::clone(&app.rooms.store), stopping, app.settings.sync_interval));
+    app.rooms.process.set_ready();
     // Whoever started it may not listen to its output.
     let _ = writeln!(io::stdout(), "listening on http://{address}");
 
@@ -190,119 +174,23 @@ async fn build(
     lifecycle: Option<mpsc::Sender<Order>>,
 ) -> Result<(App, axum::Router)> {
     let Plan { settings, config, groups, notifications, demo } = plan;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let process = Arc::new(Process::new(settings.clone(), node.clone(), config.text.clone()));
     let store = open_store(&settings).await?;
-    let catalog = open_catalog(&settings).await?;
     let mut cilium = config.cilium.clone();
     let simulation = match demo {
         true => Some(Simulation::start(&settings, &store, &mut cilium, &node).await?),
         false => None,
     };
-    let engine = Arc::new(Engine::new(promql::EngineOptions {
-        subquery_step: config.scrape.global.evaluation_interval,
-        ..settings.engine.clone()
-    }));
-    let external_url = settings.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
-    let external_url = external_url.trim_end_matches('/').to_owned();
-
-    let scrape = scrape::Manager::new(
-        store.clone(),
-        clock.clone(),
-        scrape::Options { version: env!("CARGO_PKG_VERSION").to_owned(), ..scrape::Options::default() },
-    );
-    let notifier = notifications
-        .map(|config| Arc::new(Notifier::start(config, external_url.clone(), clock.clone(), catalog.clone())));
-    let sink: Arc<dyn AlertSink> = match &notifier {
-        Some(notifier) => notifier.clone(),
-        None => Arc::new(Nobody),
-    };
-    let rules = Arc::new(rules::Manager::new(
-        engine.clone(),
-        store.clone(),
-        store.clone(),
-        clock.clone(),
-        sink,
-        rules::Options {
-            external_labels: config.scrape.global.external_labels.clone(),
-            external_url: external_url.clone(),
-            evaluation_interval: config.scrape.global.evaluation_interval,
-            ..rules::Options::default()
-        },
-    ));
-    let probes = Arc::new({
-        let config = config.probes.clone();
-        spawn_blocking(move || probes::Probes::start(&config)).await?
-    });
-    let remote = remote::State::new(store.clone());
-    let mut collectors: Vec<Arc<dyn Collector>> =
-        vec![process.clone(), store.clone(), scrape.clone(), rules.clone(), remote.collector(), probes.clone()];
-    collectors.extend(notifier.clone().map(|notifier| notifier as Arc<dyn Collector>));
-    collect_own(&scrape, &config, &collectors, &probes, &node);
-    scrape.apply(&config.scrape);
-    scrape.add_cilium(&cilium);
-    rules.apply(groups).await;
-
-    let router = web::router(
-        api::State {
-            storage: store.clone(),
-            engine: engine.clone(),
-            targets: scrape.clone(),
-            rules: rules.clone(),
-            store: store.clone(),
-            process: process.clone(),
-            collectors,
-            external_labels: config.scrape.global.external_labels.clone(),
-            clock: clock.clone(),
-        },
-        remote,
-        ui::State {
-            storage: store.clone(),
-            engine,
-            targets: scrape.clone(),
-            rules: rules.clone(),
-            probes,
-            store: store.clone(),
-            clock,
-            stopping,
-            config: ui::Config {
-                prefix: path_of(&external_url),
-                open_to_network: !address.ip().is_loopback(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                node,
-                interval: OWN_INTERVAL,
-            },
-        },
-        ui::guard::Guard::new(&settings.listen, settings.external_url.as_deref()),
-        lifecycle,
-    );
-    if !address.ip().is_loopback() {
+    let rooms = Rooms::build(&settings, &config, notifications, store, node, address).await?;
+    rooms.collect(&config, &cilium);
+    rooms.rules.apply(groups).await;
+    let open_to_network = !address.ip().is_loopback();
+    if open_to_network {
         tracing::warn!(%address, "listening beyond this machine without a login: whoever reaches the port sees everything");
     }
-    Ok((App { settings, started_with: config, process, store, scrape, rules, notifier, simulation }, router))
-}
-
-/// Own collectors go through the same loop as pages of exporters. With host, probes and Cilium off nothing is collected
-/// but what the file names, so that skep can stand in for a Prometheus exactly.
-fn collect_own(
-    scrape: &scrape::Manager,
-    config: &Config,
-    collectors: &[Arc<dyn Collector>],
-    probes: &Arc<probes::Probes>,
-    node: &str,
-) {
-    let labels = Labels::from_pairs([("instance", node)]);
-    if config.host.enabled {
-        scrape.add_collector("node", &labels, OWN_INTERVAL, Arc::new(host::Host::new(&config.host)));
-    }
-    if config.probes.enabled {
-        scrape.add_collector("probes", &labels, OWN_INTERVAL, probes.clone());
-    }
-    if config.host.enabled || config.probes.enabled || config.cilium.enabled {
-        let own = collectors.iter().filter(|collector| collector.name() != probes.name()).cloned().collect();
-        scrape.add_collector("skep", &labels, OWN_INTERVAL, Arc::new(SelfMetrics(own)));
-    }
+    let external_labels = config.scrape.global.external_labels.clone();
+    let router = rooms.router(&settings, external_labels, open_to_network, stopping, lifecycle);
+    Ok((App { settings, started_with: config, rooms, simulation }, router))
 }
 
 async fn open_store(settings: &Settings) -> Result<Arc<Db>> {
@@ -319,18 +207,6 @@ async fn open_store(settings: &Settings) -> Result<Arc<Db>> {
         format!("cannot open the store in {:?}; --data-dir takes another folder", settings.data_dir)
     })?;
     Ok(Arc::new(store))
-}
-
-async fn open_catalog(settings: &Settings) -> Result<Arc<catalog::Catalog>> {
-    let folder = settings.data_dir.join("catalog");
-    let catalog = spawn_blocking(move || catalog::Catalog::open(&folder)).await?.context("cannot open the catalog")?;
-    Ok(Arc::new(catalog))
-}
-
-/// The path of a URL without its last slash: what proxies put before every address.
-fn path_of(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.find('/').map(|start| rest[start..].trim_end_matches('/').to_owned()).unwrap_or_default()
 }
 
 /// Syncs the log and looks after blocks until the stop. Failures are logged; the next round tries again.
@@ -368,34 +244,33 @@ impl App {
         }
         if failed {
             tracing::error!("the files were not reloaded; what ran before runs on");
-            self.process.reloaded(None);
+            self.rooms.process.reloaded(None);
             return Err(problems.join("\n"));
         }
-        self.scrape.apply(&config.scrape);
-        self.rules.apply(groups).await;
-        if let (Some(notifier), Some(config)) = (&self.notifier, notifications) {
+        self.rooms.scrape.apply(&config.scrape);
+        self.rooms.rules.apply(groups).await;
+        if let (Some(notifier), Some(config)) = (&self.rooms.notifier, notifications) {
             notifier.reload(config).await;
         }
         for key in config.waiting_for_restart(&self.started_with) {
             tracing::warn!(key, "this part of the file changed, and is read at the start only: restart skep to use it");
         }
-        self.process.reloaded(Some(config.text));
+        self.rooms.process.reloaded(Some(config.text));
         tracing::info!("the files were reloaded");
         Ok(())
     }
 
     /// Ends the rooms in the order of the way of a sample, the store last.
     async fn stop(self) -> Result<()> {
-        self.scrape.shutdown().await;
-        self.rules.stop().await;
-        if let Some(notifier) = self.notifier {
+        self.rooms.scrape.shutdown().await;
+        self.rooms.rules.stop().await;
+        if let Some(notifier) = self.rooms.notifier {
             notifier.stop().await;
         }
-        let store = self.store;
+        let store = self.rooms.store;
         spawn_blocking(move || store.close()).await?.context("the store did not close cleanly")?;
-        if let Some(simulation) = self.simulation {
-            simulation.end();
-        }
+        // Its folder goes last, when nobody writes to it.
+        drop(self.simulation);
         Ok(())
     }
 }

@@ -1,16 +1,11 @@
 //! The configuration file: a `prometheus.yml`, or one with skep's own sections beside Prometheus'.
 
-use std::fs;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use yaml::{Place, Report, Section};
 
 use crate::size;
-
-/// A configuration of a thousand jobs stays far below; a larger file is a mistake, such as a data file.
-const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Sections of Prometheus' file that are valid but not built yet.
 const NOT_BUILT: [&str; 7] =
@@ -71,40 +66,10 @@ impl Config {
 const SYNC_INTERVAL_MIN: Duration = Duration::from_secs(1);
 const SYNC_INTERVAL_MAX: Duration = Duration::from_secs(600);
 
-/// Reads a file of ours, or says why it cannot be read.
-pub(crate) fn read(path: &Path, report: &Report) -> Option<String> {
-    let name = path.display().to_string();
-    let hint = "name another file, or mend its permissions";
-    match read_bounded(path) {
-        Ok(bytes) if bytes.len() as u64 > FILE_BYTES_MAX => {
-            report.file_error(&name, format!("larger than {FILE_BYTES_MAX} bytes"), "is this a configuration file?");
-            None
-        }
-        Ok(bytes) => String::from_utf8(bytes)
-            .map_err(|_| report.file_error(&name, "is not UTF-8 text", "is this a configuration file?"))
-            .ok(),
-        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-            report.file_error(&name, "is a folder", "name a file in it");
-            None
-        }
-        Err(error) => {
-            report.file_error(&name, format!("cannot be read: {error}"), hint);
-            None
-        }
-    }
-}
-
-/// At most one byte more than a file may have: a device or a pipe does not say its length before.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 /// Reads and decodes the file. Everything that is wrong with it goes to the report; without a file, the defaults.
 pub(crate) fn load(path: Option<&Path>, report: &Report) -> Config {
     let Some(path) = path else { return Config::default() };
-    let Some(text) = read(path, report) else { return Config::default() };
+    let Some(text) = yaml::read(path, report) else { return Config::default() };
     let name = path.display().to_string();
     let node = match yaml::parse(&name, &text) {
         Ok(node) => node,
@@ -227,6 +192,8 @@ fn decode_sync_interval(place: &Place<'_>) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// Decodes a file's text and gives the problems, one a line.
@@ -269,15 +236,5 @@ mod tests {
                 "1:1: error: unknown key \"scrap_configs\" (at scrap_configs); did you mean \"scrape_configs\"?",
             ],
         );
-    }
-
-    #[test]
-    fn unreadable_files() {
-        let report = Report::default();
-        load(Some(Path::new("/no/such/file.yml")), &report);
-        load(Some(Path::new("/")), &report);
-        let said: Vec<String> = report.problems().iter().map(ToString::to_string).collect();
-        assert!(said[0].starts_with("/no/such/file.yml: error: cannot be read: No such file"), "{said:?}");
-        assert!(said[1].starts_with("/: error: is a folder"), "{said:?}");
     }
 }

@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod listen;
 mod process;
+mod rooms;
 mod settings;
 mod simulation;
 mod size;

@@ -21,8 +21,19 @@ const SEED: u64 = 0x5ce9;
 /// A running simulation.
 pub(crate) struct Simulation {
     _servers: demo::Servers,
-    /// Removed at the end; `None` if the user named the folder.
-    scratch: Option<PathBuf>,
+    /// `None` if the user named the folder.
+    _scratch: Option<Scratch>,
+}
+
+/// The demo's own folder; it goes with the process, however far the start came.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, folder = %self.0.display(), "the demo's folder could not be removed");
+        }
+    }
 }
 
 impl Simulation {
@@ -40,6 +51,7 @@ impl Simulation {
                 settings.data_dir.display()
             );
         }
+        let scratch = (settings.data_dir == demo_data_dir()).then(|| Scratch(demo_data_dir()));
         let clock = Arc::new(SystemClock);
         let start = clock.now();
         let world = Arc::new(World::new(SEED, start));
@@ -57,17 +69,7 @@ impl Simulation {
             demo::write_history(&world, &*store, &targets, &demo::history_spans(start), &mut |_| {})
         });
         tracing::info!(samples = written.await??.samples, "the day before is written");
-        let scratch = (settings.data_dir == demo_data_dir()).then(demo_data_dir);
-        Ok(Self { _servers: servers, scratch })
-    }
-
-    /// Removes the demo's own folder.
-    pub(crate) fn end(self) {
-        if let Some(folder) = self.scratch
-            && let Err(error) = fs::remove_dir_all(&folder)
-        {
-            tracing::warn!(%error, folder = %folder.display(), "the demo's folder could not be removed");
-        }
+        Ok(Self { _servers: servers, _scratch: scratch })
     }
 }
 

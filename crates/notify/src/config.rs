@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,9 +11,6 @@ use yaml::{Place, Report, Section};
 
 use crate::matchers;
 use crate::route::{GroupBy, Route};
-
-/// Far beyond any hand-written configuration.
-const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// Kinds of receivers that Alertmanager has and skep has not yet.
 const RECEIVERS_NOT_BUILT: [&str; 18] = [
@@ -173,17 +169,8 @@ impl Default for Config {
 
 /// Reads an `alertmanager.yml`. `None` if it has errors; everything wrong is reported.
 pub fn load_file(path: &Path, report: &Report) -> Option<Config> {
-    let name = path.display().to_string();
-    let read = fs::metadata(path).and_then(|m| {
-        if m.len() > FILE_BYTES_MAX { Err(std::io::ErrorKind::FileTooLarge.into()) } else { fs::read_to_string(path) }
-    });
-    match read {
-        Ok(text) => decode(&name, &text, path.parent().unwrap_or(Path::new("")), report),
-        Err(e) => {
-            report.file_error(&name, format!("cannot be read: {e}"), "");
-            None
-        }
-    }
+    let text = yaml::read(path, report)?;
+    decode(&path.display().to_string(), &text, path.parent().unwrap_or(Path::new("")), report)
 }
 
 /// Decodes the text of an `alertmanager.yml`; relative paths in it start at `base`.

@@ -1,7 +1,6 @@
 //! Rule files, as Prometheus writes them.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,9 +9,6 @@ use promql::Expr;
 use yaml::{Place, Report, Section};
 
 use crate::expand;
-
-/// Longer than any hand-written or generated rule file; a bound on what a mistaken pattern can pull into memory.
-const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// The rules of one group, evaluated one after the other at the same timestamp.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,16 +95,8 @@ pub fn load(patterns: &[String], base: &Path, report: &Report) -> Vec<Group> {
 
 /// Reads one rule file.
 pub fn load_file(path: &Path, report: &Report) -> Vec<Group> {
-    let name = path.display().to_string();
-    match fs::metadata(path).and_then(|m| if m.len() > FILE_BYTES_MAX { Ok(None) } else { fs::read(path).map(Some) }) {
-        Err(e) => report.file_error(&name, format!("cannot be read: {e}"), ""),
-        Ok(None) => report.file_error(&name, format!("is longer than {FILE_BYTES_MAX} bytes"), ""),
-        Ok(Some(bytes)) => match String::from_utf8(bytes) {
-            Err(_) => report.file_error(&name, "is not UTF-8", ""),
-            Ok(text) => return decode(&name, &text, report),
-        },
-    }
-    Vec::new()
+    let text = yaml::read(path, report);
+    text.map(|text| decode(&path.display().to_string(), &text, report)).unwrap_or_default()
 }
 
 /// Decodes the text of a rule file.

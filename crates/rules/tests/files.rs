@@ -120,6 +120,6 @@ fn names_files_it_cannot_read() {
     assert_eq!(load(&patterns, folder.path(), &report), []);
     let problems: Vec<String> = report.into_problems().iter().map(ToString::to_string).collect();
     assert_eq!(problems.len(), 2, "{problems:?}");
-    assert!(problems[0].ends_with("bad.yml: error: is not UTF-8"), "{problems:?}");
+    assert!(problems[0].ends_with("bad.yml: error: is not UTF-8 text; is this a configuration file?"), "{problems:?}");
     assert!(problems[1].contains("warning: \"none.yml\" does not point to an existing file"), "{problems:?}");
 }
