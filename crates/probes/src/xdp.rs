@@ -241,7 +241,13 @@ impl Running for Xdp {
         if self.counters.devices().next().is_some() {
             return ProbeState::Running;
         }
-        ProbeState::Failed { error: self.nothing_counted() }
+        let why = self.nothing_counted();
+        // A machine without such a device is not broken.
+        if self.refused.is_empty() {
+            ProbeState::Unsupported { reason: why }
+        } else {
+            ProbeState::Failed { error: why }
+        }
     }
 
     fn details(&self) -> Vec<String> {

@@ -379,7 +379,7 @@ fn detached() {
 fn devices() {
     let probes = start(&["sk1", "wire*"], XdpMode::Generic);
     match state(&probes) {
-        ProbeState::Failed { error } => assert!(error.contains("no device matches"), "{error}"),
+        ProbeState::Unsupported { reason } => assert!(reason.contains("no device matches"), "{reason}"),
         other => panic!("{other:?}"),
     }
     veth();
