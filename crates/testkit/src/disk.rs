@@ -80,11 +80,15 @@ struct Tree {
     folders: BTreeSet<PathBuf>,
     names: BTreeMap<PathBuf, usize>,
     inodes: BTreeMap<usize, Vec<u8>>,
+    /// Lengths of files that hold space and no bytes; not remembered by images, where they are empty files.
+    reserved: BTreeMap<usize, u64>,
 }
 
 #[derive(Default)]
 struct Faults {
     full: bool,
+    /// Bytes that all files may take together.
+    capacity: Option<u64>,
     /// Counts down at each operation that needs space; the one that finds zero fails half done.
     fail_write_in: Option<u64>,
     /// Counts down at each sync of a file.
@@ -122,6 +126,11 @@ impl CrashDisk {
     /// From now on nothing that needs space succeeds, or all does again.
     pub fn set_full(&self, full: bool) {
         self.state().faults.full = full;
+    }
+
+    /// From now on files hold so many bytes in all; creating files and folders takes none.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.state().faults.capacity = Some(bytes);
     }
 
     /// The write or creation after the next `count` ones fails for want of space, once, half done.
@@ -165,6 +174,20 @@ impl State {
     fn apply(&mut self, operation: Operation) {
         self.tree.apply(&operation);
         self.operations.push(operation);
+    }
+
+    /// Bytes that files may still take.
+    fn free(&self) -> u64 {
+        let sizes = self.tree.names.values().map(|inode| {
+            self.tree.inodes[inode].len() as u64 + self.tree.reserved.get(inode).copied().unwrap_or_default()
+        });
+        let capacity = if self.faults.full { 0 } else { self.faults.capacity.unwrap_or(u64::MAX) };
+        capacity.saturating_sub(sizes.sum())
+    }
+
+    /// Whether an operation that needs this many bytes has to fail.
+    fn refuses_bytes(&mut self, bytes: u64) -> bool {
+        self.refuses_space() || (self.faults.capacity.is_some() && self.free() < bytes)
     }
 
     /// Whether an operation that needs space has to fail.
@@ -419,6 +442,22 @@ impl Disk for CrashDisk {
         Ok(())
     }
 
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        if self.state().free() < bytes {
+            return Err(io::Error::from_raw_os_error(ENOSPC));
+        }
+        drop(self.create(path)?);
+        let mut state = self.state();
+        if let Some(&inode) = state.tree.names.get(path) {
+            state.tree.reserved.insert(inode, bytes);
+        }
+        Ok(())
+    }
+
+    fn free(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.state().free())
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
         if !self.state().locked.insert(path.to_owned()) {
             return Err(ErrorKind::WouldBlock.into());
@@ -430,7 +469,7 @@ impl Disk for CrashDisk {
 impl DiskFile for CrashFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.disk.state();
-        if state.refuses_space() {
+        if state.refuses_bytes(bytes.len() as u64) {
             let bytes = bytes[..bytes.len() / 2].to_vec();
             state.apply(Operation::Append { inode: self.inode, bytes });
             return Err(io::Error::from_raw_os_error(ENOSPC));
@@ -459,7 +498,7 @@ impl DiskFile for CrashFile {
     fn len(&self) -> io::Result<u64> {
         let state = self.disk.state();
         let bytes = state.tree.inodes.get(&self.inode).ok_or_else(|| not_found(&self.path))?;
-        Ok(bytes.len() as u64)
+        Ok(bytes.len() as u64 + state.tree.reserved.get(&self.inode).copied().unwrap_or_default())
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {

@@ -208,13 +208,17 @@ impl Appender for Batch<'_> {
 
     fn commit(mut self: Box<Self>, durability: Durability) -> Result<Committed, AppendError> {
         let db = self.db;
-        db.relieve()?;
-        db.log.make_room(&db.head)?;
+        let ready = db.relieve().and_then(|()| db.log.make_room(&db.head));
+        if ready.is_err() {
+            db.note_write(&ready.clone().map_err(AppendError::from));
+        }
+        ready?;
         let mut writer = db.log.lock();
         if db.closed.load(Ordering::Acquire) {
             return Err(StorageError::Closed.into());
         }
-        let logged = db.log.prepare(&mut writer, &db.head).map_err(AppendError::from).and_then(|()| {
+        let ready = db.reserve.check(db.disk()).and_then(|()| db.log.prepare(&mut writer, &db.head));
+        let logged = ready.map_err(AppendError::from).and_then(|()| {
             self.revive()?;
             let plan = self.plan(&writer);
             let records = self.records(&plan);

@@ -17,6 +17,7 @@ use crate::frame::Scanned;
 use crate::head::{ById, Head, HeadSeries};
 use crate::log::{self, Log};
 use crate::record::{decode_batch, decode_definitions, decode_exemplars, decode_metadata, kind};
+use crate::reserve::{self, Reserve};
 use crate::seal::Sealing;
 use crate::{Disk, Error, Options};
 
@@ -80,6 +81,7 @@ pub struct Db {
     pub(crate) families: MetricFamilies,
     pub(crate) exemplars: Exemplars,
     pub(crate) counters: Counters,
+    pub(crate) reserve: Reserve,
     pub(crate) closed: AtomicBool,
     /// Held while sealing and retention work; the sealing that could not be finished waits in it.
     pub(crate) maintenance: Mutex<Option<Sealing>>,
@@ -92,6 +94,9 @@ pub struct Db {
     pub(crate) indexes_passed: AtomicI64,
     aside: Mutex<Vec<SetAside>>,
     quarantined: AtomicU64,
+    quarantined_bytes: AtomicU64,
+    /// Whether the last write to the log failed for want of space.
+    pub(crate) full: AtomicBool,
     read_only_reason: Mutex<String>,
     recovery: Recovery,
     lock: Mutex<Option<Box<dyn Send + Sync>>>,
@@ -118,6 +123,7 @@ impl Db {
             families: MetricFamilies::default(),
             exemplars: Exemplars::default(),
             counters: Counters::default(),
+            reserve: Reserve::open(&options),
             closed: AtomicBool::new(false),
             maintenance: Mutex::default(),
             next_block: AtomicU64::new(1),
@@ -126,6 +132,8 @@ impl Db {
             indexes_passed: AtomicI64::new(options.clock.now()),
             aside: Mutex::default(),
             quarantined: AtomicU64::new(0),
+            quarantined_bytes: AtomicU64::new(0),
+            full: AtomicBool::new(false),
             read_only_reason: Mutex::default(),
             recovery: Recovery::default(),
             lock: Mutex::new(Some(lock)),
@@ -182,9 +190,11 @@ impl Db {
             Ok(_) if reason.is_empty() => {}
             Ok(_) => {
                 tracing::info!("the log takes writes again");
+                self.full.store(false, Ordering::Relaxed);
                 reason.clear();
             }
             Err(AppendError::Storage(error)) => {
+                self.full.store(reserve::is_full(error), Ordering::Relaxed);
                 if reason.is_empty() {
                     tracing::error!(%error, "the log refuses writes, samples are refused until it takes them again");
                 }
@@ -205,6 +215,19 @@ impl Db {
     /// Blocks and files that are not served, counted since ever.
     pub(crate) fn quarantined(&self) -> u64 {
         self.quarantined.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all that the store keeps in its folder.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        // One lock after the other: a commit that holds the log may wait for a sealing that waits for the blocks.
+        let beside = self.size_bytes_beside_blocks();
+        beside + self.blocks.read().iter().map(|b| b.size_bytes).sum::<u64>()
+    }
+
+    /// Log, metadata, quarantine and reserve.
+    pub(crate) fn size_bytes_beside_blocks(&self) -> u64 {
+        let quarantined = self.quarantined_bytes.load(Ordering::Relaxed);
+        self.log.size_bytes() + self.families.size_bytes() + quarantined + self.reserve.size_bytes()
     }
 
     /// What is missing from an answer about this time.
@@ -235,6 +258,7 @@ impl Db {
         tracing::error!(folder = %folder.display(), reason = aside.reason, "a block is damaged and set aside");
         self.aside.lock().push(aside);
         self.quarantined.fetch_add(1, Ordering::Relaxed);
+        self.quarantined_bytes.fetch_add(reserve::folder_bytes(self.disk(), folder), Ordering::Relaxed);
         let target = self.options.path.join(QUARANTINE_FOLDER);
         let name = folder.file_name().unwrap_or_default();
         let moved = self
@@ -249,8 +273,10 @@ impl Db {
     }
 
     fn recover(&mut self, segments: &[log::Segment]) -> Result<(), Error> {
-        let kept = self.disk().list(&self.options.path.join(QUARANTINE_FOLDER));
+        let quarantine = self.options.path.join(QUARANTINE_FOLDER);
+        let kept = self.disk().list(&quarantine);
         self.quarantined.store(kept.map_or(0, |names| names.len() as u64), Ordering::Relaxed);
+        self.quarantined_bytes.store(reserve::folder_bytes(self.disk(), &quarantine), Ordering::Relaxed);
         self.open_blocks()?;
         let damaged = self.families.load(self.disk(), &self.options.path)?;
         self.recovery.damaged_records += damaged;

@@ -4,9 +4,12 @@
 //! Files are written once from front to back; nothing is ever overwritten in place, nothing is memory-mapped.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::io::Errno;
 
 /// A file system, as far as the store needs one.
 pub trait Disk: Send + Sync {
@@ -30,6 +33,12 @@ pub trait Disk: Send + Sync {
 
     /// Makes the entries of a folder durable: files created, renamed and removed in it.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Creates a file that holds so many bytes of the disk and says nothing. Nothing is left of it after an error.
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()>;
+
+    /// Bytes that files in this folder may still take.
+    fn free(&self, folder: &Path) -> io::Result<u64>;
 
     /// Holds a lock file against other processes until the returned guard is dropped. The error kind
     /// [`ErrorKind::WouldBlock`] says that another process holds it.
@@ -96,6 +105,23 @@ impl Disk for FileDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
+    }
+
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let fill = || {
+            let mut file = File::create(path)?;
+            match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+                // Some file systems only know how to write.
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => io::copy(&mut io::repeat(0).take(bytes), &mut file).map(|_| ()),
+                outcome => Ok(outcome?),
+            }
+        };
+        fill().inspect_err(|_| drop(fs::remove_file(path)))
+    }
+
+    fn free(&self, folder: &Path) -> io::Result<u64> {
+        let found = statvfs(folder)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use model::StorageError;
 use thiserror::Error;
 
+use crate::reserve::is_full_kind;
+
 /// Why the store could not be opened or maintained.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -34,8 +36,12 @@ pub enum Error {
     Storage(#[from] StorageError),
 }
 
-/// Names the operation and the file of an I/O error.
+/// Names the operation and the file of an I/O error, and says in plain words that a disk is full.
 pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StorageError {
     let path = path.display().to_string();
-    move |source| StorageError::Io { operation, path, source: Arc::new(source) }
+    move |source| {
+        let plain = |source: std::io::Error| std::io::Error::new(source.kind(), format!("the disk is full: {source}"));
+        let source = if is_full_kind(source.kind()) { plain(source) } else { source };
+        StorageError::Io { operation, path, source: Arc::new(source) }
+    }
 }

@@ -29,6 +29,8 @@ struct Inner {
     known: BTreeMap<String, Metadata>,
     /// Whether the file lacks something.
     changed: bool,
+    /// Bytes of the file.
+    size_bytes: u64,
 }
 
 impl MetricFamilies {
@@ -65,6 +67,11 @@ impl MetricFamilies {
         }
     }
 
+    /// Bytes of the file.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.0.lock().size_bytes
+    }
+
     /// Reads the file; returns how many damaged stretches were passed over.
     pub(crate) fn load(&self, disk: &dyn Disk, folder: &Path) -> Result<u64, StorageError> {
         let names = disk.list(folder).map_err(io_error("list", folder))?;
@@ -73,6 +80,7 @@ impl MetricFamilies {
         }
         let path = folder.join(FILE_NAME);
         let file = disk.open(&path).map_err(io_error("open", &path))?;
+        self.0.lock().size_bytes = file.len().map_err(io_error("read", &path))?;
         let mut scanner = Scanner::new(&*file, 0).map_err(io_error("read", &path))?;
         let mut damaged = 0;
         while let Some(scanned) = scanner.next().map_err(io_error("read", &path))? {
@@ -96,11 +104,13 @@ impl MetricFamilies {
             }
             inner.known.clone()
         };
-        write(disk, folder, &families).inspect_err(|_| self.0.lock().changed = true)
+        let written = write(disk, folder, &families).inspect_err(|_| self.0.lock().changed = true)?;
+        self.0.lock().size_bytes = written;
+        Ok(())
     }
 }
 
-fn write(disk: &dyn Disk, folder: &Path, families: &BTreeMap<String, Metadata>) -> Result<(), StorageError> {
+fn write(disk: &dyn Disk, folder: &Path, families: &BTreeMap<String, Metadata>) -> Result<u64, StorageError> {
     let (path, temporary) = (folder.join(FILE_NAME), folder.join("metadata.tmp"));
     let list: Vec<_> = families.iter().map(|(name, metadata)| (name.as_str(), metadata)).collect();
     let mut bytes = Vec::new();
@@ -112,5 +122,6 @@ fn write(disk: &dyn Disk, folder: &Path, families: &BTreeMap<String, Metadata>) 
     file.append(&bytes).map_err(io_error("write", &temporary))?;
     file.sync().map_err(io_error("fsync", &temporary))?;
     disk.rename(&temporary, &path).map_err(io_error("rename", &temporary))?;
-    disk.sync_dir(folder).map_err(io_error("fsync", folder))
+    disk.sync_dir(folder).map_err(io_error("fsync", folder))?;
+    Ok(bytes.len() as u64)
 }

@@ -13,7 +13,8 @@
 //!
 //! Samples may come in any order from 1970 on. Damage costs what it hits: a record of the log, or a block, which is set
 //! aside, counted and told with each answer that it is missing from. The clock may jump: retention by time counts what
-//! was recorded too, and nothing else depends on the clock for longer than it is wrong. On a full disk appending fails and reading goes on.
+//! was recorded too, and nothing else depends on the clock for longer than it is wrong. On a full disk
+//! appending fails and reading goes on; opening needs no space, and sealing has a `reserve`.
 //!
 //! Never: a network, a thread or a timer of its own (the owner calls [`Db::maintain`] once in a while), a memory-mapped
 //! file, a file overwritten in place, a decoder run on bytes whose checksum was not verified.
@@ -41,6 +42,7 @@ mod options;
 mod postings;
 mod query;
 mod record;
+mod reserve;
 mod retention;
 mod seal;
 mod status;

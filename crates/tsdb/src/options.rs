@@ -36,7 +36,8 @@ pub struct Options {
     /// Blocks whose newest sample is older are removed, once as much time was recorded after them, so that a clock
     /// that jumps ahead removes nothing; `None` keeps all.
     pub retention_time: Option<Duration>,
-    /// Oldest blocks are removed while the folder holds more bytes; `None` is no limit.
+    /// Oldest blocks are removed while the folder, with log, metadata, quarantine and reserve, holds more bytes;
+    /// `None` is no limit. A folder that may hold less than 32 MiB has no reserve.
     pub retention_size: Option<u64>,
     /// Longest time that a sample committed with [`model::Durability::Kernel`] waits for the disk, provided that
     /// [`crate::Db::maintain`] is called at least that often. Zero: every commit waits for the disk.

@@ -20,15 +20,16 @@ pub(crate) struct Candidate {
     pub(crate) size_bytes: u64,
 }
 
-/// Numbers of the blocks that end before `cutoff`, and of the oldest ones for which there is no room.
+/// Numbers of the blocks that end before `cutoff`, and of the oldest ones for which there is no room
+/// beside the other files of the folder.
 pub(crate) fn expired(
     mut blocks: Vec<Candidate>,
     cutoff: Option<Timestamp>,
     size_max: Option<u64>,
-    log_bytes: u64,
+    bytes_beside: u64,
 ) -> Vec<u64> {
     blocks.sort_by_key(|b| (b.max_time, b.number));
-    let mut total = blocks.iter().map(|b| b.size_bytes).sum::<u64>() + log_bytes;
+    let mut total = blocks.iter().map(|b| b.size_bytes).sum::<u64>() + bytes_beside;
     let mut gone = Vec::new();
     for block in blocks {
         let old = cutoff.is_some_and(|cutoff| block.max_time < cutoff);
@@ -81,9 +82,13 @@ mod tests {
     #[test]
     fn oldest_blocks_go_first() {
         let block = |number, max_time| Candidate { number, min_time: 0, max_time, size_bytes: 10 };
-        let check = |cutoff: Option<i64>, size_max: Option<u64>, log_bytes, expected: &[u64]| {
+        let check = |cutoff: Option<i64>, size_max: Option<u64>, bytes_beside, expected: &[u64]| {
             let blocks = vec![block(1, 200), block(2, 300), block(3, 100)];
-            assert_eq!(expired(blocks, cutoff, size_max, log_bytes), expected, "{cutoff:?} {size_max:?} {log_bytes}");
+            assert_eq!(
+                expired(blocks, cutoff, size_max, bytes_beside),
+                expected,
+                "{cutoff:?} {size_max:?} {bytes_beside}"
+            );
         };
         check(None, None, 0, &[]);
         check(Some(150), None, 0, &[3]);

@@ -13,6 +13,7 @@ use crate::db::{REMOVED_SUFFIX, TEMPORARY_SUFFIX};
 use crate::error::io as io_error;
 use crate::head::HeadSeries;
 use crate::options::millis;
+use crate::reserve::says_full;
 use crate::retention::{Candidate, expired, partition_millis, recorded_since};
 use crate::{Db, Error};
 
@@ -68,9 +69,22 @@ impl Db {
         }
         self.set_damaged_aside();
         self.forget_idle_indexes(now);
+        let done = self.keep_up(&mut pending, now, seal_now);
+        if done.as_ref().is_err_and(says_full) && self.reserve.spend(self.disk()) {
+            return self.keep_up(&mut pending, now, seal_now);
+        }
+        if done.is_ok() {
+            self.reserve.restore(self.disk());
+        }
+        done
+    }
+
+    fn keep_up(&self, pending: &mut Option<Sealing>, now: Timestamp, seal_now: bool) -> Result<Maintained, Error> {
         // Retention first: on a full disk it makes the room that sealing needs.
         let mut done = Maintained { removed_blocks: self.apply_retention(now)?, ..Maintained::default() };
-        if pending.is_none() && (seal_now || self.is_sealing_due(now)) {
+        // A full disk has room again when the log becomes a block, which is smaller.
+        let full = self.full.load(Ordering::Relaxed) && self.head.totals.samples.load(Ordering::Relaxed) > 0;
+        if pending.is_none() && (seal_now || full || self.is_sealing_due(now)) {
             *pending = Some(self.freeze()?);
         }
         if let Some(sealing) = &*pending {
@@ -242,7 +256,7 @@ impl Db {
         let blocks = self.blocks.read().clone();
         let candidates: Vec<Candidate> = blocks.iter().map(|b| candidate(b)).collect();
         let cutoff = self.options.retention_time.and_then(|kept| self.cutoff(&candidates, millis(kept), now));
-        let gone = expired(candidates, cutoff, self.options.retention_size, self.log.size_bytes());
+        let gone = expired(candidates, cutoff, self.options.retention_size, self.size_bytes_beside_blocks());
         for block in blocks.iter().filter(|b| gone.contains(&b.number)) {
             self.remove_block(block)?;
             self.counters.removed_blocks.fetch_add(1, Ordering::Relaxed);

@@ -14,6 +14,7 @@ fn load(counter: &AtomicU64) -> f64 {
 impl Store for Db {
     fn status(&self) -> StoreStatus {
         let totals = &self.head.totals;
+        let size_bytes = self.size_bytes();
         let blocks = self.blocks.read();
         let ranges = blocks.iter().map(|b| (b.meta.min_time, b.meta.max_time));
         let head = (totals.min_time.load(Ordering::Relaxed), totals.max_time.load(Ordering::Relaxed));
@@ -26,7 +27,7 @@ impl Store for Db {
             max_time: known.then_some(whole.1),
             blocks: blocks.len() as u64,
             quarantined: self.quarantined() + self.recovery().damaged_records,
-            size_bytes: blocks.iter().map(|b| b.size_bytes).sum::<u64>() + self.log.size_bytes(),
+            size_bytes,
             read_only_reason: self.read_only_reason(),
             sync_interval: self.options.sync_interval,
         }
@@ -74,6 +75,7 @@ impl Db {
         let counters = &self.log.counters;
         families.gauge("skep_tsdb_log_bytes", "Size of the log on disk.", self.log.size_bytes() as f64);
         let read_only = f64::from(u8::from(!self.read_only_reason().is_empty()));
+        families.gauge("skep_tsdb_folder_bytes", "Size of all that the store keeps.", self.size_bytes() as f64);
         families.gauge("skep_tsdb_read_only", "Whether the log refuses writes now.", read_only);
         let mut counter = |name, help, value| families.counter(name, help, load(value));
         counter("skep_tsdb_log_written_bytes_total", "Bytes written to the log.", &counters.bytes_written);

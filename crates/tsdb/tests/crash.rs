@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use model::status::Store;
@@ -12,7 +13,7 @@ use model::{
     StorageError,
 };
 use testkit::{CrashDisk, Loss};
-use tsdb::{Db, Options};
+use tsdb::{Db, Disk, FileDisk, Options};
 
 const NOW: i64 = 1_700_000_000_000;
 
@@ -203,6 +204,91 @@ fn a_disk_that_stays_full_is_readable_and_opens() {
     commit(&db, 6, Durability::Disk).unwrap();
     db.seal().unwrap();
     assert_eq!(db.status().read_only_reason, "");
+}
+
+/// Commits until a commit is refused for want of space; returns what was kept.
+fn commit_until_refused(db: &Db, rounds: &mut std::ops::Range<i64>) -> Content {
+    let mut kept = Content::new();
+    loop {
+        match commit(db, rounds.next().unwrap(), Durability::Disk) {
+            Ok(content) => kept.extend(content),
+            Err(error) => {
+                assert!(error.to_string().contains("the disk is full"), "{error}");
+                assert!(db.status().read_only_reason.contains("the disk is full"));
+                return kept;
+            }
+        }
+    }
+}
+
+/// Somebody else fills the disk, the store starts on it, seals into its reserve, and goes on when there is room.
+fn check_full_disk(disk: &dyn Disk, options: &Options) {
+    let open = || Db::open(options.clone()).unwrap();
+    let has_reserve = || disk.list(&options.path).unwrap().iter().any(|name| name == "reserve");
+    let filler = options.path.with_file_name("filler");
+    let mut rounds = 0..100_000;
+    let db = open();
+    let mut kept = commit(&db, rounds.next().unwrap(), Durability::Disk).unwrap();
+    assert!(!has_reserve());
+    db.maintain(NOW).unwrap();
+    assert!(has_reserve());
+    let file = disk.create(&filler).unwrap();
+    while file.append(&[1; 4096]).is_ok() {}
+    kept.extend(commit_until_refused(&db, &mut rounds));
+    assert_eq!(read(&db).unwrap().0, kept);
+    drop(db);
+    let db = open();
+    assert_eq!(read(&db).unwrap().0, kept);
+    kept.extend(commit_until_refused(&db, &mut rounds));
+    let done = db.maintain(NOW).unwrap();
+    assert!(done.sealed_blocks > 0 && done.removed_segments > 0 && !has_reserve(), "{done:?}");
+    // What the reserve gave free is not for samples.
+    assert_eq!(commit_until_refused(&db, &mut rounds), Content::new());
+    assert_eq!(read(&db).unwrap().0, kept);
+    db.maintain(NOW).unwrap();
+    drop(file);
+    disk.remove(&filler).unwrap();
+    kept.extend(commit(&db, rounds.next().unwrap(), Durability::Disk).unwrap());
+    assert_eq!((has_reserve(), db.status().read_only_reason.as_str()), (true, ""));
+    drop(db);
+    assert_eq!(read(&open()).unwrap().0, kept);
+}
+
+#[test]
+fn a_disk_that_others_fill_is_survived() {
+    let disk = CrashDisk::new();
+    disk.set_capacity(6 << 20);
+    check_full_disk(&disk, &options(&disk));
+}
+
+/// A file system in memory, gone when dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None` where this process may not mount.
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mount = ["-t", "tmpfs", "-o", "size=6m", "tmpfs"];
+        let outcome = Command::new("mount").args(mount).arg(folder.path()).stderr(Stdio::null()).status();
+        outcome.is_ok_and(|status| status.success()).then(|| Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let outcome = Command::new("umount").arg(self.0.path()).status();
+        assert!(outcome.unwrap().success(), "{} stays mounted", self.0.path().display());
+    }
+}
+
+#[test]
+fn a_real_disk_that_others_fill_is_survived() {
+    let Some(small) = SmallDisk::mount() else {
+        eprintln!("skipped: no tmpfs can be mounted, the test wants root");
+        return;
+    };
+    let path = small.0.path().join("data");
+    check_full_disk(&FileDisk, &Options { path, disk: Arc::new(FileDisk), ..options(&CrashDisk::new()) });
 }
 
 #[test]

@@ -57,6 +57,14 @@ impl Disk for SlowDisk {
         self.disk.sync_dir(path)
     }
 
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        self.disk.reserve(path, bytes)
+    }
+
+    fn free(&self, folder: &Path) -> io::Result<u64> {
+        self.disk.free(folder)
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
         self.disk.lock(path)
     }

@@ -293,6 +293,43 @@ fn retention_removes_whole_blocks() {
     assert_eq!(db.maintain(NOW).unwrap().removed_blocks, 5);
 }
 
+/// Log, metadata and what was set aside count too.
+#[test]
+fn retention_by_size_counts_the_whole_folder() {
+    let folder = tempdir().unwrap();
+    let db = open(folder.path());
+    record(&db, NOW - 2 * DAY, NOW);
+    let mut batch = db.appender();
+    batch.append(&series("m", 1), Sample { timestamp: NOW + 1, value: 1.0 }).unwrap();
+    let help = "All the help there is.".repeat(100);
+    batch.set_metadata("m", &Metadata { help, ..Metadata::default() }).unwrap();
+    batch.commit(Durability::Disk).unwrap();
+    db.seal().unwrap();
+    append(&db, &series("m", 1), NOW + 2, 1.0).unwrap();
+    let blocks = db.status().blocks;
+    db.close().unwrap();
+    let aside = folder.path().join("quarantine/0000000099");
+    std::fs::create_dir_all(&aside).unwrap();
+    std::fs::write(aside.join("block"), [0; 10_000]).unwrap();
+    std::fs::remove_file(folder.path().join("reserve")).unwrap();
+    let whole = ["blocks", "log", "quarantine"].map(|name| file_bytes(&folder.path().join(name)));
+    let whole = whole.iter().sum::<u64>() + std::fs::metadata(folder.path().join("metadata")).unwrap().len();
+    let check = |size_max, removed| {
+        let db = Db::open(Options { retention_size: Some(size_max), ..options(folder.path()) }).unwrap();
+        assert_eq!(db.status().size_bytes, whole);
+        assert_eq!(db.maintain(NOW).unwrap().removed_blocks, removed, "at most {size_max} of {whole}");
+        assert_eq!(db.status().blocks, blocks - removed);
+        db.close().unwrap();
+    };
+    check(whole, 0);
+    check(whole - 1, 1);
+}
+
+fn file_bytes(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { file_bytes(&path) } else { path.metadata().unwrap().len() }).sum()
+}
+
 /// The clock stands wrong for six hours of scraping and sealing, is right again, and the process may start in between.
 #[test]
 fn a_clock_that_jumps_loses_nothing() {
