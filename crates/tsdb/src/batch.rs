@@ -31,15 +31,25 @@ struct Batch<'a> {
 impl Appendable for Db {
     fn appender(&self) -> Box<dyn Appender + '_> {
         let now = self.options.clock.now();
-        let oldest = self.options.retention_time.map_or(0, |kept| now.saturating_sub(millis(kept)).max(0));
         Box::new(Batch {
             db: self,
-            oldest,
+            oldest: self.oldest_taken(now),
             newest: now.saturating_add(millis(crate::FUTURE_MAX)),
             samples: Vec::new(),
             exemplars: Vec::new(),
             metadata: Vec::new(),
         })
+    }
+}
+
+impl Db {
+    /// What is older than retention and than all that is kept would be removed at once. The second part is for a clock
+    /// that stands ahead: what others send with the right time is still taken.
+    fn oldest_taken(&self, now: Timestamp) -> Timestamp {
+        let Some(kept) = self.options.retention_time else { return 0 };
+        let in_blocks = self.blocks.read().iter().map(|b| b.meta.min_time).min();
+        let in_head = self.head.totals.min_time.load(Ordering::Relaxed);
+        now.saturating_sub(millis(kept)).min(in_head).min(in_blocks.unwrap_or(Timestamp::MAX)).max(0)
     }
 }
 
