@@ -171,8 +171,11 @@ async fn tells_what_changed_and_repeats() {
     assert_eq!(scene.recorder.told(2).await[1], "new alerts added: A=firing B=firing");
     notifier.send(vec![alert("B", -1000)]);
     assert_eq!(scene.recorder.told(3).await[2], "some alerts resolved: A=firing B=resolved");
+    // What was told counts from when it was logged: the clock moves on only after that.
+    scene.until(&notifier, |status| status.sent == 3).await;
     scene.minutes(61);
     assert_eq!(scene.recorder.told(4).await[3], "repeat interval elapsed: A=firing");
+    scene.until(&notifier, |status| status.sent == 4).await;
     // Nobody says any more that it fires.
     scene.minutes(9 * 60);
     assert_eq!(scene.recorder.told(5).await[4], "all alerts resolved: A=resolved");
