@@ -187,7 +187,7 @@ fn a_database_that_kills_the_process_is_set_aside() {
 fn a_second_owner_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let _catalog = Catalog::open(folder.path()).unwrap();
-    assert!(matches!(Catalog::open(folder.path()), Err(catalog::Error::InUse { .. })));
+    assert!(matches!(Catalog::open(folder.path()), Err(Error::InUse { .. })));
 }
 
 #[test]
