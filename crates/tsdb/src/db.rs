@@ -227,7 +227,8 @@ impl Db {
     /// Log, metadata, quarantine and reserve.
     pub(crate) fn size_bytes_beside_blocks(&self) -> u64 {
         let quarantined = self.quarantined_bytes.load(Ordering::Relaxed);
-        self.log.size_bytes() + self.families.size_bytes() + quarantined + self.reserve.size_bytes()
+        let small = self.families.size_bytes() + self.exemplars.size_bytes() + self.reserve.size_bytes();
+        self.log.size_bytes() + small + quarantined
     }
 
     /// What is missing from an answer about this time.
@@ -278,7 +279,8 @@ impl Db {
         self.quarantined.store(kept.map_or(0, |names| names.len() as u64), Ordering::Relaxed);
         self.quarantined_bytes.store(reserve::folder_bytes(self.disk(), &quarantine), Ordering::Relaxed);
         self.open_blocks()?;
-        let damaged = self.families.load(self.disk(), &self.options.path)?;
+        let damaged = self.families.load(self.disk(), &self.options.path)?
+            + self.exemplars.load(self.disk(), &self.options.path)?;
         self.recovery.damaged_records += damaged;
         let covered = self.blocks.read().iter().map(|b| b.meta.covers).max().unwrap_or_default();
         if segments.iter().any(|s| s.number < covered) {
@@ -290,6 +292,7 @@ impl Db {
             lengths.insert(segment.number, replay.segment(segment)?);
         }
         let mut found = replay.found;
+        self.exemplars.replayed();
         self.log.set_lengths(lengths, covered);
         found.damaged_records += damaged;
         found.quarantined = self.aside.lock().len() as u64;
@@ -412,7 +415,7 @@ impl Replay<'_> {
             kind::EXEMPLARS => {
                 for (id, exemplar) in decode_exemplars(payload).ok()? {
                     if let Some((series, _)) = self.series.get(&id) {
-                        self.db.exemplars.push(series.labels.clone(), exemplar);
+                        self.db.exemplars.replay(series.labels.clone(), exemplar);
                     }
                 }
             }

@@ -1,16 +1,28 @@
-//! The newest exemplars, in a ring in memory. The log brings those back that came after the last sealing.
+//! The newest exemplars, in a ring in memory. A small file holds those of the last sealing, the log what came since.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 
-use hashbrown::HashMap;
-use model::{Exemplar, Labels, Matcher, Timestamp};
+use hashbrown::{HashMap, HashSet};
+use model::{Exemplar, Labels, Matcher, StorageError, Timestamp};
 use parking_lot::Mutex;
+
+use crate::Disk;
+use crate::error::io as io_error;
+use crate::frame::{self, Scanned, Scanner};
+use crate::record::{
+    Definition, RECORD_EXEMPLARS_MAX, Record, decode_definitions, decode_exemplars, encode_definitions,
+    encode_exemplars, kind,
+};
 
 /// About three megabytes at usual label sizes.
 const EXEMPLARS_MAX: usize = 10_000;
 
 /// The label set of an exemplar holds at most this many characters, as OpenMetrics says.
 pub(crate) const LABEL_CHARS_MAX: usize = 128;
+
+/// The file in the data folder.
+const FILE_NAME: &str = "exemplars";
 
 /// The ring.
 #[derive(Default)]
@@ -21,6 +33,19 @@ struct Ring {
     oldest_first: VecDeque<(Labels, Exemplar)>,
     /// The last one of each series, to know a page that repeats it.
     newest: HashMap<Labels, Exemplar>,
+    /// Whether the file lacks something.
+    changed: bool,
+    /// Bytes of the file.
+    size_bytes: u64,
+    /// What the file held, until the log was read: its segments may hold the same.
+    loaded: HashSet<Key>,
+}
+
+/// Series, labels, bits of the value, time.
+type Key = (Labels, Labels, u64, Option<Timestamp>);
+
+fn key(series: &Labels, exemplar: &Exemplar) -> Key {
+    (series.clone(), exemplar.labels.clone(), exemplar.value.to_bits(), exemplar.timestamp)
 }
 
 impl Exemplars {
@@ -37,8 +62,79 @@ impl Exemplars {
         {
             ring.newest.remove(&series);
         }
+        ring.changed = true;
         ring.newest.insert(series.clone(), exemplar.clone());
         ring.oldest_first.push_back((series, exemplar));
+    }
+
+    /// Adds what the log says and the file did not.
+    pub(crate) fn replay(&self, series: Labels, exemplar: Exemplar) {
+        let known = self.0.lock().loaded.contains(&key(&series, &exemplar));
+        if !known {
+            self.push(series, exemplar);
+        }
+    }
+
+    /// The log was read.
+    pub(crate) fn replayed(&self) {
+        self.0.lock().loaded = HashSet::default();
+    }
+
+    /// Bytes of the file.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.0.lock().size_bytes
+    }
+
+    /// Reads the file; returns how many damaged stretches were passed over.
+    pub(crate) fn load(&self, disk: &dyn Disk, folder: &Path) -> Result<u64, StorageError> {
+        let names = disk.list(folder).map_err(io_error("list", folder))?;
+        if !names.iter().any(|name| name == FILE_NAME) {
+            return Ok(0);
+        }
+        let path = folder.join(FILE_NAME);
+        let file = disk.open(&path).map_err(io_error("open", &path))?;
+        let mut scanner = Scanner::new(&*file, 0).map_err(io_error("read", &path))?;
+        let mut series: HashMap<u32, Labels> = HashMap::new();
+        let mut damaged = 0;
+        while let Some(scanned) = scanner.next().map_err(io_error("read", &path))? {
+            damaged += u64::from(self.take(&scanned, &mut series).is_none());
+        }
+        let mut ring = self.0.lock();
+        ring.size_bytes = file.len().map_err(io_error("read", &path))?;
+        ring.loaded = ring.oldest_first.iter().map(|(series, exemplar)| key(series, exemplar)).collect();
+        ring.changed = false;
+        Ok(damaged)
+    }
+
+    /// `None` if the frame is damaged.
+    fn take(&self, scanned: &Scanned, series: &mut HashMap<u32, Labels>) -> Option<()> {
+        match scanned {
+            Scanned::Frame { kind: kind::DEFINITIONS, payload } => {
+                series.extend(decode_definitions(payload).ok()?.into_iter().map(|d| (d.id, d.labels)));
+            }
+            Scanned::Frame { kind: kind::EXEMPLARS, payload } => {
+                for (id, exemplar) in decode_exemplars(payload).ok()? {
+                    self.push(series.get(&id)?.clone(), exemplar);
+                }
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// Writes the file anew if something changed.
+    pub(crate) fn save(&self, disk: &dyn Disk, folder: &Path) -> Result<(), StorageError> {
+        let all = {
+            let mut ring = self.0.lock();
+            if !std::mem::take(&mut ring.changed) {
+                return Ok(());
+            }
+            ring.oldest_first.clone()
+        };
+        let written = frame::replace_file(disk, folder, FILE_NAME, &records(all));
+        let mut ring = self.0.lock();
+        ring.size_bytes = written.inspect_err(|_| ring.changed = true)?;
+        Ok(())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -62,4 +158,22 @@ impl Exemplars {
         found.values_mut().for_each(|list| list.sort_by_key(|e| e.timestamp));
         found.into_iter().collect()
     }
+}
+
+/// Numbers the series in the order in which they come.
+fn records(all: VecDeque<(Labels, Exemplar)>) -> Vec<Record> {
+    let mut numbers: HashMap<Labels, u32> = HashMap::new();
+    let mut definitions = Vec::new();
+    let mut exemplars = Vec::with_capacity(all.len());
+    for (labels, exemplar) in all {
+        let next = numbers.len() as u32;
+        let id = *numbers.entry(labels.clone()).or_insert(next);
+        if id == next {
+            definitions.push(Definition { id, base: 0.0, labels });
+        }
+        exemplars.push((id, exemplar));
+    }
+    let mut records = encode_definitions(&definitions);
+    records.extend(exemplars.chunks(RECORD_EXEMPLARS_MAX).map(encode_exemplars));
+    records
 }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::Disk;
 use crate::error::io as io_error;
 use crate::frame::{self, Scanned, Scanner};
-use crate::record::{RECORD_FAMILIES_MAX, decode_metadata, encode_metadata, kind};
+use crate::record::{RECORD_FAMILIES_MAX, Record, decode_metadata, encode_metadata, kind};
 
 /// More families than any page has; past it a name made of data would fill the memory.
 const FAMILIES_MAX: usize = 100_000;
@@ -111,17 +111,8 @@ impl MetricFamilies {
 }
 
 fn write(disk: &dyn Disk, folder: &Path, families: &BTreeMap<String, Metadata>) -> Result<u64, StorageError> {
-    let (path, temporary) = (folder.join(FILE_NAME), folder.join("metadata.tmp"));
     let list: Vec<_> = families.iter().map(|(name, metadata)| (name.as_str(), metadata)).collect();
-    let mut bytes = Vec::new();
-    for some in list.chunks(RECORD_FAMILIES_MAX) {
-        let record = encode_metadata(some.iter().copied());
-        frame::push(&mut bytes, 0, 0, record.kind, &record.payload);
-    }
-    let file = disk.create(&temporary).map_err(io_error("create", &temporary))?;
-    file.append(&bytes).map_err(io_error("write", &temporary))?;
-    file.sync().map_err(io_error("fsync", &temporary))?;
-    disk.rename(&temporary, &path).map_err(io_error("rename", &temporary))?;
-    disk.sync_dir(folder).map_err(io_error("fsync", folder))?;
-    Ok(bytes.len() as u64)
+    let records: Vec<Record> =
+        list.chunks(RECORD_FAMILIES_MAX).map(|some| encode_metadata(some.iter().copied())).collect();
+    frame::replace_file(disk, folder, FILE_NAME, &records)
 }

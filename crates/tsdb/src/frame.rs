@@ -4,9 +4,14 @@
 //! in the wrong place, or a copy of a frame inside somebody's label value, do not pass.
 
 use std::io;
+use std::path::Path;
 
-use crate::DiskFile;
+use model::StorageError;
+
 use crate::bytes::fixed32_at;
+use crate::error::io as io_error;
+use crate::record::Record;
+use crate::{Disk, DiskFile};
 
 /// `0xf5` never occurs in UTF-8, so that no label value looks like the start of a frame.
 const MAGIC: [u8; 3] = [0xf5, b's', b'k'];
@@ -146,6 +151,26 @@ impl<'a> Scanner<'a> {
         let start = (self.at - self.window_at) as usize;
         Ok(&self.window[start..start + wanted])
     }
+}
+
+/// Writes a small file of the data folder anew, so that it is there as before or as a whole; returns its length.
+pub(crate) fn replace_file(
+    disk: &dyn Disk,
+    folder: &Path,
+    name: &str,
+    records: &[Record],
+) -> Result<u64, StorageError> {
+    let (path, temporary) = (folder.join(name), folder.join(format!("{name}.tmp")));
+    let mut bytes = Vec::new();
+    for record in records {
+        push(&mut bytes, 0, 0, record.kind, &record.payload);
+    }
+    let file = disk.create(&temporary).map_err(io_error("create", &temporary))?;
+    file.append(&bytes).map_err(io_error("write", &temporary))?;
+    file.sync().map_err(io_error("fsync", &temporary))?;
+    disk.rename(&temporary, &path).map_err(io_error("rename", &temporary))?;
+    disk.sync_dir(folder).map_err(io_error("fsync", folder))?;
+    Ok(bytes.len() as u64)
 }
 
 #[cfg(test)]

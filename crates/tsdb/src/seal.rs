@@ -88,8 +88,9 @@ impl Db {
             *pending = Some(self.freeze()?);
         }
         if let Some(sealing) = &*pending {
-            // The block will release the log, which until then is what remembers the metadata.
+            // The block will release the log, which until then is what remembers metadata and exemplars.
             self.families.save(self.disk(), &self.options.path)?;
+            self.exemplars.save(self.disk(), &self.options.path)?;
             done.sealed_blocks = self.write_sealing(sealing)?;
             let next_segment = sealing.next_segment;
             *pending = None;

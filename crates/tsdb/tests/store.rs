@@ -265,7 +265,24 @@ fn metadata_and_exemplars_come_back() {
     check(&db, 1);
     db.seal().unwrap();
     db.close().unwrap();
-    check(&open(folder.path()), 0);
+    let log = folder.path().join("log");
+    let db = open(folder.path());
+    check(&db, 1);
+    // Both the file and the log hold the second one, as when the process ends between the two steps of a sealing.
+    let mut batch = db.appender();
+    let reference = batch.append(&series("m", 1), Sample { timestamp: NOW - 1, value: 1.0 }).unwrap();
+    batch.append_exemplar(reference, &exemplar(0.75)).unwrap();
+    batch.commit(Durability::Disk).unwrap();
+    let segment = std::fs::read_dir(&log).unwrap().next().unwrap().unwrap().path();
+    let kept = std::fs::read(&segment).unwrap();
+    db.seal().unwrap();
+    db.close().unwrap();
+    std::fs::write(&segment, kept).unwrap();
+    std::fs::remove_dir_all(folder.path().join("blocks")).unwrap();
+    let db = open(folder.path());
+    assert_eq!(db.recovery().samples, 1);
+    let got = db.exemplars(&selection(&[], NOW - 1, NOW)).unwrap();
+    assert_eq!(got[0].1.iter().map(|e| e.value).collect::<Vec<_>>(), [0.75, 0.5]);
 }
 
 /// A sample an hour, sealed into one block for each day.
