@@ -1,10 +1,11 @@
 //! The formats of metrics pages.
 //!
-//! In: the bytes of a page, or metric families. Out: events that borrow from the page, or the text of a page.
+//! In: the bytes of a page, a line of history, or metric families. Out: events that borrow from the page, or the text of a page.
 //! Never: I/O, a copy of a series' text, a decision about what a sample means.
 
 mod event;
 mod fault;
+pub mod history;
 mod labels;
 mod number;
 pub mod openmetrics;

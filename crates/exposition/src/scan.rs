@@ -34,6 +34,11 @@ impl<'a> Scanner<'a> {
         self.at += 1;
     }
 
+    /// Returns to a position that [`Scanner::position`] gave before.
+    pub(crate) fn back_to(&mut self, position: usize) {
+        self.at = position;
+    }
+
     /// Whether the byte was next; then it is taken.
     pub(crate) fn eat(&mut self, byte: u8) -> bool {
         let next = self.peek() == Some(byte);
@@ -69,6 +74,14 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let rest = &self.text.as_bytes()[start..];
         self.at += rest.iter().position(|&b| !holds(b)).unwrap_or(rest.len());
+        self.since(start)
+    }
+
+    /// Takes up to where the text stands next, or all.
+    pub(crate) fn take_before(&mut self, text: &str) -> &'a str {
+        let start = self.at;
+        let rest = self.text.get(start..).unwrap_or_default();
+        self.at += rest.find(text).unwrap_or(rest.len());
         self.since(start)
     }
 
