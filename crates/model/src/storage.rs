@@ -44,6 +44,25 @@ pub trait Appender: Send {
     /// Adds a sample of a series known by an earlier `append`. [`AppendError::UnknownSeries`] asks for the labels again.
     fn append_ref(&mut self, series: SeriesRef, sample: Sample) -> Result<(), AppendError>;
 
+    /// Adds samples of one series known by an earlier `append`, as many calls of `append_ref` would: each is taken or
+    /// refused on its own, and `refused` is told its place and why. Errors: [`AppendError::UnknownSeries`], and nothing
+    /// was added; [`AppendError::Storage`], which ends the batch.
+    fn append_run(
+        &mut self,
+        series: SeriesRef,
+        samples: &[Sample],
+        refused: &mut dyn FnMut(usize, AppendError),
+    ) -> Result<(), AppendError> {
+        for (at, &sample) in samples.iter().enumerate() {
+            match self.append_ref(series, sample) {
+                Ok(()) => {}
+                Err(error @ (AppendError::UnknownSeries | AppendError::Storage(_))) => return Err(error),
+                Err(error) => refused(at, error),
+            }
+        }
+        Ok(())
+    }
+
     /// Adds an exemplar to a series of this batch.
     fn append_exemplar(&mut self, series: SeriesRef, exemplar: &Exemplar) -> Result<(), AppendError>;
 
