@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use model::{CollectError, Collector, Families, MetricKind};
 
 use crate::State;
@@ -57,7 +57,23 @@ pub(crate) struct Counters {
     received_bytes: AtomicU64,
 }
 
+/// Samples of a request that are stored, as receivers of remote write 2.0 say it.
+pub(crate) const WRITTEN_HEADER: &str = "x-prometheus-remote-write-samples-written";
+
+/// Samples of a request that were left out, by reason: `conflicting_value=3;limit=1`.
+pub(crate) const LEFT_OUT_HEADER: &str = "x-skep-samples-left-out";
+
 impl Tally {
+    /// Tells the sender, who then need not count by the words of a complaint.
+    pub(crate) fn say(&self, headers: &mut HeaderMap) {
+        headers.insert(WRITTEN_HEADER, HeaderValue::from(self.samples));
+        let left_out = REASONS.iter().zip(&self.left_out).filter(|(_, count)| **count > 0);
+        let texts: Vec<String> = left_out.map(|((_, reason), count)| format!("{reason}={count}")).collect();
+        if let Some(value) = HeaderValue::from_str(&texts.join(";")).ok().filter(|value| !value.is_empty()) {
+            headers.insert(LEFT_OUT_HEADER, value);
+        }
+    }
+
     pub(crate) fn leave_out(&mut self, reason: Reason, samples: u64) {
         self.left_out[reason as usize] += samples;
     }

@@ -1,8 +1,8 @@
-//! Remote write: samples that other Prometheus servers and agents send.
+//! Remote write: samples that other Prometheus servers and agents send, and a sender for history.
 //!
 //! In: `POST /api/v1/write`, a snappy block around a protobuf `WriteRequest` of remote write 1.0. Out: batches to a
-//! [`model::Appendable`], and a 2xx only once they are on the disk. Never: a query, a wait without a limit, a buffer
-//! whose size the sender decides.
+//! [`model::Appendable`], and a 2xx only once they are on the disk; the same requests to another server by [`Sender`].
+//! Never: a query, a wait without a limit, a buffer whose size the sender decides.
 //!
 //! The way of a request: `media` reads the headers, `receive` the body under the limits below, `wire` walks the
 //! message in place, `ingest` appends. `known` remembers which series a label list named, so that a sender's steady
@@ -13,7 +13,9 @@ mod error;
 mod ingest;
 mod known;
 mod media;
+mod message;
 mod receive;
+mod send;
 mod wire;
 
 use std::sync::Arc;
@@ -28,6 +30,8 @@ use crate::counters::Counters;
 use crate::known::KnownSeries;
 
 use error::Error;
+pub use message::Message;
+pub use send::{Answer, SendError, Sender};
 
 /// Longest body, packed. Prometheus sends 2,000 samples a request, some 100 KiB; a backfill of 100,000 samples stays
 /// under it.

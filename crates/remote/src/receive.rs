@@ -21,13 +21,20 @@ pub(crate) async fn write(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let response = match take(&state.shared, &headers, body).await {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(error) => {
+    let (tally, failure) = match take(&state.shared, &headers, body).await {
+        Ok((tally, complaint)) => (Some(tally), complaint),
+        Err(error) => (None, Some(error)),
+    };
+    let mut response = match failure {
+        None => StatusCode::NO_CONTENT.into_response(),
+        Some(error) => {
             report(&error);
             error.into_response()
         }
     };
+    if let Some(tally) = tally {
+        tally.say(response.headers_mut());
+    }
     state.counters().request(response.status());
     response
 }
@@ -47,7 +54,8 @@ fn report(error: &Error) {
     }
 }
 
-async fn take(shared: &Arc<Shared>, headers: &HeaderMap, body: Body) -> Result<(), Error> {
+/// Stores a request: what became of it, and what the sender is told though the rest was stored.
+async fn take(shared: &Arc<Shared>, headers: &HeaderMap, body: Body) -> Result<(Tally, Option<Error>), Error> {
     media::check(headers)?;
     let _place = shared.requests.try_acquire().map_err(|_| Error::Busy)?;
     let reading = tokio::time::timeout(BODY_TIMEOUT, read(shared, headers, body));
@@ -106,14 +114,12 @@ fn decoded_length(packed: &[u8]) -> Result<usize, Error> {
     }
 }
 
-fn store(shared: &Shared, packed: &[u8], length: usize) -> Result<(), Error> {
+fn store(shared: &Shared, packed: &[u8], length: usize) -> Result<(Tally, Option<Error>), Error> {
     let mut message = vec![0; length];
     let written = snap::raw::Decoder::new().decompress(packed, &mut message).map_err(|_| Error::Snappy)?;
     let result = ingest::write(shared.store.appender(), &shared.known, &message[..written]);
     let tally = result.as_ref().map_or_else(|_| Tally::default(), |outcome| outcome.tally);
     shared.counters.add(&tally);
-    match result?.complaint {
-        Some(complaint) => Err(complaint),
-        None => Ok(()),
-    }
+    let outcome = result?;
+    Ok((outcome.tally, outcome.complaint))
 }

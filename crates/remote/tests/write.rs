@@ -388,3 +388,33 @@ async fn too_many_requests_at_once_are_told_to_come_back() {
 fn request_of_nothing() -> WriteRequest {
     request(vec![])
 }
+
+/// History that is sent arrives whole, and the answer says what was left out.
+#[tokio::test]
+async fn a_sender_hears_what_became_of_its_samples() {
+    let receiver = Receiver::start();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, remote::router(receiver.state.clone())).into_future());
+    let sender = remote::Sender::new(&url).unwrap();
+    let now = receiver.now;
+    let mut message = remote::Message::default();
+    message.metadata("m", &model::Metadata { help: "what".into(), ..model::Metadata::default() });
+    message.series(&model::Labels::from_pairs([("__name__", "m"), ("a", &"x".repeat(300))]));
+    message.sample(now, 1.0);
+    message.sample(now - 5, -0.5);
+    let labels = model::Labels::from_pairs([("trace_id", "t")]);
+    message.exemplar(&model::Exemplar { labels, value: 0.5, timestamp: None }, now);
+    message.series(&model::Labels::from_pairs([("__name__", "n")]));
+    message.sample(now + 3_600_000, 7.0);
+    message.sample(now, f64::INFINITY);
+    assert_eq!(message.samples(), 4);
+    let answer = sender.send(message.take_body()).await.unwrap();
+    assert!(message.is_empty());
+    assert_eq!((answer.written, &*answer.left_out), (Some(3), &[("too_far_in_future".to_owned(), 1)][..]));
+    assert!(answer.complaint.starts_with("out of bounds: "), "{}", answer.complaint);
+    let long = format!(r#"{{__name__="m", a="{}"}} -0.5@-5 1@0"#, "x".repeat(300));
+    assert_eq!(receiver.stored(), [long, r#"{__name__="n"} inf@0"#.to_owned()]);
+    assert_eq!(receiver.db.metadata(Some("m"))[0].1.help, "what");
+    assert_eq!(receiver.counter("skep_remote_write_exemplars_total{}"), 1.0);
+}
