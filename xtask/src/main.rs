@@ -2,15 +2,19 @@
 
 mod bench;
 mod ebpf;
+mod fuzz;
 mod machine;
+mod soak;
 mod test;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "\
 cargo xtask test               everything that has to pass: installs what it needs (as root), then format, lints,
                                BPF objects, unit, integration, privileged and browser tests
 cargo xtask ebpf [--check]     build the BPF objects, or compare them with the committed ones
+cargo xtask fuzz [SECONDS]     every fuzz target for so many seconds (5)
+cargo xtask soak               the long forms of the tests: kills, crash images, model tests, fuzzing; takes hours
 cargo xtask bench              start-up time, memory, size, beside a peer where there is one
 ";
 
@@ -21,6 +25,9 @@ fn main() -> Result<()> {
         ["test"] => test::run(),
         ["ebpf"] => ebpf::run(false),
         ["ebpf", "--check"] => ebpf::run(true),
+        ["fuzz"] => fuzz::run(fuzz::SECONDS),
+        ["fuzz", seconds] => fuzz::run(seconds.parse().context("SECONDS is a number")?),
+        ["soak"] => soak::run(),
         ["bench"] => bench::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -20,6 +20,7 @@ pub(crate) fn run() -> Result<()> {
     if !status.success() {
         bail!("cargo test: {status}");
     }
+    crate::fuzz::run(crate::fuzz::SECONDS)?;
     browser()
 }
 

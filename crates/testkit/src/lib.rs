@@ -10,6 +10,14 @@ mod peer;
 mod server;
 mod write_request;
 
+/// Set by `cargo xtask soak` to how many times the usual length a test with a long form takes.
+pub const SOAK_VARIABLE: &str = "SKEP_SOAK";
+
+/// How many times the usual length a test with a long form takes: once, unless `cargo xtask soak` says more.
+pub fn soak_factor() -> u64 {
+    std::env::var(SOAK_VARIABLE).ok().and_then(|factor| factor.parse().ok()).unwrap_or(1)
+}
+
 pub use disk::{CrashDisk, Loss};
 pub use exporter::{Exporter, Reply};
 pub use peer::{PEERS_VARIABLE, Prometheus, free_port, peer};

@@ -35,6 +35,8 @@ mod error;
 mod exemplars;
 mod families;
 mod frame;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod head;
 mod index;
 mod log;

@@ -141,10 +141,11 @@ fn a_power_cut_at_any_moment_loses_nothing_acknowledged() {
     let disk = CrashDisk::new();
     let milestones = live(&disk);
     let all = milestones.last().unwrap().visible.clone();
+    let seeds = SEEDS * testkit::soak_factor();
     let mut images = 0;
     for operations in 0..=disk.operations() {
-        let seeds = (0..SEEDS).map(|seed| Loss::Some(operations as u64 * SEEDS + seed));
-        for loss in [Loss::Nothing, Loss::Everything].into_iter().chain(seeds) {
+        let some = (0..seeds).map(|seed| Loss::Some(operations as u64 * seeds + seed));
+        for loss in [Loss::Nothing, Loss::Everything].into_iter().chain(some) {
             check_image(&disk, operations, loss, &milestones, &all);
             images += 1;
         }

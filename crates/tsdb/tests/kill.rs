@@ -16,9 +16,6 @@ use tsdb::{Db, Options};
 /// Kills of one folder; more would run into the limit on samples of the future.
 const KILLS: u64 = 200;
 
-/// How many folders live through that; the long form sets more than one.
-const FOLDERS_VARIABLE: &str = "SKEP_KILL_FOLDERS";
-
 /// Tells the child where to work and at which round to begin.
 const FOLDER_VARIABLE: &str = "SKEP_KILL_FOLDER";
 const ROUND_VARIABLE: &str = "SKEP_KILL_ROUND";
@@ -107,8 +104,7 @@ fn run_and_kill(folder: &Path, start: i64, first: i64, acknowledgements: u64) ->
 
 #[test]
 fn kills_lose_nothing() {
-    let folders = std::env::var(FOLDERS_VARIABLE).ok().and_then(|n| n.parse().ok()).unwrap_or(1);
-    (0..folders).for_each(kill_often);
+    (0..testkit::soak_factor()).for_each(kill_often);
 }
 
 fn kill_often(seed: u64) {

@@ -582,7 +582,7 @@ fn run(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(400 * testkit::soak_factor() as u32))]
     #[test]
     fn answers_as_the_naive_store(steps in steps()) {
         run(steps);

@@ -1,0 +1,25 @@
+//! `cargo xtask soak`: the long forms of the tests, for a night or a release.
+
+use anyhow::Result;
+use testkit::SOAK_VARIABLE;
+
+use crate::machine::command;
+
+/// Times as much as in `cargo xtask test`: 200 kills become 10,000, 20,000 crash images a million.
+const FACTOR: &str = "50";
+
+/// Seconds for each fuzz target.
+const FUZZ_SECONDS: u64 = 600;
+
+/// The packages whose tests have a long form.
+const PACKAGES: [&str; 3] = ["--package=tsdb", "--package=catalog", "--package=skep"];
+
+pub(crate) fn run() -> Result<()> {
+    let mut args = vec!["test", "--release", "--no-fail-fast"];
+    args.extend(PACKAGES);
+    eprintln!("\n==> {SOAK_VARIABLE}={FACTOR} cargo {}", args.join(" "));
+    let status = command("cargo", &args).env(SOAK_VARIABLE, FACTOR).status()?;
+    let fuzzed = crate::fuzz::run(FUZZ_SECONDS);
+    anyhow::ensure!(status.success(), "cargo test: {status}");
+    fuzzed
+}
