@@ -77,11 +77,13 @@ mod tests {
 
     use super::*;
 
+    /// The name of a target and what it runs.
+    type Target = (&'static str, fn(&[u8]));
+
     /// What the fuzzers found worth keeping runs with every test, on the stable toolchain.
     #[test]
     fn the_corpora_replay() {
-        let targets: [(&str, fn(&[u8])); 4] =
-            [("times", times), ("values", values), ("columns", columns), ("records", records)];
+        let targets: [Target; 4] = [("times", times), ("values", values), ("columns", columns), ("records", records)];
         for (target, run) in targets {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
             let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
