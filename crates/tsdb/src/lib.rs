@@ -23,6 +23,8 @@
 extern crate alloc;
 
 mod batch;
+#[allow(dead_code, reason = "the log turns to it next")]
+mod bits;
 mod block;
 mod bytes;
 mod chunk;
@@ -40,7 +42,11 @@ pub mod fuzzing;
 mod head;
 mod index;
 mod log;
+#[allow(dead_code, reason = "the log turns to it next")]
+mod logged;
 mod options;
+#[allow(dead_code, reason = "the log turns to it next")]
+mod pack;
 mod postings;
 mod query;
 mod record;
