@@ -7,6 +7,7 @@ use std::time::Duration;
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::size;
+use crate::tools::{self, Tool};
 
 /// What the user asked for.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(crate) enum Command {
     Doctor,
     CheckConfig(Vec<PathBuf>),
     CheckRules(Vec<PathBuf>),
+    Tool(Tool),
     Help(String),
     Version,
 }
@@ -43,8 +45,8 @@ pub(crate) struct ServeArgs {
 
 /// The command line cannot be understood; exit code 2.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}; `skep --help` lists what there is")]
-pub(crate) struct UsageError(String);
+#[error("{0}; `skep {1}--help` lists what there is")]
+pub(crate) struct UsageError(String, &'static str);
 
 type Apply = fn(&mut ServeArgs, &str) -> Result<(), String>;
 
@@ -214,6 +216,11 @@ pub(crate) const FEATURES: &[&str] = &["promql-experimental-functions", "promql-
 
 /// Reads the command line, program name excluded.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(tool) = tools::parse(&args) {
+        let tool = tool.map_err(|(reason, words)| UsageError(reason, words))?;
+        return Ok(tool.map_or_else(Command::Help, Command::Tool));
+    }
     let mut parser = Parser::from_args(args);
     let mut words: Vec<OsString> = Vec::new();
     let mut serve = ServeArgs::default();
@@ -241,7 +248,7 @@ fn command(words: &[OsString], serve: ServeArgs) -> Result<Command, UsageError> 
     let files = || words.iter().skip(2).map(PathBuf::from).collect::<Vec<_>>();
     let alone = |command| match words.len() {
         0 | 1 => Ok(command),
-        _ => Err(UsageError(format!("unexpected argument {:?}", word(1)))),
+        _ => Err(usage_error(format!("unexpected argument {:?}", word(1)))),
     };
     match (word(0).as_str(), word(1).as_str()) {
         ("" | "serve", _) => alone(Command::Serve(Box::new(serve))),
@@ -250,12 +257,12 @@ fn command(words: &[OsString], serve: ServeArgs) -> Result<Command, UsageError> 
         ("help", _) => Ok(Command::Help(help())),
         ("version", _) => Ok(Command::Version),
         ("check", "config" | "rules") if words.len() < 3 => {
-            Err(UsageError(format!("`skep check {}` needs at least one FILE", word(1))))
+            Err(usage_error(format!("`skep check {}` needs at least one FILE", word(1))))
         }
         ("check", "config") => Ok(Command::CheckConfig(files())),
         ("check", "rules") => Ok(Command::CheckRules(files())),
-        ("check", other) => Err(UsageError(format!("`skep check` takes config or rules, not {other:?}"))),
-        (other, _) => Err(UsageError(format!("unknown command {other:?}"))),
+        ("check", other) => Err(usage_error(format!("`skep check` takes config or rules, not {other:?}"))),
+        (other, _) => Err(usage_error(format!("unknown command {other:?}"))),
     }
 }
 
@@ -265,12 +272,12 @@ fn apply(args: &mut ServeArgs, name: &str, parser: &mut Parser) -> Result<(), Us
     let (flag, on) = match (find(name), positive.and_then(find)) {
         (Some(flag), _) => (flag, true),
         (None, Some(flag)) if matches!(flag.effect, Effect::Switch(_) | Effect::IgnoredSwitch(_)) => (flag, false),
-        _ => return Err(UsageError(format!("unknown flag --{name}"))),
+        _ => return Err(usage_error(format!("unknown flag --{name}"))),
     };
     match &flag.effect {
         Effect::Value(_, set) => {
             let value = text(parser, name)?;
-            set(args, &value).map_err(|reason| UsageError(format!("--{name}: {reason}")))?;
+            set(args, &value).map_err(|reason| usage_error(format!("--{name}: {reason}")))?;
         }
         Effect::Switch(set) => set(args, on),
         Effect::IgnoredValue(reason) => {
@@ -278,18 +285,22 @@ fn apply(args: &mut ServeArgs, name: &str, parser: &mut Parser) -> Result<(), Us
             args.without_effect.push(format!("--{name} has no effect: {reason}"));
         }
         Effect::IgnoredSwitch(reason) => args.without_effect.push(format!("--{name} has no effect: {reason}")),
-        Effect::Refused(reason) => return Err(UsageError(format!("--{name} is refused: {reason}"))),
+        Effect::Refused(reason) => return Err(usage_error(format!("--{name} is refused: {reason}"))),
     }
     Ok(())
 }
 
 fn text(parser: &mut Parser, name: &str) -> Result<String, UsageError> {
     let value = parser.value().map_err(|e| usage(&e))?;
-    value.string().map_err(|_| UsageError(format!("--{name}: the value is not UTF-8")))
+    value.string().map_err(|_| usage_error(format!("--{name}: the value is not UTF-8")))
 }
 
 fn usage(error: &lexopt::Error) -> UsageError {
-    UsageError(error.to_string())
+    usage_error(error.to_string())
+}
+
+fn usage_error(reason: String) -> UsageError {
+    UsageError(reason, "")
 }
 
 fn set_path(into: &mut Option<PathBuf>, value: &str) -> Result<(), String> {
@@ -363,9 +374,12 @@ fn help() -> String {
          \x20 skep demo [FLAGS]          the same with a simulated Cilium node and a day of history\n\
          \x20 skep doctor                what this machine allows eBPF to do, and why\n\
          \x20 skep check config FILE...  read configuration files and say all that is wrong\n\
-         \x20 skep check rules FILE...   the same for rule files\n\
-         \x20 skep version | help\n\nFlags of serve and demo (Prometheus' own names work too):\n",
+         \x20 skep check rules FILE...   the same for rule files\n",
     );
+    for (usage, purpose) in tools::usages() {
+        text.push_str(&format!("  skep {usage:<22}{purpose}\n"));
+    }
+    text.push_str("  skep version | help\n\nFlags of serve and demo (Prometheus' own names work too):\n");
     for flag in FLAGS.iter().filter(|flag| !flag.help.is_empty()) {
         let value = match flag.effect {
             Effect::Value(name, _) => format!(" {name}"),

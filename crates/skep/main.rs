@@ -6,12 +6,14 @@
 mod app;
 mod cli;
 mod config;
+mod import;
 mod listen;
 mod process;
 mod rooms;
 mod settings;
 mod simulation;
 mod size;
+mod tools;
 mod web;
 
 use std::fmt::Display;
@@ -21,6 +23,7 @@ use std::process::ExitCode;
 
 use cli::{Command, ServeArgs};
 use settings::Settings;
+use tools::Tool;
 use tracing_subscriber::EnvFilter;
 use yaml::{Report, Severity};
 
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Ok(Command::Doctor) => say(&probes::doctor::examine().to_string()),
         Ok(Command::CheckConfig(files)) => check(&files, app::check_config),
         Ok(Command::CheckRules(files)) => check(&files, |file, report| drop(app::load_rule_file(file, report))),
+        Ok(Command::Tool(tool)) => run(&tool),
         Ok(Command::Help(text)) => say(&text),
         Ok(Command::Version) => say(&format!("skep {}\n", env!("CARGO_PKG_VERSION"))),
         Err(error) => {
@@ -44,16 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(args: &ServeArgs, demo: bool) -> ExitCode {
-    let level = args.log_level.as_deref().unwrap_or("info");
-    let filter = EnvFilter::try_new(level).unwrap_or_default();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        // It would be told on stderr, which is what failed; the macro that does so panics then.
-        .log_internal_errors(false)
-        .init();
+    log_to_stderr(args.log_level.as_deref().unwrap_or("info"));
     for sentence in &args.without_effect {
         tracing::warn!("{sentence}");
     }
@@ -66,6 +61,33 @@ fn serve(args: &ServeArgs, demo: bool) -> ExitCode {
     }
     match app::run(plan) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format_args!("skep: {}", causes(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_to_stderr(level: &str) {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(level).unwrap_or_default())
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        // It would be told on stderr, which is what failed; the macro that does so panics then.
+        .log_internal_errors(false)
+        .init();
+}
+
+/// Runs a command beside the server; `false` of it is exit code 1 like an error, whose words it has printed.
+fn run(tool: &Tool) -> ExitCode {
+    log_to_stderr("warn");
+    let done = match tool {
+        Tool::Import(options) => import::run(options),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             complain(&format_args!("skep: {}", causes(&error)));
             ExitCode::FAILURE

@@ -10,6 +10,7 @@
 mod alerting;
 mod bad_input;
 mod demo;
+mod import;
 mod kill;
 mod lifecycle;
 mod peers;

@@ -69,6 +69,12 @@ impl Prometheus {
         format!("http://{}", self.address())
     }
 
+    /// The body of a GET.
+    pub fn get(&self, path: &str) -> io::Result<String> {
+        let mut answer = ureq::get(format!("{}{path}", self.url())).call().map_err(io::Error::other)?;
+        answer.body_mut().read_to_string().map_err(io::Error::other)
+    }
+
     /// The process.
     pub fn pid(&self) -> u32 {
         self.child.id()

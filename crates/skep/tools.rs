@@ -1,0 +1,154 @@
+//! The commands beside the server: their part of the command line, each with its own flags and help.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use exposition::history::TimeUnit;
+use lexopt::{Arg, Parser, ValueExt};
+
+use crate::import::{self, Nan};
+
+/// What stands after `skep`.
+#[derive(Debug)]
+pub(crate) enum Tool {
+    Import(import::Options),
+}
+
+/// A command of this module.
+struct Spec {
+    /// Its words, with a blank behind each.
+    name: &'static str,
+    /// The line in the list of commands: usage and purpose.
+    usage: &'static str,
+    purpose: &'static str,
+    /// What `--help` adds.
+    details: &'static str,
+    parse: fn(Words) -> Result<Tool, String>,
+}
+
+const SPECS: &[Spec] = &[Spec {
+    name: "import ",
+    usage: "import [FILE|-]",
+    purpose: "take history over: OpenMetrics or Prometheus text with timestamps",
+    details: "Reads FILE, or standard input, line by line, and sends it to a running server, or writes it into the data folder of\n\
+              one that does not run. What is there already is passed over, so that an import can be repeated.\n\n\
+              \x20 promtool tsdb dump-openmetrics /var/lib/prometheus | skep import -\n\n\
+              \x20 --url URL         a server that receives remote write [http://127.0.0.1:9090]\n\
+              \x20 --data-dir DIR    a data folder, written without a server\n\
+              \x20 --nan WHAT        promtool prints staleness markers as NaN, like every NaN. guess: one NaN after a number and\n\
+              \x20                   not before another NaN is a marker; stale: all are; value: none is [guess]\n\
+              \x20 --time UNIT       of timestamps without a fraction: seconds, milliseconds, or guess by their size [guess]\n\
+              \x20 --skip-bad-lines  name the lines that cannot be read, and go on\n\n\
+              Exit code: 0 all is stored, 1 something was refused or failed, 2 bad usage.\n",
+    parse: parse_import,
+}];
+
+/// The words and flags of a command; flags are taken out by the command that knows them.
+struct Words {
+    words: Vec<OsString>,
+    flags: Vec<(String, Option<String>)>,
+}
+
+/// Flags that are switches; all others take a value.
+const SWITCHES: &[&str] = &["skip-bad-lines", "json"];
+
+impl Words {
+    fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.flags.iter().rposition(|(flag, _)| flag == name)?;
+        let value = self.flags.swap_remove(at).1;
+        self.flags.retain(|(flag, _)| flag != name);
+        Some(value.unwrap_or_default())
+    }
+
+    fn take_path(&mut self, name: &str) -> Option<PathBuf> {
+        self.take(name).filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
+    fn next(&mut self) -> Option<PathBuf> {
+        (!self.words.is_empty()).then(|| PathBuf::from(self.words.remove(0)))
+    }
+
+    /// To be called when a command took all that it knows.
+    fn finish(self) -> Result<(), String> {
+        if let Some((flag, _)) = self.flags.first() {
+            return Err(format!("this command has no flag --{flag}"));
+        }
+        match self.words.first() {
+            Some(word) => Err(format!("unexpected argument {:?}", word.to_string_lossy())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a command line asks for.
+pub(crate) type Asked = Result<Tool, String>;
+
+/// The command that the arguments name, or `Err` with its help where that is asked for; `None` where they name none of
+/// this module. What is wrong comes with the command's name.
+pub(crate) fn parse(args: &[OsString]) -> Option<Result<Asked, (String, &'static str)>> {
+    let names = |spec: &&Spec| spec.name.split_whitespace().zip(args).all(|(word, arg)| arg.to_str() == Some(word));
+    let count = |spec: &Spec| spec.name.split_whitespace().count();
+    let spec = SPECS.iter().find(|spec| args.len() >= count(spec) && names(spec))?;
+    let asked = match read(&args[count(spec)..]) {
+        Ok(None) => Ok(Err(help_of(spec))),
+        Ok(Some(words)) => (spec.parse)(words).map(Ok),
+        Err(error) => Err(error),
+    };
+    Some(asked.map_err(|reason| (reason, spec.name)))
+}
+
+/// `None` where help is asked for.
+fn read(args: &[OsString]) -> Result<Option<Words>, String> {
+    let mut parser = Parser::from_args(args.iter().cloned());
+    let mut words = Words { words: Vec::new(), flags: Vec::new() };
+    while let Some(arg) = parser.next().map_err(|e| e.to_string())? {
+        match arg {
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
+            Arg::Long(name) => {
+                let name = name.to_owned();
+                let value = match SWITCHES.contains(&&*name) {
+                    true => None,
+                    false => Some(parser.value().and_then(ValueExt::string).map_err(|e| e.to_string())?),
+                };
+                words.flags.push((name, value));
+            }
+            Arg::Value(word) => words.words.push(word),
+            Arg::Short(letter) => return Err(format!("unknown flag -{letter}")),
+        }
+    }
+    Ok(Some(words))
+}
+
+/// Lines for the list of all commands.
+pub(crate) fn usages() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SPECS.iter().map(|spec| (spec.usage, spec.purpose))
+}
+
+fn help_of(spec: &Spec) -> String {
+    format!("skep {}: {}\n\n{}", spec.usage, spec.purpose, spec.details)
+}
+
+fn parse_import(mut words: Words) -> Result<Tool, String> {
+    let source = words.next().ok_or("name a FILE, or - for standard input")?;
+    let target = match (words.take("url"), words.take_path("data-dir")) {
+        (Some(_), Some(_)) => return Err("--url and --data-dir exclude each other".to_owned()),
+        (_, Some(folder)) => import::Target::Folder(folder),
+        (url, None) => import::Target::Server(url.unwrap_or_else(|| "http://127.0.0.1:9090".to_owned())),
+    };
+    let nan = match words.take("nan").as_deref() {
+        None | Some("guess") => Nan::Guess,
+        Some("stale") => Nan::Stale,
+        Some("value") => Nan::Value,
+        Some(other) => return Err(format!("--nan: {other:?} is not one of guess, stale, value")),
+    };
+    let unit = match words.take("time").as_deref() {
+        None | Some("guess") => TimeUnit::Guess,
+        Some("seconds") => TimeUnit::Seconds,
+        Some("milliseconds") => TimeUnit::Milliseconds,
+        Some(other) => return Err(format!("--time: {other:?} is not one of guess, seconds, milliseconds")),
+    };
+    let skip_bad_lines = words.take("skip-bad-lines").is_some();
+    words.finish()?;
+    let source = (source.as_os_str() != "-").then_some(source);
+    Ok(Tool::Import(import::Options { source, target, nan, unit, skip_bad_lines }))
+}
