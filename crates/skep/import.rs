@@ -203,7 +203,7 @@ impl<S: Sink> Importer<'_, S> {
                 }
                 Ok(())
             }
-            Err(error) => Err(error).context("the text cannot be read; --skip-bad-lines goes on"),
+            Err(error) => bail!("{error} (--skip-bad-lines goes on)"),
         }
     }
 

@@ -129,7 +129,8 @@ impl LineParser {
             None => Ok(Line::Nothing),
             Some(_) if self.ended => Err(Fault::expected("unexpected data after # EOF", &scan)),
             Some(b'#') => self.comment(scan),
-            Some(_) => self.sample(scan).map(Line::Sample),
+            // The next line may be told by the series of this one only if the caller has heard of it.
+            Some(_) => self.sample(scan).map(Line::Sample).inspect_err(|_| self.series.clear()),
         }
     }
 
@@ -505,19 +506,20 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_place() {
         check(
-            "up{job=\"a\"} 1\nup{job=\"a\"} one 1\nup{job=\"a} 1 1\nup{job=\"a\",job=\"b\"} 1 1\nup 1 1 1\n\
+            "up{job=\"a\"} 1\nup{job=\"a\"} 1 1\nup{job=\"a\"} one 1\nup{job=\"a} 1 1\nup{job=\"a\",job=\"b\"} 1 1\nup 1 1 1\n\
              up{job=\"a\" 1 1\n9up 1 1\nup 1 tomorrow\nup 1 99999999999999999999\n# TYPE up countr\n",
             &[
                 "1:14: expected a timestamp, without which history has no place, got end of page",
-                "2:13: invalid value \"one\"",
-                "3:8: expected label value in quotation marks, got \"\\\"a} 1 1\"",
-                "4:1: label \"job\" stands twice",
-                "5:8: expected end of line, got \"1\"",
-                "6:12: expected comma or closing brace, got \"1 1\"",
-                "7:1: expected a metric name, a brace or a comment, got \"9up 1 1\"",
-                "8:6: invalid timestamp \"tomorrow\"",
-                "9:6: invalid timestamp \"99999999999999999999\"",
-                "10:11: invalid metric type \"countr\"",
+                "{__name__=\"up\", job=\"a\"} 1 1000",
+                "3:13: invalid value \"one\"",
+                "4:8: expected label value in quotation marks, got \"\\\"a} 1 1\"",
+                "5:1: label \"job\" stands twice",
+                "6:8: expected end of line, got \"1\"",
+                "7:12: expected comma or closing brace, got \"1 1\"",
+                "8:1: expected a metric name, a brace or a comment, got \"9up 1 1\"",
+                "9:6: invalid timestamp \"tomorrow\"",
+                "10:6: invalid timestamp \"99999999999999999999\"",
+                "11:11: invalid metric type \"countr\"",
             ],
         );
     }
