@@ -90,6 +90,11 @@ impl Pattern {
         }
     }
 
+    /// Whether all texts match, the empty one left aside: `.*` and `.+`.
+    pub fn matches_any_text(&self) -> bool {
+        matches!(self.shape, Shape::Everything | Shape::NotEmpty)
+    }
+
     /// What every text that matches begins with; empty where nothing is known.
     pub fn prefix(&self) -> &str {
         match &self.shape {

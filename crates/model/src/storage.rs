@@ -164,10 +164,11 @@ pub trait Queryable: Send + Sync {
     /// The series that match and have samples in the time asked for, in no order, each once. Blocks and head are merged.
     fn select(&self, selection: &Selection<'_>) -> Result<SeriesSet, StorageError>;
 
-    /// Label names of the series that match, sorted; all series where there are no matchers.
+    /// Label names of the series that match, sorted; all series where there are no matchers. As in Prometheus the time
+    /// chooses among blocks and head as a whole, so that series without a sample in it may be named too.
     fn label_names(&self, selection: &Selection<'_>) -> Result<Vec<String>, StorageError>;
 
-    /// Values of a label among the series that match, sorted.
+    /// Values of a label among the series that match, sorted; the time as for [`Queryable::label_names`].
     fn label_values(&self, name: &str, selection: &Selection<'_>) -> Result<Vec<String>, StorageError>;
 
     /// Exemplars of the series that match, by series, oldest first.

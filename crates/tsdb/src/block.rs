@@ -2,20 +2,18 @@
 
 use std::fmt;
 use std::hash::BuildHasher;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use hashbrown::{DefaultHashBuilder, HashMap};
-use model::{Labels, Matcher, Samples, StorageError, Timestamp};
+use model::{Labels, Matcher, Samples, StorageError, Timestamp, is_stale};
 use parking_lot::Mutex;
 
 use crate::bytes::{Damage, Reader, fixed32_at, put_int, put_uint};
 use crate::column::{self, COLUMN_SAMPLES_MAX, Tier};
 use crate::error::io as io_error;
-use crate::frame::{self, HEADER_BYTES, checksum};
-use crate::index::{self, BlockIndex, ChunkRef, Encoded, Entry, Place};
+use crate::frame::{self, checksum};
+use crate::index::{self, BlockFile, BlockIndex, ChunkRef, Directory, Entry, PageCache, Place};
 use crate::postings::evaluate;
 use crate::{Disk, DiskFile};
 
@@ -33,13 +31,10 @@ const FOOTER_BYTES: u64 = 16;
 /// Written in pieces of this size; several blocks may be open at once.
 const WRITE_BYTES: usize = 64 << 10;
 
-/// Kinds of frames in a block.
+/// Kinds of frames in a block; the index has others.
 mod kind {
     pub(super) const HEADER: u8 = 16;
-    pub(super) const SYMBOLS: u8 = 17;
-    pub(super) const SERIES: u8 = 18;
-    pub(super) const POSTINGS: u8 = 19;
-    pub(super) const META: u8 = 20;
+    pub(super) const META: u8 = 22;
 }
 
 /// What a block says of itself.
@@ -51,9 +46,7 @@ pub(crate) struct Meta {
     pub(crate) samples: u64,
     /// All samples of log segments before this one are in blocks; zero says nothing.
     pub(crate) covers: u64,
-    symbols: u64,
-    entries: u64,
-    postings: u64,
+    pub(crate) index: Directory,
 }
 
 impl Meta {
@@ -61,9 +54,10 @@ impl Meta {
         let mut out = Vec::new();
         put_int(&mut out, self.min_time);
         put_int(&mut out, self.max_time);
-        for number in [self.series, self.samples, self.covers, self.symbols, self.entries, self.postings] {
+        for number in [self.series, self.samples, self.covers] {
             put_uint(&mut out, number);
         }
+        self.index.encode(&mut out);
         out
     }
 
@@ -75,9 +69,7 @@ impl Meta {
             series: reader.uint()?,
             samples: reader.uint()?,
             covers: reader.uint()?,
-            symbols: reader.uint()?,
-            entries: reader.uint()?,
-            postings: reader.uint()?,
+            index: Directory::decode(&mut reader)?,
         })
     }
 }
@@ -89,8 +81,11 @@ pub(crate) struct BlockWriter {
     file: Box<dyn DiskFile>,
     buffer: Vec<u8>,
     written: u64,
-    entries: Vec<Entry>,
+    index: index::Writer,
+    series: u64,
     samples: u64,
+    /// First and last timestamp so far.
+    range: Option<(Timestamp, Timestamp)>,
     times: SharedTimes,
 }
 
@@ -114,8 +109,10 @@ impl BlockWriter {
             file,
             buffer: Vec::new(),
             written: 0,
-            entries: Vec::new(),
+            index: index::Writer::default(),
+            series: 0,
             samples: 0,
+            range: None,
             times: SharedTimes::default(),
         };
         writer.push_frame(kind::HEADER, &header)?;
@@ -129,11 +126,15 @@ impl BlockWriter {
         for (times, values) in columns {
             let (min_time, max_time) = (times[0], times[times.len() - 1]);
             let times = self.put_times(times);
+            let has_marker = values.iter().any(|&value| is_stale(value));
             let values = self.put_column(values.len(), |out| column::encode_values(values, Tier::Block, out));
-            chunks.push(ChunkRef { min_time, max_time, times, values });
+            chunks.push(ChunkRef { min_time, max_time, times, values, has_marker });
+            let (first, last) = self.range.unwrap_or((min_time, max_time));
+            self.range = Some((first.min(min_time), last.max(max_time)));
         }
+        self.series += 1;
         self.samples += samples.len() as u64;
-        self.entries.push(Entry { labels: labels.clone(), chunks });
+        self.index.add(labels, &chunks);
         if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
     }
 
@@ -161,12 +162,11 @@ impl BlockWriter {
     }
 
     fn push_frame(&mut self, kind: u8, payload: &[u8]) -> Result<u64, StorageError> {
-        if u32::try_from(payload.len()).is_err() {
-            let message = format!("a part of a block's index takes {} bytes, 4 GiB are the most", payload.len());
-            return Err(StorageError::Limit(message));
-        }
         let offset = self.written + self.buffer.len() as u64;
         frame::push(&mut self.buffer, self.number, self.written, kind, payload);
+        if self.buffer.len() >= WRITE_BYTES {
+            self.flush()?;
+        }
         Ok(offset)
     }
 
@@ -179,20 +179,9 @@ impl BlockWriter {
 
     /// Writes index, meta and footer, and syncs the file; the caller syncs and renames the folder.
     pub(crate) fn finish(mut self, covers: u64) -> Result<u64, StorageError> {
-        let chunks = || self.entries.iter().flat_map(|e| &e.chunks);
-        let min_time = chunks().map(|c| c.min_time).min().unwrap_or_default();
-        let max_time = chunks().map(|c| c.max_time).max().unwrap_or_default();
-        let index = index::encode(&self.entries, min_time);
-        let meta = Meta {
-            min_time,
-            max_time,
-            series: self.entries.len() as u64,
-            samples: self.samples,
-            covers,
-            symbols: self.push_frame(kind::SYMBOLS, &index.symbols)?,
-            entries: self.push_frame(kind::SERIES, &index.series)?,
-            postings: self.push_frame(kind::POSTINGS, &index.postings)?,
-        };
+        let (min_time, max_time) = self.range.unwrap_or_default();
+        let index = std::mem::take(&mut self.index).finish(&mut |kind, payload| self.push_frame(kind, payload))?;
+        let meta = Meta { min_time, max_time, series: self.series, samples: self.samples, covers, index };
         let meta_at = self.push_frame(kind::META, &meta.encode())?;
         self.buffer.extend_from_slice(&meta_at.to_le_bytes());
         self.buffer.extend_from_slice(MAGIC);
@@ -208,11 +197,7 @@ pub(crate) struct Block {
     pub(crate) folder: PathBuf,
     pub(crate) meta: Meta,
     pub(crate) size_bytes: u64,
-    file: Box<dyn DiskFile>,
-    index: Mutex<Option<Arc<BlockIndex>>>,
-    /// Whether the index was asked for since the last call of `forget_idle_index`.
-    used: AtomicBool,
-    damage: Mutex<Option<String>>,
+    file: Arc<BlockFile>,
 }
 
 impl fmt::Debug for Block {
@@ -236,106 +221,31 @@ impl From<StorageError> for OpenError {
 }
 
 impl Block {
-    pub(crate) fn open(disk: &dyn Disk, folder: &Path, number: u64) -> Result<Self, OpenError> {
-        let path = folder.join(FILE_NAME);
-        let file = disk.open(&path).map_err(io_error("open", &path))?;
-        let size_bytes = file.len().map_err(io_error("read", &path))?;
-        let mut block = Self {
-            number,
-            folder: folder.to_owned(),
-            meta: Meta::default(),
-            size_bytes,
-            file,
-            index: Mutex::default(),
-            used: AtomicBool::new(false),
-            damage: Mutex::default(),
-        };
-        let header = block.frame_at(0, kind::HEADER)?;
-        let version = Reader(&header).u32().map_err(|d| block.corrupt(0, d))?;
+    /// Opens the block in this folder; the pages of its index that are asked for stay in `cache` for a while.
+    pub(crate) fn open(disk: &dyn Disk, folder: &Path, number: u64, cache: &Arc<PageCache>) -> Result<Self, OpenError> {
+        let file = BlockFile::open(disk, &folder.join(FILE_NAME), number, cache)?;
+        let header = file.frame_at(0, kind::HEADER)?;
+        let version = Reader(&header).u32().map_err(|d| file.corrupt(0, d))?;
         if version > VERSION {
             return Err(OpenError::Version(version));
         }
-        block.meta = block.read_meta()?;
-        Ok(block)
-    }
-
-    fn read_meta(&self) -> Result<Meta, StorageError> {
-        let at = self.size_bytes.checked_sub(FOOTER_BYTES).ok_or_else(|| self.corrupt(0, Damage("it is cut")))?;
-        let footer = self.bytes_at(at, FOOTER_BYTES as usize)?;
-        if footer[8..] != MAGIC[..] {
-            return Err(self.corrupt(at, Damage("the footer is not a block's")));
-        }
-        let meta_at = Reader(&footer).fixed64().map_err(|d| self.corrupt(at, d))?;
-        let payload = self.frame_at(meta_at, kind::META)?;
-        Meta::decode(&payload).map_err(|d| self.corrupt(meta_at, d))
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.join(FILE_NAME)
+        let meta = read_meta(&file)?;
+        let (folder, size_bytes) = (folder.to_owned(), file.size_bytes());
+        Ok(Self { number, folder, meta, size_bytes, file: Arc::new(file) })
     }
 
     fn corrupt(&self, offset: u64, damage: Damage) -> StorageError {
-        let path = self.path().display().to_string();
-        let mut known = self.damage.lock();
-        if known.is_none() {
-            *known = Some(format!("{path}: damaged at byte {offset}: {damage}"));
-        }
-        StorageError::Corrupt { path, offset, reason: damage.0.to_owned() }
+        self.file.corrupt(offset, damage)
     }
 
     /// What was found to be wrong with it since it was opened.
     pub(crate) fn damage(&self) -> Option<String> {
-        self.damage.lock().clone()
+        self.file.damage()
     }
 
-    fn bytes_at(&self, offset: u64, length: usize) -> Result<Vec<u8>, StorageError> {
-        let fits = offset.checked_add(length as u64).is_some_and(|end| end <= self.size_bytes);
-        if !fits {
-            return Err(self.corrupt(offset, Damage("it points past its end")));
-        }
-        let mut bytes = vec![0; length];
-        self.file.read_at(&mut bytes, offset).map_err(|error| {
-            if is_damage(&error) {
-                self.corrupt(offset, Damage("the disk cannot read it"));
-            }
-            io_error("read", &self.path())(error)
-        })?;
-        Ok(bytes)
-    }
-
-    fn frame_at(&self, offset: u64, expected: u8) -> Result<Vec<u8>, StorageError> {
-        let header = self.bytes_at(offset, HEADER_BYTES)?;
-        let length = fixed32_at(&header, 4) as usize;
-        let mut bytes = self.bytes_at(offset, HEADER_BYTES.saturating_add(length))?;
-        match frame::check(&bytes, self.number, offset) {
-            Some((kind, _)) if kind == expected => Ok(bytes.split_off(HEADER_BYTES)),
-            _ => Err(self.corrupt(offset, Damage("a frame does not match its checksum"))),
-        }
-    }
-
-    /// Its index, read from disk if it is not in memory.
-    pub(crate) fn index(&self) -> Result<Arc<BlockIndex>, StorageError> {
-        let mut held = self.index.lock();
-        self.used.store(true, Ordering::Relaxed);
-        if let Some(index) = &*held {
-            return Ok(Arc::clone(index));
-        }
-        let encoded = Encoded {
-            symbols: self.frame_at(self.meta.symbols, kind::SYMBOLS)?,
-            series: self.frame_at(self.meta.entries, kind::SERIES)?,
-            postings: self.frame_at(self.meta.postings, kind::POSTINGS)?,
-        };
-        let index = BlockIndex::decode(encoded, self.meta.min_time);
-        let index = Arc::new(index.map_err(|d| self.corrupt(self.meta.entries, d))?);
-        *held = Some(Arc::clone(&index));
-        Ok(index)
-    }
-
-    /// Gives the memory of the index back if nobody asked for it since the last call.
-    pub(crate) fn forget_idle_index(&self) {
-        if !self.used.swap(false, Ordering::Relaxed) {
-            self.index.lock().take();
-        }
+    /// Its index, which is read where it lies.
+    pub(crate) fn index(&self) -> BlockIndex {
+        BlockIndex::new(Arc::clone(&self.file), self.meta.index.clone(), self.meta.series as u32)
     }
 
     pub(crate) fn overlaps(&self, min_time: Timestamp, max_time: Timestamp) -> bool {
@@ -350,22 +260,18 @@ impl Block {
         max_time: Timestamp,
         cache: &TimesCache,
     ) -> Result<Vec<Entry>, StorageError> {
-        let index = self.index()?;
-        let found = evaluate(&*index, matchers).map_err(|d| self.corrupt(self.meta.postings, d))?;
+        let index = self.index();
+        let found = evaluate(&index, matchers)?;
+        let mut cursor = index.cursor();
         let mut entries = Vec::new();
         for ordinal in found {
-            let mut entry = self.entry(&index, ordinal)?;
-            entry.chunks.retain(|c| c.min_time <= max_time && c.max_time >= min_time);
-            if self.has_sample_in(&entry.chunks, min_time, max_time, cache)? {
-                entries.push(entry);
+            let mut chunks = cursor.chunks(ordinal)?.to_vec();
+            chunks.retain(|c| c.min_time <= max_time && c.max_time >= min_time);
+            if self.has_sample_in(&chunks, min_time, max_time, cache)? {
+                entries.push(Entry { labels: cursor.labels(ordinal)?, chunks });
             }
         }
         Ok(entries)
-    }
-
-    /// A series by its place in the order of labels.
-    pub(crate) fn entry(&self, index: &BlockIndex, ordinal: u32) -> Result<Entry, StorageError> {
-        index.entry(ordinal).map_err(|d| self.corrupt(self.meta.entries, d))
     }
 
     /// A chunk that begins or ends in the time has a sample there; only one that spans it has to be looked at.
@@ -390,10 +296,10 @@ impl Block {
     }
 
     fn column(&self, place: Place) -> Result<Column, StorageError> {
-        let bytes = self.bytes_at(place.offset, place.length as usize)?;
+        let bytes = self.file.bytes_at(place.offset, place.length as usize)?;
         let damaged = |d| self.corrupt(place.offset, d);
         let body = bytes.len().checked_sub(4).ok_or_else(|| damaged(Damage("a column is cut")))?;
-        if checksum(self.number, place.offset, &[&bytes[..body]]) != fixed32_at(&bytes, body) {
+        if !self.file.checks(place.offset, &bytes[..body], fixed32_at(&bytes, body)) {
             return Err(damaged(Damage("a column does not match its checksum")));
         }
         let mut reader = Reader(&bytes[..body]);
@@ -436,9 +342,17 @@ impl Block {
     }
 }
 
-/// Whether an error of reading will come again, unlike a lack of memory or of file descriptors.
-fn is_damage(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::UnexpectedEof || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+fn read_meta(file: &BlockFile) -> Result<Meta, StorageError> {
+    let at = file.size_bytes().checked_sub(FOOTER_BYTES).ok_or_else(|| file.corrupt(0, Damage("it is cut")))?;
+    let footer = file.bytes_at(at, FOOTER_BYTES as usize)?;
+    if footer[8..] != MAGIC[..] {
+        return Err(file.corrupt(at, Damage("the footer is not a block's")));
+    }
+    let meta_at = Reader(&footer).fixed64().map_err(|d| file.corrupt(at, d))?;
+    let payload = file.frame_at(meta_at, kind::META)?;
+    let meta = Meta::decode(&payload).map_err(|d| file.corrupt(meta_at, d))?;
+    u32::try_from(meta.series).map_err(|_| file.corrupt(meta_at, Damage("it has too many series")))?;
+    Ok(meta)
 }
 
 /// A column of the file whose checksum was verified.
@@ -489,10 +403,11 @@ mod tests {
     }
 
     fn read_all(folder: &Path) -> Result<Vec<(Labels, Samples)>, StorageError> {
-        let block = Block::open(&FileDisk, folder, 7).map_err(|e| match e {
+        let block = Block::open(&FileDisk, folder, 7, &Arc::new(PageCache::new(1 << 20))).map_err(|e| match e {
             OpenError::Storage(e) => e,
             OpenError::Version(v) => StorageError::Limit(format!("version {v}")),
         })?;
+        block.index().verify()?;
         let cache = TimesCache::default();
         let entries = block.select(&[], i64::MIN, i64::MAX, &cache)?;
         entries

@@ -8,7 +8,7 @@ use model::{Samples, StorageError, Timestamp};
 use crate::Db;
 use crate::block::{Block, TimesCache};
 use crate::chunk::settle;
-use crate::index::{BlockIndex, Entry};
+use crate::index::{Cursor, Entry};
 use crate::retention::DAY_MILLIS;
 
 /// What the plan knows of a block.
@@ -39,7 +39,7 @@ pub(crate) fn plan(blocks: &[Span], newest: Timestamp) -> Vec<u64> {
 /// One of the blocks that are merged, and how far it was read.
 struct Source {
     block: Arc<Block>,
-    index: Arc<BlockIndex>,
+    cursor: Cursor,
     times: TimesCache,
     next: u32,
     entry: Option<Entry>,
@@ -47,15 +47,15 @@ struct Source {
 
 impl Source {
     fn new(block: Arc<Block>) -> Result<Self, StorageError> {
-        let index = block.index()?;
-        let mut source = Self { block, index, times: TimesCache::default(), next: 0, entry: None };
+        let cursor = block.index().cursor();
+        let mut source = Self { block, cursor, times: TimesCache::default(), next: 0, entry: None };
         source.advance()?;
         Ok(source)
     }
 
     fn advance(&mut self) -> Result<(), StorageError> {
-        let left = (self.next as usize) < self.index.len();
-        self.entry = if left { Some(self.block.entry(&self.index, self.next)?) } else { None };
+        let left = u64::from(self.next) < self.block.meta.series;
+        self.entry = if left { Some(self.cursor.entry(self.next)?) } else { None };
         self.next += 1;
         Ok(())
     }

@@ -15,6 +15,7 @@ use crate::exemplars::Exemplars;
 use crate::families::MetricFamilies;
 use crate::frame::Scanned;
 use crate::head::{ById, Head, HeadSeries};
+use crate::index::PageCache;
 use crate::log::{self, Log};
 use crate::record::{decode_batch, decode_definitions, decode_exemplars, decode_metadata, kind};
 use crate::reserve::{self, Reserve};
@@ -26,6 +27,10 @@ const LOG_FOLDER: &str = "log";
 const BLOCKS_FOLDER: &str = "blocks";
 const QUARANTINE_FOLDER: &str = "quarantine";
 const LOCK_FILE: &str = "lock";
+
+/// Pages of the blocks' indexes in memory. The index of 100,000 series takes two to three megabytes; a dashboard's
+/// queries read parts of it again and again, and what is not here costs a read of the kernel's cache.
+const PAGE_CACHE_BYTES_MAX: usize = 4 << 20;
 
 /// What is being written, or waits to be removed, carries a suffix and is cleaned away at the next start.
 pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
@@ -76,6 +81,8 @@ pub struct Db {
     pub(crate) log: Log,
     /// By number, which is the order in which they were written.
     pub(crate) blocks: RwLock<Vec<Arc<Block>>>,
+    /// Pages of their indexes.
+    pub(crate) pages: Arc<PageCache>,
     /// Held by a query while it takes its snapshot, and alone by a commit while it makes its samples visible.
     pub(crate) visible: RwLock<()>,
     pub(crate) families: MetricFamilies,
@@ -90,8 +97,8 @@ pub struct Db {
     pub(crate) head_since: AtomicI64,
     /// When the log was synced last without being asked by a commit, by the clock.
     pub(crate) synced_at: AtomicI64,
-    /// When idle indexes were looked for last, by the clock.
-    pub(crate) indexes_passed: AtomicI64,
+    /// When the cached pages aged last, by the clock.
+    pub(crate) pages_aged: AtomicI64,
     aside: Mutex<Vec<SetAside>>,
     quarantined: AtomicU64,
     quarantined_bytes: AtomicU64,
@@ -119,6 +126,7 @@ impl Db {
             head: Head::new(options.head_series_max),
             log: Log::new(disk, log_folder, segments.iter().map(|s| (s.number, 0)).collect()),
             blocks: RwLock::default(),
+            pages: Arc::new(PageCache::new(PAGE_CACHE_BYTES_MAX)),
             visible: RwLock::default(),
             families: MetricFamilies::default(),
             exemplars: Exemplars::default(),
@@ -129,7 +137,7 @@ impl Db {
             next_block: AtomicU64::new(1),
             head_since: AtomicI64::new(Timestamp::MAX),
             synced_at: AtomicI64::new(options.clock.now()),
-            indexes_passed: AtomicI64::new(options.clock.now()),
+            pages_aged: AtomicI64::new(options.clock.now()),
             aside: Mutex::default(),
             quarantined: AtomicU64::new(0),
             quarantined_bytes: AtomicU64::new(0),
@@ -335,7 +343,7 @@ impl Db {
 
     fn open_block(&self, number: u64) -> Result<(), Error> {
         let folder = self.block_folder(number);
-        match Block::open(self.disk(), &folder, number) {
+        match Block::open(self.disk(), &folder, number, &self.pages) {
             Ok(block) => self.blocks.write().push(Arc::new(block)),
             Err(OpenError::Version(found)) => {
                 return Err(Error::Version { path: folder, found, supported: crate::block::VERSION });

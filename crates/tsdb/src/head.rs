@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
-use model::{AppendError, Labels, Matcher, Sample, SeriesRef, Timestamp};
+use model::{AppendError, Labels, Matcher, Sample, SeriesRef, StorageError, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
-use crate::bytes::Damage;
 use crate::chunk::Chunks;
 use crate::log::Defined;
 use crate::postings::{HeadIndex, evaluate};
@@ -18,6 +17,9 @@ use crate::record::Definition;
 
 /// Enough that as many threads as an edge machine has cores seldom meet.
 const SHARDS: usize = 16;
+
+/// First and last timestamp where there is none.
+const NO_TIME: (Timestamp, Timestamp) = (Timestamp::MAX, Timestamp::MIN);
 
 /// One series of the head.
 #[derive(Debug)]
@@ -118,6 +120,8 @@ pub(crate) struct Head {
     by_labels: [RwLock<HashTable<Arc<HeadSeries>>>; SHARDS],
     by_id: [RwLock<ById<Arc<HeadSeries>>>; SHARDS],
     index: RwLock<HeadIndex>,
+    /// First and last timestamp of what is being sealed; empty if nothing is.
+    sealing_range: Mutex<(Timestamp, Timestamp)>,
     hasher: DefaultHashBuilder,
     next_id: AtomicU32,
     series_max: usize,
@@ -171,6 +175,7 @@ impl Head {
             by_labels: Default::default(),
             by_id: Default::default(),
             index: RwLock::default(),
+            sealing_range: Mutex::new(NO_TIME),
             hasher: DefaultHashBuilder::default(),
             next_id: AtomicU32::new(1),
             series_max,
@@ -240,10 +245,23 @@ impl Head {
     }
 
     /// Series that satisfy all matchers.
-    pub(crate) fn matching(&self, matchers: &[Matcher]) -> Result<Vec<Arc<HeadSeries>>, Damage> {
+    pub(crate) fn matching(&self, matchers: &[Matcher]) -> Result<Vec<Arc<HeadSeries>>, StorageError> {
         let found = evaluate(&*self.index.read(), matchers)?;
         let get = |id: u32| self.by_id[id as usize % SHARDS].read().get(&id).cloned();
         Ok(found.iter().filter_map(get).collect())
+    }
+
+    /// Asks the index.
+    pub(crate) fn with_index<T>(&self, ask: impl FnOnce(&HeadIndex) -> T) -> T {
+        ask(&self.index.read())
+    }
+
+    /// Whether there may be samples in the time, those that are being sealed included.
+    pub(crate) fn overlaps(&self, min_time: Timestamp, max_time: Timestamp) -> bool {
+        let totals = &self.totals;
+        let (first, last) = (totals.min_time.load(Ordering::Relaxed), totals.max_time.load(Ordering::Relaxed));
+        let (sealing_first, sealing_last) = *self.sealing_range.lock();
+        (first <= max_time && last >= min_time) || (sealing_first <= max_time && sealing_last >= min_time)
     }
 
     /// Moves all samples aside for sealing. Only to be called while no commit runs.
@@ -254,12 +272,16 @@ impl Head {
                 state.sealing = Some(Arc::new(std::mem::take(&mut state.chunks)));
             }
         }
+        let mut sealing = self.sealing_range.lock();
+        sealing.0 = sealing.0.min(self.totals.min_time.load(Ordering::Relaxed));
+        sealing.1 = sealing.1.max(self.totals.max_time.load(Ordering::Relaxed));
         self.totals.reset();
     }
 
     /// Drops what was sealed. Only to be called while no commit and no query's snapshot runs.
     pub(crate) fn drop_sealed(&self, sealed: &[Arc<HeadSeries>]) {
         sealed.iter().for_each(|series| series.state.lock().sealing = None);
+        *self.sealing_range.lock() = NO_TIME;
     }
 
     /// Forgets series that got no sample since the sealing. Only to be called while no commit runs.

@@ -41,6 +41,7 @@ mod frame;
 pub mod fuzzing;
 mod head;
 mod index;
+mod labels;
 mod log;
 #[allow(dead_code, reason = "the log turns to it next")]
 mod logged;

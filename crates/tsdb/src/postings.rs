@@ -3,92 +3,126 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use model::{Labels, MatchOp, Matcher};
-use roaring::RoaringBitmap;
-
-use crate::bytes::Damage;
+use model::{Labels, MatchOp, Matcher, StorageError};
+use roaring::{MultiOps, RoaringBitmap};
 
 /// An index of series by label, of the head or of a block.
 pub(crate) trait Index {
     /// All series.
     fn all(&self) -> RoaringBitmap;
 
+    /// Series that have the label.
+    fn with_label(&self, name: &str) -> Result<RoaringBitmap, StorageError>;
+
     /// Series with this value of this label.
-    fn postings(&self, name: &str, value: &str) -> Result<RoaringBitmap, Damage>;
+    fn postings(&self, name: &str, value: &str) -> Result<RoaringBitmap, StorageError>;
 
     /// Walks the values of a label that begin with `prefix`, in order.
-    fn each_value(&self, name: &str, prefix: &str, each: &mut dyn FnMut(&str, &dyn Postings)) -> Result<(), Damage>;
+    fn each_value(
+        &self,
+        name: &str,
+        prefix: &str,
+        each: &mut dyn FnMut(&str, &dyn Postings),
+    ) -> Result<(), StorageError>;
+
+    /// Label names, sorted.
+    fn names(&self) -> Result<Vec<String>, StorageError>;
+
+    /// Whether one of these series has the label.
+    fn is_carried(&self, name: &str, series: &RoaringBitmap) -> Result<bool, StorageError>;
 }
 
 /// The series of one label value, read only when wanted.
 pub(crate) trait Postings {
     /// Adds them to a set.
-    fn add_to(&self, set: &mut RoaringBitmap) -> Result<(), Damage>;
+    fn add_to(&self, set: &mut RoaringBitmap) -> Result<(), StorageError>;
+
+    /// Whether one of them is in a set.
+    fn meets(&self, set: &RoaringBitmap) -> Result<bool, StorageError>;
 }
 
-/// The series that satisfy all matchers.
-pub(crate) fn evaluate(index: &dyn Index, matchers: &[Matcher]) -> Result<RoaringBitmap, Damage> {
+/// The series that satisfy all matchers. Those that cost least are asked first, and none is asked once nothing is left.
+pub(crate) fn evaluate(index: &dyn Index, matchers: &[Matcher]) -> Result<RoaringBitmap, StorageError> {
+    let mut order: Vec<(bool, Cost, &Matcher)> =
+        matchers.iter().map(|matcher| (matcher.matches_empty(), Cost::of(matcher), matcher)).collect();
+    order.sort_by_key(|&(matches_empty, cost, _)| (matches_empty, cost));
     let mut found: Option<RoaringBitmap> = None;
-    for matcher in matchers.iter().filter(|m| !m.matches_empty()) {
-        let set = with_value(index, matcher, true)?;
-        found = Some(found.map_or_else(|| set.clone(), |found| found & &set));
+    for (matches_empty, _, matcher) in order {
         if found.as_ref().is_some_and(RoaringBitmap::is_empty) {
-            return Ok(RoaringBitmap::new());
+            break;
         }
+        found = Some(if matches_empty {
+            found.unwrap_or_else(|| index.all()) - refused(index, matcher)?
+        } else {
+            let wanted = accepted(index, matcher)?;
+            found.map_or(wanted.clone(), |found| found & wanted)
+        });
     }
-    let mut found = found.unwrap_or_else(|| index.all());
-    for matcher in matchers.iter().filter(|m| m.matches_empty()) {
-        found -= with_value(index, matcher, false)?;
-    }
-    Ok(found)
+    Ok(found.unwrap_or_else(|| index.all()))
 }
 
-/// Series that carry the label with a value that does, or does not, satisfy the matcher.
-fn with_value(index: &dyn Index, matcher: &Matcher, satisfies: bool) -> Result<RoaringBitmap, Damage> {
-    if let Some(words) = literals(matcher).filter(|_| satisfies == is_positive(matcher)) {
-        return words
-            .iter()
-            .try_fold(RoaringBitmap::new(), |set, word| Ok(set | index.postings(matcher.name(), word)?));
-    }
-    let prefix = if satisfies && matcher.op() == MatchOp::Match { literal_prefix(matcher.value()) } else { "" };
-    let mut set = RoaringBitmap::new();
-    let mut outcome = Ok(());
-    index.each_value(matcher.name(), prefix, &mut |value, postings| {
-        if outcome.is_ok() && matcher.matches(value) == satisfies {
-            outcome = postings.add_to(&mut set);
+/// What it takes to answer a matcher from an index.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Cost {
+    /// A few values are looked up.
+    Lookup,
+    /// The list of those that have the label at all.
+    Presence,
+    /// The values that begin alike are tried.
+    Prefix,
+    /// All values are tried.
+    Scan,
+}
+
+impl Cost {
+    fn of(matcher: &Matcher) -> Self {
+        match matcher.pattern() {
+            None => Self::Lookup,
+            Some(pattern) if pattern.literals().is_some() => Self::Lookup,
+            Some(pattern) if pattern.matches_any_text() => Self::Presence,
+            Some(pattern) if !pattern.prefix().is_empty() => Self::Prefix,
+            Some(_) => Self::Scan,
         }
-    })?;
-    outcome.map(|()| set)
+    }
+}
+
+/// Series that have the label with a value that satisfies the matcher.
+fn accepted(index: &dyn Index, matcher: &Matcher) -> Result<RoaringBitmap, StorageError> {
+    let named = named(index, matcher)?;
+    Ok(if is_positive(matcher) { named } else { index.with_label(matcher.name())? - named })
+}
+
+/// Series that have the label with a value that does not satisfy the matcher.
+fn refused(index: &dyn Index, matcher: &Matcher) -> Result<RoaringBitmap, StorageError> {
+    let named = named(index, matcher)?;
+    Ok(if is_positive(matcher) { index.with_label(matcher.name())? - named } else { named })
 }
 
 fn is_positive(matcher: &Matcher) -> bool {
     matches!(matcher.op(), MatchOp::Equal | MatchOp::Match)
 }
 
-/// The values that a matcher names one by one: that of `=`, or the words of `a|b|c`.
-fn literals(matcher: &Matcher) -> Option<Vec<&str>> {
-    match matcher.op() {
-        MatchOp::Equal | MatchOp::NotEqual => Some(vec![matcher.value()]),
-        MatchOp::Match | MatchOp::NotMatch => {
-            let words: Vec<&str> = matcher.value().split('|').collect();
-            words.iter().all(|word| !word.contains(is_meta)).then_some(words)
+/// Series that have the label with a value that the matcher's text or pattern means, be it wanted or not.
+fn named(index: &dyn Index, matcher: &Matcher) -> Result<RoaringBitmap, StorageError> {
+    let name = matcher.name();
+    let Some(pattern) = matcher.pattern() else { return index.postings(name, matcher.value()) };
+    if pattern.matches_any_text() {
+        return index.with_label(name);
+    }
+    let mut set = RoaringBitmap::new();
+    if let Some(literals) = pattern.literals() {
+        for literal in literals.iter().filter(|literal| !literal.is_empty()) {
+            set |= index.postings(name, literal)?;
         }
+        return Ok(set);
     }
-}
-
-fn is_meta(c: char) -> bool {
-    r"\.+*?()|[]{}^$".contains(c)
-}
-
-/// What every value that matches begins with.
-fn literal_prefix(pattern: &str) -> &str {
-    let Some(end) = pattern.find(is_meta) else { return pattern };
-    if pattern.contains('|') {
-        return "";
-    }
-    let repeats = pattern[end..].starts_with(['*', '?', '{']);
-    let keep = if repeats { pattern[..end].char_indices().next_back().map_or(0, |(at, _)| at) } else { end };
-    &pattern[..keep]
+    let mut outcome = Ok(());
+    index.each_value(name, pattern.prefix(), &mut |value, postings| {
+        if outcome.is_ok() && pattern.is_match(value) {
+            outcome = postings.add_to(&mut set);
+        }
+    })?;
+    outcome.map(|()| set)
 }
 
 /// The head's index. Numbers only grow, so each list is sorted by being appended to.
@@ -141,23 +175,37 @@ fn insert_sorted(ids: &mut Vec<u32>, id: u32) {
 }
 
 impl Postings for Vec<u32> {
-    fn add_to(&self, set: &mut RoaringBitmap) -> Result<(), Damage> {
+    fn add_to(&self, set: &mut RoaringBitmap) -> Result<(), StorageError> {
         set.extend(self.iter().copied());
         Ok(())
+    }
+
+    fn meets(&self, set: &RoaringBitmap) -> Result<bool, StorageError> {
+        Ok(self.iter().any(|&id| set.contains(id)))
     }
 }
 
 impl Index for HeadIndex {
     fn all(&self) -> RoaringBitmap {
-        self.all.iter().copied().collect()
+        set_of(&self.all)
     }
 
-    fn postings(&self, name: &str, value: &str) -> Result<RoaringBitmap, Damage> {
+    fn with_label(&self, name: &str) -> Result<RoaringBitmap, StorageError> {
+        let lists = self.labels.get(name).into_iter().flat_map(BTreeMap::values);
+        Ok(lists.map(|ids| set_of(ids)).union())
+    }
+
+    fn postings(&self, name: &str, value: &str) -> Result<RoaringBitmap, StorageError> {
         let ids = self.labels.get(name).and_then(|values| values.get(value));
-        Ok(ids.map(|ids| ids.iter().copied().collect()).unwrap_or_default())
+        Ok(ids.map(|ids| set_of(ids)).unwrap_or_default())
     }
 
-    fn each_value(&self, name: &str, prefix: &str, each: &mut dyn FnMut(&str, &dyn Postings)) -> Result<(), Damage> {
+    fn each_value(
+        &self,
+        name: &str,
+        prefix: &str,
+        each: &mut dyn FnMut(&str, &dyn Postings),
+    ) -> Result<(), StorageError> {
         let Some(values) = self.labels.get(name) else { return Ok(()) };
         let from = (Bound::Included(prefix), Bound::Unbounded);
         for (value, ids) in values.range::<str, _>(from).take_while(|(value, _)| value.starts_with(prefix)) {
@@ -165,6 +213,20 @@ impl Index for HeadIndex {
         }
         Ok(())
     }
+
+    fn names(&self) -> Result<Vec<String>, StorageError> {
+        Ok(self.labels.keys().map(ToString::to_string).collect())
+    }
+
+    fn is_carried(&self, name: &str, series: &RoaringBitmap) -> Result<bool, StorageError> {
+        let mut lists = self.labels.get(name).into_iter().flat_map(BTreeMap::values);
+        Ok(lists.any(|ids| ids.iter().any(|&id| series.contains(id))))
+    }
+}
+
+/// Sorted numbers as a set.
+fn set_of(ids: &[u32]) -> RoaringBitmap {
+    RoaringBitmap::from_sorted_iter(ids.iter().copied()).unwrap_or_else(|_| ids.iter().copied().collect())
 }
 
 #[cfg(test)]
@@ -191,7 +253,7 @@ mod tests {
     #[test]
     fn matchers_choose_series() {
         use MatchOp::{Equal, Match, NotEqual, NotMatch};
-        let cases: [Case<'_>; 17] = [
+        let cases: [Case<'_>; 25] = [
             (&[], &[0, 1, 2, 3]),
             (&[(Equal, "__name__", "up")], &[0, 1]),
             (&[(Equal, "__name__", "up"), (NotEqual, "job", "api")], &[0]),
@@ -209,6 +271,14 @@ mod tests {
             (&[(NotMatch, "job", ".*")], &[]),
             (&[(Equal, "absent", "")], &[0, 1, 2, 3]),
             (&[(Match, "__name__", "load.1")], &[3]),
+            (&[(NotMatch, "job", "node|")], &[1, 3]),
+            (&[(Match, "job", ".*")], &[0, 1, 2, 3]),
+            (&[(Match, "job", ".+")], &[0, 1, 3]),
+            (&[(NotMatch, "job", ".+")], &[2]),
+            (&[(Match, "job", "x?|node")], &[0, 2]),
+            (&[(NotMatch, "job", "x?|node")], &[1, 3]),
+            (&[(Match, "job", ".*2"), (Match, "__name__", ".+"), (Equal, "absent", "x")], &[]),
+            (&[(Match, "absent", ".*"), (NotMatch, "absent", ".+"), (Equal, "job", "api")], &[1]),
         ];
         for (matchers, expected) in cases {
             let matchers: Vec<_> = matchers.iter().map(|(op, n, v)| Matcher::new(*op, *n, *v).unwrap()).collect();

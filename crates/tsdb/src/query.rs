@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use model::{Exemplar, Labels, Metadata, Queryable, Samples, Selection, Series, SeriesSet, StorageError, Timestamp};
+use roaring::RoaringBitmap;
 
 use crate::Db;
 use crate::block::{Block, TimesCache};
 use crate::chunk::{Chunks, settle};
 use crate::head::HeadSeries;
 use crate::index::ChunkRef;
+use crate::labels;
+use crate::postings::Index;
 
 /// A series of an answer. Where parts hold the same timestamp, the earlier part was written first and wins.
 struct Merged {
@@ -103,16 +106,49 @@ impl Db {
     /// What the head and the list of blocks hold at one moment, between two commits and not while a block takes over.
     fn snapshot(&self, selection: &Selection<'_>) -> Result<(HeadParts, Vec<Arc<Block>>), StorageError> {
         let _commits_wait = self.visible.read();
-        let matching = self.head.matching(selection.matchers).map_err(|damage| StorageError::Corrupt {
-            path: "the index in memory".to_owned(),
-            offset: 0,
-            reason: damage.to_string(),
-        })?;
+        let matching = self.head.matching(selection.matchers)?;
         let head = matching.iter().filter_map(|series| head_parts(series, selection)).collect();
         Ok((head, self.blocks.read().clone()))
     }
 
+    /// Asks the indexes of the head and of the blocks that overlap the time.
+    fn labels(
+        &self,
+        selection: &Selection<'_>,
+        ask: impl Fn(&dyn Index, &RoaringBitmap, &mut BTreeSet<String>) -> Result<(), StorageError>,
+    ) -> Result<Vec<String>, StorageError> {
+        let (min_time, max_time) = (selection.min_time, selection.max_time);
+        let mut into = BTreeSet::new();
+        if min_time > max_time {
+            return Ok(Vec::new());
+        }
+        self.set_damaged_aside();
+        let nothing = RoaringBitmap::new();
+        let blocks = {
+            let _commits_wait = self.visible.read();
+            if self.head.overlaps(min_time, max_time) {
+                self.head.with_index(|index| ask(index, &nothing, &mut into))?;
+            }
+            self.blocks.read().clone()
+        };
+        for block in blocks.iter().filter(|b| b.overlaps(min_time, max_time)) {
+            self.unless_damaged(block, ask(&block.index(), &nothing, &mut into))?;
+        }
+        Ok(into.into_iter().collect())
+    }
+
     /// A damaged block is set aside and left out of the answer; other errors are the answer.
+    fn unless_damaged<T>(&self, block: &Block, outcome: Result<T, StorageError>) -> Result<Option<T>, StorageError> {
+        match (outcome, block.damage()) {
+            (Ok(found), _) => Ok(Some(found)),
+            (Err(error), None) => Err(error),
+            (Err(_), Some(reason)) => {
+                self.set_aside(block, &reason);
+                Ok(None)
+            }
+        }
+    }
+
     fn find_in_block(
         &self,
         block: &Arc<Block>,
@@ -124,14 +160,8 @@ impl Db {
             return Ok(());
         }
         let times = Arc::new(TimesCache::default());
-        let entries = match (block.select(selection.matchers, min_time, max_time, &times), block.damage()) {
-            (Ok(entries), _) => entries,
-            (Err(error), None) => return Err(error),
-            (Err(_), Some(reason)) => {
-                self.set_aside(block, &reason);
-                return Ok(());
-            }
-        };
+        let entries = block.select(selection.matchers, min_time, max_time, &times);
+        let Some(entries) = self.unless_damaged(block, entries)? else { return Ok(()) };
         for entry in entries {
             let (block, times) = (Arc::clone(block), Arc::clone(&times));
             let part = (!selection.hints.labels_only).then_some(Part::Block { block, chunks: entry.chunks, times });
@@ -158,12 +188,6 @@ fn head_parts(series: &HeadSeries, selection: &Selection<'_>) -> Option<(Labels,
     Some((series.labels.clone(), parts))
 }
 
-fn labels_only<'a>(selection: &Selection<'a>) -> Selection<'a> {
-    let mut selection = selection.clone();
-    selection.hints.labels_only = true;
-    selection
-}
-
 impl Queryable for Db {
     fn select(&self, selection: &Selection<'_>) -> Result<SeriesSet, StorageError> {
         let (found, warnings) = self.find(selection)?;
@@ -172,15 +196,11 @@ impl Queryable for Db {
     }
 
     fn label_names(&self, selection: &Selection<'_>) -> Result<Vec<String>, StorageError> {
-        let (found, _) = self.find(&labels_only(selection))?;
-        let names: BTreeSet<&str> = found.iter().flat_map(|s| s.labels.iter()).map(|(name, _)| name).collect();
-        Ok(names.into_iter().map(str::to_owned).collect())
+        self.labels(selection, |index, hidden, into| labels::add_names(index, selection.matchers, hidden, into))
     }
 
     fn label_values(&self, name: &str, selection: &Selection<'_>) -> Result<Vec<String>, StorageError> {
-        let (found, _) = self.find(&labels_only(selection))?;
-        let values: BTreeSet<&str> = found.iter().filter_map(|s| s.labels.get(name)).collect();
-        Ok(values.into_iter().map(str::to_owned).collect())
+        self.labels(selection, |index, hidden, into| labels::add_values(index, name, selection.matchers, hidden, into))
     }
 
     fn exemplars(&self, selection: &Selection<'_>) -> Result<Vec<(Labels, Vec<Exemplar>)>, StorageError> {

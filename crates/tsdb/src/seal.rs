@@ -20,8 +20,8 @@ use crate::{Db, Error};
 /// When the head takes this many times its budget, whoever commits seals it first.
 const HEAD_OVERRUN: usize = 2;
 
-/// An index that no query asked for in this time gives its memory back; pages that refresh ask more often.
-const INDEX_IDLE_MILLIS: i64 = 5 * 60_000;
+/// A page of an index that no query asked for in this time gives its memory back; dashboards that refresh ask more often.
+const PAGES_IDLE_MILLIS: i64 = 5 * 60_000;
 
 /// What a call of [`Db::maintain`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Db {
             return Err(StorageError::Closed.into());
         }
         self.set_damaged_aside();
-        self.forget_idle_indexes(now);
+        self.forget_idle_pages(now);
         let done = self.keep_up(&mut pending, now, seal_now);
         if done.as_ref().is_err_and(says_full) && self.reserve.spend(self.disk()) {
             return self.keep_up(&mut pending, now, seal_now);
@@ -103,11 +103,11 @@ impl Db {
         Ok(done)
     }
 
-    fn forget_idle_indexes(&self, now: Timestamp) {
-        let since = now - self.indexes_passed.load(Ordering::Relaxed);
-        if !(0..INDEX_IDLE_MILLIS).contains(&since) {
-            self.indexes_passed.store(now, Ordering::Relaxed);
-            self.blocks.read().iter().for_each(|block| block.forget_idle_index());
+    fn forget_idle_pages(&self, now: Timestamp) {
+        let since = now - self.pages_aged.load(Ordering::Relaxed);
+        if !(0..PAGES_IDLE_MILLIS).contains(&since) {
+            self.pages_aged.store(now, Ordering::Relaxed);
+            self.pages.age();
         }
     }
 
@@ -234,11 +234,11 @@ impl Db {
     }
 
     fn covers(&self, finished: &Finished) -> Result<u64, OpenError> {
-        Ok(Block::open(self.disk(), &finished.temporary, finished.number)?.meta.covers)
+        Ok(Block::open(self.disk(), &finished.temporary, finished.number, &self.pages)?.meta.covers)
     }
 
     fn open_written(&self, number: u64) -> Result<Arc<Block>, StorageError> {
-        match Block::open(self.disk(), &self.block_folder(number), number) {
+        match Block::open(self.disk(), &self.block_folder(number), number, &self.pages) {
             Ok(block) => Ok(Arc::new(block)),
             Err(OpenError::Storage(error)) => Err(error),
             Err(OpenError::Version(version)) => Err(StorageError::Limit(format!("block version {version}"))),
