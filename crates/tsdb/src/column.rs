@@ -2,20 +2,17 @@
 //!
 //! A codec only ever sees bytes whose checksum was verified by the caller, and a count that the caller bounds.
 
-use pco::ChunkConfig;
-use pco::data_types::Number;
-use pco::errors::PcoResult;
-use pco::wrapped::{FileCompressor, FileDecompressor};
+use model::STALE_NAN_BITS;
 use tsz_compress::prelude::{TszCompressV2, TszDecompressV2};
 
 use crate::bytes::{Damage, Reader, put_int, put_uint, unzigzag, zigzag};
-use crate::decimal;
+use crate::{decimal, numbers};
 
 /// A day at a sample every 15 s fits with room; a longer column would decode much that a short query does not want.
 pub(crate) const COLUMN_SAMPLES_MAX: usize = 8192;
 
-/// Below this length the entropy coder's tables outweigh what they save.
-const ENTROPY_SAMPLES_MIN: usize = 24;
+/// Up to here the stream may be shorter than packed numbers and their head.
+const STREAM_SAMPLES_MAX: usize = 24;
 
 /// Deltas stay this far inside 32 bits, so that the differences that tsz-compress takes of them cannot wrap.
 const TSZ_DELTA_MAX: u64 = 1 << 30;
@@ -25,7 +22,7 @@ const TSZ_DELTA_MAX: u64 = 1 << 30;
 pub(crate) enum Tier {
     /// Frames of the head: tsz-compress or the stream.
     Head,
-    /// Columns of a block: pco or the stream.
+    /// Columns of a block that is to stay: packed numbers.
     Block,
 }
 
@@ -33,8 +30,8 @@ pub(crate) enum Tier {
 pub(crate) mod codec {
     pub(crate) const STREAM: u8 = 0;
     pub(crate) const TSZ: u8 = 1;
-    pub(crate) const PCO: u8 = 2;
-    pub(crate) const PCO_DOUBLE: u8 = 3;
+    pub(crate) const NUMBERS: u8 = 2;
+    pub(crate) const DOUBLES: u8 = 3;
     pub(crate) const CONSTANT: u8 = 4;
 }
 
@@ -149,25 +146,42 @@ fn exponent(number: u64) -> Result<u8, Damage> {
 
 /// Writes timestamps; returns the codec.
 pub(crate) fn encode_times(times: &[i64], tier: Tier, out: &mut Vec<u8>) -> u8 {
-    let start = out.len();
-    let mut state = TimeState::default();
-    times.iter().for_each(|&t| state.put(out, t));
     let dense = match tier {
         Tier::Head => tsz_times(times).map(|b| (codec::TSZ, b)),
-        Tier::Block => pco_times(times).map(|b| (codec::PCO, b)),
+        Tier::Block => packed_times(times),
     };
-    replace_if_smaller(out, start, dense)
+    shorter(dense, tier, times.len(), out, |out| {
+        let mut state = TimeState::default();
+        times.iter().for_each(|&t| state.put(out, t));
+    })
 }
 
-fn replace_if_smaller(out: &mut Vec<u8>, start: usize, dense: Option<(u8, Vec<u8>)>) -> u8 {
+/// Writes what is shorter, the stream or the dense form; the stream is not tried where it cannot be.
+fn shorter(
+    dense: Option<(u8, Vec<u8>)>,
+    tier: Tier,
+    count: usize,
+    out: &mut Vec<u8>,
+    put_stream: impl FnOnce(&mut Vec<u8>),
+) -> u8 {
+    let start = out.len();
+    if dense.is_none() || tier == Tier::Head || count <= STREAM_SAMPLES_MAX {
+        put_stream(out);
+    }
     match dense {
-        Some((codec, bytes)) if bytes.len() < out.len() - start => {
+        Some((codec, bytes)) if out.len() == start || bytes.len() < out.len() - start => {
             out.truncate(start);
             out.extend_from_slice(&bytes);
             codec
         }
         _ => codec::STREAM,
     }
+}
+
+fn packed_times(times: &[i64]) -> Option<(u8, Vec<u8>)> {
+    let mut out = Vec::new();
+    numbers::pack(times, &mut out)?;
+    Some((codec::NUMBERS, out))
 }
 
 fn tsz_times(times: &[i64]) -> Option<Vec<u8>> {
@@ -177,19 +191,6 @@ fn tsz_times(times: &[i64]) -> Option<Vec<u8>> {
     first.iter().for_each(|&t| state.put(&mut out, t));
     let residuals: Vec<i64> = rest.iter().map(|&t| state.residual(t)).collect();
     tsz_encode(&residuals, &mut out)?;
-    Some(out)
-}
-
-/// Differences from the first one, of order one, so that pco sees small numbers whatever the century.
-fn pco_times(times: &[i64]) -> Option<Vec<u8>> {
-    if times.len() < ENTROPY_SAMPLES_MIN {
-        return None;
-    }
-    let first = times[0];
-    let offsets: Vec<i64> = times.iter().map(|t| t.wrapping_sub(first)).collect();
-    let mut out = Vec::new();
-    put_int(&mut out, first);
-    out.extend(pco_encode(&offsets)?);
     Some(out)
 }
 
@@ -210,10 +211,7 @@ pub(crate) fn decode_times(codec: u8, bytes: &[u8], count: usize, into: &mut Vec
             let residuals = tsz_decode(reader.0, count.saturating_sub(2))?;
             into.extend(residuals.iter().map(|&r| state.restore(i64::from(r))));
         }
-        codec::PCO => {
-            let first = reader.int()?;
-            into.extend(pco_decode::<i64>(reader.0, count)?.iter().map(|o| o.wrapping_add(first)));
-        }
+        codec::NUMBERS => into.extend(numbers::unpack(reader, count)?),
         _ => return Err(Damage("unknown codec of timestamps")),
     }
     Ok(())
@@ -222,17 +220,17 @@ pub(crate) fn decode_times(codec: u8, bytes: &[u8], count: usize, into: &mut Vec
 /// Writes values; returns the codec.
 pub(crate) fn encode_values(values: &[f64], tier: Tier, out: &mut Vec<u8>) -> u8 {
     if let Some(first) = constant(values) {
-        out.extend_from_slice(&first.to_le_bytes());
+        put_uint(out, first.reverse_bits());
         return codec::CONSTANT;
     }
-    let start = out.len();
-    let mut state = ValueState::default();
-    values.iter().for_each(|&v| state.put(out, v));
     let dense = match tier {
         Tier::Head => Scaled::of(values).and_then(|s| s.tsz()).map(|b| (codec::TSZ, b)),
-        Tier::Block => pco_values(values),
+        Tier::Block => packed_values(values),
     };
-    replace_if_smaller(out, start, dense)
+    shorter(dense, tier, values.len(), out, |out| {
+        let mut state = ValueState::default();
+        values.iter().for_each(|&v| state.put(out, v));
+    })
 }
 
 /// The bits that all values share.
@@ -241,19 +239,15 @@ fn constant(values: &[f64]) -> Option<u64> {
     values.iter().all(|v| v.to_bits() == first).then_some(first)
 }
 
-fn pco_values(values: &[f64]) -> Option<(u8, Vec<u8>)> {
-    if values.len() < ENTROPY_SAMPLES_MIN {
-        return None;
+fn packed_values(values: &[f64]) -> Option<(u8, Vec<u8>)> {
+    let mut out = Vec::new();
+    if let Some(scaled) = Scaled::of(values) {
+        scaled.put_head(&mut out);
+        numbers::pack(&scaled.mantissas, &mut out)?;
+        return Some((codec::NUMBERS, out));
     }
-    match Scaled::of(values) {
-        Some(scaled) => Some((codec::PCO, scaled.pco()?)),
-        None => {
-            let bytes = pco_encode(values)?;
-            let back = pco_decode::<f64>(&bytes, values.len()).ok()?;
-            let exact = back.iter().zip(values).all(|(a, b)| a.to_bits() == b.to_bits());
-            exact.then_some((codec::PCO_DOUBLE, bytes))
-        }
-    }
+    numbers::pack_doubles(values, &mut out)?;
+    Some((codec::DOUBLES, out))
 }
 
 /// Reads `count` values and adds them to `into`.
@@ -267,10 +261,10 @@ pub(crate) fn decode_values(codec: u8, bytes: &[u8], count: usize, into: &mut Ve
             }
         }
         codec::TSZ => Scaled::from_tsz(reader, count)?.restore(into),
-        codec::PCO => Scaled::from_pco(reader, count)?.restore(into),
-        codec::PCO_DOUBLE => into.extend(pco_decode::<f64>(bytes, count)?),
+        codec::NUMBERS => Scaled::from_packed(reader, count)?.restore(into),
+        codec::DOUBLES => into.extend(numbers::unpack_doubles(reader, count)?),
         codec::CONSTANT => {
-            let value = f64::from_bits(reader.fixed64()?);
+            let value = f64::from_bits(reader.uint()?.reverse_bits());
             into.extend(std::iter::repeat_n(value, count));
         }
         _ => return Err(Damage("unknown codec of values")),
@@ -289,41 +283,65 @@ struct Scaled {
 impl Scaled {
     /// `None` if more than a sixteenth of the values are no decimals of one exponent.
     fn of(values: &[f64]) -> Option<Self> {
+        let mut exponent = 0;
+        loop {
+            match Self::at(values, exponent) {
+                Ok(scaled) => return scaled,
+                Err(larger) => exponent = larger,
+            }
+        }
+    }
+
+    /// With this exponent, or the larger one that a value needs.
+    fn at(values: &[f64], exponent: u8) -> Result<Option<Self>, u8> {
         let exceptions_max = values.len() / 16 + 1;
-        let exponent = common_exponent(values, exceptions_max)?;
         let mut scaled = Self { exponent, mantissas: Vec::with_capacity(values.len()), exceptions: Vec::new() };
         for (i, &value) in values.iter().enumerate() {
             let last = scaled.mantissas.last().copied().unwrap_or_default();
-            let mantissa = decimal::mantissa_at(value, exponent);
-            scaled.mantissas.push(mantissa.unwrap_or(last));
-            if mantissa.is_none() {
-                scaled.exceptions.push((i, value.to_bits()));
+            match decimal::shortest(value, exponent) {
+                Some((mantissa, needed)) if needed == exponent => scaled.mantissas.push(mantissa),
+                Some((_, larger)) if larger > exponent => return Err(larger),
+                _ => {
+                    scaled.mantissas.push(last);
+                    scaled.exceptions.push((i, value.to_bits()));
+                }
+            }
+            if scaled.exceptions.len() > exceptions_max {
+                return Ok(None);
             }
         }
-        (scaled.exceptions.len() <= exceptions_max).then_some(scaled)
+        Ok(Some(scaled))
     }
 
     fn put_head(&self, out: &mut Vec<u8>) {
-        out.push(self.exponent);
+        out.push(self.exponent << 1 | u8::from(!self.exceptions.is_empty()));
+        if self.exceptions.is_empty() {
+            return;
+        }
         put_uint(out, self.exceptions.len() as u64);
         let mut last = 0;
         for &(at, bits) in &self.exceptions {
-            put_uint(out, (at - last) as u64);
-            out.extend_from_slice(&bits.to_le_bytes());
+            let is_marker = bits == STALE_NAN_BITS;
+            put_uint(out, ((at - last) as u64) << 1 | u64::from(is_marker));
+            if !is_marker {
+                out.extend_from_slice(&bits.to_le_bytes());
+            }
             last = at;
         }
     }
 
     fn take_head(reader: &mut Reader<'_>, count: usize) -> Result<Self, Damage> {
-        let exponent = exponent(u64::from(reader.byte()?))?;
+        let head = reader.byte()?;
+        let exponent = exponent(u64::from(head >> 1))?;
         let mut exceptions = Vec::new();
         let mut at = 0usize;
-        for _ in 0..reader.count()? {
-            at = at.saturating_add(usize::try_from(reader.uint()?).unwrap_or(usize::MAX));
+        for _ in 0..if head & 1 == 1 { reader.count()? } else { 0 } {
+            let step = reader.uint()?;
+            at = at.saturating_add(usize::try_from(step >> 1).unwrap_or(usize::MAX));
             if at >= count {
                 return Err(Damage("an exception lies outside of its column"));
             }
-            exceptions.push((at, reader.fixed64()?));
+            exceptions.push((at, if step & 1 == 1 { STALE_NAN_BITS } else { reader.fixed64()? }));
         }
         Ok(Self { exponent, mantissas: Vec::new(), exceptions })
     }
@@ -349,16 +367,9 @@ impl Scaled {
         Ok(scaled)
     }
 
-    fn pco(&self) -> Option<Vec<u8>> {
-        let mut out = Vec::new();
-        self.put_head(&mut out);
-        out.extend(pco_encode(&self.mantissas)?);
-        Some(out)
-    }
-
-    fn from_pco(mut reader: Reader<'_>, count: usize) -> Result<Self, Damage> {
+    fn from_packed(mut reader: Reader<'_>, count: usize) -> Result<Self, Damage> {
         let mut scaled = Self::take_head(&mut reader, count)?;
-        scaled.mantissas = pco_decode(reader.0, count)?;
+        scaled.mantissas = numbers::unpack(reader, count)?;
         Ok(scaled)
     }
 
@@ -369,22 +380,6 @@ impl Scaled {
             into[start + at] = f64::from_bits(bits);
         }
     }
-}
-
-/// The smallest exponent at which all values but a few are exact.
-fn common_exponent(values: &[f64], exceptions_max: usize) -> Option<u8> {
-    let mut exponent = 0;
-    let mut exceptions = 0;
-    for &value in values {
-        match decimal::shortest(value, exponent) {
-            Some((_, needed)) => exponent = exponent.max(needed),
-            None => exceptions += 1,
-        }
-        if exceptions > exceptions_max {
-            return None;
-        }
-    }
-    Some(exponent)
 }
 
 /// `None` if a number does not fit.
@@ -406,33 +401,6 @@ fn tsz_decode(bytes: &[u8], count: usize) -> Result<Vec<i32>, Damage> {
         return Err(Damage("tsz column has another length"));
     }
     Ok(numbers.to_vec())
-}
-
-/// The wrapped format: a header, the chunk's tables, one page. It leaves out the magic and the counts of the standalone
-/// one, fifteen bytes a column.
-fn pco_encode<T: Number>(numbers: &[T]) -> Option<Vec<u8>> {
-    let file = FileCompressor::default();
-    let mut out = Vec::new();
-    file.write_header(&mut out).ok()?;
-    let mut chunk = file.chunk_compressor(numbers, &ChunkConfig::default()).ok()?;
-    chunk.write_meta(&mut out).ok()?;
-    chunk.write_page(0, &mut out).ok()?;
-    Some(out)
-}
-
-fn pco_decode<T: Number + Default>(bytes: &[u8], count: usize) -> Result<Vec<T>, Damage> {
-    let mut numbers = vec![T::default(); count];
-    let mut decode = || -> PcoResult<usize> {
-        let (file, rest) = FileDecompressor::new(bytes)?;
-        let (mut chunk, rest) = file.chunk_decompressor::<T, _>(rest)?;
-        let progress = chunk.page_decompressor(rest, count)?.read(&mut numbers)?;
-        Ok(progress.n_processed)
-    };
-    match decode() {
-        Ok(processed) if processed == count => Ok(numbers),
-        Ok(_) => Err(Damage("pco column has another length")),
-        Err(_) => Err(Damage("pco column does not decode")),
-    }
 }
 
 #[cfg(test)]
@@ -461,15 +429,15 @@ mod tests {
         let noise =
             |i: i64| f64::from_bits(0x3ff0_0000_0000_0000 | (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 12);
         let cases = [
-            (column(|i| (i * 37 % 100) as f64), codec::TSZ, codec::PCO),
-            (column(|i| (i % 2) as f64 / 100.0), codec::TSZ, codec::PCO),
+            (column(|i| (i * 37 % 100) as f64), codec::TSZ, codec::NUMBERS),
+            (column(|i| (i % 2) as f64 / 100.0), codec::TSZ, codec::NUMBERS),
             (column(|_| 1.0), codec::CONSTANT, codec::CONSTANT),
             (column(|_| stale_nan()), codec::CONSTANT, codec::CONSTANT),
-            (times.iter().map(|t| noise(*t)).collect(), codec::STREAM, codec::PCO_DOUBLE),
+            (times.iter().map(|t| noise(*t)).collect(), codec::STREAM, codec::DOUBLES),
         ];
         for (values, head, block) in cases {
             assert_eq!(check(&times, &values, Tier::Head), (codec::TSZ, head));
-            assert_eq!(check(&times, &values, Tier::Block), (codec::PCO, block));
+            assert_eq!(check(&times, &values, Tier::Block), (codec::NUMBERS, block));
         }
     }
 
@@ -479,7 +447,7 @@ mod tests {
         let mut values: Vec<f64> = (0..100).map(|i| f64::from(i) / 10.0).collect();
         values[40] = stale_nan();
         values[99] = -0.0;
-        assert_eq!(check(&times, &values, Tier::Block).1, codec::PCO);
+        assert_eq!(check(&times, &values, Tier::Block).1, codec::NUMBERS);
         assert_eq!(check(&times, &values, Tier::Head).1, codec::TSZ);
     }
 
@@ -515,7 +483,7 @@ mod tests {
         #[test]
         fn decoders_refuse_or_answer(codec in 0u8..6, bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             // tsz and pco run only behind a checksum; the streams must stand on their own.
-            prop_assume!(codec != codec::TSZ && codec != codec::PCO && codec != codec::PCO_DOUBLE);
+            prop_assume!(codec != codec::TSZ && codec != codec::NUMBERS && codec != codec::DOUBLES);
             let _ = decode_times(codec, &bytes, 10, &mut Vec::new());
             let _ = decode_values(codec, &bytes, 10, &mut Vec::new());
         }

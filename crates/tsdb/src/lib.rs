@@ -22,6 +22,7 @@
 // The derive of tsz-compress names the crate.
 extern crate alloc;
 
+mod backup;
 mod batch;
 #[allow(dead_code, reason = "the log turns to it next")]
 mod bits;
@@ -45,6 +46,7 @@ mod labels;
 mod log;
 #[allow(dead_code, reason = "the log turns to it next")]
 mod logged;
+mod numbers;
 mod options;
 #[allow(dead_code, reason = "the log turns to it next")]
 mod pack;
@@ -56,6 +58,7 @@ mod retention;
 mod seal;
 mod status;
 
+pub use backup::{Backup, BackupFile, backup, damaged_files, restore};
 pub use db::{Db, Recovery};
 pub use disk::{Disk, DiskFile, FileDisk};
 pub use error::Error;
