@@ -11,12 +11,9 @@ use model::{
 use crate::Db;
 use crate::exemplars::LABEL_CHARS_MAX;
 use crate::head::{Fate, HeadSeries};
-use crate::log::{UNSYNCED_BYTES_MAX, Writer};
+use crate::log::UNSYNCED_BYTES_MAX;
 use crate::options::millis;
-use crate::record::{
-    Definition, Entry, RECORD_EXEMPLARS_MAX, RECORD_FAMILIES_MAX, Record, encode_batch, encode_definitions,
-    encode_exemplars, encode_metadata,
-};
+use crate::writer::Writer;
 
 /// The samples of one scrape or write request.
 struct Batch<'a> {
@@ -86,8 +83,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Sorts out what is there already, and says which series the log has to be told of.
-    fn plan(&self, writer: &Writer) -> Plan {
+    /// Sorts out what is there already, and gives the log the rest.
+    fn plan(&self, writer: &mut Writer) -> Plan {
         let mut plan = Plan::default();
         for (at, (series, sample)) in self.samples.iter().enumerate() {
             let mut state = series.state.lock();
@@ -95,44 +92,18 @@ impl Batch<'_> {
                 Fate::Same => plan.committed.samples += 1,
                 Fate::Conflict => plan.committed.conflicting += 1,
                 Fate::New => {
-                    if state.log.epoch != writer.epoch() {
-                        state.log.epoch = writer.epoch();
-                        if state.log.segment != writer.segment() {
-                            (state.log.segment, state.log.base) = (writer.segment(), sample.value);
-                        }
-                        plan.define(series, state.log.base);
-                    }
-                    plan.entries.push(Entry { id: series.id, base: state.log.base, sample: *sample });
+                    writer.add(series.id, &series.labels, &mut state.logged, &[*sample]);
                     plan.places.push(at);
                 }
             }
         }
-        self.define_for_exemplars(writer, &mut plan);
+        for (series, exemplar) in &self.exemplars {
+            writer.add_exemplar(series.id, &series.labels, &mut series.state.lock().logged, exemplar);
+        }
+        for (family, metadata) in &self.metadata {
+            writer.add_metadata(family, metadata);
+        }
         plan
-    }
-
-    fn define_for_exemplars(&self, writer: &Writer, plan: &mut Plan) {
-        for (series, _) in &self.exemplars {
-            let mut state = series.state.lock();
-            if state.log.epoch != writer.epoch() {
-                state.log.epoch = writer.epoch();
-                state.log.segment = writer.segment();
-                plan.define(series, state.log.base);
-            }
-        }
-    }
-
-    fn records(&self, plan: &Plan) -> Vec<Record> {
-        let mut records = encode_definitions(&plan.definitions);
-        for some in self.metadata.chunks(RECORD_FAMILIES_MAX) {
-            records.push(encode_metadata(some.iter().map(|(name, metadata)| (name.as_str(), metadata))));
-        }
-        let exemplars: Vec<_> = self.exemplars.iter().map(|(s, e)| (s.id, e.clone())).collect();
-        records.extend(exemplars.chunks(RECORD_EXEMPLARS_MAX).map(encode_exemplars));
-        if !plan.entries.is_empty() {
-            records.push(encode_batch(&plan.entries));
-        }
-        records
     }
 
     /// Makes what was logged visible, all at once.
@@ -165,17 +136,9 @@ impl Batch<'_> {
 /// What a commit will do.
 #[derive(Default)]
 struct Plan {
-    definitions: Vec<Definition>,
-    entries: Vec<Entry>,
-    /// Where the entries stand in the batch.
+    /// Where the samples that are new stand in the batch.
     places: Vec<usize>,
     committed: Committed,
-}
-
-impl Plan {
-    fn define(&mut self, series: &HeadSeries, base: f64) {
-        self.definitions.push(Definition { id: series.id, base, labels: series.labels.clone() });
-    }
 }
 
 impl Appender for Batch<'_> {
@@ -218,7 +181,7 @@ impl Appender for Batch<'_> {
 
     fn commit(mut self: Box<Self>, durability: Durability) -> Result<Committed, AppendError> {
         let db = self.db;
-        let ready = db.relieve().and_then(|()| db.log.make_room(&db.head));
+        let ready = db.relieve().and_then(|()| db.log.make_room());
         if ready.is_err() {
             db.note_write(&ready.clone().map_err(AppendError::from));
         }
@@ -227,13 +190,11 @@ impl Appender for Batch<'_> {
         if db.closed.load(Ordering::Acquire) {
             return Err(StorageError::Closed.into());
         }
-        let ready = db.reserve.check(db.disk()).and_then(|()| db.log.prepare(&mut writer, &db.head));
+        let ready = db.reserve.check(db.disk()).and_then(|()| db.log.prepare(&mut writer));
         let logged = ready.map_err(AppendError::from).and_then(|()| {
             self.revive()?;
-            let plan = self.plan(&writer);
-            let records = self.records(&plan);
-            let ticket = if records.is_empty() { writer.ticket() } else { db.log.append(&mut writer, records)? };
-            Ok((plan, ticket))
+            let plan = self.plan(&mut writer);
+            Ok((plan, db.log.append(&mut writer)?))
         });
         db.note_write(&logged);
         let (mut plan, ticket) = logged?;
@@ -242,9 +203,9 @@ impl Appender for Batch<'_> {
         drop(writer);
         db.note_commit(plan.committed);
         if durability == Durability::Disk || db.options.sync_interval.is_zero() {
-            db.log.wait(ticket, &db.head)?;
+            db.log.wait(ticket)?;
         } else if unsynced > UNSYNCED_BYTES_MAX {
-            db.log.sync(&db.head)?;
+            db.log.sync()?;
         }
         Ok(plan.committed)
     }

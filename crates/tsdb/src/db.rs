@@ -1,23 +1,21 @@
 //! The store as a whole: opening, recovering, keeping up, closing.
 
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use model::{AppendError, Committed, Sample, StorageError, Timestamp};
+use model::{AppendError, Committed, StorageError, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
 use crate::block::{Block, OpenError};
 use crate::error::io as io_error;
 use crate::exemplars::Exemplars;
 use crate::families::MetricFamilies;
-use crate::frame::Scanned;
-use crate::head::{ById, Head, HeadSeries};
+use crate::head::Head;
 use crate::index::PageCache;
 use crate::log::{self, Log};
-use crate::record::{decode_batch, decode_definitions, decode_exemplars, decode_metadata, kind};
+use crate::replay::replay;
 use crate::reserve::{self, Reserve};
 use crate::seal::Sealing;
 use crate::{Disk, Error, Options};
@@ -49,6 +47,8 @@ pub struct Recovery {
     pub damaged_records: u64,
     /// Bytes in them.
     pub damaged_bytes: u64,
+    /// Damaged stretches of the log that were rebuilt, so that nothing of them is lost; the disk is not to be trusted.
+    pub rebuilt_records: u64,
     /// Blocks set aside.
     pub quarantined: u64,
 }
@@ -159,7 +159,7 @@ impl Db {
     /// Brings everything that was committed to the disk.
     pub fn sync(&self) -> Result<(), StorageError> {
         self.synced_at.store(self.options.clock.now(), Ordering::Relaxed);
-        self.log.sync(&self.head)
+        self.log.sync()
     }
 
     /// Syncs the log, refuses what comes later and gives the folder free.
@@ -169,7 +169,7 @@ impl Db {
             let _no_commit = self.log.lock();
             self.closed.store(true, Ordering::Release);
         }
-        let outcome = self.sync();
+        let outcome = self.log.close();
         self.lock.lock().take();
         Ok(outcome?)
     }
@@ -294,12 +294,8 @@ impl Db {
         if segments.iter().any(|s| s.number < covered) {
             self.log.remove_before(covered)?;
         }
-        let mut replay = Replay { db: self, series: ById::default(), found: Recovery::default() };
-        let mut lengths = BTreeMap::new();
-        for segment in segments.iter().filter(|s| s.number >= covered) {
-            lengths.insert(segment.number, replay.segment(segment)?);
-        }
-        let mut found = replay.found;
+        let since: Vec<_> = segments.iter().filter(|s| s.number >= covered).cloned().collect();
+        let (mut found, lengths) = replay(self, &since)?;
         self.exemplars.replayed();
         self.log.set_lengths(lengths, covered);
         found.damaged_records += damaged;
@@ -374,90 +370,4 @@ fn holder(disk: &dyn Disk, path: &Path) -> String {
         String::from_utf8(bytes).ok()?.trim().parse::<u32>().ok()
     };
     read().map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
-}
-
-/// Brings the log back into the head.
-struct Replay<'a> {
-    db: &'a Db,
-    series: ById<(Arc<HeadSeries>, f64)>,
-    found: Recovery,
-}
-
-impl Replay<'_> {
-    fn segment(&mut self, segment: &log::Segment) -> Result<u64, Error> {
-        self.series.clear();
-        self.found.segments += 1;
-        let disk = self.db.disk();
-        let length = log::replay(disk, segment, |scanned| match scanned {
-            Scanned::Frame { kind, payload } => {
-                if self.record(kind, &payload).is_none() {
-                    self.found.damaged_records += 1;
-                    self.found.damaged_bytes += payload.len() as u64;
-                }
-            }
-            Scanned::Damaged { offset, bytes, at_end } => {
-                tracing::warn!(path = %segment.path.display(), offset, bytes, at_end, "bytes of the log are unreadable");
-                self.found.damaged_records += 1;
-                self.found.damaged_bytes += bytes;
-            }
-        })?;
-        Ok(length)
-    }
-
-    /// `None` if the payload does not decode although its checksum holds.
-    fn record(&mut self, kind: u8, payload: &[u8]) -> Option<()> {
-        match kind {
-            kind::DEFINITIONS => {
-                for definition in decode_definitions(payload).ok()? {
-                    self.db.head.skip_ids(definition.id);
-                    let series = self.db.head.restore(&definition.labels).ok()?;
-                    self.series.insert(definition.id, (series, definition.base));
-                }
-            }
-            kind::BATCH => self.batch(payload)?,
-            kind::METADATA => {
-                for (family, metadata) in decode_metadata(payload).ok()? {
-                    self.db.families.set(family, metadata);
-                }
-            }
-            kind::EXEMPLARS => {
-                for (id, exemplar) in decode_exemplars(payload).ok()? {
-                    if let Some((series, _)) = self.series.get(&id) {
-                        self.db.exemplars.replay(series.labels.clone(), exemplar);
-                    }
-                }
-            }
-            _ => return None,
-        }
-        Some(())
-    }
-
-    fn batch(&mut self, payload: &[u8]) -> Option<()> {
-        let mut lost = 0;
-        let mut samples = 0;
-        let series = &self.series;
-        let head = &self.db.head;
-        let outcome = decode_batch(
-            payload,
-            |id| series.get(&id).map(|(_, base)| *base),
-            |id, sample| match (series.get(&id), sample) {
-                (Some((series, _)), Some(sample)) => samples += u64::from(insert(head, series, sample)),
-                _ => lost += 1,
-            },
-        );
-        self.found.samples += samples;
-        self.found.lost_samples += lost;
-        outcome.ok()
-    }
-}
-
-/// Whether the sample was new.
-fn insert(head: &Head, series: &HeadSeries, sample: Sample) -> bool {
-    let mut state = series.state.lock();
-    let new = state.fate(sample) == crate::head::Fate::New;
-    if new {
-        let grown = state.insert(sample);
-        head.totals.add(sample, grown);
-    }
-    new
 }

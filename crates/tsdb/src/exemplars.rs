@@ -11,8 +11,7 @@ use crate::Disk;
 use crate::error::io as io_error;
 use crate::frame::{self, Scanned, Scanner};
 use crate::record::{
-    Definition, RECORD_EXEMPLARS_MAX, Record, decode_definitions, decode_exemplars, encode_definitions,
-    encode_exemplars, kind,
+    DefinitionEncoder, RECORD_EXEMPLARS_MAX, Record, decode_definitions, decode_exemplars, encode_exemplars, kind,
 };
 
 /// About three megabytes at usual label sizes.
@@ -163,17 +162,17 @@ impl Exemplars {
 /// Numbers the series in the order in which they come.
 fn records(all: VecDeque<(Labels, Exemplar)>) -> Vec<Record> {
     let mut numbers: HashMap<Labels, u32> = HashMap::new();
-    let mut definitions = Vec::new();
+    let mut definitions = DefinitionEncoder::default();
     let mut exemplars = Vec::with_capacity(all.len());
     for (labels, exemplar) in all {
         let next = numbers.len() as u32;
         let id = *numbers.entry(labels.clone()).or_insert(next);
         if id == next {
-            definitions.push(Definition { id, base: 0.0, labels });
+            definitions.add(id, &labels);
         }
         exemplars.push((id, exemplar));
     }
-    let mut records = encode_definitions(&definitions);
+    let mut records = definitions.finish();
     records.extend(exemplars.chunks(RECORD_EXEMPLARS_MAX).map(encode_exemplars));
     records
 }

@@ -10,8 +10,8 @@ use model::StorageError;
 
 use crate::bytes::fixed32_at;
 use crate::error::io as io_error;
-use crate::record::Record;
-use crate::{Disk, DiskFile};
+use crate::record::{Record, kind};
+use crate::{Disk, DiskFile, parity};
 
 /// `0xf5` never occurs in UTF-8, so that no label value looks like the start of a frame.
 const MAGIC: [u8; 3] = [0xf5, b's', b'k'];
@@ -58,7 +58,7 @@ pub(crate) fn check(frame: &[u8], file: u64, offset: u64) -> Option<(u8, &[u8])>
     (crc == fixed32_at(frame, 8)).then_some((frame[3], payload))
 }
 
-/// Frames of a file, damaged stretches passed over.
+/// Frames of a file; a damaged stretch is rebuilt where its group has a parity record, else passed over.
 pub(crate) struct Scanner<'a> {
     disk_file: &'a dyn DiskFile,
     file: u64,
@@ -66,6 +66,9 @@ pub(crate) struct Scanner<'a> {
     at: u64,
     window: Vec<u8>,
     window_at: u64,
+    /// The stretch that was rebuilt last, and where it stands.
+    rebuilt: Vec<u8>,
+    rebuilt_at: u64,
 }
 
 /// What the scanner met.
@@ -77,6 +80,13 @@ pub(crate) enum Scanned {
         kind: u8,
         /// Its content.
         payload: Vec<u8>,
+    },
+    /// Bytes that were damaged; the frames that stood there follow.
+    Rebuilt {
+        /// Where they begin.
+        offset: u64,
+        /// How many.
+        bytes: u64,
     },
     /// Bytes that are no frame.
     Damaged {
@@ -92,7 +102,13 @@ pub(crate) enum Scanned {
 impl<'a> Scanner<'a> {
     pub(crate) fn new(disk_file: &'a dyn DiskFile, file: u64) -> io::Result<Self> {
         let length = disk_file.len()?;
-        Ok(Self { disk_file, file, length, at: 0, window: Vec::new(), window_at: 0 })
+        let (window, rebuilt) = (Vec::new(), Vec::new());
+        Ok(Self { disk_file, file, length, at: 0, window, window_at: 0, rebuilt, rebuilt_at: 0 })
+    }
+
+    /// Goes no further than this.
+    pub(crate) fn limit(&mut self, length: u64) {
+        self.length = self.length.min(length);
     }
 
     /// The next frame or the next damaged stretch; `None` at the end.
@@ -101,18 +117,44 @@ impl<'a> Scanner<'a> {
         while self.at < self.length {
             if let Some((kind, payload)) = self.frame_here()? {
                 if self.at > begin {
-                    return Ok(Some(self.damaged(begin)));
+                    return self.damaged(begin).map(Some);
                 }
                 self.at += (HEADER_BYTES + payload.len()) as u64;
                 return Ok(Some(Scanned::Frame { kind, payload }));
             }
             self.skip_to_magic()?;
         }
-        Ok((self.at > begin).then(|| self.damaged(begin)))
+        if self.at > begin { self.damaged(begin).map(Some) } else { Ok(None) }
     }
 
-    fn damaged(&self, begin: u64) -> Scanned {
-        Scanned::Damaged { offset: begin, bytes: self.at - begin, at_end: self.at >= self.length }
+    /// What to say of the stretch from `begin` to here.
+    fn damaged(&mut self, begin: u64) -> io::Result<Scanned> {
+        let bytes = self.at - begin;
+        let was_rebuilt = begin < self.rebuilt_at + self.rebuilt.len() as u64;
+        match if was_rebuilt { None } else { self.rebuild(begin)? } {
+            Some(rebuilt) => {
+                (self.rebuilt, self.rebuilt_at, self.at) = (rebuilt, begin, begin);
+                self.window.clear();
+                Ok(Scanned::Rebuilt { offset: begin, bytes })
+            }
+            None => Ok(Scanned::Damaged { offset: begin, bytes, at_end: self.at >= self.length }),
+        }
+    }
+
+    /// The bytes from `begin` to here as they were, if the frames from here on lead to their parity and they then are
+    /// frames again.
+    fn rebuild(&mut self, begin: u64) -> io::Result<Option<Vec<u8>>> {
+        let end = self.at;
+        let mut found = None;
+        while let Some((kind, payload)) = self.frame_here()? {
+            if kind == kind::PARITY {
+                found = parity::rebuild(self.disk_file, &payload, self.at, begin..end)?;
+                break;
+            }
+            self.at += (HEADER_BYTES + payload.len()) as u64;
+        }
+        self.at = end;
+        Ok(found.filter(|bytes| are_frames(bytes, self.file, begin)))
     }
 
     fn frame_here(&mut self) -> io::Result<Option<(u8, Vec<u8>)>> {
@@ -138,6 +180,17 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    /// Lays what was rebuilt over what was read.
+    fn put_rebuilt(&mut self) {
+        let from = self.rebuilt_at.max(self.window_at);
+        let end = (self.rebuilt_at + self.rebuilt.len() as u64).min(self.window_at + self.window.len() as u64);
+        if from < end {
+            let of_rebuilt = (from - self.rebuilt_at) as usize..(end - self.rebuilt_at) as usize;
+            let of_window = (from - self.window_at) as usize..(end - self.window_at) as usize;
+            self.window[of_window].copy_from_slice(&self.rebuilt[of_rebuilt]);
+        }
+    }
+
     /// Bytes from here on, `wanted` of them or as many as the file has.
     fn bytes(&mut self, wanted: usize) -> io::Result<&[u8]> {
         let available = usize::try_from(self.length - self.at).unwrap_or(usize::MAX);
@@ -147,10 +200,24 @@ impl<'a> Scanner<'a> {
             self.window.resize(wanted.max(WINDOW_BYTES).min(available), 0);
             self.disk_file.read_at(&mut self.window, self.at)?;
             self.window_at = self.at;
+            self.put_rebuilt();
         }
         let start = (self.at - self.window_at) as usize;
         Ok(&self.window[start..start + wanted])
     }
+}
+
+/// Whether bytes that stand at `offset` are whole frames one after the other.
+fn are_frames(bytes: &[u8], file: u64, offset: u64) -> bool {
+    let mut at = 0;
+    while at < bytes.len() {
+        let here = &bytes[at..];
+        match whole_length(here).and_then(|length| here.get(..length)) {
+            Some(frame) if check(frame, file, offset + at as u64).is_some() => at += frame.len(),
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// Writes a small file of the data folder anew, so that it is there as before or as a whole; returns its length.
@@ -200,6 +267,7 @@ mod tests {
         while let Some(scanned) = scanner.next().unwrap() {
             match scanned {
                 Scanned::Frame { kind, .. } => kinds.push(kind),
+                Scanned::Rebuilt { .. } => kinds.push(200),
                 Scanned::Damaged { .. } => kinds.push(0),
             }
         }

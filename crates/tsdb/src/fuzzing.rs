@@ -3,9 +3,12 @@
 //! The targets give the decoders what only a matching checksum lets through in the store, because whoever makes a
 //! backup can make checksums too.
 
+use std::collections::HashMap;
+
 use crate::bytes::Reader;
 use crate::column::{self, COLUMN_SAMPLES_MAX, Tier};
-use crate::record::{decode_batch, decode_definitions, decode_exemplars, decode_metadata};
+use crate::pack::BatchDecoder;
+use crate::record::{decode_continuation, decode_definitions, decode_exemplars, decode_metadata};
 
 /// Codec, count, content: as a column of timestamps.
 pub fn times(bytes: &[u8]) {
@@ -68,7 +71,8 @@ pub fn records(bytes: &[u8]) {
     let _ = decode_definitions(bytes);
     let _ = decode_metadata(bytes);
     let _ = decode_exemplars(bytes);
-    let _ = decode_batch(bytes, |_| Some(1.0), |_, _| {});
+    let _ = decode_continuation(bytes);
+    let _ = BatchDecoder::default().read(bytes, &mut HashMap::new());
 }
 
 #[cfg(test)]

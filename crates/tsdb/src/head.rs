@@ -11,9 +11,8 @@ use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
 use crate::chunk::Chunks;
-use crate::log::Defined;
+use crate::logged::Logged;
 use crate::postings::{HeadIndex, evaluate};
-use crate::record::Definition;
 
 /// Enough that as many threads as an edge machine has cores seldom meet.
 const SHARDS: usize = 16;
@@ -38,19 +37,9 @@ pub(crate) struct State {
     pub(crate) sealing: Option<Arc<Chunks>>,
     /// The newest sample that this process committed; it outlives sealing, so that a repetition is known as one.
     newest: Option<Sample>,
-    pub(crate) log: Logged,
+    pub(crate) logged: Logged,
     /// Taken out of the index for want of samples; who still holds it must ask for the labels again.
     pub(crate) dead: bool,
-}
-
-/// What the log knows of a series.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Logged {
-    /// The writer's epoch in which it was defined last.
-    pub(crate) epoch: u32,
-    /// The segment for which `base` was chosen.
-    pub(crate) segment: u64,
-    pub(crate) base: f64,
 }
 
 /// What a sample would do to its series.
@@ -322,26 +311,6 @@ fn check_labels(labels: &Labels) -> Result<(), AppendError> {
         Err(AppendError::Limit(format!("the labels of a series take more than {LABELS_BYTES_MAX} bytes")))
     } else {
         Ok(())
-    }
-}
-
-impl Defined for Head {
-    fn defined_in(&self, segment: u64) -> Vec<Definition> {
-        let mut definitions: Vec<Definition> = self
-            .all()
-            .iter()
-            .filter_map(|series| {
-                let logged = series.state.lock().log;
-                let labels = series.labels.clone();
-                (logged.epoch > 0 && logged.segment == segment).then_some(Definition {
-                    id: series.id,
-                    base: logged.base,
-                    labels,
-                })
-            })
-            .collect();
-        definitions.sort_by_key(|d| d.id);
-        definitions
     }
 }
 

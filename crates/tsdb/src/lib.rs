@@ -24,7 +24,6 @@ extern crate alloc;
 
 mod backup;
 mod batch;
-#[allow(dead_code, reason = "the log turns to it next")]
 mod bits;
 mod block;
 mod bytes;
@@ -44,19 +43,21 @@ mod head;
 mod index;
 mod labels;
 mod log;
-#[allow(dead_code, reason = "the log turns to it next")]
 mod logged;
 mod numbers;
 mod options;
-#[allow(dead_code, reason = "the log turns to it next")]
 mod pack;
+mod parity;
 mod postings;
 mod query;
 mod record;
+mod replay;
 mod reserve;
 mod retention;
 mod seal;
 mod status;
+mod tail;
+mod writer;
 
 pub use backup::{Backup, BackupFile, backup, damaged_files, restore};
 pub use db::{Db, Recovery};

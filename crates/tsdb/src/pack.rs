@@ -123,6 +123,13 @@ pub(crate) trait Chains {
     fn chain(&mut self, series: u32) -> &mut Logged;
 }
 
+#[cfg(any(fuzzing, test))]
+impl Chains for std::collections::HashMap<u32, Logged> {
+    fn chain(&mut self, series: u32) -> &mut Logged {
+        self.entry(series).or_default()
+    }
+}
+
 /// Reads what [`BatchEncoder`] wrote. Keeps its memory from record to record.
 #[derive(Debug, Default)]
 pub(crate) struct BatchDecoder {
@@ -260,12 +267,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    impl Chains for HashMap<u32, Logged> {
-        fn chain(&mut self, series: u32) -> &mut Logged {
-            self.entry(series).or_default()
-        }
-    }
 
     type Row = (u32, Vec<(i64, u64)>);
 

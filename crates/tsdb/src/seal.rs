@@ -149,7 +149,7 @@ impl Db {
 
     /// Ends the log's segment and sets aside what it and those before it hold.
     fn freeze(&self) -> Result<Sealing, StorageError> {
-        let (next_segment, mut series) = self.log.rotate(&self.head, |_| {
+        let (next_segment, mut series) = self.log.rotate(|_| {
             self.head.forget_idle();
             let _snapshots_wait = self.visible.write();
             self.head.freeze();

@@ -9,8 +9,7 @@ use super::lists::ListWriter;
 use super::page::{Put, Section};
 use super::table::{GROUP_ROWS, Table, TableWriter};
 use super::{ChunkRef, Directory, kind};
-use crate::bytes::{Reader, put_bytes, put_int, put_uint};
-use crate::record::shared_prefix;
+use crate::bytes::{Reader, put_bytes, put_int, put_uint, shared_prefix};
 
 /// Takes the series of a block. It remembers each label once and of a series what is new against the one before, some
 /// fifteen bytes; the labels themselves are not kept.

@@ -1,0 +1,172 @@
+//! The log, brought back into the head.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{Sample, StorageError, Timestamp};
+
+use crate::db::{Db, Recovery};
+use crate::frame::Scanned;
+use crate::head::{ById, Fate, Head, HeadSeries};
+use crate::log::{self, Segment};
+use crate::logged::Logged;
+use crate::pack::{BatchDecoder, Chains, Unreadable};
+use crate::record::{decode_definitions, decode_exemplars, decode_metadata, kind};
+
+/// What is known of the series of a segment.
+#[derive(Default)]
+struct Known {
+    all: Vec<One>,
+    /// Places in `all`.
+    by_number: ById<u32>,
+    /// The place that was asked for last: a record names series mostly in the order in which they were defined.
+    last: usize,
+}
+
+struct One {
+    number: u32,
+    chain: Logged,
+    /// `None` where the definition was lost.
+    series: Option<Arc<HeadSeries>>,
+}
+
+impl Known {
+    fn get(&self, number: u32) -> Option<&One> {
+        self.by_number.get(&number).and_then(|&at| self.all.get(at as usize))
+    }
+
+    /// The entry of a series, made if there is none.
+    fn entry(&mut self, number: u32) -> &mut One {
+        let next = self.last + 1;
+        if self.all.get(next).is_some_and(|one| one.number == number) {
+            self.last = next;
+        } else {
+            let all = &mut self.all;
+            let at = *self.by_number.entry(number).or_insert_with(|| {
+                all.push(One { number, chain: Logged::default(), series: None });
+                (all.len() - 1) as u32
+            });
+            self.last = at as usize;
+        }
+        &mut self.all[self.last]
+    }
+}
+
+impl Chains for Known {
+    fn chain(&mut self, series: u32) -> &mut Logged {
+        &mut self.entry(series).chain
+    }
+}
+
+/// Brings segments back, one after the other.
+pub(crate) struct Replay<'a> {
+    db: &'a Db,
+    known: Known,
+    decoder: BatchDecoder,
+    found: Recovery,
+}
+
+/// What was found, and the length of each segment.
+pub(crate) fn replay(db: &Db, segments: &[Segment]) -> Result<(Recovery, BTreeMap<u64, u64>), StorageError> {
+    let (known, decoder, found) = (Known::default(), BatchDecoder::default(), Recovery::default());
+    let mut replay = Replay { db, known, decoder, found };
+    let mut lengths = BTreeMap::new();
+    let mut continued = None;
+    for (at, segment) in segments.iter().enumerate() {
+        let own = |(number, _): &(u64, u64)| *number == segment.number;
+        let next = segments.get(at + 1).map(|next| log::continues(db.disk(), next)).transpose()?.flatten();
+        let limit = next.filter(own).map_or(u64::MAX, |(_, offset)| offset);
+        if continued != Some(segment.number) {
+            replay.known = Known::default();
+        }
+        lengths.insert(segment.number, replay.segment(segment, limit)?);
+        continued = (limit < u64::MAX).then(|| segments.get(at + 1).map(|next| next.number)).flatten();
+    }
+    Ok((replay.found, lengths))
+}
+
+impl Replay<'_> {
+    fn segment(&mut self, segment: &Segment, limit: u64) -> Result<u64, StorageError> {
+        self.found.segments += 1;
+        let path = segment.path.display();
+        log::replay(self.db.disk(), segment, limit, |scanned| match scanned {
+            Scanned::Frame { kind, payload } => {
+                if self.record(kind, &payload).is_none() {
+                    self.found.damaged_records += 1;
+                    self.found.damaged_bytes += payload.len() as u64;
+                }
+            }
+            Scanned::Rebuilt { offset, bytes } => {
+                tracing::warn!(%path, offset, bytes, "bytes of the log were unreadable and are rebuilt from their parity");
+                self.found.rebuilt_records += 1;
+            }
+            Scanned::Damaged { offset, bytes, at_end } => {
+                tracing::warn!(%path, offset, bytes, at_end, "bytes of the log are unreadable");
+                self.found.damaged_records += 1;
+                self.found.damaged_bytes += bytes;
+            }
+        })
+    }
+
+    /// `None` if the payload does not decode although its checksum holds.
+    fn record(&mut self, kind: u8, payload: &[u8]) -> Option<()> {
+        match kind {
+            kind::DEFINITIONS => self.definitions(payload)?,
+            kind::BATCH => self.batch(payload)?,
+            kind::METADATA => {
+                for (family, metadata) in decode_metadata(payload).ok()? {
+                    self.db.families.set(family, metadata);
+                }
+            }
+            kind::EXEMPLARS => {
+                for (number, exemplar) in decode_exemplars(payload).ok()? {
+                    if let Some(series) = self.known.get(number).and_then(|one| one.series.as_ref()) {
+                        self.db.exemplars.replay(series.labels.clone(), exemplar);
+                    }
+                }
+            }
+            kind::PARITY | kind::PADDING | kind::CONTINUATION => {}
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn definitions(&mut self, payload: &[u8]) -> Option<()> {
+        for definition in decode_definitions(payload).ok()? {
+            self.db.head.skip_ids(definition.id);
+            let series = self.db.head.restore(&definition.labels).ok()?;
+            self.known.entry(definition.id).series = Some(series);
+        }
+        Some(())
+    }
+
+    fn batch(&mut self, payload: &[u8]) -> Option<()> {
+        match self.decoder.read(payload, &mut self.known) {
+            Ok(()) => {}
+            Err(Unreadable::Damaged) => return None,
+            Err(Unreadable::Unfounded(samples)) => self.found.lost_samples += samples,
+        }
+        for (number, times, values) in self.decoder.runs() {
+            match &self.known.entry(number).series {
+                Some(series) => self.found.samples += insert(&self.db.head, series, times, values),
+                None => self.found.lost_samples += times.len() as u64,
+            }
+        }
+        Some(())
+    }
+}
+
+/// How many of the samples were new.
+fn insert(head: &Head, series: &HeadSeries, times: &[Timestamp], values: &[f64]) -> u64 {
+    let mut state = series.state.lock();
+    let mut new = 0;
+    for (&timestamp, &value) in times.iter().zip(values) {
+        let sample = Sample { timestamp, value };
+        if state.fate(sample) == Fate::New {
+            let grown = state.insert(sample);
+            head.totals.add(sample, grown);
+            new += 1;
+        }
+    }
+    new
+}
