@@ -27,6 +27,10 @@ use tools::Tool;
 use tracing_subscriber::EnvFilter;
 use yaml::{Report, Severity};
 
+/// Why this one, and how it is set up, stands beside the dependency.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
 
