@@ -21,10 +21,10 @@ use crate::seal::Sealing;
 use crate::{Disk, Error, Options};
 
 /// Folders and files of the data folder.
-const LOG_FOLDER: &str = "log";
-const BLOCKS_FOLDER: &str = "blocks";
-const QUARANTINE_FOLDER: &str = "quarantine";
-const LOCK_FILE: &str = "lock";
+pub(crate) const LOG_FOLDER: &str = "log";
+pub(crate) const BLOCKS_FOLDER: &str = "blocks";
+pub(crate) const QUARANTINE_FOLDER: &str = "quarantine";
+pub(crate) const LOCK_FILE: &str = "lock";
 
 /// Pages of the blocks' indexes in memory. The index of 100,000 series takes two to three megabytes; a dashboard's
 /// queries read parts of it again and again, and what is not here costs a read of the kernel's cache.

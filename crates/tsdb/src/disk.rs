@@ -28,6 +28,13 @@ pub trait Disk: Send + Sync {
     /// Moves a file or a folder, replacing a file of the new name. Durable only after [`Disk::sync_dir`] of the parent.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file that is never changed again a second name. Errors: the names lie on different file systems, or the
+    /// file system has no such names.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let _ = (from, to);
+        Err(ErrorKind::Unsupported.into())
+    }
+
     /// Removes a file, or a folder with all that is in it.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
@@ -97,6 +104,10 @@ impl Disk for FileDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

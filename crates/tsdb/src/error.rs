@@ -31,6 +31,20 @@ pub enum Error {
         /// The newest version known here.
         supported: u32,
     },
+    /// A backup or a restored folder would replace something.
+    #[error("{path} is there already, and nothing is replaced: name a path where nothing is")]
+    Exists {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// The folder is not what it was taken for, or not whole.
+    #[error("{path}: {reason}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// Reading, writing or checking failed.
     #[error(transparent)]
     Storage(#[from] StorageError),

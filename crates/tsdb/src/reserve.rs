@@ -22,7 +22,7 @@ const MARGIN_BYTES: u64 = 256 << 10;
 const FOLDER_BYTES_MIN: u64 = 16 * RESERVE_BYTES;
 
 /// The file in the data folder.
-const FILE_NAME: &str = "reserve";
+pub(crate) const FILE_NAME: &str = "reserve";
 
 /// The reserve of a data folder.
 #[derive(Debug)]
