@@ -49,6 +49,19 @@ impl Labels {
         Self(Arc::from(text))
     }
 
+    /// A set of pairs as [`Labels::iter`] gives them: names rise, no value is empty.
+    pub fn from_sorted_pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Self {
+        // Lengths below 64 take one byte; longer ones are rare.
+        let length = pairs.clone().map(|(name, value)| name.len() + value.len() + 2).sum();
+        let mut text = String::with_capacity(length);
+        for (name, value) in pairs {
+            push_part(&mut text, name);
+            push_part(&mut text, value);
+        }
+        debug_assert!(Self::from_packed(&text).is_some());
+        Self(Arc::from(text))
+    }
+
     /// Reads back what [`Labels::as_packed`] gave. `None` if the text is damaged: a length that overshoots, names
     /// out of order, an empty value.
     pub fn from_packed(text: &str) -> Option<Self> {

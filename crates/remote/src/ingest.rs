@@ -24,7 +24,8 @@ pub(crate) fn write(
 ) -> Result<Outcome, Error> {
     let (appender, learnt, mut outcome) = {
         let known = known.read();
-        let mut batch = Batch { appender, known: &known, learnt: Vec::new(), outcome: Outcome::empty() };
+        let (learnt, run, outcome) = (Vec::new(), Vec::new(), Outcome::empty());
+        let mut batch = Batch { appender, known: &known, learnt, run, outcome };
         for entry in wire::entries(message) {
             match entry? {
                 Entry::Series(series) => batch.series(&series)?,
@@ -50,6 +51,8 @@ struct Batch<'s, 'k> {
     appender: Box<dyn Appender + 's>,
     known: &'k KnownSeries,
     learnt: Vec<(Fingerprint, SeriesRef)>,
+    /// Samples of one series that follow each other.
+    run: Vec<Sample>,
     outcome: Outcome,
 }
 
@@ -87,12 +90,15 @@ impl Batch<'_, '_> {
         }
         for item in series.items() {
             match item? {
-                Item::Sample(sample) => self.sample(&mut target, sample)?,
-                Item::Exemplar(exemplar) => self.exemplar(&target, &exemplar)?,
+                Item::Sample(sample) => self.run.push(sample),
+                Item::Exemplar(exemplar) => {
+                    self.end_run(&mut target)?;
+                    self.exemplar(&target, &exemplar)?;
+                }
                 Item::Histogram => self.histogram(),
             }
         }
-        Ok(())
+        self.end_run(&mut target)
     }
 
     /// Parses the labels. `false` if they name no series: its samples are counted and left out, as in Prometheus.
@@ -108,17 +114,33 @@ impl Batch<'_, '_> {
         Ok(target.labels.is_some())
     }
 
-    fn sample(&mut self, target: &mut Target<'_>, sample: Sample) -> Result<(), Error> {
-        let result = match target.reference {
-            Some(reference) => self.appender.append_ref(reference, sample),
-            None => self.append_new(target, sample),
-        };
-        match result {
-            Err(AppendError::UnknownSeries) if target.reference.take().is_some() => {
-                if target.labels.is_some() || self.resolve(target)? { self.sample(target, sample) } else { Ok(()) }
+    /// Appends the samples read so far.
+    fn end_run(&mut self, target: &mut Target<'_>) -> Result<(), Error> {
+        let mut run = std::mem::take(&mut self.run);
+        let outcome = self.append(target, &run);
+        run.clear();
+        self.run = run;
+        outcome
+    }
+
+    fn append(&mut self, target: &mut Target<'_>, mut samples: &[Sample]) -> Result<(), Error> {
+        while target.reference.is_none()
+            && let [first, rest @ ..] = samples
+        {
+            samples = rest;
+            if let Err(error) = self.append_new(target, *first) {
+                self.refuse(target, *first, error)?;
             }
-            Err(error) => self.refuse(target, sample, error),
-            Ok(()) => Ok(()),
+        }
+        let Some(reference) = target.reference.filter(|_| !samples.is_empty()) else { return Ok(()) };
+        let mut refused = Vec::new();
+        match self.appender.append_run(reference, samples, &mut |at, error| refused.push((samples[at], error))) {
+            Err(AppendError::UnknownSeries) => {
+                target.reference = None;
+                if target.labels.is_some() || self.resolve(target)? { self.append(target, samples) } else { Ok(()) }
+            }
+            Err(error) => Err(error.into()),
+            Ok(()) => refused.into_iter().try_for_each(|(sample, error)| self.refuse(target, sample, error)),
         }
     }
 

@@ -1,6 +1,5 @@
 //! One batch on its way into the log and the head.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::{
@@ -10,18 +9,22 @@ use model::{
 
 use crate::Db;
 use crate::exemplars::LABEL_CHARS_MAX;
-use crate::head::{Fate, HeadSeries};
+use crate::head::Run;
 use crate::log::UNSYNCED_BYTES_MAX;
 use crate::options::millis;
+use crate::series::Slot;
 use crate::writer::Writer;
 
 /// The samples of one scrape or write request.
 struct Batch<'a> {
     db: &'a Db,
+    began: u32,
     oldest: Timestamp,
     newest: Timestamp,
-    samples: Vec<(Arc<HeadSeries>, Sample)>,
-    exemplars: Vec<(Arc<HeadSeries>, Exemplar)>,
+    /// Which series the samples belong to, in their order.
+    runs: Vec<Run>,
+    samples: Vec<Sample>,
+    exemplars: Vec<(Slot, Exemplar)>,
     metadata: Vec<(String, Metadata)>,
 }
 
@@ -30,12 +33,20 @@ impl Appendable for Db {
         let now = self.options.clock.now();
         Box::new(Batch {
             db: self,
+            began: self.head.begin(),
             oldest: self.oldest_taken(now),
             newest: now.saturating_add(millis(crate::FUTURE_MAX)),
+            runs: Vec::new(),
             samples: Vec::new(),
             exemplars: Vec::new(),
             metadata: Vec::new(),
         })
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        self.db.head.end(self.began);
     }
 }
 
@@ -51,123 +62,135 @@ impl Db {
 }
 
 impl Batch<'_> {
-    fn add(&mut self, series: Arc<HeadSeries>, sample: Sample) -> Result<(), AppendError> {
-        if series.state.lock().fate(sample) == Fate::Conflict {
-            self.db.counters.conflicting.fetch_add(1, Ordering::Relaxed);
-            return Err(AppendError::DuplicateTimestamp);
-        }
-        self.samples.push((series, sample));
-        Ok(())
-    }
-
-    fn check_time(&self, sample: Sample) -> Result<(), AppendError> {
-        let error = if sample.timestamp > self.newest {
-            AppendError::TooFarInFuture
-        } else if sample.timestamp < self.oldest {
-            AppendError::OutOfBounds
+    /// Adds the samples that can be taken; `refused` is told the places of the others.
+    fn add(
+        &mut self,
+        series: SeriesRef,
+        samples: &[Sample],
+        refused: &mut dyn FnMut(usize, AppendError),
+    ) -> Result<(), AppendError> {
+        let first = self.samples.len();
+        let (mut late, mut conflicting) = (0, Vec::new());
+        let slot = self.db.head.check(series, samples, &mut |at| conflicting.push(at));
+        let slot = slot.ok_or(AppendError::UnknownSeries)?;
+        if conflicting.is_empty() && samples.iter().all(|sample| self.time_error(*sample).is_none()) {
+            self.samples.extend_from_slice(samples);
         } else {
-            return Ok(());
-        };
-        self.db.counters.out_of_bounds.fetch_add(1, Ordering::Relaxed);
-        Err(error)
-    }
-
-    /// A series that was forgotten since it was looked up is asked for again.
-    fn revive(&mut self) -> Result<(), AppendError> {
-        let held = self.samples.iter_mut().map(|(s, _)| s).chain(self.exemplars.iter_mut().map(|(s, _)| s));
-        for series in held {
-            if series.state.lock().dead {
-                *series = self.db.head.get_or_create(&series.labels)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Sorts out what is there already, and gives the log the rest.
-    fn plan(&self, writer: &mut Writer) -> Plan {
-        let mut plan = Plan::default();
-        for (at, (series, sample)) in self.samples.iter().enumerate() {
-            let mut state = series.state.lock();
-            match state.fate(*sample) {
-                Fate::Same => plan.committed.samples += 1,
-                Fate::Conflict => plan.committed.conflicting += 1,
-                Fate::New => {
-                    writer.add(series.id, &series.labels, &mut state.logged, &[*sample]);
-                    plan.places.push(at);
+            for (at, &sample) in samples.iter().enumerate() {
+                if let Some(error) = self.time_error(sample) {
+                    late += 1;
+                    refused(at, error);
+                } else if conflicting.binary_search(&at).is_ok() {
+                    refused(at, AppendError::DuplicateTimestamp);
+                } else {
+                    self.samples.push(sample);
                 }
             }
         }
-        for (series, exemplar) in &self.exemplars {
-            writer.add_exemplar(series.id, &series.labels, &mut series.state.lock().logged, exemplar);
+        let counters = &self.db.counters;
+        let added = self.samples.len() - first;
+        if added < samples.len() {
+            counters.out_of_bounds.fetch_add(late, Ordering::Relaxed);
+            counters.conflicting.fetch_add((samples.len() - added) as u64 - late, Ordering::Relaxed);
         }
-        for (family, metadata) in &self.metadata {
-            writer.add_metadata(family, metadata);
+        self.add_run(slot, added as u32);
+        Ok(())
+    }
+
+    fn add_run(&mut self, slot: Slot, added: u32) {
+        match self.runs.last_mut() {
+            _ if added == 0 => {}
+            Some(last) if last.slot == slot => last.count += added,
+            _ => self.runs.push(Run { slot, count: added }),
         }
-        plan
+    }
+
+    fn add_one(&mut self, series: SeriesRef, sample: Sample) -> Result<(), AppendError> {
+        let mut outcome = Ok(());
+        self.add(series, &[sample], &mut |_, error| outcome = Err(error))?;
+        outcome
+    }
+
+    fn time_error(&self, sample: Sample) -> Option<AppendError> {
+        if sample.timestamp > self.newest {
+            Some(AppendError::TooFarInFuture)
+        } else if sample.timestamp < self.oldest {
+            Some(AppendError::OutOfBounds)
+        } else {
+            None
+        }
+    }
+
+    /// When the batch itself says of a series last.
+    fn last_time(&self, slot: Slot) -> Option<Timestamp> {
+        let mut end = self.samples.len();
+        for run in self.runs.iter().rev() {
+            if run.slot == slot {
+                return self.samples.get(end - 1).map(|sample| sample.timestamp);
+            }
+            end -= run.count as usize;
+        }
+        None
+    }
+
+    /// Leaves what is new, and gives it to the log.
+    fn log(&mut self, writer: &mut Writer) -> Committed {
+        let known = self.db.head.sift(&mut self.runs, &mut self.samples);
+        self.db.head.log(writer, &self.runs, &self.samples, &self.exemplars);
+        self.metadata.iter().for_each(|(family, metadata)| writer.add_metadata(family, metadata));
+        known
     }
 
     /// Makes what was logged visible, all at once.
-    fn apply(self, plan: &mut Plan) {
-        let _snapshots_wait = self.db.visible.write();
-        let head = &self.db.head;
-        for &at in &plan.places {
-            let (series, sample) = &self.samples[at];
-            let mut state = series.state.lock();
-            // The batch itself may say a timestamp twice.
-            match state.fate(*sample) {
-                Fate::New => {
-                    let grown = state.insert(*sample);
-                    head.totals.add(*sample, grown);
-                    plan.committed.samples += 1;
-                }
-                Fate::Same => plan.committed.samples += 1,
-                Fate::Conflict => plan.committed.conflicting += 1,
-            }
+    fn apply(&mut self) -> Committed {
+        let db = self.db;
+        let _snapshots_wait = db.visible.write();
+        let committed = db.head.apply(&self.runs, &self.samples);
+        for (slot, exemplar) in self.exemplars.drain(..) {
+            db.exemplars.push(db.head.labels(slot), exemplar);
         }
-        for (series, exemplar) in self.exemplars {
-            self.db.exemplars.push(series.labels.clone(), exemplar);
+        for (family, metadata) in self.metadata.drain(..) {
+            db.families.set(family, metadata);
         }
-        for (family, metadata) in self.metadata {
-            self.db.families.set(family, metadata);
-        }
+        committed
     }
-}
-
-/// What a commit will do.
-#[derive(Default)]
-struct Plan {
-    /// Where the samples that are new stand in the batch.
-    places: Vec<usize>,
-    committed: Committed,
 }
 
 impl Appender for Batch<'_> {
     fn append(&mut self, labels: &Labels, sample: Sample) -> Result<SeriesRef, AppendError> {
-        self.check_time(sample)?;
+        if let Some(error) = self.time_error(sample) {
+            self.db.counters.out_of_bounds.fetch_add(1, Ordering::Relaxed);
+            return Err(error);
+        }
         let series = self.db.head.get_or_create(labels)?;
-        let reference = series.reference();
-        self.add(series, sample)?;
-        Ok(reference)
+        self.add_one(series, sample)?;
+        Ok(series)
     }
 
     fn append_ref(&mut self, series: SeriesRef, sample: Sample) -> Result<(), AppendError> {
-        let series = self.db.head.by_ref(series).ok_or(AppendError::UnknownSeries)?;
-        self.check_time(sample)?;
-        self.add(series, sample)
+        self.add_one(series, sample)
+    }
+
+    fn append_run(
+        &mut self,
+        series: SeriesRef,
+        samples: &[Sample],
+        refused: &mut dyn FnMut(usize, AppendError),
+    ) -> Result<(), AppendError> {
+        self.add(series, samples, refused)
     }
 
     fn append_exemplar(&mut self, series: SeriesRef, exemplar: &Exemplar) -> Result<(), AppendError> {
-        let series = self.db.head.by_ref(series).ok_or(AppendError::UnknownSeries)?;
+        let slot = self.db.head.by_ref(series).ok_or(AppendError::UnknownSeries)?;
         let chars = exemplar.labels.iter().map(|(n, v)| n.chars().count() + v.chars().count()).sum::<usize>();
         if chars > LABEL_CHARS_MAX {
             let message = format!("the labels of an exemplar have {chars} characters, more than {LABEL_CHARS_MAX}");
             return Err(AppendError::Limit(message));
         }
-        let of_sample = || self.samples.iter().rev().find(|(s, _)| s.id == series.id).map(|(_, s)| s.timestamp);
-        let timestamp = exemplar.timestamp.or_else(of_sample);
+        let timestamp = exemplar.timestamp.or_else(|| self.last_time(slot));
         let exemplar = Exemplar { timestamp, ..exemplar.clone() };
-        if self.db.exemplars.is_news(&series.labels, &exemplar) {
-            self.exemplars.push((series, exemplar));
+        if self.db.exemplars.is_news(&self.db.head.labels(slot), &exemplar) {
+            self.exemplars.push((slot, exemplar));
         }
         Ok(())
     }
@@ -192,21 +215,22 @@ impl Appender for Batch<'_> {
         }
         let ready = db.reserve.check(db.disk()).and_then(|()| db.log.prepare(&mut writer));
         let logged = ready.map_err(AppendError::from).and_then(|()| {
-            self.revive()?;
-            let plan = self.plan(&mut writer);
-            Ok((plan, db.log.append(&mut writer)?))
+            let known = self.log(&mut writer);
+            Ok((known, db.log.append(&mut writer)?))
         });
         db.note_write(&logged);
-        let (mut plan, ticket) = logged?;
-        self.apply(&mut plan);
+        let (known, ticket) = logged?;
+        let new = self.apply();
         let unsynced = writer.unsynced_bytes();
         drop(writer);
-        db.note_commit(plan.committed);
+        let committed =
+            Committed { samples: known.samples + new.samples, conflicting: known.conflicting + new.conflicting };
+        db.note_commit(committed);
         if durability == Durability::Disk || db.options.sync_interval.is_zero() {
             db.log.wait(ticket)?;
         } else if unsynced > UNSYNCED_BYTES_MAX {
             db.log.sync()?;
         }
-        Ok(plan.committed)
+        Ok(committed)
     }
 }

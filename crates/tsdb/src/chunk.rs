@@ -1,27 +1,43 @@
-//! The samples of one series in memory: compressed frames, an open stream, and what came late.
+//! The samples of one series in memory: an open stream, and beside it what came late or at times of its own.
 
 use std::sync::Arc;
 
 use model::{Sample, Samples, Timestamp};
 
 use crate::bytes::{Damage, Reader, fixed32_at, put_int, put_uint};
-use crate::column::{self, COLUMN_SAMPLES_MAX, Tier, TimeState, ValueState};
+use crate::column::{self, COLUMN_SAMPLES_MAX, Tier};
 use crate::frame::checksum;
+use crate::stream::{Column, Stream};
+use crate::timeline::{LineId, Timelines, row_of};
 
-/// An open stream is re-encoded at this length: half an hour at 15 s, a few hundred bytes a series until then.
-const FRAME_SAMPLES: u32 = 120;
+/// A stream whose timestamps no other series shares becomes a frame at this length, which compresses them.
+const FRAME_SAMPLES: usize = 120;
 
 /// Late samples are kept sorted one by one up to here; inserting into a longer list would cost more than a frame.
 const LATE_SAMPLES_MAX: usize = 512;
 
-/// Samples of one series between two sealings. No timestamp occurs twice; the parts may overlap in time.
-#[derive(Clone, Debug)]
-pub(crate) struct Chunks {
-    frames: Arc<Vec<Frame>>,
+/// A stream this many samples long that has to end becomes late samples: a frame would mostly be overhead.
+const SHORT_SAMPLES: usize = 16;
+
+/// A series that missed this many rows of its timeline goes on with it: series of one target that miss some of its
+/// scrapes stay together, those of other targets part.
+const ROWS_MISSED_MAX: usize = 8;
+
+/// Samples of one series since the last sealing. No timestamp occurs twice; the parts may overlap in time.
+#[derive(Debug, Default)]
+pub(crate) struct Open {
     stream: Stream,
-    late: Vec<Sample>,
-    newest: Timestamp,
-    oldest: Timestamp,
+    /// The timeline of the stream, of which it is a user, if the stream is not empty.
+    line: LineId,
+    late: Option<Box<Late>>,
+}
+
+/// What does not follow a timeline.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Late {
+    frames: Vec<Frame>,
+    /// Sorted.
+    samples: Vec<Sample>,
 }
 
 /// Compressed samples, sorted; immutable.
@@ -32,49 +48,207 @@ struct Frame {
     bytes: Arc<[u8]>,
 }
 
-/// Samples in rising order, each encoded as it comes.
+/// What an [`Open`] held at one moment.
 #[derive(Clone, Debug, Default)]
-struct Stream {
-    bytes: Vec<u8>,
-    count: u32,
-    first: Timestamp,
-    last: Timestamp,
-    times: TimeState,
-    values: ValueState,
+pub(crate) struct Chunks {
+    times: Arc<Vec<Timestamp>>,
+    bytes: Box<[u8]>,
+    repeats: u32,
+    start: u32,
+    end: u32,
+    late: Option<Box<Late>>,
 }
 
-impl Default for Chunks {
-    fn default() -> Self {
-        Self {
-            frames: Arc::default(),
-            stream: Stream::default(),
-            late: Vec::new(),
-            newest: Timestamp::MIN,
-            oldest: Timestamp::MAX,
+/// Samples of a series, wherever they are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    column: Column<'a>,
+    late: Option<&'a Late>,
+}
+
+impl Open {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stream.is_empty() && self.late.is_none()
+    }
+
+    pub(crate) fn view<'a>(&'a self, lines: &'a Timelines) -> View<'a> {
+        let times: &[Timestamp] = if self.stream.is_empty() { &[] } else { lines.times(self.line) };
+        View { column: self.stream.column(times), late: self.late.as_deref() }
+    }
+
+    /// A copy of all that it holds.
+    pub(crate) fn snapshot(&self, lines: &Timelines) -> Chunks {
+        let times = if self.stream.is_empty() { Arc::default() } else { Arc::clone(lines.times(self.line)) };
+        let Column { bytes, repeats, start, end, .. } = self.stream.column(&[]);
+        Chunks { times, bytes: bytes.into(), repeats, start, end, late: self.late.clone() }
+    }
+
+    /// All that it holds, which is empty after it. The timelines are cleared by the caller.
+    pub(crate) fn take(&mut self, lines: &Timelines) -> Chunks {
+        let times = if self.stream.is_empty() { Arc::default() } else { Arc::clone(lines.times(self.line)) };
+        let (bytes, repeats, start, end) = self.stream.take();
+        Chunks { times, bytes: bytes.into(), repeats, start, end, late: self.late.take() }
+    }
+
+    /// Adds samples whose timestamps rise and are not there yet. `out` is memory to work in. Returns by how much the
+    /// memory of the series grew.
+    pub(crate) fn insert(&mut self, samples: &[Sample], lines: &mut Timelines, out: &mut Vec<u8>) -> isize {
+        let before = self.bytes();
+        out.clear();
+        for &sample in samples {
+            match self.row(sample.timestamp, lines, out) {
+                Some(row) => self.stream.push(out, row, sample.value),
+                None => self.insert_late(sample),
+            }
         }
+        self.stream.extend(out);
+        if !self.stream.is_empty() {
+            lines.note(self.line);
+        }
+        self.bytes() as isize - before as isize
+    }
+
+    /// The row that the stream gets for this timestamp, after it has changed its timeline if it has to. `None` if the
+    /// stream is past it.
+    fn row(&mut self, timestamp: Timestamp, lines: &mut Timelines, out: &mut Vec<u8>) -> Option<u32> {
+        if self.stream.is_empty() {
+            return Some(self.join(timestamp, lines));
+        }
+        let times = lines.times(self.line);
+        let end = self.stream.end() as usize;
+        if times.get(end) == Some(&timestamp) {
+            return Some(end as u32);
+        }
+        if timestamp <= times[end - 1] {
+            return None;
+        }
+        let missed = times.len() - end;
+        if missed > 0
+            && let Some(row) = row_of(&times[end..], timestamp)
+        {
+            return Some(row + end as u32);
+        }
+        let is_next = times.last().is_none_or(|&last| last < timestamp) && missed <= ROWS_MISSED_MAX;
+        if is_next && !(lines.is_private(self.line) && times.len() >= FRAME_SAMPLES) {
+            return Some(lines.push(self.line, timestamp));
+        }
+        self.leave(lines, out);
+        Some(self.join(timestamp, lines))
+    }
+
+    fn join(&mut self, timestamp: Timestamp, lines: &mut Timelines) -> u32 {
+        let (line, row) = lines.join(timestamp);
+        self.line = line;
+        row
+    }
+
+    /// Ends the stream; what it holds goes to the frames.
+    fn leave(&mut self, lines: &mut Timelines, out: &mut Vec<u8>) {
+        self.stream.extend(out);
+        out.clear();
+        let mut samples = Samples::default();
+        // Memory that was damaged cannot be read by anybody.
+        let _ = self.stream.column(lines.times(self.line)).read(&mut samples);
+        lines.leave(self.line);
+        self.stream.take();
+        if samples.len() <= SHORT_SAMPLES {
+            samples.iter().for_each(|sample| self.insert_late(sample));
+        } else {
+            self.late.get_or_insert_default().frames.push(Frame::of(&samples));
+        }
+    }
+
+    fn insert_late(&mut self, sample: Sample) {
+        self.late.get_or_insert_default().insert(sample);
+    }
+
+    /// Memory beside the struct itself and the timestamps.
+    pub(crate) fn bytes(&self) -> usize {
+        self.stream.capacity() + self.late.as_ref().map_or(0, |late| late.bytes())
+    }
+}
+
+impl Late {
+    fn insert(&mut self, sample: Sample) {
+        let at = self.samples.partition_point(|s| s.timestamp < sample.timestamp);
+        self.samples.insert(at, sample);
+        if self.samples.len() >= LATE_SAMPLES_MAX {
+            let mut samples = Samples::default();
+            std::mem::take(&mut self.samples).into_iter().for_each(|s| samples.push(s));
+            self.frames.push(Frame::of(&samples));
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let frames: usize = self.frames.iter().map(|frame| frame.bytes.len() + size_of::<Frame>()).sum();
+        frames + self.samples.capacity() * size_of::<Sample>() + size_of::<Self>()
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> {
+        let samples = self.samples.first().zip(self.samples.last());
+        let frames = self.frames.iter().map(|frame| (frame.min_time, frame.max_time));
+        frames.chain(samples.map(|(first, last)| (first.timestamp, last.timestamp)))
+    }
+
+    fn frames_in(&self, min_time: Timestamp, max_time: Timestamp) -> impl Iterator<Item = &Frame> {
+        self.frames.iter().filter(move |frame| frame.min_time <= max_time && frame.max_time >= min_time)
     }
 }
 
 impl Chunks {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.newest < self.oldest
+    pub(crate) fn view(&self) -> View<'_> {
+        let Self { times, bytes, repeats, start, end, late } = self;
+        let column = Column { times, bytes, repeats: *repeats, start: *start, end: *end };
+        View { column, late: late.as_deref() }
     }
 
+    /// Its memory without the timestamps.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.bytes.len() + self.late.as_ref().map_or(0, |late| late.bytes())
+    }
+}
+
+impl Column<'_> {
+    /// Adds all samples.
+    fn read(&self, into: &mut Samples) -> Result<(), Damage> {
+        if !self.is_empty() && self.times.len() < self.end as usize {
+            return Err(Damage("a timeline of the head is cut"));
+        }
+        self.walk(|row, value| {
+            into.push(Sample { timestamp: self.times[row as usize], value });
+            true
+        })
+    }
+
+    /// The value at a timestamp.
+    fn lookup(&self, timestamp: Timestamp) -> Result<Option<f64>, Damage> {
+        let wanted = self.times.binary_search(&timestamp).unwrap_or(usize::MAX);
+        if !(self.start as usize..self.end as usize).contains(&wanted) {
+            return Ok(None);
+        }
+        let mut found = None;
+        self.walk(|row, value| {
+            found = (row as usize == wanted).then_some(value);
+            (row as usize) < wanted
+        })?;
+        Ok(found)
+    }
+}
+
+impl View<'_> {
     /// First and last timestamp; `None` if there is no sample.
     pub(crate) fn range(&self) -> Option<(Timestamp, Timestamp)> {
-        (!self.is_empty()).then_some((self.oldest, self.newest))
-    }
-
-    pub(crate) fn overlaps(&self, min_time: Timestamp, max_time: Timestamp) -> bool {
-        !self.is_empty() && self.oldest <= max_time && self.newest >= min_time
+        let late = self.late.into_iter().flat_map(Late::ranges);
+        self.column.range().into_iter().chain(late).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
     /// Whether there is a sample in the time. Decodes only where the samples begin before it and end after it.
     pub(crate) fn has_sample_in(&self, min_time: Timestamp, max_time: Timestamp) -> bool {
-        if !self.overlaps(min_time, max_time) {
+        let Some((oldest, newest)) = self.range() else { return false };
+        if oldest > max_time || newest < min_time {
             return false;
         }
-        if self.oldest >= min_time || self.newest <= max_time {
+        if oldest >= min_time || newest <= max_time {
             return true;
         }
         let mut samples = Samples::default();
@@ -83,114 +257,34 @@ impl Chunks {
             || samples.timestamps.iter().any(|t| (min_time..=max_time).contains(t))
     }
 
-    /// Adds a sample whose timestamp is not there yet; returns by how much the memory grew.
-    pub(crate) fn insert(&mut self, sample: Sample) -> isize {
-        let open = self.open_bytes();
-        let mut framed = 0;
-        if sample.timestamp > self.newest {
-            self.stream.push(sample);
-            if self.stream.count >= FRAME_SAMPLES {
-                framed = self.close_stream();
-            }
-        } else {
-            let at = self.late.partition_point(|s| s.timestamp < sample.timestamp);
-            self.late.insert(at, sample);
-            if self.late.len() >= LATE_SAMPLES_MAX {
-                framed = self.close_late();
-            }
-        }
-        self.newest = self.newest.max(sample.timestamp);
-        self.oldest = self.oldest.min(sample.timestamp);
-        (self.open_bytes() + framed) as isize - open as isize
-    }
-
-    /// Memory of what is not in a frame yet.
-    fn open_bytes(&self) -> usize {
-        self.stream.bytes.capacity() + self.late.capacity() * size_of::<Sample>()
-    }
-
     /// The value at a timestamp. Fails only if memory was damaged.
     pub(crate) fn lookup(&self, timestamp: Timestamp) -> Result<Option<f64>, Damage> {
-        if !self.overlaps(timestamp, timestamp) {
-            return Ok(None);
+        if let Some(value) = self.column.lookup(timestamp)? {
+            return Ok(Some(value));
         }
-        if let Ok(at) = self.late.binary_search_by_key(&timestamp, |s| s.timestamp) {
-            return Ok(Some(self.late[at].value));
+        let Some(late) = self.late else { return Ok(None) };
+        if let Ok(at) = late.samples.binary_search_by_key(&timestamp, |s| s.timestamp) {
+            return Ok(Some(late.samples[at].value));
         }
         let mut samples = Samples::default();
-        self.read_sorted_parts(timestamp, timestamp, &mut samples)?;
+        for frame in late.frames_in(timestamp, timestamp) {
+            decode(&frame.bytes, &mut samples)?;
+        }
         let at = samples.timestamps.iter().position(|&t| t == timestamp);
         Ok(at.map(|at| samples.values[at]))
     }
 
     /// Adds the samples of a time, part by part, not sorted between the parts and with some outside of the time.
     pub(crate) fn read(&self, min_time: Timestamp, max_time: Timestamp, into: &mut Samples) -> Result<(), Damage> {
-        self.read_sorted_parts(min_time, max_time, into)?;
-        self.late.iter().for_each(|&s| into.push(s));
-        Ok(())
-    }
-
-    fn read_sorted_parts(&self, min_time: Timestamp, max_time: Timestamp, into: &mut Samples) -> Result<(), Damage> {
-        for frame in self.frames.iter().filter(|f| f.min_time <= max_time && f.max_time >= min_time) {
+        if self.column.range().is_some_and(|(first, last)| first <= max_time && last >= min_time) {
+            self.column.read(into)?;
+        }
+        let Some(late) = self.late else { return Ok(()) };
+        for frame in late.frames_in(min_time, max_time) {
             decode(&frame.bytes, into)?;
         }
-        let stream = &self.stream;
-        if stream.count > 0 && stream.first <= max_time && stream.last >= min_time {
-            stream.read(into)?;
-        }
+        late.samples.iter().for_each(|&s| into.push(s));
         Ok(())
-    }
-
-    /// Returns the memory of the new frame.
-    fn close_stream(&mut self) -> usize {
-        let mut samples = Samples::default();
-        if self.stream.read(&mut samples).is_err() {
-            return 0;
-        }
-        self.stream.clear();
-        self.push_frame(&samples)
-    }
-
-    fn close_late(&mut self) -> usize {
-        let mut samples = Samples::default();
-        self.late.drain(..).for_each(|s| samples.push(s));
-        self.push_frame(&samples)
-    }
-
-    fn push_frame(&mut self, samples: &Samples) -> usize {
-        let frame = Frame::of(samples);
-        let bytes = frame.bytes.len() + size_of::<Frame>();
-        Arc::make_mut(&mut self.frames).push(frame);
-        bytes
-    }
-}
-
-impl Stream {
-    fn push(&mut self, sample: Sample) {
-        if self.count == 0 {
-            self.first = sample.timestamp;
-        }
-        self.times.put(&mut self.bytes, sample.timestamp);
-        self.values.put(&mut self.bytes, sample.value);
-        self.last = sample.timestamp;
-        self.count += 1;
-    }
-
-    fn read(&self, into: &mut Samples) -> Result<(), Damage> {
-        let mut reader = Reader(&self.bytes);
-        let (mut times, mut values) = (TimeState::default(), ValueState::default());
-        for _ in 0..self.count {
-            let timestamp = times.take(&mut reader)?;
-            into.push(Sample { timestamp, value: values.take(&mut reader)? });
-        }
-        Ok(())
-    }
-
-    /// Keeps the memory for the next half hour.
-    fn clear(&mut self) {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
-        *self = Self { bytes, ..Self::default() };
     }
 }
 
@@ -268,9 +362,9 @@ mod tests {
 
     use super::*;
 
-    fn read(chunks: &Chunks, min_time: i64, max_time: i64) -> Vec<(i64, u64)> {
+    fn read(view: &View<'_>, min_time: i64, max_time: i64) -> Vec<(i64, u64)> {
         let mut samples = Samples::default();
-        chunks.read(min_time, max_time, &mut samples).unwrap();
+        view.read(min_time, max_time, &mut samples).unwrap();
         settle(&mut samples, 0, min_time, max_time);
         samples.iter().map(|s| (s.timestamp, s.value.to_bits())).collect()
     }
@@ -286,24 +380,90 @@ mod tests {
         }
     }
 
+    fn timelines(scrapes: &[(i64, &[usize])]) -> usize {
+        let mut lines = Timelines::default();
+        let mut series: Vec<Open> = (0..8).map(|_| Open::default()).collect();
+        for (timestamp, members) in scrapes {
+            lines.begin();
+            for &member in *members {
+                let sample = Sample { timestamp: *timestamp, value: member as f64 };
+                series[member].insert(&[sample], &mut lines, &mut Vec::new());
+            }
+        }
+        let used: std::collections::BTreeSet<LineId> =
+            series.iter().filter(|s| !s.stream.is_empty()).map(|s| s.line).collect();
+        used.len()
+    }
+
+    /// Scrapes with the series that they have, and the number of timelines of the open streams.
+    type Case<'a> = (&'a [(i64, &'a [usize])], usize);
+
+    #[test]
+    fn series_of_a_target_share_a_timeline() {
+        let all: &[usize] = &[0, 1, 2, 3];
+        let cases: [Case<'_>; 5] = [
+            (&[(10, all), (20, all), (30, all)], 1),
+            // A series that missed a scrape, or comes later, is with them.
+            (&[(10, all), (20, &[0, 2, 3]), (30, all), (40, &[0, 1, 2, 3, 4])], 1),
+            (&[(10, &[0, 1, 2]), (20, all), (30, &[3, 0, 1, 2])], 1),
+            // Two targets.
+            (&[(10, &[0, 1]), (13, &[2, 3]), (20, &[0, 1]), (23, &[2, 3])], 2),
+            // Two targets that once came at the same time and part.
+            (
+                &[
+                    (10, all),
+                    (20, &[0, 1]),
+                    (30, &[0, 1]),
+                    (40, &[0, 1]),
+                    (50, &[0, 1]),
+                    (60, &[0, 1]),
+                    (70, &[0, 1]),
+                    (80, &[0, 1]),
+                    (90, &[0, 1]),
+                    (100, &[0, 1]),
+                    (105, &[2, 3]),
+                    (110, &[0, 1]),
+                ],
+                2,
+            ),
+        ];
+        for (scrapes, expected) in cases {
+            assert_eq!(timelines(scrapes), expected, "{scrapes:?}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn answers_as_a_map(steps in prop::collection::vec((-50i64..2000, 0u8..4, any::<u64>()), 1..1500)) {
-            let mut model = BTreeMap::new();
-            let mut chunks = Chunks::default();
+        fn answers_as_a_map(steps in prop::collection::vec((-50i64..2000, 0u8..8, 0usize..3, any::<u64>()), 1..1500)) {
+            let mut models = vec![BTreeMap::new(); 3];
+            let mut series: Vec<Open> = (0..3).map(|_| Open::default()).collect();
+            let mut lines = Timelines::default();
             let mut clock = 0;
-            for (jump, mode, bits) in steps {
+            for (jump, mode, first, bits) in steps {
                 clock += if mode == 0 { jump } else { 10 };
-                let known = chunks.lookup(clock).unwrap().map(f64::to_bits);
-                prop_assert_eq!(known, model.get(&clock).copied());
-                if known.is_none() {
-                    let bits = if mode == 3 { bits } else { f64::from(bits as u16).to_bits() };
-                    model.insert(clock, bits);
-                    chunks.insert(Sample { timestamp: clock, value: f64::from_bits(bits) });
+                lines.begin();
+                for at in first..3 {
+                    let known = series[at].view(&lines).lookup(clock).unwrap().map(f64::to_bits);
+                    prop_assert_eq!(known, models[at].get(&clock).copied());
+                    if known.is_none() {
+                        let bits = if mode == 3 { bits } else { f64::from(bits as u16).to_bits() };
+                        models[at].insert(clock, bits);
+                        let sample = Sample { timestamp: clock, value: f64::from_bits(bits) };
+                        series[at].insert(&[sample], &mut lines, &mut Vec::new());
+                    }
                 }
             }
-            prop_assert_eq!(read(&chunks, i64::MIN, i64::MAX), model.clone().into_iter().collect::<Vec<_>>());
-            prop_assert_eq!(read(&chunks, 100, 900), model.range(100..=900).map(|(t, v)| (*t, *v)).collect::<Vec<_>>());
+            for (series, model) in series.iter_mut().zip(&models) {
+                let all: Vec<_> = model.clone().into_iter().collect();
+                let some: Vec<_> = model.range(100..=900).map(|(t, v)| (*t, *v)).collect();
+                prop_assert_eq!(&read(&series.view(&lines), i64::MIN, i64::MAX), &all);
+                prop_assert_eq!(read(&series.view(&lines), 100, 900), some);
+                let range = all.first().zip(all.last()).map(|(first, last)| (first.0, last.0));
+                prop_assert_eq!(series.view(&lines).range(), range);
+                prop_assert_eq!(&read(&series.snapshot(&lines).view(), i64::MIN, i64::MAX), &all);
+                prop_assert_eq!(&read(&series.take(&lines).view(), i64::MIN, i64::MAX), &all);
+                prop_assert!(series.is_empty());
+            }
         }
     }
 }

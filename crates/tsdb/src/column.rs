@@ -98,6 +98,11 @@ pub(crate) struct ValueState {
 const ESCAPE_RAW: u64 = 1;
 
 impl ValueState {
+    /// The bits of the last value.
+    pub(crate) fn bits(&self) -> u64 {
+        self.bits
+    }
+
     pub(crate) fn put(&mut self, out: &mut Vec<u8>, value: f64) {
         let hinted = decimal::mantissa_at(value, self.exponent).map(|m| (m, self.exponent));
         let found = if self.raw { hinted } else { hinted.or_else(|| decimal::shortest(value, self.exponent)) };
@@ -122,6 +127,11 @@ impl ValueState {
 
     pub(crate) fn take(&mut self, reader: &mut Reader<'_>) -> Result<f64, Damage> {
         let word = reader.uint()?;
+        self.take_word(word, reader)
+    }
+
+    /// As [`ValueState::take`] for a number whose first word was read.
+    pub(crate) fn take_word(&mut self, word: u64, reader: &mut Reader<'_>) -> Result<f64, Damage> {
         let value = if word & 1 == 0 {
             self.mantissa = self.mantissa.wrapping_add(unzigzag(word >> 1));
             decimal::value(self.mantissa, self.exponent)

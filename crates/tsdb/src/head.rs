@@ -1,132 +1,125 @@
 //! The series in memory and what was committed since the last sealing.
+//!
+//! One lock guards all of it. Who appends or asks holds it for reading, one series at a time or a whole selection; a
+//! new series, a commit and a freeze hold it alone, each for as long as it takes to write to memory. Commits come one
+//! at a time anyway, because the log orders them. What a series is called in the log lies beside under a lock of its
+//! own, since only commits touch it.
+//!
+//! A series is a place in a slab ([`crate::series`]): about a hundred bytes, its labels as numbers of texts that are
+//! kept once ([`crate::symbols`]), its samples as a stream of values ([`crate::stream`]) whose timestamps stand in a
+//! timeline that all series of a target share ([`crate::timeline`]). A freeze moves the streams aside in one go and
+//! clears the timelines. A place is given to another series only by a freeze, and only where no open batch holds it,
+//! so that a batch keeps nothing but numbers.
 
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
-use model::{AppendError, Labels, Matcher, Sample, SeriesRef, StorageError, Timestamp};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use model::{AppendError, Committed, Exemplar, Labels, Matcher, Sample, SeriesRef, StorageError, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
-use crate::chunk::Chunks;
+use crate::chunk::{Chunks, View};
 use crate::logged::Logged;
 use crate::postings::{HeadIndex, evaluate};
-
-/// Enough that as many threads as an edge machine has cores seldom meet.
-const SHARDS: usize = 16;
-
-/// First and last timestamp where there is none.
-const NO_TIME: (Timestamp, Timestamp) = (Timestamp::MAX, Timestamp::MIN);
-
-/// One series of the head.
-#[derive(Debug)]
-pub(crate) struct HeadSeries {
-    pub(crate) id: u32,
-    pub(crate) labels: Labels,
-    pub(crate) state: Mutex<State>,
-}
-
-/// What changes of a series.
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    /// Samples committed since the last sealing began.
-    pub(crate) chunks: Chunks,
-    /// Samples that a sealing is writing to a block now.
-    pub(crate) sealing: Option<Arc<Chunks>>,
-    /// The newest sample that this process committed; it outlives sealing, so that a repetition is known as one.
-    newest: Option<Sample>,
-    pub(crate) logged: Logged,
-    /// Taken out of the index for want of samples; who still holds it must ask for the labels again.
-    pub(crate) dead: bool,
-}
-
-/// What a sample would do to its series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It is new.
-    New,
-    /// It is there with the same bits.
-    Same,
-    /// Another value is there.
-    Conflict,
-}
-
-impl State {
-    pub(crate) fn fate(&self, sample: Sample) -> Fate {
-        let Some(newest) = self.newest else { return Fate::New };
-        if sample.timestamp > newest.timestamp {
-            return Fate::New;
-        }
-        let stored =
-            if sample.timestamp == newest.timestamp { Some(newest.value) } else { self.lookup(sample.timestamp) };
-        match stored {
-            None => Fate::New,
-            Some(value) if value.to_bits() == sample.value.to_bits() => Fate::Same,
-            Some(_) => Fate::Conflict,
-        }
-    }
-
-    fn lookup(&self, timestamp: Timestamp) -> Option<f64> {
-        let found = self.chunks.lookup(timestamp).ok().flatten();
-        found.or_else(|| self.sealing.as_ref().and_then(|chunks| chunks.lookup(timestamp).ok().flatten()))
-    }
-
-    /// Adds a new sample; returns by how much the memory grew.
-    pub(crate) fn insert(&mut self, sample: Sample) -> isize {
-        if self.newest.is_none_or(|newest| sample.timestamp > newest.timestamp) {
-            self.newest = Some(sample);
-        }
-        self.chunks.insert(sample)
-    }
-}
-
-/// Numbers are spread well enough by their low bits; a multiplication spreads them to the high ones, which the table
-/// also looks at.
-#[derive(Default)]
-pub(crate) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&b| self.write_u32(u32::from(b)));
-    }
-
-    fn write_u32(&mut self, id: u32) {
-        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
-/// A table by series number.
-pub(crate) type ById<T> = HashMap<u32, T, BuildHasherDefault<IdHasher>>;
+use crate::series::{Fate, Series, Slab, Slot};
+use crate::symbols::{Symbol, Symbols};
+use crate::timeline::Timelines;
+use crate::writer::Writer;
 
 /// All series with their index.
 pub(crate) struct Head {
-    by_labels: [RwLock<HashTable<Arc<HeadSeries>>>; SHARDS],
-    by_id: [RwLock<ById<Arc<HeadSeries>>>; SHARDS],
-    index: RwLock<HeadIndex>,
-    /// First and last timestamp of what is being sealed; empty if nothing is.
-    sealing_range: Mutex<(Timestamp, Timestamp)>,
+    inner: RwLock<Inner>,
+    /// By place. Touched by commits only, which come one at a time.
+    logged: Mutex<Vec<Logged>>,
+    /// How many batches are open, by how often the head had been frozen when they began.
+    open: Mutex<BTreeMap<u32, usize>>,
     hasher: DefaultHashBuilder,
-    next_id: AtomicU32,
     series_max: usize,
     series: AtomicUsize,
     pub(crate) totals: Totals,
+}
+
+#[derive(Default)]
+struct Inner {
+    slab: Slab,
+    lines: Timelines,
+    symbols: Symbols,
+    by_labels: HashTable<Slot>,
+    index: HeadIndex,
+    frozen: Option<Arc<Frozen>>,
+    freezes: u32,
+    /// Where the words of a run are encoded.
+    scratch: Vec<u8>,
+}
+
+/// Samples that a sealing writes to blocks.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    /// Rising.
+    slots: Vec<Slot>,
+    chunks: Vec<Chunks>,
+    /// First and last timestamp.
+    min_time: Timestamp,
+    max_time: Timestamp,
+}
+
+/// The samples of one series among the frozen ones.
+pub(crate) struct FrozenSeries {
+    frozen: Arc<Frozen>,
+    at: usize,
+}
+
+/// A series that was asked for and what it has in the time.
+pub(crate) struct Found {
+    pub(crate) labels: Labels,
+    pub(crate) frozen: Option<FrozenSeries>,
+    pub(crate) open: Option<Chunks>,
+}
+
+/// Consecutive samples of a batch that belong to one series.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) slot: Slot,
+    pub(crate) count: u32,
+}
+
+/// What matters of time and form to a query.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) min_time: Timestamp,
+    pub(crate) max_time: Timestamp,
+    pub(crate) labels_only: bool,
 }
 
 /// Sums over all series.
 #[derive(Debug)]
 pub(crate) struct Totals {
     pub(crate) samples: AtomicU64,
+    /// Memory of samples and timelines.
     pub(crate) bytes: AtomicI64,
     pub(crate) min_time: AtomicI64,
     pub(crate) max_time: AtomicI64,
     pub(crate) created: AtomicU64,
     pub(crate) removed: AtomicU64,
+}
+
+/// Where the memory of the head is, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// Samples and timelines that are not frozen.
+    pub(crate) samples: usize,
+    /// Samples that are being sealed.
+    pub(crate) frozen: usize,
+    /// Series and the tables that find them.
+    pub(crate) series: usize,
+    /// Texts of the labels.
+    pub(crate) labels: usize,
+    /// The inverted index.
+    pub(crate) index: usize,
 }
 
 impl Default for Totals {
@@ -143,11 +136,17 @@ impl Default for Totals {
 }
 
 impl Totals {
-    pub(crate) fn add(&self, sample: Sample, bytes: isize) {
-        self.samples.fetch_add(1, Ordering::Relaxed);
+    fn add(&self, samples: &[Sample], count: u64, bytes: isize) {
+        let times = || samples.iter().map(|sample| sample.timestamp);
+        self.samples.fetch_add(count, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as i64, Ordering::Relaxed);
-        self.min_time.fetch_min(sample.timestamp, Ordering::Relaxed);
-        self.max_time.fetch_max(sample.timestamp, Ordering::Relaxed);
+        self.min_time.fetch_min(times().min().unwrap_or(Timestamp::MAX), Ordering::Relaxed);
+        self.max_time.fetch_max(times().max().unwrap_or(Timestamp::MIN), Ordering::Relaxed);
+    }
+
+    /// First and last timestamp; the first is the later one where there is no sample.
+    fn range(&self) -> (Timestamp, Timestamp) {
+        (self.min_time.load(Ordering::Relaxed), self.max_time.load(Ordering::Relaxed))
     }
 
     fn reset(&self) {
@@ -158,15 +157,128 @@ impl Totals {
     }
 }
 
+impl Frozen {
+    fn find(&self, slot: Slot) -> Option<usize> {
+        self.slots.binary_search(&slot).ok()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The series at this place of the list.
+    pub(crate) fn get(&self, at: usize) -> (Slot, View<'_>) {
+        (self.slots[at], self.chunks[at].view())
+    }
+}
+
+impl FrozenSeries {
+    pub(crate) fn view(&self) -> View<'_> {
+        self.frozen.chunks[self.at].view()
+    }
+}
+
+impl Inner {
+    fn find(&self, labels: &Labels, hash: u32) -> Option<Slot> {
+        self.by_labels.find(spread(hash), |&slot| self.slab.get(slot).has_labels(labels, &self.symbols)).copied()
+    }
+
+    fn frozen_view(&self, slot: Slot) -> Option<View<'_>> {
+        let frozen = self.frozen.as_ref()?;
+        Some(frozen.get(frozen.find(slot)?).1)
+    }
+
+    fn fate(&self, slot: Slot, sample: Sample) -> Fate {
+        self.slab.get(slot).fate(sample, &self.lines, self.frozen_view(slot))
+    }
+
+    fn add(&mut self, labels: &Labels, hash: u32) -> Result<Slot, AppendError> {
+        let words: Box<[Symbol]> =
+            labels.iter().flat_map(|(n, v)| [n, v]).map(|text| self.symbols.take(text)).collect();
+        let Some(slot) = self.slab.add(words, hash) else {
+            return Err(AppendError::Limit("series numbers are used up: restart skep".to_owned()));
+        };
+        let slab = &self.slab;
+        self.by_labels.insert_unique(spread(hash), slot, |&slot| spread(slab.get(slot).hash));
+        self.index.add(slot, labels);
+        Ok(slot)
+    }
+
+    fn remove(&mut self, slot: Slot) {
+        let hash = spread(self.slab.get(slot).hash);
+        if let Ok(entry) = self.by_labels.find_entry(hash, |&s| s == slot) {
+            entry.remove();
+        }
+        self.slab.remove(slot).iter().for_each(|&symbol| self.symbols.give_back(symbol));
+    }
+
+    /// Adds the samples of a run that are still new; returns what became of them, and by how much the memory grew.
+    fn insert(&mut self, slot: Slot, samples: &[Sample], done: &mut Inserted) {
+        let Self { slab, lines, scratch, .. } = self;
+        let series = slab.get_mut(slot);
+        if series.is_ahead(samples) {
+            done.bytes += series.insert(samples, lines, scratch);
+            done.new += samples.len() as u64;
+            return;
+        }
+        for &sample in samples {
+            // The batch itself may say a timestamp twice.
+            match self.fate(slot, sample) {
+                Fate::New => {
+                    let Self { slab, lines, scratch, .. } = self;
+                    done.bytes += slab.get_mut(slot).insert(&[sample], lines, scratch);
+                    done.new += 1;
+                }
+                Fate::Same => done.same += 1,
+                Fate::Conflict => done.conflicting += 1,
+            }
+        }
+    }
+
+    fn found(&self, slot: Slot, wanted: Wanted) -> Option<Found> {
+        let series = self.slab.get(slot);
+        let touches = |view: &View<'_>| view.has_sample_in(wanted.min_time, wanted.max_time);
+        let frozen = self.frozen.as_ref().and_then(|frozen| Some((frozen, frozen.find(slot)?)));
+        let frozen = frozen.filter(|(frozen, at)| touches(&frozen.get(*at).1));
+        let open = touches(&series.open.view(&self.lines));
+        if frozen.is_none() && !open {
+            return None;
+        }
+        let frozen = frozen.filter(|_| !wanted.labels_only);
+        Some(Found {
+            labels: series.labels(&self.symbols),
+            frozen: frozen.map(|(frozen, at)| FrozenSeries { frozen: Arc::clone(frozen), at }),
+            open: (open && !wanted.labels_only).then(|| series.open.snapshot(&self.lines)),
+        })
+    }
+}
+
+/// What became of samples that were to be inserted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Inserted {
+    new: u64,
+    same: u64,
+    conflicting: u64,
+    bytes: isize,
+}
+
+/// The table looks at the low and at the high bits of 64.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn reference(slot: Slot, series: &Series) -> SeriesRef {
+    let number = u64::from(series.generation) << 32 | u64::from(slot);
+    SeriesRef(NonZeroU64::MIN.saturating_add(number - 1))
+}
+
 impl Head {
     pub(crate) fn new(series_max: usize) -> Self {
         Self {
-            by_labels: Default::default(),
-            by_id: Default::default(),
-            index: RwLock::default(),
-            sealing_range: Mutex::new(NO_TIME),
+            inner: RwLock::default(),
+            logged: Mutex::default(),
+            open: Mutex::default(),
             hasher: DefaultHashBuilder::default(),
-            next_id: AtomicU32::new(1),
             series_max,
             series: AtomicUsize::new(0),
             totals: Totals::default(),
@@ -177,124 +289,266 @@ impl Head {
         self.series.load(Ordering::Relaxed)
     }
 
+    /// A batch begins: until it ends, no series is forgotten that it asks for.
+    pub(crate) fn begin(&self) -> u32 {
+        let mut open = self.open.lock();
+        let freezes = self.inner.read().freezes;
+        *open.entry(freezes).or_default() += 1;
+        freezes
+    }
+
+    /// The batch that began then ends.
+    pub(crate) fn end(&self, began: u32) {
+        let mut open = self.open.lock();
+        if let Some(count) = open.get_mut(&began) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&began);
+            }
+        }
+    }
+
     /// The series of a reference.
-    pub(crate) fn by_ref(&self, series: SeriesRef) -> Option<Arc<HeadSeries>> {
-        let id = u32::try_from(series.0.get()).ok()?;
-        self.by_id[id as usize % SHARDS].read().get(&id).cloned()
+    pub(crate) fn by_ref(&self, reference: SeriesRef) -> Option<Slot> {
+        let (slot, generation) = (reference.0.get() as u32, (reference.0.get() >> 32) as u32);
+        let inner = self.inner.read();
+        inner.slab.find(slot, generation)?.touch(inner.freezes);
+        Some(slot)
+    }
+
+    /// The series of a reference and what becomes of samples of it; `refused` is told those that conflict. `None` if
+    /// there is no such series.
+    pub(crate) fn check(
+        &self,
+        reference: SeriesRef,
+        samples: &[Sample],
+        refused: &mut dyn FnMut(usize),
+    ) -> Option<Slot> {
+        let (slot, generation) = (reference.0.get() as u32, (reference.0.get() >> 32) as u32);
+        let inner = self.inner.read();
+        let series = inner.slab.find(slot, generation)?;
+        series.touch(inner.freezes);
+        if !series.is_ahead(samples) {
+            let conflicts = |(_, sample): &(usize, &Sample)| inner.fate(slot, **sample) == Fate::Conflict;
+            samples.iter().enumerate().filter(conflicts).for_each(|(at, _)| refused(at));
+        }
+        Some(slot)
     }
 
     /// The series of a label set, created if it is new. Errors: the set is invalid, or a limit is reached.
-    pub(crate) fn get_or_create(&self, labels: &Labels) -> Result<Arc<HeadSeries>, AppendError> {
-        self.find_or_add(labels, self.series_max)
+    pub(crate) fn get_or_create(&self, labels: &Labels) -> Result<SeriesRef, AppendError> {
+        self.find_or_add(labels, self.series_max).map(|(_, reference)| reference)
     }
 
     /// As [`Head::get_or_create`], whatever the limit says: what was acknowledged comes back.
-    pub(crate) fn restore(&self, labels: &Labels) -> Result<Arc<HeadSeries>, AppendError> {
-        self.find_or_add(labels, usize::MAX)
+    pub(crate) fn restore(&self, labels: &Labels) -> Result<Slot, AppendError> {
+        self.find_or_add(labels, usize::MAX).map(|(slot, _)| slot)
     }
 
-    fn find_or_add(&self, labels: &Labels, series_max: usize) -> Result<Arc<HeadSeries>, AppendError> {
-        let hash = self.hasher.hash_one(labels);
-        let shard = &self.by_labels[hash as usize % SHARDS];
-        if let Some(series) = shard.read().find(hash, |s| s.labels == *labels) {
-            return Ok(Arc::clone(series));
-        }
-        let mut table = shard.write();
-        if let Some(series) = table.find(hash, |s| s.labels == *labels) {
-            return Ok(Arc::clone(series));
+    fn find_or_add(&self, labels: &Labels, series_max: usize) -> Result<(Slot, SeriesRef), AppendError> {
+        let hash = self.hasher.hash_one(labels) as u32;
+        let known = |inner: &Inner| {
+            let slot = inner.find(labels, hash)?;
+            inner.slab.get(slot).touch(inner.freezes);
+            Some((slot, reference(slot, inner.slab.get(slot))))
+        };
+        if let Some(found) = known(&self.inner.read()) {
+            return Ok(found);
         }
         check_labels(labels)?;
-        let series =
-            Arc::new(HeadSeries { id: self.new_id(series_max)?, labels: labels.clone(), state: Mutex::default() });
-        table.insert_unique(hash, Arc::clone(&series), |s| self.hasher.hash_one(&s.labels));
-        self.by_id[series.id as usize % SHARDS].write().insert(series.id, Arc::clone(&series));
-        self.index.write().add(series.id, labels);
-        self.series.fetch_add(1, Ordering::Relaxed);
-        self.totals.created.fetch_add(1, Ordering::Relaxed);
-        Ok(series)
-    }
-
-    fn new_id(&self, series_max: usize) -> Result<u32, AppendError> {
+        let mut inner = self.inner.write();
+        if let Some(found) = known(&inner) {
+            return Ok(found);
+        }
         if self.len() >= series_max {
             let message = format!("{series_max} series are in memory, the limit: raise it or drop labels");
             return Err(AppendError::Limit(message));
         }
-        let next = self.next_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |id| id.checked_add(1));
-        next.map_err(|_| AppendError::Limit("series numbers are used up: restart skep".to_owned()))
+        let slot = inner.add(labels, hash)?;
+        inner.slab.get(slot).touch(inner.freezes);
+        self.series.fetch_add(1, Ordering::Relaxed);
+        self.totals.created.fetch_add(1, Ordering::Relaxed);
+        Ok((slot, reference(slot, inner.slab.get(slot))))
     }
 
-    /// Numbers up to here were used by the log; new ones lie above.
-    pub(crate) fn skip_ids(&self, used: u32) {
-        self.next_id.fetch_max(used.saturating_add(1), Ordering::Relaxed);
+    pub(crate) fn labels(&self, slot: Slot) -> Labels {
+        let inner = self.inner.read();
+        inner.slab.get(slot).labels(&inner.symbols)
     }
 
-    /// Every series, in no order.
-    pub(crate) fn all(&self) -> Vec<Arc<HeadSeries>> {
-        self.by_id.iter().flat_map(|shard| shard.read().values().cloned().collect::<Vec<_>>()).collect()
+    /// Leaves the samples of a batch that are new, and counts the others. Only to be called by the commit.
+    pub(crate) fn sift(&self, runs: &mut Vec<Run>, samples: &mut Vec<Sample>) -> Committed {
+        let inner = self.inner.read();
+        let mut committed = Committed::default();
+        let (mut begin, mut kept) = (0, 0);
+        runs.retain_mut(|run| {
+            let end = begin + run.count as usize;
+            let first = kept;
+            if inner.slab.get(run.slot).is_ahead(&samples[begin..end]) {
+                samples.copy_within(begin..end, kept);
+                kept += end - begin;
+            } else {
+                for at in begin..end {
+                    match inner.fate(run.slot, samples[at]) {
+                        Fate::New => {
+                            samples[kept] = samples[at];
+                            kept += 1;
+                        }
+                        Fate::Same => committed.samples += 1,
+                        Fate::Conflict => committed.conflicting += 1,
+                    }
+                }
+            }
+            begin = end;
+            run.count = (kept - first) as u32;
+            run.count > 0
+        });
+        samples.truncate(kept);
+        committed
     }
 
-    /// Series that satisfy all matchers.
-    pub(crate) fn matching(&self, matchers: &[Matcher]) -> Result<Vec<Arc<HeadSeries>>, StorageError> {
-        let found = evaluate(&*self.index.read(), matchers)?;
-        let get = |id: u32| self.by_id[id as usize % SHARDS].read().get(&id).cloned();
-        Ok(found.iter().filter_map(get).collect())
+    /// Gives the log what a batch holds. Only to be called by the commit.
+    pub(crate) fn log(&self, writer: &mut Writer, runs: &[Run], samples: &[Sample], exemplars: &[(Slot, Exemplar)]) {
+        let mut logged = self.logged.lock();
+        let inner = self.inner.read();
+        let slots = runs.iter().map(|run| run.slot).chain(exemplars.iter().map(|(slot, _)| *slot));
+        let needed = slots.max().map_or(0, |slot| slot as usize + 1);
+        if logged.len() < needed {
+            logged.resize(needed, Logged::default());
+        }
+        let inner = &*inner;
+        let labels = |slot: Slot| move || inner.slab.get(slot).labels(&inner.symbols);
+        let mut rest = samples;
+        for run in runs {
+            let (some, others) = rest.split_at(run.count as usize);
+            rest = others;
+            writer.add(run.slot, labels(run.slot), &mut logged[run.slot as usize], some);
+        }
+        for (slot, exemplar) in exemplars {
+            writer.add_exemplar(*slot, labels(*slot), &mut logged[*slot as usize], exemplar);
+        }
+    }
+
+    /// Adds the samples of a batch.
+    pub(crate) fn apply(&self, runs: &[Run], samples: &[Sample]) -> Committed {
+        let done = self.add_all(runs, samples);
+        Committed { samples: done.new + done.same, conflicting: done.conflicting }
+    }
+
+    fn add_all(&self, runs: &[Run], samples: &[Sample]) -> Inserted {
+        let mut inner = self.inner.write();
+        let before = inner.lines.bytes();
+        inner.lines.begin();
+        let mut done = Inserted::default();
+        let mut rest = samples;
+        for run in runs {
+            let (some, others) = rest.split_at(run.count as usize);
+            rest = others;
+            inner.insert(run.slot, some, &mut done);
+        }
+        let grown = done.bytes + inner.lines.bytes() as isize - before as isize;
+        self.totals.add(samples, done.new, grown);
+        done
+    }
+
+    /// Adds samples that the log held, each run with its series, in the order in which they were committed; returns how
+    /// many of them are new.
+    pub(crate) fn replay(&self, runs: &[Run], samples: &[Sample]) -> u64 {
+        self.add_all(runs, samples).new
+    }
+
+    /// Series that satisfy all matchers and have samples in the time.
+    pub(crate) fn matching(&self, matchers: &[Matcher], wanted: Wanted) -> Result<Vec<Found>, StorageError> {
+        let inner = self.inner.read();
+        let slots = evaluate(&inner.index, matchers)?;
+        Ok(slots.iter().filter_map(|slot| inner.found(slot, wanted)).collect())
     }
 
     /// Asks the index.
     pub(crate) fn with_index<T>(&self, ask: impl FnOnce(&HeadIndex) -> T) -> T {
-        ask(&self.index.read())
+        ask(&self.inner.read().index)
     }
 
     /// Whether there may be samples in the time, those that are being sealed included.
     pub(crate) fn overlaps(&self, min_time: Timestamp, max_time: Timestamp) -> bool {
-        let totals = &self.totals;
-        let (first, last) = (totals.min_time.load(Ordering::Relaxed), totals.max_time.load(Ordering::Relaxed));
-        let (sealing_first, sealing_last) = *self.sealing_range.lock();
-        (first <= max_time && last >= min_time) || (sealing_first <= max_time && sealing_last >= min_time)
+        let sealing = self.inner.read().frozen.as_ref().map(|frozen| (frozen.min_time, frozen.max_time));
+        let mut ranges = sealing.into_iter().chain([self.totals.range()]);
+        ranges.any(|(first, last)| first <= max_time && last >= min_time)
     }
 
-    /// Moves all samples aside for sealing. Only to be called while no commit runs.
-    pub(crate) fn freeze(&self) {
-        for series in self.all() {
-            let mut state = series.state.lock();
-            if !state.chunks.is_empty() {
-                state.sealing = Some(Arc::new(std::mem::take(&mut state.chunks)));
-            }
+    /// Moves all samples aside for sealing and forgets series that got none since the last time, unless a batch holds
+    /// them. Only to be called while no commit runs.
+    pub(crate) fn freeze(&self) -> Arc<Frozen> {
+        let open = self.open.lock();
+        let held_since = open.keys().next().copied().unwrap_or(u32::MAX);
+        let mut inner = self.inner.write();
+        self.forget_idle(&mut inner, held_since);
+        let Inner { slab, lines, .. } = &mut *inner;
+        let (slots, chunks) = (Vec::new(), Vec::new());
+        let (min_time, max_time) = self.totals.range();
+        let mut frozen = Frozen { slots, chunks, min_time, max_time };
+        for (slot, series) in slab.iter_mut().filter(|(_, series)| !series.open.is_empty()) {
+            frozen.slots.push(slot);
+            frozen.chunks.push(series.open.take(lines));
         }
-        let mut sealing = self.sealing_range.lock();
-        sealing.0 = sealing.0.min(self.totals.min_time.load(Ordering::Relaxed));
-        sealing.1 = sealing.1.max(self.totals.max_time.load(Ordering::Relaxed));
+        *lines = Timelines::default();
+        inner.freezes += 1;
+        let frozen = Arc::new(frozen);
+        inner.frozen = (frozen.len() > 0).then(|| Arc::clone(&frozen));
         self.totals.reset();
+        frozen
     }
 
-    /// Drops what was sealed. Only to be called while no commit and no query's snapshot runs.
-    pub(crate) fn drop_sealed(&self, sealed: &[Arc<HeadSeries>]) {
-        sealed.iter().for_each(|series| series.state.lock().sealing = None);
-        *self.sealing_range.lock() = NO_TIME;
-    }
-
-    /// Forgets series that got no sample since the sealing. Only to be called while no commit runs.
-    pub(crate) fn forget_idle(&self) {
-        let mut gone = RoaringBitmap::new();
-        for series in self.all() {
-            let mut state = series.state.lock();
-            if state.chunks.is_empty() && state.sealing.is_none() {
-                state.dead = true;
-                gone.insert(series.id);
-                self.remove(&series);
+    fn forget_idle(&self, inner: &mut Inner, held_since: u32) {
+        let is_idle = |series: &Series| series.open.is_empty() && !series.is_held(held_since);
+        let gone: RoaringBitmap = inner.slab.iter().filter(|(_, s)| is_idle(s)).map(|(slot, _)| slot).collect();
+        if gone.is_empty() {
+            return;
+        }
+        let mut logged = self.logged.lock();
+        for slot in &gone {
+            inner.remove(slot);
+            if let Some(logged) = logged.get_mut(slot as usize) {
+                *logged = Logged::default();
             }
         }
-        self.index.write().remove(&gone);
+        inner.index.remove(&gone);
         self.totals.removed.fetch_add(gone.len(), Ordering::Relaxed);
         self.series.fetch_sub(gone.len() as usize, Ordering::Relaxed);
     }
 
-    fn remove(&self, series: &HeadSeries) {
-        let hash = self.hasher.hash_one(&series.labels);
-        if let Ok(entry) = self.by_labels[hash as usize % SHARDS].write().find_entry(hash, |s| s.id == series.id) {
-            entry.remove();
+    /// Drops what was sealed. Only to be called while no commit and no query's snapshot runs.
+    pub(crate) fn drop_sealed(&self) {
+        self.inner.write().frozen = None;
+    }
+
+    /// Places of the frozen series in their list, in the order of their labels.
+    pub(crate) fn label_order(&self, frozen: &Frozen) -> Vec<u32> {
+        let inner = self.inner.read();
+        let ranks = inner.symbols.ranks();
+        let key = |at: u32| {
+            let series = inner.slab.get(frozen.slots[at as usize]);
+            series.symbols().iter().map(|&symbol| ranks[symbol as usize])
+        };
+        let mut order: Vec<u32> = (0..frozen.len() as u32).collect();
+        order.sort_unstable_by(|&a, &b| key(a).cmp(key(b)));
+        order
+    }
+
+    /// Where the memory is.
+    pub(crate) fn memory(&self) -> Memory {
+        let logged = self.logged.lock().capacity() * size_of::<Logged>();
+        let inner = self.inner.read();
+        let frozen = inner.frozen.as_ref().map_or(0, |frozen| frozen.chunks.iter().map(Chunks::bytes).sum());
+        let words = inner.slab.iter().map(|(_, series)| size_of_val(series.symbols())).sum::<usize>();
+        let table = inner.by_labels.capacity() * 8 / 7 * (size_of::<Slot>() + 1);
+        Memory {
+            samples: usize::try_from(self.totals.bytes.load(Ordering::Relaxed)).unwrap_or_default(),
+            frozen,
+            series: inner.slab.bytes() + words + table + logged,
+            labels: inner.symbols.bytes(),
+            index: inner.index.bytes(),
         }
-        self.by_id[series.id as usize % SHARDS].write().remove(&series.id);
     }
 }
 
@@ -311,12 +565,5 @@ fn check_labels(labels: &Labels) -> Result<(), AppendError> {
         Err(AppendError::Limit(format!("the labels of a series take more than {LABELS_BYTES_MAX} bytes")))
     } else {
         Ok(())
-    }
-}
-
-impl HeadSeries {
-    /// What a collector keeps.
-    pub(crate) fn reference(&self) -> SeriesRef {
-        SeriesRef(NonZeroU64::MIN.saturating_add(u64::from(self.id) - 1))
     }
 }

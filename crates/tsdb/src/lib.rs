@@ -55,8 +55,12 @@ mod replay;
 mod reserve;
 mod retention;
 mod seal;
+mod series;
 mod status;
+mod stream;
+mod symbols;
 mod tail;
+mod timeline;
 mod writer;
 
 pub use backup::{Backup, BackupFile, backup, damaged_files, restore};

@@ -147,6 +147,15 @@ impl HeadIndex {
         }
     }
 
+    /// Memory of all lists.
+    pub(crate) fn bytes(&self) -> usize {
+        let lists = |values: &BTreeMap<Box<str>, Vec<u32>>| -> usize {
+            let list = |value: &str, ids: &Vec<u32>| value.len() + 64 + ids.capacity() * size_of::<u32>();
+            values.iter().map(|(value, ids)| list(value, ids)).sum()
+        };
+        self.labels.iter().map(|(name, values)| name.len() + lists(values)).sum()
+    }
+
     /// Forgets series; `gone` is sorted.
     pub(crate) fn remove(&mut self, gone: &RoaringBitmap) {
         let keep = |id: &u32| !gone.contains(*id);

@@ -10,7 +10,7 @@ use roaring::RoaringBitmap;
 use crate::Db;
 use crate::block::{Block, TimesCache};
 use crate::chunk::{Chunks, settle};
-use crate::head::HeadSeries;
+use crate::head::{Found as FoundInHead, FrozenSeries, Wanted};
 use crate::index::ChunkRef;
 use crate::labels;
 use crate::postings::Index;
@@ -26,7 +26,7 @@ struct Merged {
 /// Samples of a series in one place.
 enum Part {
     Block { block: Arc<Block>, chunks: Vec<ChunkRef>, times: Arc<TimesCache> },
-    Sealing(Arc<Chunks>),
+    Sealing(FrozenSeries),
     Head(Chunks),
 }
 
@@ -47,14 +47,14 @@ impl Series for Merged {
 
 impl Part {
     fn read(&self, min_time: Timestamp, max_time: Timestamp, into: &mut Samples) -> Result<(), StorageError> {
-        let chunks = match self {
+        let view = match self {
             Self::Block { block, chunks, times } => {
                 return chunks.iter().try_for_each(|chunk| block.read(chunk, times, into));
             }
-            Self::Sealing(chunks) => chunks,
-            Self::Head(chunks) => chunks,
+            Self::Sealing(series) => series.view(),
+            Self::Head(chunks) => chunks.view(),
         };
-        chunks.read(min_time, max_time, into).map_err(|damage| StorageError::Corrupt {
+        view.read(min_time, max_time, into).map_err(|damage| StorageError::Corrupt {
             path: "the head in memory".to_owned(),
             offset: 0,
             reason: damage.to_string(),
@@ -106,8 +106,14 @@ impl Db {
     /// What the head and the list of blocks hold at one moment, between two commits and not while a block takes over.
     fn snapshot(&self, selection: &Selection<'_>) -> Result<(HeadParts, Vec<Arc<Block>>), StorageError> {
         let _commits_wait = self.visible.read();
-        let matching = self.head.matching(selection.matchers)?;
-        let head = matching.iter().filter_map(|series| head_parts(series, selection)).collect();
+        let Selection { min_time, max_time, .. } = *selection;
+        let wanted = Wanted { min_time, max_time, labels_only: selection.hints.labels_only };
+        let matching = self.head.matching(selection.matchers, wanted)?;
+        let parts = |found: FoundInHead| {
+            let parts = found.frozen.map(Part::Sealing).into_iter().chain(found.open.map(Part::Head));
+            (found.labels, parts.collect())
+        };
+        let head = matching.into_iter().map(parts).collect();
         Ok((head, self.blocks.read().clone()))
     }
 
@@ -169,23 +175,6 @@ impl Db {
         }
         Ok(())
     }
-}
-
-/// `None` if the series has nothing in the time.
-fn head_parts(series: &HeadSeries, selection: &Selection<'_>) -> Option<(Labels, Vec<Part>)> {
-    let state = series.state.lock();
-    let touches = |chunks: &Chunks| chunks.has_sample_in(selection.min_time, selection.max_time);
-    let sealing = state.sealing.as_ref().filter(|chunks| touches(chunks));
-    let open = Some(&state.chunks).filter(|chunks| touches(chunks));
-    if sealing.is_none() && open.is_none() {
-        return None;
-    }
-    let mut parts = Vec::new();
-    if !selection.hints.labels_only {
-        parts.extend(sealing.map(|chunks| Part::Sealing(Arc::clone(chunks))));
-        parts.extend(open.map(|chunks| Part::Head(chunks.clone())));
-    }
-    Some((series.labels.clone(), parts))
 }
 
 impl Queryable for Db {

@@ -1,17 +1,17 @@
 //! The log, brought back into the head.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use model::{Sample, StorageError, Timestamp};
+use model::{Sample, StorageError};
 
 use crate::db::{Db, Recovery};
 use crate::frame::Scanned;
-use crate::head::{ById, Fate, Head, HeadSeries};
+use crate::head::Run;
 use crate::log::{self, Segment};
 use crate::logged::Logged;
 use crate::pack::{BatchDecoder, Chains, Unreadable};
 use crate::record::{decode_definitions, decode_exemplars, decode_metadata, kind};
+use crate::series::{ById, Slot};
 
 /// What is known of the series of a segment.
 #[derive(Default)]
@@ -27,7 +27,7 @@ struct One {
     number: u32,
     chain: Logged,
     /// `None` where the definition was lost.
-    series: Option<Arc<HeadSeries>>,
+    series: Option<Slot>,
 }
 
 impl Known {
@@ -120,8 +120,8 @@ impl Replay<'_> {
             }
             kind::EXEMPLARS => {
                 for (number, exemplar) in decode_exemplars(payload).ok()? {
-                    if let Some(series) = self.known.get(number).and_then(|one| one.series.as_ref()) {
-                        self.db.exemplars.replay(series.labels.clone(), exemplar);
+                    if let Some(series) = self.known.get(number).and_then(|one| one.series) {
+                        self.db.exemplars.replay(self.db.head.labels(series), exemplar);
                     }
                 }
             }
@@ -133,7 +133,6 @@ impl Replay<'_> {
 
     fn definitions(&mut self, payload: &[u8]) -> Option<()> {
         for definition in decode_definitions(payload).ok()? {
-            self.db.head.skip_ids(definition.id);
             let series = self.db.head.restore(&definition.labels).ok()?;
             self.known.entry(definition.id).series = Some(series);
         }
@@ -146,27 +145,16 @@ impl Replay<'_> {
             Err(Unreadable::Damaged) => return None,
             Err(Unreadable::Unfounded(samples)) => self.found.lost_samples += samples,
         }
+        let (mut runs, mut samples) = (Vec::new(), Vec::new());
         for (number, times, values) in self.decoder.runs() {
-            match &self.known.entry(number).series {
-                Some(series) => self.found.samples += insert(&self.db.head, series, times, values),
-                None => self.found.lost_samples += times.len() as u64,
-            }
+            let Some(slot) = self.known.entry(number).series else {
+                self.found.lost_samples += times.len() as u64;
+                continue;
+            };
+            runs.push(Run { slot, count: times.len() as u32 });
+            samples.extend(times.iter().zip(values).map(|(&timestamp, &value)| Sample { timestamp, value }));
         }
+        self.found.samples += self.db.head.replay(&runs, &samples);
         Some(())
     }
-}
-
-/// How many of the samples were new.
-fn insert(head: &Head, series: &HeadSeries, times: &[Timestamp], values: &[f64]) -> u64 {
-    let mut state = series.state.lock();
-    let mut new = 0;
-    for (&timestamp, &value) in times.iter().zip(values) {
-        let sample = Sample { timestamp, value };
-        if state.fate(sample) == Fate::New {
-            let grown = state.insert(sample);
-            head.totals.add(sample, grown);
-            new += 1;
-        }
-    }
-    new
 }

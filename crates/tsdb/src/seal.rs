@@ -8,10 +8,10 @@ use std::sync::atomic::Ordering;
 use model::{Samples, StorageError, Timestamp};
 
 use crate::block::{Block, BlockWriter, OpenError};
-use crate::chunk::settle;
+use crate::chunk::{View, settle};
 use crate::db::{REMOVED_SUFFIX, TEMPORARY_SUFFIX};
 use crate::error::io as io_error;
-use crate::head::HeadSeries;
+use crate::head::Frozen;
 use crate::options::millis;
 use crate::reserve::says_full;
 use crate::retention::{Candidate, expired, partition_millis, recorded_since};
@@ -40,8 +40,9 @@ pub struct Maintained {
 pub(crate) struct Sealing {
     /// Log segments before this one hold nothing else.
     next_segment: u64,
-    /// In the order of their labels.
-    series: Vec<Arc<HeadSeries>>,
+    frozen: Arc<Frozen>,
+    /// Places of the series in the frozen list, in the order of their labels.
+    order: Vec<u32>,
 }
 
 /// A block that is written but not renamed yet.
@@ -149,20 +150,17 @@ impl Db {
 
     /// Ends the log's segment and sets aside what it and those before it hold.
     fn freeze(&self) -> Result<Sealing, StorageError> {
-        let (next_segment, mut series) = self.log.rotate(|_| {
-            self.head.forget_idle();
+        let (next_segment, frozen) = self.log.rotate(|_| {
             let _snapshots_wait = self.visible.write();
-            self.head.freeze();
             self.head_since.store(Timestamp::MAX, Ordering::Relaxed);
-            self.head.all()
+            self.head.freeze()
         })?;
-        series.retain(|s| s.state.lock().sealing.is_some());
-        series.sort_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(Sealing { next_segment, series })
+        let order = self.head.label_order(&frozen);
+        Ok(Sealing { next_segment, frozen, order })
     }
 
     fn write_sealing(&self, sealing: &Sealing) -> Result<u64, StorageError> {
-        if sealing.series.is_empty() {
+        if sealing.order.is_empty() {
             return Ok(0);
         }
         let mut written = Vec::new();
@@ -175,7 +173,7 @@ impl Db {
         let count = blocks.len() as u64;
         let _snapshots_wait = self.visible.write();
         self.blocks.write().extend(blocks);
-        self.head.drop_sealed(&sealing.series);
+        self.head.drop_sealed();
         self.counters.sealed_blocks.fetch_add(count, Ordering::Relaxed);
         Ok(count)
     }
@@ -184,15 +182,16 @@ impl Db {
     fn write_blocks(&self, sealing: &Sealing, written: &mut Vec<Finished>) -> Result<(), StorageError> {
         let width = sealing.partition_millis();
         let mut writers: BTreeMap<i64, BlockWriter> = BTreeMap::new();
-        for series in &sealing.series {
-            let samples = sealed_samples(series)?;
+        for &at in &sealing.order {
+            let (slot, view) = sealing.frozen.get(at as usize);
+            let (labels, samples) = (self.head.labels(slot), sealed_samples(&view)?);
             for part in split(&samples, width) {
                 let key = part.timestamps[0].div_euclid(width);
                 if let std::collections::btree_map::Entry::Vacant(vacant) = writers.entry(key) {
                     vacant.insert(self.create_block(written)?);
                 }
                 if let Some(writer) = writers.get_mut(&key) {
-                    writer.add(&series.labels, &part)?;
+                    writer.add(&labels, &part)?;
                 }
             }
         }
@@ -290,23 +289,20 @@ fn candidate(block: &Block) -> Candidate {
 
 impl Sealing {
     fn partition_millis(&self) -> i64 {
-        let ranges = self.series.iter().filter_map(|s| s.state.lock().sealing.as_ref().and_then(|c| c.range()));
+        let ranges = (0..self.frozen.len()).filter_map(|at| self.frozen.get(at).1.range());
         let whole = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
         whole.map_or(1, |(min_time, max_time)| partition_millis(min_time, max_time))
     }
 }
 
-fn sealed_samples(series: &HeadSeries) -> Result<Samples, StorageError> {
+fn sealed_samples(view: &View<'_>) -> Result<Samples, StorageError> {
     let mut samples = Samples::default();
-    let sealing = series.state.lock().sealing.clone();
-    if let Some(chunks) = sealing {
-        chunks.read(Timestamp::MIN, Timestamp::MAX, &mut samples).map_err(|damage| StorageError::Corrupt {
-            path: "the head in memory".to_owned(),
-            offset: 0,
-            reason: damage.to_string(),
-        })?;
-        settle(&mut samples, 0, Timestamp::MIN, Timestamp::MAX);
-    }
+    view.read(Timestamp::MIN, Timestamp::MAX, &mut samples).map_err(|damage| StorageError::Corrupt {
+        path: "the head in memory".to_owned(),
+        offset: 0,
+        reason: damage.to_string(),
+    })?;
+    settle(&mut samples, 0, Timestamp::MIN, Timestamp::MAX);
     Ok(samples)
 }
 

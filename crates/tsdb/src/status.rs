@@ -54,6 +54,12 @@ impl Db {
         gauge(families, "skep_tsdb_head_series", "Series in memory.", self.head.len() as f64);
         gauge(families, "skep_tsdb_head_samples", "Samples not sealed yet.", load(&totals.samples));
         gauge(families, "skep_tsdb_head_bytes", "Memory of the samples not sealed yet.", self.head_bytes() as f64);
+        let memory = self.head.memory();
+        let part = |families: &mut Families, name, help, bytes: usize| families.gauge(name, help, bytes as f64);
+        part(families, "skep_tsdb_head_sealing_bytes", "Memory of samples that are being sealed.", memory.frozen);
+        part(families, "skep_tsdb_head_series_bytes", "Memory of the series, without labels.", memory.series);
+        part(families, "skep_tsdb_head_labels_bytes", "Memory of the texts of labels.", memory.labels);
+        part(families, "skep_tsdb_head_index_bytes", "Memory of the index of the series.", memory.index);
         gauge(families, "skep_tsdb_exemplars", "Exemplars in memory.", self.exemplars.len() as f64);
         let mut counter = |name, help, value| families.counter(name, help, load(value));
         counter("skep_tsdb_head_series_created_total", "Series that appeared.", &totals.created);

@@ -74,8 +74,15 @@ impl Writer {
         }
     }
 
-    /// Adds samples of a series to the commit. A reader gets them in the order in which they were added.
-    pub(crate) fn add(&mut self, series: u32, labels: &Labels, logged: &mut Logged, samples: &[Sample]) {
+    /// Adds samples of a series to the commit. A reader gets them in the order in which they were added. The labels are
+    /// asked for where the segment does not have them yet.
+    pub(crate) fn add(
+        &mut self,
+        series: u32,
+        labels: impl FnOnce() -> Labels,
+        logged: &mut Logged,
+        samples: &[Sample],
+    ) {
         self.define(series, labels, logged);
         for some in samples.chunks(RECORD_SAMPLES_MAX) {
             if self.pending.batch.samples() + some.len() > RECORD_SAMPLES_MAX {
@@ -86,7 +93,13 @@ impl Writer {
     }
 
     /// Adds an exemplar of a series to the commit.
-    pub(crate) fn add_exemplar(&mut self, series: u32, labels: &Labels, logged: &mut Logged, exemplar: &Exemplar) {
+    pub(crate) fn add_exemplar(
+        &mut self,
+        series: u32,
+        labels: impl FnOnce() -> Labels,
+        logged: &mut Logged,
+        exemplar: &Exemplar,
+    ) {
         self.define(series, labels, logged);
         self.pending.exemplars.push((series, exemplar.clone()));
     }
@@ -96,10 +109,10 @@ impl Writer {
         self.pending.metadata.push((family.to_owned(), metadata.clone()));
     }
 
-    fn define(&mut self, series: u32, labels: &Labels, logged: &mut Logged) {
+    fn define(&mut self, series: u32, labels: impl FnOnce() -> Labels, logged: &mut Logged) {
         if logged.epoch < self.defined_since {
             *logged = Logged::defined(self.epoch);
-            self.pending.definitions.add(series, labels);
+            self.pending.definitions.add(series, &labels());
         }
     }
 

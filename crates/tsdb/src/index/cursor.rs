@@ -7,7 +7,7 @@ use super::table::GROUP_ROWS;
 use super::write::take_terms;
 use super::{ChunkRef, Entry, Place};
 use crate::bytes::{Damage, Reader};
-use crate::head::ById;
+use crate::series::ById;
 
 /// Groups of label values that are remembered; at some forty bytes a value this is two megabytes. Series come in the
 /// order of their labels, so that starting anew costs little.

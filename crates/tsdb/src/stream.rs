@@ -1,0 +1,233 @@
+//! The values of one series since the last sealing, encoded as they come.
+//!
+//! A stream covers consecutive rows of a timeline. It is a list of words, variable-length integers: those of
+//! [`ValueState`], which are even, or odd and at most [`ESCAPE_LAST`], and above them odd ones that say by how much the
+//! last value is repeated, or how many rows the series misses. A repetition at the end is a counter beside the bytes, so
+//! that a series that does not change costs nothing.
+
+use model::Timestamp;
+
+use crate::bytes::{Damage, Reader, put_uint};
+use crate::column::ValueState;
+use crate::decimal::EXPONENT_MAX;
+
+/// The largest odd word of a value.
+const ESCAPE_LAST: u64 = (EXPONENT_MAX as u64 + 1) << 1 | 1;
+
+/// Capacity grows by an eighth and this many bytes: a doubled buffer would be a third empty on average.
+const SPARE_BYTES: usize = 24;
+
+/// The open stream of a series.
+#[derive(Debug, Default)]
+pub(crate) struct Stream {
+    bytes: Vec<u8>,
+    values: ValueState,
+    /// Repetitions of the last value that the bytes do not say yet.
+    repeats: u32,
+    /// First row, and the one behind the last.
+    start: u32,
+    end: u32,
+}
+
+/// A stream and the timestamps that it refers to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column<'a> {
+    pub(crate) times: &'a [Timestamp],
+    pub(crate) bytes: &'a [u8],
+    pub(crate) repeats: u32,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+impl Stream {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// The row behind the last one.
+    pub(crate) fn end(&self) -> u32 {
+        self.end
+    }
+
+    pub(crate) fn column<'a>(&'a self, times: &'a [Timestamp]) -> Column<'a> {
+        Column { times, bytes: &self.bytes, repeats: self.repeats, start: self.start, end: self.end }
+    }
+
+    /// What a frozen stream consists of; the open one is empty after it.
+    pub(crate) fn take(&mut self) -> (Vec<u8>, u32, u32, u32) {
+        let stream = std::mem::take(self);
+        (stream.bytes, stream.repeats, stream.start, stream.end)
+    }
+
+    /// Adds the value of a row that is not before the end. The bytes lie in `out` until [`Stream::extend`].
+    pub(crate) fn push(&mut self, out: &mut Vec<u8>, row: u32, value: f64) {
+        if self.is_empty() {
+            (self.start, self.end) = (row, row);
+        }
+        if row > self.end {
+            self.say_repeats(out);
+            put_uint(out, gap(row - self.end));
+        }
+        if value.to_bits() == self.values.bits() {
+            self.repeats += 1;
+        } else {
+            self.say_repeats(out);
+            self.values.put(out, value);
+        }
+        self.end = row + 1;
+    }
+
+    fn say_repeats(&mut self, out: &mut Vec<u8>) {
+        if self.repeats > 0 {
+            put_uint(out, repeat(self.repeats));
+            self.repeats = 0;
+        }
+    }
+
+    /// Keeps what was encoded; returns by how much the memory grew.
+    pub(crate) fn extend(&mut self, encoded: &[u8]) -> usize {
+        let before = self.bytes.capacity();
+        if encoded.len() > before - self.bytes.len() {
+            self.bytes.reserve_exact(encoded.len() + SPARE_BYTES + self.bytes.len() / 8);
+        }
+        self.bytes.extend_from_slice(encoded);
+        self.bytes.capacity() - before
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+fn repeat(count: u32) -> u64 {
+    ESCAPE_LAST + 2 + (u64::from(count - 1) << 2)
+}
+
+fn gap(rows: u32) -> u64 {
+    repeat(rows) + 2
+}
+
+/// What a word says.
+enum Word {
+    Value,
+    Repeat(u64),
+    Gap(u64),
+}
+
+impl Word {
+    fn of(word: u64) -> Self {
+        if word & 1 == 0 || word <= ESCAPE_LAST {
+            return Self::Value;
+        }
+        let above = word - ESCAPE_LAST - 2;
+        let count = (above >> 2) + 1;
+        if above & 2 == 0 { Self::Repeat(count) } else { Self::Gap(count) }
+    }
+}
+
+impl Column<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// First and last timestamp; of an empty column, none.
+    pub(crate) fn range(&self) -> Option<(Timestamp, Timestamp)> {
+        let rows = self.times.get(self.start as usize..self.end as usize)?;
+        Some((*rows.first()?, *rows.last()?))
+    }
+
+    /// Walks the rows that have a value until `each` wants no more. Fails only if memory was damaged.
+    pub(crate) fn walk(&self, mut each: impl FnMut(u32, f64) -> bool) -> Result<(), Damage> {
+        let mut reader = Reader(self.bytes);
+        let mut values = ValueState::default();
+        let mut row = u64::from(self.start);
+        let end = u64::from(self.end);
+        let mut rows = |count: u64, value: f64, row: &mut u64| -> Result<bool, Damage> {
+            let next = row.saturating_add(count);
+            if next > end {
+                return Err(Damage("a stream of the head has too many rows"));
+            }
+            let more = (*row..next).all(|row| each(row as u32, value));
+            *row = next;
+            Ok(more)
+        };
+        while !reader.is_empty() {
+            let word = reader.uint()?;
+            let more = match Word::of(word) {
+                Word::Value => {
+                    let value = values.take_word(word, &mut reader)?;
+                    rows(1, value, &mut row)?
+                }
+                Word::Repeat(count) => rows(count, f64::from_bits(values.bits()), &mut row)?,
+                Word::Gap(count) => {
+                    row = row.saturating_add(count);
+                    true
+                }
+            };
+            if !more {
+                return Ok(());
+            }
+        }
+        rows(u64::from(self.repeats), f64::from_bits(values.bits()), &mut row).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn encode(rows: &[(u32, f64)]) -> (Stream, Vec<Timestamp>) {
+        let mut stream = Stream::default();
+        for run in rows.chunks(7) {
+            let mut out = Vec::new();
+            run.iter().for_each(|&(row, value)| stream.push(&mut out, row, value));
+            stream.extend(&out);
+        }
+        (stream, (0..rows.last().map_or(0, |r| i64::from(r.0) + 1)).collect())
+    }
+
+    fn decode(column: &Column<'_>) -> Result<Vec<(u32, u64)>, Damage> {
+        let mut got = Vec::new();
+        column.walk(|row, value| {
+            got.push((row, value.to_bits()));
+            true
+        })?;
+        Ok(got)
+    }
+
+    #[test]
+    fn what_does_not_change_costs_nothing() {
+        for (value, bytes) in [(0.0, 0), (5.0, 1), (0.25, 2)] {
+            let rows: Vec<_> = (3..1000).map(|row| (row, value)).collect();
+            assert_eq!(encode(&rows).0.bytes.len(), bytes, "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rows_round_trip(steps in prop::collection::vec((0u32..3, 0u8..5, any::<u64>()), 0..300)) {
+            let mut row = 0;
+            let mut last = 0.0;
+            let rows: Vec<(u32, f64)> = steps.iter().map(|&(gap, mode, bits)| {
+                row += 1 + if gap == 2 { bits as u32 % 1000 } else { 0 };
+                last = match mode {
+                    0 => f64::from_bits(bits),
+                    1 | 2 => last,
+                    _ => f64::from(bits as u16) / 100.0,
+                };
+                (row, last)
+            }).collect();
+            let (stream, times) = encode(&rows);
+            let expected: Vec<_> = rows.iter().map(|(row, value)| (*row, value.to_bits())).collect();
+            prop_assert_eq!(decode(&stream.column(&times)), Ok(expected));
+        }
+
+        #[test]
+        fn damage_is_refused_or_answered(bytes in prop::collection::vec(any::<u8>(), 0..60), repeats in 0u32..5) {
+            let column = Column { times: &[1; 40], bytes: &bytes, repeats, start: 3, end: 40 };
+            prop_assert!(decode(&column).is_err() || decode(&column).unwrap().iter().all(|(row, _)| *row < 40));
+        }
+    }
+}
