@@ -4,6 +4,7 @@
 //! file ends the process: 0 fine, 1 a failure while running, 2 bad usage or configuration.
 
 mod app;
+mod backup;
 mod cli;
 mod config;
 mod import;
@@ -88,6 +89,8 @@ fn run(tool: &Tool) -> ExitCode {
     log_to_stderr("warn");
     let done = match tool {
         Tool::Import(options) => import::run(options),
+        Tool::Backup(options) => backup::backup(options),
+        Tool::Restore(options) => backup::restore(options),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

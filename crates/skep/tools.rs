@@ -6,12 +6,16 @@ use std::path::PathBuf;
 use exposition::history::TimeUnit;
 use lexopt::{Arg, Parser, ValueExt};
 
+use crate::backup;
 use crate::import::{self, Nan};
+use crate::settings::default_data_dir;
 
 /// What stands after `skep`.
 #[derive(Debug)]
 pub(crate) enum Tool {
     Import(import::Options),
+    Backup(backup::Options),
+    Restore(backup::Options),
 }
 
 /// A command of this module.
@@ -26,22 +30,43 @@ struct Spec {
     parse: fn(Words) -> Result<Tool, String>,
 }
 
-const SPECS: &[Spec] = &[Spec {
-    name: "import ",
-    usage: "import [FILE|-]",
-    purpose: "take history over: OpenMetrics or Prometheus text with timestamps",
-    details: "Reads FILE, or standard input, line by line, and sends it to a running server, or writes it into the data folder of\n\
-              one that does not run. What is there already is passed over, so that an import can be repeated.\n\n\
-              \x20 promtool tsdb dump-openmetrics /var/lib/prometheus | skep import -\n\n\
-              \x20 --url URL         a server that receives remote write [http://127.0.0.1:9090]\n\
-              \x20 --data-dir DIR    a data folder, written without a server\n\
-              \x20 --nan WHAT        promtool prints staleness markers as NaN, like every NaN. guess: one NaN after a number and\n\
-              \x20                   not before another NaN is a marker; stale: all are; value: none is [guess]\n\
-              \x20 --time UNIT       of timestamps without a fraction: seconds, milliseconds, or guess by their size [guess]\n\
-              \x20 --skip-bad-lines  name the lines that cannot be read, and go on\n\n\
-              Exit code: 0 all is stored, 1 something was refused or failed, 2 bad usage.\n",
-    parse: parse_import,
-}];
+const SPECS: &[Spec] = &[
+    Spec {
+        name: "backup ",
+        usage: "backup TARGET",
+        purpose: "copy the data folder, also of a server that runs, into a new folder",
+        details: "Blocks are shared with the data folder where TARGET lies on the same file system, else copied. TARGET appears\n\
+                  when all of it is on the disk; before, it is called TARGET.tmp. Samples are in it up to its beginning.\n\n\
+                  \x20 --data-dir DIR    the data folder [as for the server]\n\n\
+                  Exit code: 0 all is in it, 1 nothing was made or a block could not be read, 2 bad usage.\n",
+        parse: parse_backup,
+    },
+    Spec {
+        name: "restore ",
+        usage: "restore BACKUP",
+        purpose: "make a data folder from a backup, every file checked",
+        details: "BACKUP stays as it is. The folder must not be there, or be empty; nothing of it is left after an error.\n\n\
+                  \x20 --data-dir DIR    the folder to make (needed)\n\n\
+                  Exit code: 0 restored, 1 nothing was restored, 2 bad usage.\n",
+        parse: parse_restore,
+    },
+    Spec {
+        name: "import ",
+        usage: "import [FILE|-]",
+        purpose: "take history over: OpenMetrics or Prometheus text with timestamps",
+        details: "Reads FILE, or standard input, line by line, and sends it to a running server, or writes it into the data folder of\n\
+                  one that does not run. What is there already is passed over, so that an import can be repeated.\n\n\
+                  \x20 promtool tsdb dump-openmetrics /var/lib/prometheus | skep import -\n\n\
+                  \x20 --url URL         a server that receives remote write [http://127.0.0.1:9090]\n\
+                  \x20 --data-dir DIR    a data folder, written without a server\n\
+                  \x20 --nan WHAT        promtool prints staleness markers as NaN, like every NaN. guess: one NaN after a number and\n\
+                  \x20                   not before another NaN is a marker; stale: all are; value: none is [guess]\n\
+                  \x20 --time UNIT       of timestamps without a fraction: seconds, milliseconds, or guess by their size [guess]\n\
+                  \x20 --skip-bad-lines  name the lines that cannot be read, and go on\n\n\
+                  Exit code: 0 all is stored, 1 something was refused or failed, 2 bad usage.\n",
+        parse: parse_import,
+    },
+];
 
 /// The words and flags of a command; flags are taken out by the command that knows them.
 struct Words {
@@ -126,6 +151,20 @@ pub(crate) fn usages() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 fn help_of(spec: &Spec) -> String {
     format!("skep {}: {}\n\n{}", spec.usage, spec.purpose, spec.details)
+}
+
+fn parse_backup(mut words: Words) -> Result<Tool, String> {
+    let target = words.next().ok_or("name the folder to write")?;
+    let data_dir = words.take_path("data-dir").unwrap_or_else(default_data_dir);
+    words.finish()?;
+    Ok(Tool::Backup(backup::Options { data_dir, target }))
+}
+
+fn parse_restore(mut words: Words) -> Result<Tool, String> {
+    let target = words.next().ok_or("name the BACKUP")?;
+    let data_dir = words.take_path("data-dir").ok_or("name the folder to make with --data-dir")?;
+    words.finish()?;
+    Ok(Tool::Restore(backup::Options { data_dir, target }))
 }
 
 fn parse_import(mut words: Words) -> Result<Tool, String> {

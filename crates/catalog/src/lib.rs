@@ -11,6 +11,7 @@
 
 mod catalog;
 mod error;
+mod export;
 mod frame;
 mod reserve;
 mod snapshot;
@@ -18,3 +19,4 @@ mod store;
 
 pub use catalog::{Catalog, State};
 pub use error::Error;
+pub use export::export;

@@ -23,7 +23,7 @@ pub(crate) struct Snapshot {
     pub(crate) entries: Entries,
 }
 
-fn path(folder: &Path) -> PathBuf {
+pub(crate) fn path(folder: &Path) -> PathBuf {
     folder.join("snapshot.json")
 }
 

@@ -254,3 +254,26 @@ impl Drop for Unmount {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
+
+/// A backup takes what was acknowledged before it began, while the catalog goes on.
+#[test]
+fn an_export_of_a_catalog_in_use_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("catalog");
+    assert!(catalog::export(&source, &folder.path().join("none")).unwrap().is_empty());
+    let open = Catalog::open(&source).unwrap();
+    let write = |n: u64| open.change("numbers", &[("last".to_owned(), Some(n.to_string().into_bytes()))]).unwrap();
+    write(1);
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| (2..200).for_each(write));
+        for n in 0..3 {
+            let known = last(&open);
+            let target = folder.path().join(format!("export{n}"));
+            let files = catalog::export(&source, &target).unwrap();
+            assert_eq!(files, [target.join("snapshot.json")]);
+            assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
+            assert!(last(&Catalog::open(&target).unwrap()) >= known);
+        }
+        writer.join().unwrap();
+    });
+}

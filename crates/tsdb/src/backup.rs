@@ -133,7 +133,7 @@ pub fn backup(
     now: Timestamp,
     extra: impl FnOnce(&Path) -> Result<Vec<PathBuf>, Error>,
 ) -> Result<Backup, Error> {
-    if list(disk, &folder.join(BLOCKS_FOLDER))?.is_empty() && list(disk, &folder.join(LOG_FOLDER))?.is_empty() {
+    if !list(disk, folder)?.iter().any(|name| name == BLOCKS_FOLDER || name == LOG_FOLDER) {
         let reason = "this is no data folder: there are neither blocks nor a log in it".to_owned();
         return Err(Error::Folder { path: folder.to_owned(), reason });
     }

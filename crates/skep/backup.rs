@@ -1,0 +1,60 @@
+//! `skep backup` and `skep restore`: the store by [`tsdb::backup`], the catalog by [`catalog::export`].
+//!
+//! Both work on folders, not through a server: see [`tsdb::backup`] for why that is safe beside one that writes. The
+//! files of the configuration are not in a backup: they are the user's own, and hold passwords.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use model::{Clock, SystemClock};
+use tsdb::FileDisk;
+
+/// Where the catalog lies in a data folder, and in a backup.
+const CATALOG: &str = "catalog";
+
+/// What `skep backup` is told.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) target: PathBuf,
+}
+
+/// Writes a backup and says what is in it; whether nothing had to be left out.
+pub(crate) fn backup(options: &Options) -> Result<bool> {
+    let Options { data_dir, target } = options;
+    let extra = |folder: &Path| {
+        let exported = catalog::export(&data_dir.join(CATALOG), &folder.join(CATALOG));
+        exported.map_err(|error| tsdb::Error::Storage(error.into()))
+    };
+    let done = tsdb::backup(&FileDisk, data_dir, target, SystemClock.now(), extra)
+        .with_context(|| format!("no backup of {} was made", data_dir.display()))?;
+    for reason in &done.unreadable {
+        crate::complain(&format_args!("a block could not be read and is not in the backup: {reason}"));
+    }
+    crate::say(&format!(
+        "{}: {} files, {}, {} of it shared with the data folder\n",
+        target.display(),
+        done.files.len(),
+        mebibytes(done.bytes()),
+        mebibytes(done.shared_bytes),
+    ));
+    Ok(done.unreadable.is_empty())
+}
+
+/// Makes a data folder from a backup.
+pub(crate) fn restore(options: &Options) -> Result<bool> {
+    let Options { data_dir, target: backup } = options;
+    let done = tsdb::restore(&FileDisk, backup, data_dir).context("nothing was restored")?;
+    crate::say(&format!(
+        "{}: {} files, {}, all as they were written; start `skep --data-dir {}`\n",
+        data_dir.display(),
+        done.files.len(),
+        mebibytes(done.bytes()),
+        data_dir.display(),
+    ));
+    Ok(true)
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
