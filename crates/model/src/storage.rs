@@ -144,6 +144,8 @@ pub struct Hints {
     pub function: &'static str,
     /// Labels are asked for, samples are not.
     pub labels_only: bool,
+    /// Of a value only matters whether it is a staleness marker: any other number may stand for those that are not.
+    pub presence: bool,
 }
 
 /// Which series, and which part of their time.
@@ -176,6 +178,17 @@ pub trait Queryable: Send + Sync {
 
     /// What is known of metric families, of one or of all, sorted by name.
     fn metadata(&self, family: Option<&str>) -> Vec<(String, Metadata)>;
+}
+
+/// Takes samples away again. Both methods may block on the disk for long.
+pub trait Deletable: Send + Sync {
+    /// Deletes the samples of the series that match in this time, ends included. They stay deleted when it returns, and
+    /// what is appended later at their times is new.
+    fn delete_series(&self, matchers: &[Matcher], min_time: Timestamp, max_time: Timestamp)
+    -> Result<(), StorageError>;
+
+    /// Gives back the space of what was deleted.
+    fn clean_tombstones(&self) -> Result<(), StorageError>;
 }
 
 /// The answer to a selection.

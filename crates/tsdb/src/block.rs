@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::BuildHasher;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,8 +14,9 @@ use crate::bytes::{Damage, Reader, fixed32_at, put_int, put_uint};
 use crate::column::{self, COLUMN_SAMPLES_MAX, Tier};
 use crate::error::io as io_error;
 use crate::frame::{self, checksum};
-use crate::index::{self, BlockFile, BlockIndex, ChunkRef, Directory, Entry, PageCache, Place};
+use crate::index::{self, BlockFile, BlockIndex, ChunkRef, Directory, PageCache, Place};
 use crate::postings::evaluate;
+use crate::tombstones::{self, Deleted, Tombstones};
 use crate::{Disk, DiskFile};
 
 /// The format that this program writes and the newest that it reads.
@@ -191,6 +193,13 @@ impl BlockWriter {
     }
 }
 
+/// What a series has in a block.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) chunks: Box<[ChunkRef]>,
+    pub(crate) deleted: Deleted,
+}
+
 /// An open block.
 pub(crate) struct Block {
     pub(crate) number: u64,
@@ -198,6 +207,7 @@ pub(crate) struct Block {
     pub(crate) meta: Meta,
     pub(crate) size_bytes: u64,
     file: Arc<BlockFile>,
+    tombstones: Mutex<Arc<Tombstones>>,
 }
 
 impl fmt::Debug for Block {
@@ -230,11 +240,30 @@ impl Block {
             return Err(OpenError::Version(version));
         }
         let meta = read_meta(&file)?;
-        let (folder, size_bytes) = (folder.to_owned(), file.size_bytes());
-        Ok(Self { number, folder, meta, size_bytes, file: Arc::new(file) })
+        let (size_bytes, file) = (file.size_bytes(), Arc::new(file));
+        let block = Self { number, folder: folder.to_owned(), meta, size_bytes, file, tombstones: Mutex::default() };
+        block.set_tombstones(Tombstones::load(disk, folder, block.target())?);
+        Ok(block)
     }
 
-    fn corrupt(&self, offset: u64, damage: Damage) -> StorageError {
+    /// What is deleted of it.
+    pub(crate) fn tombstones(&self) -> Arc<Tombstones> {
+        Arc::clone(&self.tombstones.lock())
+    }
+
+    /// Reads that begin now heed these.
+    pub(crate) fn set_tombstones(&self, tombstones: Tombstones) {
+        *self.tombstones.lock() = Arc::new(tombstones);
+    }
+
+    /// What its tombstones are about.
+    pub(crate) fn target(&self) -> tombstones::Target {
+        let (size_bytes, samples) = (self.size_bytes, self.meta.samples);
+        tombstones::Target { size_bytes, samples, series: self.meta.series as u32 }
+    }
+
+    /// The error of damage found in it, which is remembered.
+    pub(crate) fn corrupt(&self, offset: u64, damage: Damage) -> StorageError {
         self.file.corrupt(offset, damage)
     }
 
@@ -252,51 +281,67 @@ impl Block {
         self.meta.min_time <= max_time && self.meta.max_time >= min_time
     }
 
-    /// Series that match and have samples in the time, with the chunks that touch it.
+    /// Passes on the series that match and have samples in the time, with the chunks that touch it.
     pub(crate) fn select(
         &self,
         matchers: &[Matcher],
-        min_time: Timestamp,
-        max_time: Timestamp,
-        cache: &TimesCache,
-    ) -> Result<Vec<Entry>, StorageError> {
+        (min_time, max_time): (Timestamp, Timestamp),
+        reading: &Reading,
+        each: &mut dyn FnMut(&str, Part) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
         let index = self.index();
         let found = evaluate(&index, matchers)?;
         let mut cursor = index.cursor();
-        let mut entries = Vec::new();
-        for ordinal in found {
-            let mut chunks = cursor.chunks(ordinal)?.to_vec();
-            chunks.retain(|c| c.min_time <= max_time && c.max_time >= min_time);
-            if self.has_sample_in(&chunks, min_time, max_time, cache)? {
-                entries.push(Entry { labels: cursor.labels(ordinal)?, chunks });
+        let tombstones = self.tombstones();
+        for series in found {
+            let touches = |chunk: &&ChunkRef| chunk.min_time <= max_time && chunk.max_time >= min_time;
+            let chunks: Box<[ChunkRef]> = cursor.chunks(series)?.iter().filter(touches).copied().collect();
+            let part = Part { chunks, deleted: tombstones.of(series) };
+            if self.has_sample_in(&part, (min_time, max_time), reading)? {
+                each(cursor.packed_labels(series)?, part)?;
             }
         }
-        Ok(entries)
+        Ok(())
     }
 
-    /// A chunk that begins or ends in the time has a sample there; only one that spans it has to be looked at.
+    /// A chunk that begins or ends in the time has a sample there; only one that spans it has to be looked at, or one
+    /// that lost samples.
     fn has_sample_in(
         &self,
-        chunks: &[ChunkRef],
-        min_time: Timestamp,
-        max_time: Timestamp,
-        cache: &TimesCache,
+        part: &Part,
+        (min_time, max_time): (Timestamp, Timestamp),
+        reading: &Reading,
     ) -> Result<bool, StorageError> {
-        if chunks.iter().any(|c| c.min_time >= min_time || c.max_time <= max_time) {
+        let is_whole = part.deleted.is_empty();
+        if is_whole && part.chunks.iter().any(|c| c.min_time >= min_time || c.max_time <= max_time) {
             return Ok(true);
         }
-        for chunk in chunks {
-            let times = self.times(chunk.times, cache)?;
-            let first = times.partition_point(|&t| t < min_time);
-            if times.get(first).is_some_and(|&t| t <= max_time) {
+        for chunk in &part.chunks {
+            let times = self.times(chunk.times, reading)?;
+            let touched = &times[within(&times, (min_time, max_time))];
+            if touched.iter().any(|&time| !part.deleted.contains(time)) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn column(&self, place: Place) -> Result<Column, StorageError> {
-        let bytes = self.file.bytes_at(place.offset, place.length as usize)?;
+    /// Adds what a series has here in the time.
+    pub(crate) fn read_part(
+        &self,
+        part: &Part,
+        range: (Timestamp, Timestamp),
+        reading: &Reading,
+        into: &mut Samples,
+    ) -> Result<(), StorageError> {
+        let start = into.len();
+        part.chunks.iter().try_for_each(|chunk| self.read_within(chunk, range, reading, into))?;
+        part.deleted.remove_from(into, start);
+        Ok(())
+    }
+
+    fn column(&self, place: Place, reading: &Reading) -> Result<Column, StorageError> {
+        let bytes = reading.bytes(&self.file, place)?;
         let damaged = |d| self.corrupt(place.offset, d);
         let body = bytes.len().checked_sub(4).ok_or_else(|| damaged(Damage("a column is cut")))?;
         if !self.file.checks(place.offset, &bytes[..body], fixed32_at(&bytes, body)) {
@@ -313,33 +358,62 @@ impl Block {
     }
 
     /// Adds the samples of a chunk.
-    pub(crate) fn read(&self, chunk: &ChunkRef, cache: &TimesCache, into: &mut Samples) -> Result<(), StorageError> {
-        let times = self.times(chunk.times, cache)?;
-        let column = self.column(chunk.values)?;
-        let damaged = |d| self.corrupt(chunk.values.offset, d);
-        if column.count != times.len() {
-            return Err(damaged(Damage("values and timestamps differ in number")));
+    pub(crate) fn read(&self, chunk: &ChunkRef, reading: &Reading, into: &mut Samples) -> Result<(), StorageError> {
+        self.read_within(chunk, (Timestamp::MIN, Timestamp::MAX), reading, into)
+    }
+
+    /// Adds the samples of a chunk that lie in the time.
+    fn read_within(
+        &self,
+        chunk: &ChunkRef,
+        range: (Timestamp, Timestamp),
+        reading: &Reading,
+        into: &mut Samples,
+    ) -> Result<(), StorageError> {
+        let times = self.times(chunk.times, reading)?;
+        let wanted = within(&times, range);
+        if wanted.is_empty() {
+            return Ok(());
         }
-        column::decode_values(column.codec, column.content(), column.count, &mut into.values).map_err(damaged)?;
-        into.timestamps.extend_from_slice(&times);
+        let start = into.values.len();
+        if reading.presence && !chunk.has_marker {
+            into.values.resize(start + wanted.len(), 0.0);
+        } else {
+            let column = self.column(chunk.values, reading)?;
+            let damaged = |d| self.corrupt(chunk.values.offset, d);
+            if column.count != times.len() {
+                return Err(damaged(Damage("values and timestamps differ in number")));
+            }
+            column::decode_values(column.codec, column.content(), column.count, &mut into.values).map_err(damaged)?;
+            into.values.truncate(start + wanted.end);
+            into.values.drain(start..start + wanted.start);
+        }
+        into.timestamps.extend_from_slice(&times[wanted]);
         Ok(())
     }
 
-    fn times(&self, place: Place, cache: &TimesCache) -> Result<Arc<Vec<Timestamp>>, StorageError> {
-        if let Some(times) = cache.0.lock().get(&place.offset) {
+    fn times(&self, place: Place, reading: &Reading) -> Result<Arc<Vec<Timestamp>>, StorageError> {
+        if let Some(times) = reading.times.lock().get(&place.offset) {
             return Ok(Arc::clone(times));
         }
-        let column = self.column(place)?;
+        let column = self.column(place, reading)?;
         let mut times = Vec::with_capacity(column.count);
         column::decode_times(column.codec, column.content(), column.count, &mut times)
             .map_err(|d| self.corrupt(place.offset, d))?;
         let times = Arc::new(times);
-        let mut held = cache.0.lock();
-        if held.len() < TIMES_CACHED_MAX {
-            held.insert(place.offset, Arc::clone(&times));
+        let mut held = reading.times.lock();
+        if held.len() >= TIMES_CACHED_MAX {
+            held.clear();
         }
+        held.insert(place.offset, Arc::clone(&times));
         Ok(times)
     }
+}
+
+/// Where the timestamps of this time are.
+fn within(times: &[Timestamp], (min_time, max_time): (Timestamp, Timestamp)) -> Range<usize> {
+    let begin = times.partition_point(|&t| t < min_time);
+    begin..begin + times[begin..].partition_point(|&t| t <= max_time)
 }
 
 fn read_meta(file: &BlockFile) -> Result<Meta, StorageError> {
@@ -360,7 +434,7 @@ struct Column {
     codec: u8,
     count: usize,
     bytes: Vec<u8>,
-    content: std::ops::Range<usize>,
+    content: Range<usize>,
 }
 
 impl Column {
@@ -369,13 +443,63 @@ impl Column {
     }
 }
 
-/// A query holds this many decoded columns of timestamps a block; targets are fewer on the machines meant here, and at
-/// 8,192 samples each this is four megabytes.
-const TIMES_CACHED_MAX: usize = 64;
+/// Decoded columns of timestamps that a query holds of a block: one for each of many targets and restarted pods. At
+/// 480 samples, two hours at 15 s, they take four megabytes; whole days of many pods make it begin anew.
+const TIMES_CACHED_MAX: usize = 1024;
 
-/// Timestamps that the series of one query share.
+/// Columns that stand one after the other are read in pieces of this size.
+const WINDOW_BYTES: usize = 64 << 10;
+
+/// A column this far behind the one before it is as good as next to it: columns of timestamps stand in between.
+const WINDOW_GAP_BYTES: u64 = 4 << 10;
+
+/// What the reads of one query in one block share.
 #[derive(Debug, Default)]
-pub(crate) struct TimesCache(Mutex<HashMap<u64, Arc<Vec<Timestamp>>>>);
+pub(crate) struct Reading {
+    /// Values are not wanted, see [`model::Hints::presence`].
+    presence: bool,
+    times: Mutex<HashMap<u64, Arc<Vec<Timestamp>>>>,
+    window: Mutex<Window>,
+}
+
+/// A piece of the file around the columns that were read last.
+#[derive(Debug, Default)]
+struct Window {
+    start: u64,
+    bytes: Vec<u8>,
+    /// Where the last column ended.
+    next: u64,
+}
+
+impl Reading {
+    pub(crate) fn new(presence: bool) -> Self {
+        Self { presence, ..Self::default() }
+    }
+
+    fn bytes(&self, file: &BlockFile, place: Place) -> Result<Vec<u8>, StorageError> {
+        let mut window = self.window.lock();
+        let length = place.length as usize;
+        let is_next = place.offset >= window.next && place.offset - window.next <= WINDOW_GAP_BYTES;
+        window.next = place.offset.saturating_add(u64::from(place.length));
+        if let Some(bytes) = window.get(place) {
+            return Ok(bytes.to_vec());
+        }
+        let left = usize::try_from(file.size_bytes().saturating_sub(place.offset)).unwrap_or(usize::MAX);
+        if !is_next || length > left {
+            return file.bytes_at(place.offset, length);
+        }
+        window.bytes = file.bytes_at(place.offset, WINDOW_BYTES.max(length).min(left))?;
+        window.start = place.offset;
+        Ok(window.bytes[..length].to_vec())
+    }
+}
+
+impl Window {
+    fn get(&self, place: Place) -> Option<&[u8]> {
+        let start = usize::try_from(place.offset.checked_sub(self.start)?).ok()?;
+        self.bytes.get(start..start.checked_add(place.length as usize)?)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -408,16 +532,15 @@ mod tests {
             OpenError::Version(v) => StorageError::Limit(format!("version {v}")),
         })?;
         block.index().verify()?;
-        let cache = TimesCache::default();
-        let entries = block.select(&[], i64::MIN, i64::MAX, &cache)?;
-        entries
-            .into_iter()
-            .map(|entry| {
-                let mut samples = Samples::default();
-                entry.chunks.iter().try_for_each(|c| block.read(c, &cache, &mut samples))?;
-                Ok((entry.labels, samples))
-            })
-            .collect()
+        let (all, reading) = ((i64::MIN, i64::MAX), Reading::default());
+        let mut read = Vec::new();
+        block.select(&[], all, &reading, &mut |packed, part| {
+            let mut samples = Samples::default();
+            block.read_part(&part, all, &reading, &mut samples)?;
+            read.push((Labels::from_packed(packed).unwrap(), samples));
+            Ok(())
+        })?;
+        Ok(read)
     }
 
     #[test]

@@ -6,10 +6,12 @@ use std::sync::atomic::Ordering;
 use model::{Samples, StorageError, Timestamp};
 
 use crate::Db;
-use crate::block::{Block, TimesCache};
+use crate::block::{Block, Reading};
 use crate::chunk::settle;
 use crate::index::{Cursor, Entry};
 use crate::retention::DAY_MILLIS;
+use crate::seal::Finished;
+use crate::tombstones::Tombstones;
 
 /// What the plan knows of a block.
 #[derive(Clone, Copy, Debug)]
@@ -40,15 +42,16 @@ pub(crate) fn plan(blocks: &[Span], newest: Timestamp) -> Vec<u64> {
 struct Source {
     block: Arc<Block>,
     cursor: Cursor,
-    times: TimesCache,
+    reading: Reading,
+    tombstones: Arc<Tombstones>,
     next: u32,
     entry: Option<Entry>,
 }
 
 impl Source {
     fn new(block: Arc<Block>) -> Result<Self, StorageError> {
-        let cursor = block.index().cursor();
-        let mut source = Self { block, cursor, times: TimesCache::default(), next: 0, entry: None };
+        let (cursor, tombstones) = (block.index().cursor(), block.tombstones());
+        let mut source = Self { block, cursor, reading: Reading::default(), tombstones, next: 0, entry: None };
         source.advance()?;
         Ok(source)
     }
@@ -60,11 +63,13 @@ impl Source {
         Ok(())
     }
 
-    /// Adds the samples of the series that it stands at and goes on to the next.
+    /// Adds the samples of the series that it stands at, without those that were deleted, and goes on to the next.
     fn take(&mut self, into: &mut Samples) -> Result<(), StorageError> {
+        let start = into.len();
         for chunk in self.entry.iter().flat_map(|entry| &entry.chunks) {
-            self.block.read(chunk, &self.times, into)?;
+            self.block.read(chunk, &self.reading, into)?;
         }
+        self.tombstones.of(self.next - 1).remove_from(into, start);
         self.advance()
     }
 }
@@ -81,7 +86,10 @@ impl Db {
         }
         let old: Vec<Arc<Block>> = blocks.into_iter().filter(|b| numbers.contains(&b.number)).collect();
         let mut written = Vec::new();
-        let merged = self.merge(&old, &mut written).and_then(|()| self.publish(&written));
+        let merged = self.merge(&old, &mut written).and_then(|samples| match samples {
+            0 => self.release(&old, &written),
+            _ => self.publish(&written),
+        });
         let merged = merged.inspect_err(|_| self.discard(&written))?;
         {
             let _snapshots_wait = self.visible.write();
@@ -94,12 +102,20 @@ impl Db {
         Ok(numbers.len() as u64)
     }
 
+    /// All samples were deleted: no block takes the place of the old ones, and what they said may go has to be gone.
+    fn release(&self, old: &[Arc<Block>], written: &[Finished]) -> Result<Vec<Arc<Block>>, StorageError> {
+        self.log.remove_before(old.iter().map(|b| b.meta.covers).max().unwrap_or_default())?;
+        self.discard(written);
+        Ok(Vec::new())
+    }
+
     /// The merged block releases what the old ones released. It is younger than all of them and all blocks of its
-    /// days are in it, so that the order of numbers still is the order of writing.
-    fn merge(&self, old: &[Arc<Block>], written: &mut Vec<crate::seal::Finished>) -> Result<(), StorageError> {
+    /// days are in it, so that the order of numbers still is the order of writing. Returns how many samples it has.
+    fn merge(&self, old: &[Arc<Block>], written: &mut Vec<Finished>) -> Result<u64, StorageError> {
         let mut sources = old.iter().map(|b| Source::new(Arc::clone(b))).collect::<Result<Vec<_>, _>>()?;
         let mut writer = self.create_block(written)?;
         let mut samples = Samples::default();
+        let mut count = 0;
         let first =
             |sources: &[Source]| sources.iter().filter_map(|s| s.entry.as_ref()).map(|e| e.labels.clone()).min();
         while let Some(labels) = first(&sources) {
@@ -108,12 +124,15 @@ impl Db {
                 source.take(&mut samples)?;
             }
             settle(&mut samples, 0, Timestamp::MIN, Timestamp::MAX);
-            writer.add(&labels, &samples)?;
+            count += samples.len() as u64;
+            if !samples.is_empty() {
+                writer.add(&labels, &samples)?;
+            }
         }
         let covers = old.iter().map(|b| b.meta.covers).max().unwrap_or_default();
         let bytes = writer.finish(covers)?;
         self.counters.sealed_bytes.fetch_add(bytes, Ordering::Relaxed);
-        Ok(())
+        Ok(count)
     }
 }
 

@@ -464,6 +464,20 @@ impl Head {
         Ok(slots.iter().filter_map(|slot| inner.found(slot, wanted)).collect())
     }
 
+    /// What was known of the newest samples of matching series is forgotten where it lies in this time.
+    pub(crate) fn forget_newest(
+        &self,
+        matchers: &[Matcher],
+        min_time: Timestamp,
+        max_time: Timestamp,
+    ) -> Result<(), StorageError> {
+        let mut inner = self.inner.write();
+        for slot in evaluate(&inner.index, matchers)? {
+            inner.slab.get_mut(slot).forget_newest(min_time, max_time);
+        }
+        Ok(())
+    }
+
     /// Asks the index.
     pub(crate) fn with_index<T>(&self, ask: impl FnOnce(&HeadIndex) -> T) -> T {
         ask(&self.inner.read().index)
@@ -473,7 +487,7 @@ impl Head {
     pub(crate) fn overlaps(&self, min_time: Timestamp, max_time: Timestamp) -> bool {
         let sealing = self.inner.read().frozen.as_ref().map(|frozen| (frozen.min_time, frozen.max_time));
         let mut ranges = sealing.into_iter().chain([self.totals.range()]);
-        ranges.any(|(first, last)| first <= max_time && last >= min_time)
+        ranges.any(|(first, last)| first <= last && first <= max_time && last >= min_time)
     }
 
     /// Moves all samples aside for sealing and forgets series that got none since the last time, unless a batch holds

@@ -14,6 +14,7 @@ mod write;
 use model::{Labels, Timestamp};
 
 pub(crate) use cursor::Cursor;
+pub(crate) use lists::{ListWriter, read as read_list};
 pub(crate) use page::{BlockFile, PageCache};
 pub(crate) use read::BlockIndex;
 pub(crate) use write::Writer;

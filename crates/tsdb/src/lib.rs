@@ -32,6 +32,7 @@ mod column;
 mod compact;
 mod db;
 mod decimal;
+mod delete;
 mod disk;
 mod error;
 mod exemplars;
@@ -61,6 +62,7 @@ mod stream;
 mod symbols;
 mod tail;
 mod timeline;
+mod tombstones;
 mod writer;
 
 pub use backup::{Backup, BackupFile, backup, damaged_files, restore};

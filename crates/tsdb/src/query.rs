@@ -1,17 +1,18 @@
 //! Answers: the head and the blocks, merged series by series.
 
 use std::collections::BTreeSet;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use model::{Exemplar, Labels, Metadata, Queryable, Samples, Selection, Series, SeriesSet, StorageError, Timestamp};
 use roaring::RoaringBitmap;
 
 use crate::Db;
-use crate::block::{Block, TimesCache};
+use crate::block::{self, Block, Reading};
+use crate::bytes::Damage;
 use crate::chunk::{Chunks, settle};
 use crate::head::{Found as FoundInHead, FrozenSeries, Wanted};
-use crate::index::ChunkRef;
 use crate::labels;
 use crate::postings::Index;
 
@@ -23,9 +24,15 @@ struct Merged {
     max_time: Timestamp,
 }
 
+/// A block and what the reads of this query in it share.
+struct Source {
+    block: Arc<Block>,
+    reading: Reading,
+}
+
 /// Samples of a series in one place.
 enum Part {
-    Block { block: Arc<Block>, chunks: Vec<ChunkRef>, times: Arc<TimesCache> },
+    Block(Arc<Source>, block::Part),
     Sealing(FrozenSeries),
     Head(Chunks),
 }
@@ -48,8 +55,8 @@ impl Series for Merged {
 impl Part {
     fn read(&self, min_time: Timestamp, max_time: Timestamp, into: &mut Samples) -> Result<(), StorageError> {
         let view = match self {
-            Self::Block { block, chunks, times } => {
-                return chunks.iter().try_for_each(|chunk| block.read(chunk, times, into));
+            Self::Block(source, part) => {
+                return source.block.read_part(part, (min_time, max_time), &source.reading, into);
             }
             Self::Sealing(series) => series.view(),
             Self::Head(chunks) => chunks.view(),
@@ -68,27 +75,38 @@ type HeadParts = Vec<(Labels, Vec<Part>)>;
 /// Series found so far, each once.
 struct Found {
     series: Vec<Merged>,
-    by_labels: HashMap<Labels, usize>,
+    /// Places in the list.
+    by_labels: HashTable<usize>,
+    hasher: DefaultHashBuilder,
     min_time: Timestamp,
     max_time: Timestamp,
 }
 
 impl Found {
-    fn add(&mut self, labels: Labels, parts: impl IntoIterator<Item = Part>) {
-        let next = self.series.len();
-        let at = *self.by_labels.entry(labels.clone()).or_insert(next);
-        if at == next {
-            let (min_time, max_time) = (self.min_time, self.max_time);
-            self.series.push(Merged { labels, parts: Vec::new(), min_time, max_time });
+    fn new(min_time: Timestamp, max_time: Timestamp) -> Self {
+        let (by_labels, hasher) = (HashTable::new(), DefaultHashBuilder::default());
+        Self { series: Vec::new(), by_labels, hasher, min_time, max_time }
+    }
+
+    /// The parts of the series with these labels, packed; `labels` makes them where they are new.
+    fn parts(&mut self, packed: &str, labels: impl FnOnce() -> Option<Labels>) -> Option<&mut Vec<Part>> {
+        let Self { series, by_labels, hasher, min_time, max_time } = self;
+        let hash = hasher.hash_one(packed);
+        let known = by_labels.find(hash, |&at| series[at].labels.as_packed() == packed).copied();
+        let at = known.unwrap_or(series.len());
+        if known.is_none() {
+            let (min_time, max_time) = (*min_time, *max_time);
+            series.push(Merged { labels: labels()?, parts: Vec::new(), min_time, max_time });
+            by_labels.insert_unique(hash, at, |&at| hasher.hash_one(series[at].labels.as_packed()));
         }
-        self.series[at].parts.extend(parts);
+        Some(&mut series[at].parts)
     }
 }
 
 impl Db {
     fn find(&self, selection: &Selection<'_>) -> Result<(Vec<Merged>, Vec<String>), StorageError> {
         let (min_time, max_time) = (selection.min_time, selection.max_time);
-        let mut found = Found { series: Vec::new(), by_labels: HashMap::new(), min_time, max_time };
+        let mut found = Found::new(min_time, max_time);
         if min_time > max_time {
             return Ok((found.series, Vec::new()));
         }
@@ -98,7 +116,9 @@ impl Db {
             self.find_in_block(&block, selection, &mut found)?;
         }
         for (labels, parts) in head {
-            found.add(labels, parts);
+            if let Some(known) = found.parts(labels.as_packed(), || Some(labels.clone())) {
+                known.extend(parts);
+            }
         }
         Ok((found.series, self.warnings(min_time, max_time)))
     }
@@ -138,13 +158,18 @@ impl Db {
             self.blocks.read().clone()
         };
         for block in blocks.iter().filter(|b| b.overlaps(min_time, max_time)) {
-            self.unless_damaged(block, ask(&block.index(), &nothing, &mut into))?;
+            let hidden = block.tombstones().covering(block.meta.min_time, block.meta.max_time);
+            self.unless_damaged(block, ask(&block.index(), &hidden, &mut into))?;
         }
         Ok(into.into_iter().collect())
     }
 
     /// A damaged block is set aside and left out of the answer; other errors are the answer.
-    fn unless_damaged<T>(&self, block: &Block, outcome: Result<T, StorageError>) -> Result<Option<T>, StorageError> {
+    pub(crate) fn unless_damaged<T>(
+        &self,
+        block: &Block,
+        outcome: Result<T, StorageError>,
+    ) -> Result<Option<T>, StorageError> {
         match (outcome, block.damage()) {
             (Ok(found), _) => Ok(Some(found)),
             (Err(error), None) => Err(error),
@@ -165,15 +190,19 @@ impl Db {
         if !block.overlaps(min_time, max_time) {
             return Ok(());
         }
-        let times = Arc::new(TimesCache::default());
-        let entries = block.select(selection.matchers, min_time, max_time, &times);
-        let Some(entries) = self.unless_damaged(block, entries)? else { return Ok(()) };
-        for entry in entries {
-            let (block, times) = (Arc::clone(block), Arc::clone(&times));
-            let part = (!selection.hints.labels_only).then_some(Part::Block { block, chunks: entry.chunks, times });
-            found.add(entry.labels, part);
-        }
-        Ok(())
+        let reading = Reading::new(selection.hints.presence);
+        let source = Arc::new(Source { block: Arc::clone(block), reading });
+        // Whether a page is damaged turns out on the way; what was found until then is not taken back, it is right.
+        let outcome = block.select(selection.matchers, (min_time, max_time), &source.reading, &mut |packed, part| {
+            let Some(parts) = found.parts(packed, || Labels::from_packed(packed)) else {
+                return Err(block.corrupt(0, Damage("the labels of a series are not in order")));
+            };
+            if !selection.hints.labels_only {
+                parts.push(Part::Block(Arc::clone(&source), part));
+            }
+            Ok(())
+        });
+        self.unless_damaged(block, outcome).map(|_| ())
     }
 }
 

@@ -64,15 +64,24 @@ impl Db {
     }
 
     fn work(&self, now: Timestamp, seal_now: bool) -> Result<Maintained, Error> {
-        let mut pending = self.maintenance.lock();
+        self.work_on(&mut self.maintenance.lock(), now, seal_now)
+    }
+
+    /// As [`Db::maintain`], by who holds the right to it.
+    pub(crate) fn work_on(
+        &self,
+        pending: &mut Option<Sealing>,
+        now: Timestamp,
+        seal_now: bool,
+    ) -> Result<Maintained, Error> {
         if self.closed.load(Ordering::Acquire) {
             return Err(StorageError::Closed.into());
         }
         self.set_damaged_aside();
         self.forget_idle_pages(now);
-        let done = self.keep_up(&mut pending, now, seal_now);
+        let done = self.keep_up(pending, now, seal_now);
         if done.as_ref().is_err_and(says_full) && self.reserve.spend(self.disk()) {
-            return self.keep_up(&mut pending, now, seal_now);
+            return self.keep_up(pending, now, seal_now);
         }
         if done.is_ok() {
             self.reserve.restore(self.disk());

@@ -96,6 +96,13 @@ impl Series {
         samples.iter().all(|sample| std::mem::replace(&mut last, sample.timestamp) < sample.timestamp)
     }
 
+    /// The newest sample was deleted if it lies in this time, so that another one may come at its time.
+    pub(crate) fn forget_newest(&mut self, min_time: Timestamp, max_time: Timestamp) {
+        if (min_time..=max_time).contains(&self.newest.timestamp) {
+            self.newest = NEVER;
+        }
+    }
+
     /// `frozen` is what a sealing holds of the series.
     pub(crate) fn fate(&self, sample: Sample, lines: &Timelines, frozen: Option<View<'_>>) -> Fate {
         if sample.timestamp > self.newest.timestamp {

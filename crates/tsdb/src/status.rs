@@ -102,6 +102,8 @@ impl Db {
         families.gauge("skep_tsdb_blocks_bytes", "Size of the sealed blocks.", bytes as f64);
         let index: u64 = blocks.iter().map(|b| b.meta.index.size_bytes()).sum();
         families.gauge("skep_tsdb_blocks_index_bytes", "Size of the indexes in them.", index as f64);
+        let tombstones: u64 = blocks.iter().map(|b| b.tombstones().len()).sum();
+        families.gauge("skep_tsdb_tombstones", "Deleted stretches of series that still take space.", tombstones as f64);
         families.gauge("skep_tsdb_blocks_samples", "Samples in sealed blocks.", samples as f64);
         families
             .family("skep_tsdb_blocks_quarantined", MetricKind::Gauge, "Damaged blocks that were set aside.")

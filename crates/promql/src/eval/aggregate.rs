@@ -142,7 +142,7 @@ impl Evaluation<'_> {
         let mut groups: Groups<Vec<Folded>> = Groups::new();
         let mut hold = self.budget.hold();
         let mut held = 0;
-        self.stream(expr, grid, &mut |series| {
+        let mut add = |series: Series| {
             let labels = group_labels(&series.labels, grouping);
             let states = groups.of(labels, &series, || vec![Folded::Nothing; grid.count]);
             for (state, value) in states.iter_mut().zip(&series.values).filter(|(_, v)| is_present(**v)) {
@@ -152,7 +152,11 @@ impl Evaluation<'_> {
             hold.add(((now - held) * grid.count) as u64)?;
             held = now;
             Ok(())
-        })?;
+        };
+        match op {
+            Aggregation::Count | Aggregation::Group => self.stream_presence(expr, grid, &mut add)?,
+            _ => self.stream(expr, grid, &mut add)?,
+        }
         Ok(groups.into_series(|states| states.iter().map(|state| state.finish(op)).collect()))
     }
 

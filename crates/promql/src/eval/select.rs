@@ -37,19 +37,31 @@ impl Evaluation<'_> {
 
     /// Passes on the series of an instant selector.
     pub(super) fn stream_selector(&self, id: NodeId, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
-        self.stream_lookback(id, grid, |_, value| value, sink)
+        self.stream_lookback(id, grid, false, |_, value| value, sink)
+    }
+
+    /// As [`Evaluation::stream`] where only matters which series have a value: those of a selector are not read.
+    pub(super) fn stream_presence(&self, id: NodeId, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
+        let id = self.expr.unwrapped(id);
+        let is_constant = grid.count > 1 && self.invariant[id.0 as usize];
+        match self.expr.kind(id) {
+            Kind::Vector(_) if !is_constant => self.stream_lookback(id, grid, true, |_, value| value, sink),
+            _ => self.stream(id, grid, sink),
+        }
     }
 
     /// Passes on, instead of the values, the times in seconds of the samples that a selector finds.
     pub(super) fn stream_timestamps(&self, id: NodeId, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
         let delayed = self.options.delayed_name_removal;
-        self.stream_lookback(id, grid, |time, _| time as f64 / 1e3, &mut |series| sink(series.without_name(delayed)))
+        let seconds = |time, _| time as f64 / 1e3;
+        self.stream_lookback(id, grid, true, seconds, &mut |series| sink(series.without_name(delayed)))
     }
 
     fn stream_lookback(
         &self,
         id: NodeId,
         grid: Grid,
+        presence: bool,
         value_of: impl Fn(Timestamp, f64) -> f64,
         sink: Sink<'_>,
     ) -> Result<(), QueryError> {
@@ -59,7 +71,7 @@ impl Evaluation<'_> {
         let time_of = |i| self.shifted(modifiers, grid.time(i));
         let (first, last) = (time_of(0), time_of(grid.count - 1));
         let start = first.saturating_sub(self.lookback).saturating_add(1);
-        let hints = Hints { step: grid.step_hint(), ..Hints::default() };
+        let hints = Hints { step: grid.step_hint(), presence, ..Hints::default() };
         for series in self.select(id, (start, last), hints)? {
             self.budget.check()?;
             let samples = self.read(series.as_ref())?;

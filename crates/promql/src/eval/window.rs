@@ -152,7 +152,8 @@ impl<'q> Evaluation<'q> {
         match self.expr.kind(id) {
             Kind::Matrix { selector, range } => {
                 let range = Duration::from_millis(range.unsigned_abs());
-                let hints = Hints { step: grid.step_hint(), range, function, labels_only: false };
+                let presence = matches!(function, "count_over_time" | "present_over_time" | "absent_over_time");
+                let hints = Hints { step: grid.step_hint(), range, function, presence, labels_only: false };
                 self.stream_matrix(*selector, (start, end), hints, sink)
             }
             Kind::Subquery { expr, step, .. } => self.stream_subquery(*expr, *step, (start, end), sink),

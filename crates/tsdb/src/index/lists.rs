@@ -11,7 +11,7 @@ const OUT_OF_RANGE: Damage = Damage("a posting is out of range");
 
 /// Collects rising numbers.
 #[derive(Default)]
-pub(super) struct ListWriter {
+pub(crate) struct ListWriter {
     runs: Vec<u8>,
     open: Option<(u32, u32)>,
     /// The number after the last run that was written.
@@ -21,7 +21,7 @@ pub(super) struct ListWriter {
 }
 
 impl ListWriter {
-    pub(super) fn push(&mut self, id: u32) {
+    pub(crate) fn push(&mut self, id: u32) {
         match &mut self.open {
             Some((_, last)) if *last + 1 == id => {
                 *last = id;
@@ -43,7 +43,7 @@ impl ListWriter {
     }
 
     /// Adds the list; returns its head, which says its length and its form.
-    pub(super) fn write(&self, out: &mut Vec<u8>) -> u64 {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) -> u64 {
         let start = out.len();
         out.extend_from_slice(&self.runs);
         if let Some((first, last)) = self.open {
@@ -92,7 +92,7 @@ pub(super) fn length(head: u64) -> u64 {
 }
 
 /// Adds the numbers of a list to a set; all must be smaller than `series`.
-pub(super) fn read(head: u64, bytes: &[u8], series: u32, set: &mut RoaringBitmap) -> Result<(), Damage> {
+pub(crate) fn read(head: u64, bytes: &[u8], series: u32, set: &mut RoaringBitmap) -> Result<(), Damage> {
     if head & 1 == 0 {
         return read_differences(bytes, series, set);
     }

@@ -1,0 +1,232 @@
+//! What was deleted from a block and still stands in it.
+//!
+//! A block is never changed; its tombstones lie in a small file beside it, which is written anew as a whole. They name
+//! series by their places in this block, so that samples that come later at a deleted time are new ones.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use model::{Samples, StorageError, Timestamp};
+use roaring::RoaringBitmap;
+
+use crate::Disk;
+use crate::bytes::{Damage, Reader, put_bytes, put_int, put_uint};
+use crate::error::io as io_error;
+use crate::frame::{self, Scanned, Scanner};
+use crate::index::{ListWriter, read_list};
+use crate::record::Record;
+
+/// The file in a block's folder.
+pub(crate) const FILE_NAME: &str = "tombstones";
+
+/// The kind of its frame.
+const KIND: u8 = 23;
+
+/// Deleted samples of one block.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Tombstones(Vec<Stretch>);
+
+/// Some series lost what they had in this time.
+#[derive(Clone, Debug, PartialEq)]
+struct Stretch {
+    min_time: Timestamp,
+    max_time: Timestamp,
+    series: RoaringBitmap,
+}
+
+/// The stretches of time, ends included, in which one series lost its samples.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Deleted(Vec<(Timestamp, Timestamp)>);
+
+/// Which state of a block the tombstones are about; one that was written anew has fewer samples, and none of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) size_bytes: u64,
+    pub(crate) samples: u64,
+    pub(crate) series: u32,
+}
+
+impl Deleted {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn contains(&self, timestamp: Timestamp) -> bool {
+        self.0.iter().any(|&(min_time, max_time)| (min_time..=max_time).contains(&timestamp))
+    }
+
+    /// Removes what is deleted of the samples from `start` on.
+    pub(crate) fn remove_from(&self, samples: &mut Samples, start: usize) {
+        if self.is_empty() {
+            return;
+        }
+        let mut kept = start;
+        for at in start..samples.len() {
+            if !self.contains(samples.timestamps[at]) {
+                samples.timestamps[kept] = samples.timestamps[at];
+                samples.values[kept] = samples.values[at];
+                kept += 1;
+            }
+        }
+        samples.timestamps.truncate(kept);
+        samples.values.truncate(kept);
+    }
+}
+
+impl Tombstones {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are: one for each series and stretch.
+    pub(crate) fn len(&self) -> u64 {
+        self.0.iter().map(|stretch| stretch.series.len()).sum()
+    }
+
+    /// What a series has lost.
+    pub(crate) fn of(&self, series: u32) -> Deleted {
+        let touched = self.0.iter().filter(|stretch| stretch.series.contains(series));
+        Deleted(touched.map(|stretch| (stretch.min_time, stretch.max_time)).collect())
+    }
+
+    /// Series that lost all they had in this time by one stretch.
+    pub(crate) fn covering(&self, min_time: Timestamp, max_time: Timestamp) -> RoaringBitmap {
+        let covers = |stretch: &&Stretch| stretch.min_time <= min_time && stretch.max_time >= max_time;
+        self.0.iter().filter(covers).fold(RoaringBitmap::new(), |all, stretch| all | &stretch.series)
+    }
+
+    /// Adds a stretch. What an older one says already is not said again, what this one says too is forgotten there.
+    pub(crate) fn add(&mut self, series: RoaringBitmap, min_time: Timestamp, max_time: Timestamp) {
+        let series = series - self.covering(min_time, max_time);
+        for older in self.0.iter_mut().filter(|older| older.min_time >= min_time && older.max_time <= max_time) {
+            older.series -= &series;
+        }
+        if let Some(same) = self.0.iter_mut().find(|older| (older.min_time, older.max_time) == (min_time, max_time)) {
+            same.series |= &series;
+        } else {
+            self.0.push(Stretch { min_time, max_time, series });
+        }
+        self.0.retain(|stretch| !stretch.series.is_empty());
+    }
+
+    fn encode(&self, target: Target) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_uint(&mut out, target.size_bytes);
+        put_uint(&mut out, target.samples);
+        put_uint(&mut out, self.0.len() as u64);
+        for stretch in &self.0 {
+            put_int(&mut out, stretch.min_time);
+            put_uint(&mut out, stretch.max_time.wrapping_sub(stretch.min_time) as u64);
+            let mut writer = ListWriter::default();
+            stretch.series.iter().for_each(|series| writer.push(series));
+            let mut list = Vec::new();
+            put_uint(&mut out, writer.write(&mut list));
+            put_bytes(&mut out, &list);
+        }
+        out
+    }
+
+    fn decode(payload: &[u8], target: Target) -> Result<Self, Damage> {
+        let mut reader = Reader(payload);
+        let mut read = Self::default();
+        if (reader.uint()?, reader.uint()?) != (target.size_bytes, target.samples) {
+            return Ok(read);
+        }
+        for _ in 0..reader.count()? {
+            let min_time = reader.int()?;
+            let max_time = min_time.wrapping_add(reader.uint()? as i64);
+            let head = reader.uint()?;
+            let mut series = RoaringBitmap::new();
+            read_list(head, reader.bytes()?, target.series, &mut series)?;
+            read.0.push(Stretch { min_time, max_time, series });
+        }
+        Ok(read)
+    }
+
+    /// Reads the file of a block. One that is about another state of the block is as none.
+    pub(crate) fn load(disk: &dyn Disk, folder: &Path, target: Target) -> Result<Self, StorageError> {
+        let path = folder.join(FILE_NAME);
+        let file = match disk.open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(io_error("open", &path)(error)),
+        };
+        let scanned =
+            Scanner::new(&*file, 0).and_then(|mut scanner| scanner.next()).map_err(io_error("read", &path))?;
+        let damage = match scanned {
+            Some(Scanned::Frame { kind: KIND, payload }) => match Self::decode(&payload, target) {
+                Ok(read) => return Ok(read),
+                Err(damage) => damage,
+            },
+            _ => Damage("the list of deleted samples does not match its checksum"),
+        };
+        Err(StorageError::Corrupt { path: path.display().to_string(), offset: 0, reason: damage.to_string() })
+    }
+
+    /// Writes the file of a block; it is durable when this returns.
+    pub(crate) fn save(&self, disk: &dyn Disk, folder: &Path, target: Target) -> Result<(), StorageError> {
+        let record = Record { kind: KIND, payload: self.encode(target) };
+        frame::replace_file(disk, folder, FILE_NAME, &[record]).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TARGET: Target = Target { size_bytes: 1000, samples: 50, series: 40 };
+
+    #[test]
+    fn what_was_said_is_not_said_again() {
+        let mut tombstones = Tombstones::default();
+        let mut check = |series: &[u32], min_time, max_time, expected: u64| {
+            tombstones.add(series.iter().copied().collect(), min_time, max_time);
+            assert_eq!(tombstones.len(), expected, "{tombstones:?}");
+        };
+        check(&[1, 2], 10, 20, 2);
+        check(&[2, 3], 10, 20, 3);
+        check(&[3], 12, 18, 3);
+        check(&[1, 2, 3], 0, 30, 3);
+        check(&[], 0, 30, 3);
+        check(&[4], 5, 6, 4);
+        assert_eq!(tombstones.covering(0, 30).iter().collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn another_state_of_the_block_has_none() {
+        let mut tombstones = Tombstones::default();
+        tombstones.add([7].into_iter().collect(), 1, 2);
+        let bytes = tombstones.encode(TARGET);
+        assert_eq!(Tombstones::decode(&bytes, TARGET).unwrap(), tombstones);
+        assert!(Tombstones::decode(&bytes, Target { samples: 49, ..TARGET }).unwrap().is_empty());
+        assert!(Tombstones::decode(&bytes, Target { series: 7, ..TARGET }).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn each_series_loses_what_was_deleted(
+            deletions in prop::collection::vec((prop::collection::btree_set(0u32..40, 0..10), -20i64..20, 0i64..9), 0..12),
+        ) {
+            let mut tombstones = Tombstones::default();
+            let mut model: BTreeSet<(u32, i64)> = BTreeSet::new();
+            for (series, min_time, length) in deletions {
+                tombstones.add(series.iter().copied().collect(), min_time, min_time + length);
+                let times = || min_time..=min_time + length;
+                model.extend(series.iter().flat_map(|&series| times().map(move |time| (series, time))));
+            }
+            let read = Tombstones::decode(&tombstones.encode(TARGET), TARGET).unwrap();
+            prop_assert_eq!(&read, &tombstones);
+            for series in 0..40 {
+                let deleted = read.of(series);
+                let mut samples = Samples { timestamps: (-25..35).collect(), values: vec![1.0; 60] };
+                deleted.remove_from(&mut samples, 0);
+                let left: Vec<i64> = (-25..35).filter(|&time| !model.contains(&(series, time))).collect();
+                prop_assert_eq!(samples.timestamps, left);
+            }
+        }
+    }
+}

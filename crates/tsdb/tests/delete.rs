@@ -1,0 +1,297 @@
+//! Samples that were deleted stay deleted: in every answer, after every power cut, through sealing, merging and cleaning.
+
+// A helper of a test may fail the test.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use model::{
+    Appendable, Clock, Collector, Durability, Families, Hints, Labels, MatchOp, Matcher, Queryable, Sample, Samples,
+    Selection,
+};
+use proptest::prelude::*;
+use testkit::{CrashDisk, Loss};
+use tsdb::{Db, Disk, Options};
+
+const NOW: i64 = 1_700_000_000_000;
+const DAY: i64 = 24 * 3_600_000;
+
+struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+fn open(disk: &CrashDisk) -> Db {
+    let clock = Arc::new(TestClock(AtomicI64::new(NOW)));
+    let disk = Arc::new(disk.clone());
+    Db::open(Options { path: "/data".into(), retention_time: None, clock, disk, ..Options::default() }).unwrap()
+}
+
+/// Values by series number and time.
+type Content = BTreeMap<(u32, i64), u64>;
+
+fn labels(x: u32) -> Labels {
+    Labels::from_pairs([("__name__", "m"), ("x", &x.to_string())])
+}
+
+fn of(x: &str) -> Vec<Matcher> {
+    vec![Matcher::new(MatchOp::Match, "x", x).unwrap()]
+}
+
+fn append(db: &Db, samples: &[(u32, i64, f64)]) -> Content {
+    let mut content = Content::new();
+    let mut batch = db.appender();
+    for &(x, timestamp, value) in samples {
+        batch.append(&labels(x), Sample { timestamp, value }).unwrap();
+        content.insert((x, timestamp), value.to_bits());
+    }
+    batch.commit(Durability::Disk).unwrap();
+    content
+}
+
+fn selection(matchers: &[Matcher], min_time: i64, max_time: i64) -> Selection<'_> {
+    Selection { matchers, min_time, max_time, hints: Hints::default() }
+}
+
+fn read(db: &Db, min_time: i64, max_time: i64) -> Content {
+    let set = db.select(&selection(&[], min_time, max_time)).unwrap();
+    assert_eq!(set.warnings, [""; 0]);
+    let mut content = Content::new();
+    for series in &set.series {
+        let x = series.labels().get("x").unwrap().parse().unwrap();
+        let mut samples = Samples::default();
+        series.read(&mut samples).unwrap();
+        assert!(!samples.is_empty(), "a series without samples");
+        content.extend(samples.iter().map(|s| ((x, s.timestamp), s.value.to_bits())));
+    }
+    content
+}
+
+fn read_all(db: &Db) -> Content {
+    read(db, i64::MIN, i64::MAX)
+}
+
+fn values(db: &Db) -> Vec<String> {
+    db.label_values("x", &selection(&[], i64::MIN, i64::MAX)).unwrap()
+}
+
+/// Deleted stretches of series that take space.
+fn tombstones(db: &Db) -> f64 {
+    let mut families = Families::default();
+    db.collect(&mut families).unwrap();
+    families.iter().find(|family| family.name == "skep_tsdb_tombstones").unwrap().points[0].value
+}
+
+#[test]
+fn deleted_samples_are_gone_and_new_ones_stay() {
+    let disk = CrashDisk::new();
+    let db = open(&disk);
+    let rows: Vec<(u32, i64, f64)> =
+        (0..4).flat_map(|x| (0..10).map(move |i| (x, NOW + i * 1000, f64::from(x)))).collect();
+    let mut expected = append(&db, &rows);
+    db.delete_series(&of("1|2"), NOW + 2000, NOW + 5000).unwrap();
+    expected.retain(|&(x, time), _| !((1..=2).contains(&x) && (NOW + 2000..=NOW + 5000).contains(&time)));
+    assert_eq!(read_all(&db), expected);
+    assert_eq!(tombstones(&db), 2.0);
+    // Another value at a deleted time, and the same one again, are new samples; elsewhere they are refused as ever.
+    expected.extend(append(&db, &[(1, NOW + 3000, 77.0), (2, NOW + 3000, 2.0)]));
+    assert_eq!(read_all(&db), expected);
+    db.delete_series(&of("3"), i64::MIN, i64::MAX).unwrap();
+    expected.retain(|&(x, _), _| x != 3);
+    expected.extend(append(&db, &[(3, NOW + 9000, 5.0)]));
+    assert_eq!(read_all(&db), expected);
+    db.delete_series(&of("3"), i64::MIN, i64::MAX).unwrap();
+    expected.retain(|&(x, _), _| x != 3);
+    assert_eq!((read_all(&db), values(&db)), (expected.clone(), vec!["0".to_owned(), "1".to_owned(), "2".to_owned()]));
+    // The second block lost nothing, the third all it had.
+    assert_eq!(db.clean_tombstones().unwrap(), 2);
+    assert_eq!((read_all(&db), tombstones(&db)), (expected.clone(), 0.0));
+    drop(db);
+    let db = open(&disk);
+    assert_eq!((read_all(&db), tombstones(&db)), (expected, 0.0));
+}
+
+#[test]
+fn what_is_empty_is_not_named() {
+    let disk = CrashDisk::new();
+    let db = open(&disk);
+    append(&db, &[(0, NOW, 1.0), (0, NOW + 5000, 1.0), (0, NOW + 9000, 1.0), (1, NOW, 1.0)]);
+    db.delete_series(&of("0"), NOW + 5000, NOW + 5000).unwrap();
+    let named = |min_time, max_time| db.select(&selection(&[], min_time, max_time)).unwrap().series.len();
+    assert_eq!((named(NOW + 1, NOW + 8999), named(NOW + 1, NOW + 9000), named(NOW, NOW)), (0, 1, 2));
+    db.delete_series(&[], i64::MIN, i64::MAX).unwrap();
+    assert_eq!((read_all(&db).len(), values(&db)), (0, vec![]));
+    assert_eq!(db.clean_tombstones().unwrap(), 1);
+    assert_eq!(disk.list("/data/blocks".as_ref()).unwrap(), [""; 0]);
+    drop(db);
+    assert_eq!(read_all(&open(&disk)), Content::new());
+}
+
+#[test]
+fn nothing_is_deleted_where_nothing_matches() {
+    let disk = CrashDisk::new();
+    let db = open(&disk);
+    let content = append(&db, &[(0, NOW, 1.0), (1, NOW + 1000, 1.0)]);
+    let check = |matchers: &[Matcher], min_time, max_time| {
+        db.delete_series(matchers, min_time, max_time).unwrap();
+        assert_eq!((read_all(&db), tombstones(&db)), (content.clone(), 0.0), "{matchers:?} {min_time} {max_time}");
+    };
+    check(&of("5"), i64::MIN, i64::MAX);
+    check(&of("0"), NOW + 1, i64::MAX);
+    check(&of("0|1"), NOW + 1, NOW + 999);
+    check(&of("0"), NOW, NOW - 1);
+}
+
+#[test]
+fn merging_drops_what_was_deleted() {
+    let disk = CrashDisk::new();
+    let db = open(&disk);
+    let day = NOW.div_euclid(DAY) * DAY;
+    let mut expected = Content::new();
+    for round in 0..2 {
+        expected.extend(append(&db, &[(0, day - 9000 + round, 1.0), (1, day - 8000 + round, 2.0)]));
+        db.seal().unwrap();
+    }
+    db.delete_series(&of("1"), day - 8000, day - 8000).unwrap();
+    expected.remove(&(1, day - 8000));
+    expected.extend(append(&db, &[(2, day + 1000, 3.0)]));
+    assert_eq!(tombstones(&db), 1.0);
+    db.seal().unwrap();
+    assert_eq!((read_all(&db), tombstones(&db)), (expected, 0.0));
+    assert_eq!(disk.list("/data/blocks".as_ref()).unwrap().len(), 2);
+}
+
+/// Every image that a power cut leaves while samples are deleted and blocks cleaned: what was deleted and acknowledged
+/// does not come back, what was not deleted is there.
+#[test]
+fn a_power_cut_does_not_bring_back_what_was_deleted() {
+    let disk = CrashDisk::new();
+    let db = open(&disk);
+    let rows: Vec<(u32, i64, f64)> =
+        (0..3).flat_map(|x| (0..6).map(move |i| (x, NOW - 2000 + i * 1000, f64::from(x)))).collect();
+    let all = append(&db, &rows);
+    let mut content = all.clone();
+    let mut milestones = vec![(disk.operations(), content.clone())];
+    for step in 0..6 {
+        match step {
+            0 => db.delete_series(&of("1"), NOW, NOW + 1000).unwrap(),
+            1 => db.delete_series(&of("0|1"), NOW + 1000, NOW + 2000).unwrap(),
+            2 | 4 => drop(db.clean_tombstones().unwrap()),
+            3 => db.delete_series(&of("2"), i64::MIN, i64::MAX).unwrap(),
+            _ => db.delete_series(&[], i64::MIN, i64::MAX).unwrap(),
+        }
+        content.retain(|&(x, time), _| match step {
+            0 => x != 1 || !(NOW..=NOW + 1000).contains(&time),
+            1 => x > 1 || !(NOW + 1000..=NOW + 2000).contains(&time),
+            3 => x != 2,
+            5 => false,
+            _ => true,
+        });
+        assert_eq!(read_all(&db), content, "step {step}");
+        milestones.push((disk.operations(), content.clone()));
+    }
+    db.clean_tombstones().unwrap();
+    for operations in milestones[0].0..=disk.operations() {
+        for loss in [Loss::Nothing, Loss::Everything].into_iter().chain((0..20).map(Loss::Some)) {
+            let db = open(&disk.image(operations, loss));
+            let got = read_all(&db);
+            let next = milestones.partition_point(|(at, _)| *at <= operations);
+            let most = &milestones[next - 1].1;
+            let least = milestones.get(next).map_or(most, |(_, content)| content);
+            let at = format!("after {operations} operations, losing {loss:?}");
+            assert!(got.iter().all(|(key, bits)| most.get(key) == Some(bits)), "deleted samples came back {at}");
+            assert!(least.iter().all(|(key, bits)| got.get(key) == Some(bits)), "lost samples {at}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_list_of_deleted_samples_is_noticed() {
+    let disk = CrashDisk::new();
+    let db = open(&disk);
+    append(&db, &[(0, NOW, 1.0), (0, NOW + 1000, 2.0), (1, NOW, 3.0)]);
+    db.delete_series(&of("0"), NOW, NOW).unwrap();
+    let left = read_all(&db);
+    drop(db);
+    let (path, length) = disk.files().into_iter().find(|(path, _)| path.ends_with("tombstones")).unwrap();
+    for byte in 0..length {
+        let damaged = disk.copy();
+        damaged.flip(&path, byte, 1 << (byte % 8));
+        let db = open(&damaged);
+        let set = db.select(&selection(&[], i64::MIN, i64::MAX)).unwrap();
+        assert!(set.series.is_empty() && !set.warnings.is_empty(), "byte {byte}");
+        let db = open(&disk);
+        assert_eq!(read_all(&db), left);
+    }
+}
+
+/// A step in the life of a store.
+#[derive(Clone, Debug)]
+enum Step {
+    Append(Vec<(u32, i64, u8)>),
+    Delete(u32, i64, i64),
+    Seal,
+    Clean,
+    Reopen,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let sample = (0u32..4, -40i64..40, any::<u8>());
+    let step = prop_oneof![
+        4 => prop::collection::vec(sample, 1..12).prop_map(Step::Append),
+        3 => (0u32..5, -45i64..45, 0i64..30).prop_map(|(x, min_time, length)| Step::Delete(x, min_time, length)),
+        2 => Just(Step::Seal),
+        1 => Just(Step::Clean),
+        1 => Just(Step::Reopen),
+    ];
+    prop::collection::vec(step, 1..25)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn answers_as_a_map(steps in steps()) {
+        // Forty steps to a day, so that blocks of several days come about and are merged.
+        let time = |at: i64| NOW + at * DAY / 40;
+        let disk = CrashDisk::new();
+        let mut db = open(&disk);
+        let mut model = Content::new();
+        for step in steps {
+            match &step {
+                Step::Append(samples) => {
+                    let mut batch = db.appender();
+                    for &(x, at, value) in samples.iter().filter(|(_, at, _)| *at < 0) {
+                        // A value that differs at a time that is taken is refused; here the first one written stays.
+                        model.entry((x, time(at))).or_insert_with(|| {
+                            let sample = Sample { timestamp: time(at), value: f64::from(value) };
+                            batch.append(&labels(x), sample).unwrap();
+                            sample.value.to_bits()
+                        });
+                    }
+                    batch.commit(Durability::Kernel).unwrap();
+                }
+                Step::Delete(x, min_time, length) => {
+                    let (min_time, max_time) = (time(*min_time), time(min_time + length));
+                    db.delete_series(&of(&x.to_string()), min_time, max_time).unwrap();
+                    model.retain(|&(y, at), _| y != *x || !(min_time..=max_time).contains(&at));
+                }
+                Step::Seal => drop(db.seal().unwrap()),
+                Step::Clean => drop(db.clean_tombstones().unwrap()),
+                Step::Reopen => {
+                    db.close().unwrap();
+                    drop(db);
+                    db = open(&disk);
+                }
+            }
+            prop_assert_eq!(&read_all(&db), &model, "{:?}", step);
+            let part = read(&db, time(-30), time(-10));
+            let expected: Content = model.iter().filter(|((_, at), _)| (time(-30)..=time(-10)).contains(at)).map(|(k, v)| (*k, *v)).collect();
+            prop_assert_eq!(part, expected, "{:?}", step);
+        }
+    }
+}
