@@ -8,6 +8,7 @@ mod backup;
 mod cli;
 mod config;
 mod import;
+mod inspect;
 mod listen;
 mod process;
 mod rooms;
@@ -91,6 +92,9 @@ fn run(tool: &Tool) -> ExitCode {
         Tool::Import(options) => import::run(options),
         Tool::Backup(options) => backup::backup(options),
         Tool::Restore(options) => backup::restore(options),
+        Tool::Inspect(options) => inspect::inspect(options),
+        Tool::Verify(options) => inspect::verify(options),
+        Tool::Analyze(options) => inspect::analyze(options),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ use lexopt::{Arg, Parser, ValueExt};
 
 use crate::backup;
 use crate::import::{self, Nan};
+use crate::inspect;
 use crate::settings::default_data_dir;
 
 /// What stands after `skep`.
@@ -16,6 +17,9 @@ pub(crate) enum Tool {
     Import(import::Options),
     Backup(backup::Options),
     Restore(backup::Options),
+    Inspect(inspect::Options),
+    Verify(inspect::Options),
+    Analyze(inspect::Options),
 }
 
 /// A command of this module.
@@ -30,7 +34,32 @@ struct Spec {
     parse: fn(Words) -> Result<Tool, String>,
 }
 
+/// What the commands that look at a folder have in common.
+const LOOK: &str = "FOLDER is a data folder at rest or in use, a copy of one, or a backup. Nothing is written, no lock is taken.\n\n\
+                    \x20 --json            for programs\n";
+
 const SPECS: &[Spec] = &[
+    Spec {
+        name: "tsdb inspect ",
+        usage: "tsdb inspect FOLDER",
+        purpose: "what is in a data folder: blocks, codecs, log",
+        details: "Exit code: 0, 1 a block does not open, 2 bad usage.\n",
+        parse: |words| parse_look(words).map(Tool::Inspect),
+    },
+    Spec {
+        name: "tsdb verify ",
+        usage: "tsdb verify FOLDER",
+        purpose: "read and check every frame, column and index of it",
+        details: "Each damage is named with its file, its byte and what is lost.\n\nExit code: 0 clean, 1 damaged, 2 bad usage.\n",
+        parse: |words| parse_look(words).map(Tool::Verify),
+    },
+    Spec {
+        name: "tsdb analyze ",
+        usage: "tsdb analyze FOLDER",
+        purpose: "what costs: metrics, labels and targets by series and bytes",
+        details: "\x20 --limit N         entries of each list [20]\n\nExit code: 0, 1 a block is damaged, 2 bad usage.\n",
+        parse: |words| parse_look(words).map(Tool::Analyze),
+    },
     Spec {
         name: "backup ",
         usage: "backup TARGET",
@@ -150,7 +179,17 @@ pub(crate) fn usages() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 fn help_of(spec: &Spec) -> String {
-    format!("skep {}: {}\n\n{}", spec.usage, spec.purpose, spec.details)
+    let look = if spec.name.starts_with("tsdb ") { LOOK } else { "" };
+    format!("skep {}: {}\n\n{look}{}", spec.usage, spec.purpose, spec.details)
+}
+
+fn parse_look(mut words: Words) -> Result<inspect::Options, String> {
+    let folder = words.next().ok_or("name the FOLDER")?;
+    let json = words.take("json").is_some();
+    let limit =
+        words.take("limit").map_or(Ok(20), |n| n.parse().map_err(|_| format!("--limit: {n:?} is no number")))?;
+    words.finish()?;
+    Ok(inspect::Options { folder, json, limit })
 }
 
 fn parse_backup(mut words: Words) -> Result<Tool, String> {

@@ -357,6 +357,12 @@ impl Block {
         Ok(Column { codec, count: count as usize, bytes, content })
     }
 
+    /// The codec of a column, in a word, and how many numbers it has.
+    pub(crate) fn codec_of(&self, place: Place) -> Result<(&'static str, usize), StorageError> {
+        let column = self.column(place, &Reading::default())?;
+        Ok((column::codec::name(column.codec), column.count))
+    }
+
     /// Adds the samples of a chunk.
     pub(crate) fn read(&self, chunk: &ChunkRef, reading: &Reading, into: &mut Samples) -> Result<(), StorageError> {
         self.read_within(chunk, (Timestamp::MIN, Timestamp::MAX), reading, into)

@@ -33,6 +33,18 @@ pub(crate) mod codec {
     pub(crate) const NUMBERS: u8 = 2;
     pub(crate) const DOUBLES: u8 = 3;
     pub(crate) const CONSTANT: u8 = 4;
+
+    /// The word of FORMAT.md.
+    pub(crate) fn name(codec: u8) -> &'static str {
+        match codec {
+            STREAM => "stream",
+            TSZ => "tsz",
+            NUMBERS => "numbers",
+            DOUBLES => "doubles",
+            CONSTANT => "constant",
+            _ => "unknown",
+        }
+    }
 }
 
 /// The code that tsz-compress derives.

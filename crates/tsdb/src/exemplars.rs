@@ -21,7 +21,7 @@ const EXEMPLARS_MAX: usize = 10_000;
 pub(crate) const LABEL_CHARS_MAX: usize = 128;
 
 /// The file in the data folder.
-const FILE_NAME: &str = "exemplars";
+pub(crate) const FILE_NAME: &str = "exemplars";
 
 /// The ring.
 #[derive(Default)]

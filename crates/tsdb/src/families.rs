@@ -18,7 +18,7 @@ const FAMILIES_MAX: usize = 100_000;
 const TEXT_BYTES_MAX: usize = 16 << 10;
 
 /// The file in the data folder.
-const FILE_NAME: &str = "metadata";
+pub(crate) const FILE_NAME: &str = "metadata";
 
 /// The families, by name.
 #[derive(Default)]

@@ -30,6 +30,7 @@ mod bytes;
 mod chunk;
 mod column;
 mod compact;
+mod costs;
 mod db;
 mod decimal;
 mod delete;
@@ -37,6 +38,7 @@ mod disk;
 mod error;
 mod exemplars;
 mod families;
+mod folder;
 mod frame;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
@@ -66,8 +68,10 @@ mod tombstones;
 mod writer;
 
 pub use backup::{Backup, BackupFile, backup, damaged_files, restore};
+pub use costs::{Cost, Costs};
 pub use db::{Db, Recovery};
 pub use disk::{Disk, DiskFile, FileDisk};
 pub use error::Error;
+pub use folder::{BlockSummary, CodecShare, Finding, Folder, SegmentSummary, Summary, Verified};
 pub use options::{FUTURE_MAX, Options};
 pub use seal::Maintained;

@@ -266,7 +266,6 @@ impl BlockFile {
     }
 
     /// Reads all pages of a section past the cache.
-    #[cfg(test)]
     pub(super) fn verify(&self, section: Section, kind: u8) -> Result<(), StorageError> {
         for page in 0..section.pages() {
             let offset = section.start + page * PAGE_FRAME_BYTES as u64;

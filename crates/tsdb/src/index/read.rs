@@ -73,7 +73,6 @@ impl BlockIndex {
     }
 
     /// Reads every page of it from the disk.
-    #[cfg(test)]
     pub(crate) fn verify(&self) -> Result<(), StorageError> {
         self.directory.sections().iter().try_for_each(|&(section, kind)| self.file.verify(section, kind))
     }
