@@ -18,7 +18,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::error::io as io_error;
 use crate::frame::{PAYLOAD_BYTES_MAX, Scanned, Scanner};
 use crate::record::{Record, decode_continuation, kind};
-use crate::tail::Tail;
+use crate::tail::{Frames, Tail};
 use crate::writer::Writer;
 use crate::{Disk, DiskFile};
 
@@ -235,6 +235,7 @@ impl Log {
 
     fn sync_now(&self) -> Result<u64, StorageError> {
         let mut writer = self.writer.lock();
+        self.fill_page(&mut writer);
         let Some(file) = writer.file.clone() else {
             self.take_over(&mut writer)?;
             return Ok(writer.ticket);
@@ -286,8 +287,20 @@ impl Log {
 
     /// Records without parity are as safe as the disk keeps them, so that there need not be room for it.
     fn close_group(&self, writer: &mut Writer) {
-        let Some(file) = writer.file.clone() else { return };
-        if let Some(frames) = writer.tail.last_frames()
+        if let Some(frames) = writer.tail.last_frames() {
+            self.append_beside(writer, &frames);
+        }
+    }
+
+    fn fill_page(&self, writer: &mut Writer) {
+        if let Some(frames) = writer.tail.padding() {
+            self.append_beside(writer, &frames);
+        }
+    }
+
+    /// Adds what no commit asked for. Whether it can be is not worth an error.
+    fn append_beside(&self, writer: &mut Writer, frames: &Frames) {
+        if let Some(file) = writer.file.clone()
             && self.append_bytes(writer, &*file, &frames.bytes).is_ok()
         {
             writer.wrote(frames.bytes.len(), Vec::new());

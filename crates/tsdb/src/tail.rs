@@ -7,8 +7,7 @@ use crate::record::{Record, kind};
 /// What a disk writes at least, whatever was asked of it.
 const PAGE_BYTES: u64 = 4096;
 
-/// After a sync that brought so much to the disk the next record begins on a page of its own: were it to begin on the
-/// last one, that page would be written twice. A shorter tail is cheaper to write again than to leave unused.
+/// A sync that brings so much to the disk may leave unused what is missing from its last page.
 const PADDED_BYTES_MIN: u64 = 2 * PAGE_BYTES;
 
 /// Where the next record goes.
@@ -18,8 +17,6 @@ pub(crate) struct Tail {
     pub(crate) length: u64,
     /// How much of the segment is known to be on disk.
     pub(crate) synced: u64,
-    /// The next record begins on a page of its own.
-    pads: bool,
     group: Group,
 }
 
@@ -40,9 +37,6 @@ impl Tail {
     /// [`Tail::failed`].
     pub(crate) fn frames(&mut self, records: &[Record]) -> Frames {
         let mut frames = Frames { bytes: Vec::new(), closed: false };
-        if std::mem::take(&mut self.pads) {
-            self.put_padding(&mut frames);
-        }
         for record in records {
             if self.group.is_too_narrow(HEADER_BYTES + record.payload.len()) {
                 self.close_group(&mut frames);
@@ -62,6 +56,15 @@ impl Tail {
         open.then(|| self.close_group(&mut frames)).map(|()| frames)
     }
 
+    /// What fills the last page before a sync, so that the next one does not write it again, where less is missing from it
+    /// than stands in it.
+    pub(crate) fn padding(&mut self) -> Option<Frames> {
+        let missing = self.length.next_multiple_of(PAGE_BYTES) - self.length;
+        let pays = missing < PAGE_BYTES / 2 && self.length - self.synced >= PADDED_BYTES_MIN;
+        let payload = (missing as usize).checked_sub(HEADER_BYTES).filter(|_| pays)?;
+        Some(self.frames(&[Record { kind: kind::PADDING, payload: vec![0; payload] }]))
+    }
+
     pub(crate) fn wrote(&mut self, bytes: usize) {
         self.length += bytes as u64;
     }
@@ -73,7 +76,6 @@ impl Tail {
 
     /// The disk has the segment up to here.
     pub(crate) fn synced(&mut self, length: u64) {
-        self.pads = length == self.length && length - self.synced >= PADDED_BYTES_MIN;
         self.synced = length;
     }
 
@@ -81,13 +83,6 @@ impl Tail {
         let start = frames.bytes.len();
         frame::push(&mut frames.bytes, self.segment, self.length, kind, payload);
         self.group.add(&frames.bytes[start..]);
-    }
-
-    fn put_padding(&mut self, frames: &mut Frames) {
-        let missing = (self.length.next_multiple_of(PAGE_BYTES) - self.length) as usize;
-        if let Some(payload) = missing.checked_sub(HEADER_BYTES) {
-            self.put(frames, kind::PADDING, &vec![0; payload]);
-        }
     }
 
     fn close_group(&mut self, frames: &mut Frames) {

@@ -17,7 +17,7 @@ use crate::record::{
 use crate::tail::Tail;
 
 /// Every so many bytes each series is written in full again, so that what a lost record took with it has an end.
-const EPOCH_BYTES: u64 = 1 << 20;
+const EPOCH_BYTES: u64 = 4 << 20;
 
 /// Nothing is told from a record that parity would not bring back, so that it loses only itself.
 const ALONE_BYTES_MIN: usize = STRIDE_MAX - HEADER_BYTES;
