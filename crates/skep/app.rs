@@ -174,6 +174,7 @@ async fn build(
     lifecycle: Option<mpsc::Sender<Order>>,
 ) -> Result<(App, axum::Router)> {
     let Plan { settings, config, groups, notifications, demo } = plan;
+    tracing::info!(bytes = settings.budget.bytes, from = %settings.budget.origin, "the memory budget");
     let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let store = open_store(&settings).await?;
     let mut cilium = config.cilium.clone();
@@ -195,11 +196,15 @@ async fn build(
 
 async fn open_store(settings: &Settings) -> Result<Arc<Db>> {
     let defaults = tsdb::Options::default();
+    let shares = settings.budget.shares();
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let options = tsdb::Options {
         path: settings.data_dir.clone(),
         retention_time: settings.retention_time,
         retention_size: settings.retention_size,
         sync_interval: settings.sync_interval.unwrap_or(defaults.sync_interval),
+        head_bytes_max: size(shares.head_bytes),
+        head_series_max: size(shares.series),
         ..defaults
     };
     let store = spawn_blocking(move || Db::open(options)).await?;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 
-use crate::size;
 use crate::tools::{self, Tool};
+use crate::{budget, size};
 
 /// What the user asked for.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: Option<String>,
     pub(crate) retention_time: Option<Duration>,
     pub(crate) retention_size: Option<u64>,
+    pub(crate) memory_budget: Option<u64>,
     pub(crate) external_url: Option<String>,
     pub(crate) enable_lifecycle: bool,
     pub(crate) log_level: Option<String>,
@@ -104,6 +105,11 @@ const FLAGS: &[Flag] = &[
         &["retention-size", "storage.tsdb.retention.size"],
         Effect::Value("SIZE", set_retention_size),
         "most bytes of the data folder [a quarter of the filesystem, at most 8GiB]",
+    ),
+    flag(
+        &["memory-budget"],
+        Effect::Value("SIZE", set_memory_budget),
+        "memory that the process may take [a quarter of the machine's or of its control group's]",
     ),
     flag(
         &["web.external-url"],
@@ -330,6 +336,11 @@ fn set_number(into: &mut Option<u64>, value: &str) -> Result<(), String> {
     Ok(())
 }
 
+fn set_memory_budget(args: &mut ServeArgs, value: &str) -> Result<(), String> {
+    args.memory_budget = Some(budget::check(size::parse(value)?)?);
+    Ok(())
+}
+
 fn set_retention_size(args: &mut ServeArgs, value: &str) -> Result<(), String> {
     args.retention_size = Some(size::parse(value)?);
     Ok(())
@@ -412,6 +423,8 @@ mod tests {
         check("serve --config a.yml", Ok("config: Some(\"a.yml\")"));
         check("--config.file=a.yml", Ok("config: Some(\"a.yml\")"));
         check("demo --listen 127.0.0.1:0", Ok("Demo"));
+        check("--memory-budget 48MB", Ok("memory_budget: Some(50331648)"));
+        check("--memory-budget 1MB", Err("1048576 bytes are too few: the least that skep works with is 24MiB"));
         check("--storage.tsdb.retention.size 512MB", Ok("retention_size: Some(536870912)"));
         check("--storage.tsdb.retention.time=15d --retention-time 0", Ok("retention_time: Some(0ns)"));
         check("--web.enable-lifecycle --no-web.enable-lifecycle", Ok("enable_lifecycle: false"));

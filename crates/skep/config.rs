@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use yaml::{Place, Report, Section};
 
-use crate::size;
+use crate::{budget, size};
 
 /// Sections of Prometheus' file that are valid but not built yet.
 const NOT_BUILT: [&str; 7] =
@@ -42,6 +42,7 @@ pub(crate) struct Storage {
     pub(crate) retention_time: Option<Duration>,
     pub(crate) retention_size: Option<u64>,
     pub(crate) sync_interval: Option<Duration>,
+    pub(crate) memory_budget: Option<u64>,
 }
 
 impl Config {
@@ -156,6 +157,7 @@ fn storage(section: &Section<'_>, folder: &Path) -> Storage {
         path: section.string("path").map(|path| PathBuf::from(beside(folder, &path))),
         retention_time: section.duration("retention_time"),
         retention_size: section.get("retention_size").and_then(|place| decode_size(&place)),
+        memory_budget: section.get("memory_budget").and_then(|place| decode_budget(&place)),
         sync_interval: section.get("sync_interval").and_then(|place| decode_sync_interval(&place)),
     };
     section.not_built(&["exemplars"]);
@@ -176,6 +178,10 @@ fn storage(section: &Section<'_>, folder: &Path) -> Storage {
 
 fn decode_size(place: &Place<'_>) -> Option<u64> {
     size::parse(&place.string()?).map_err(|e| place.error(e, "")).ok()
+}
+
+fn decode_budget(place: &Place<'_>) -> Option<u64> {
+    budget::check(decode_size(place)?).map_err(|e| place.error(e, "")).ok()
 }
 
 fn decode_sync_interval(place: &Place<'_>) -> Option<Duration> {
@@ -212,7 +218,7 @@ mod tests {
     #[test]
     fn own_sections() {
         let config = check(
-            "web: {listen: '127.0.0.1:1'}\nstorage: {retention_time: 30d, retention_size: 1GB, sync_interval: always}\n\
+            "web: {listen: '127.0.0.1:1'}\nstorage: {retention_time: 30d, retention_size: 1GB, sync_interval: always, memory_budget: 64MB}\n\
              probes: {enabled: false}\nhost: {enabled: no}\ncilium: {enabled: false}\n\
              notifications: {config_file: am.yml}\n",
             &[],
@@ -220,6 +226,7 @@ mod tests {
         assert_eq!(config.web.listen.as_deref(), Some("127.0.0.1:1"));
         assert_eq!(config.storage.retention_size, Some(1 << 30));
         assert_eq!(config.storage.sync_interval, Some(Duration::ZERO));
+        assert_eq!(config.storage.memory_budget, Some(64 << 20));
         assert!(!config.probes.enabled && !config.host.enabled && !config.cilium.enabled);
         assert!(config.notifications.unwrap().is_absolute());
     }

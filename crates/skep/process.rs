@@ -69,6 +69,7 @@ impl api::Process for Process {
         let flags = [
             ("alertmanager-config", path(&settings.alertmanager_config)),
             ("config.file", path(&settings.config_file)),
+            ("memory-budget", format!("{}B", settings.budget.bytes)),
             ("query.lookback-delta", model::format_duration(settings.engine.lookback)),
             ("query.max-concurrency", settings.engine.concurrency.to_string()),
             ("query.max-samples", settings.engine.samples_max.to_string()),

@@ -75,7 +75,14 @@ impl Rooms {
             subquery_step: config.scrape.global.evaluation_interval,
             ..settings.engine.clone()
         }));
-        let options = scrape::Options { version: VERSION.to_owned(), ..scrape::Options::default() };
+        let shares = settings.budget.shares();
+        let defaults = scrape::Options::default();
+        let options = scrape::Options {
+            version: VERSION.to_owned(),
+            body_size_bytes_max: shares.page_bytes.min(defaults.body_size_bytes_max),
+            pages_bytes_max: shares.pages_bytes.min(defaults.pages_bytes_max),
+            target_series_max: shares.target_series,
+        };
         let scrape = scrape::Manager::new(store.clone(), clock.clone(), options);
         let catalog = open_catalog(settings).await?;
         let notifier = notifications
@@ -94,7 +101,7 @@ impl Rooms {
             },
         ));
         let probes = start_probes(config.probes.clone()).await?;
-        let remote = remote::State::new(store.clone());
+        let remote = remote::State::new(store.clone(), remote::Limits::within(shares.remote_bytes, shares.series));
         let mut collectors: Vec<Arc<dyn Collector>> =
             vec![process.clone(), store.clone(), scrape.clone(), rules.clone(), remote.collector(), probes.clone()];
         collectors.extend(notifier.clone().map(|notifier| notifier as Arc<dyn Collector>));

@@ -4,6 +4,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::budget::{Budget, Shares};
+use crate::cgroup;
 use crate::cli::ServeArgs;
 use crate::config::Config;
 
@@ -28,6 +30,7 @@ pub(crate) struct Settings {
     /// `None` is no limit.
     pub(crate) retention_size: Option<u64>,
     pub(crate) sync_interval: Option<Duration>,
+    pub(crate) budget: Budget,
     pub(crate) external_url: Option<String>,
     pub(crate) enable_lifecycle: bool,
     pub(crate) engine: promql::EngineOptions,
@@ -38,6 +41,7 @@ impl Settings {
     pub(crate) fn new(args: &ServeArgs, config: &Config, data_dir: impl FnOnce() -> PathBuf) -> Self {
         let data_dir = args.data_dir.clone().or(config.storage.path.clone()).unwrap_or_else(data_dir);
         let retention_time = args.retention_time.or(config.storage.retention_time).unwrap_or(RETENTION_TIME_DEFAULT);
+        let budget = Budget::new(args.memory_budget.or(config.storage.memory_budget), cgroup::memory());
         let retention_size = args.retention_size.or(config.storage.retention_size);
         Self {
             config_file: args.config.clone(),
@@ -46,9 +50,10 @@ impl Settings {
             retention_time: (retention_time > Duration::ZERO).then_some(retention_time),
             retention_size: Some(retention_size.unwrap_or_else(|| default_size(&data_dir))).filter(|size| *size > 0),
             sync_interval: config.storage.sync_interval,
+            budget,
             external_url: args.external_url.clone().or(config.web.external_url.clone()),
             enable_lifecycle: args.enable_lifecycle,
-            engine: engine(args),
+            engine: engine(args, budget.shares()),
             data_dir,
         }
     }
@@ -61,12 +66,13 @@ impl Settings {
     }
 }
 
-fn engine(args: &ServeArgs) -> promql::EngineOptions {
+fn engine(args: &ServeArgs, shares: Shares) -> promql::EngineOptions {
     let defaults = promql::EngineOptions::default();
     let feature = |name: &str| args.features.iter().any(|feature| feature == name);
     promql::EngineOptions {
         lookback: args.lookback.unwrap_or(defaults.lookback),
         timeout: args.query_timeout.unwrap_or(defaults.timeout),
+        memory_max: shares.query_bytes,
         samples_max: args.query_samples.unwrap_or(defaults.samples_max),
         concurrency: args.query_concurrency.and_then(|n| usize::try_from(n).ok()).unwrap_or(defaults.concurrency),
         experimental_functions: feature("promql-experimental-functions"),

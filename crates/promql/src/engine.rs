@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use model::{Queryable, Timestamp};
 
-use crate::eval::{Budget, Notes, Pool, Setting, evaluate, evaluate_matrix};
+use crate::eval::{Budget, Caps, Notes, Pool, Setting, evaluate, evaluate_matrix};
 use crate::syntax::Type;
 use crate::{Answer, Cancel, Expr, QueryError, QueryLimits, Range, Value, parse};
 
 /// How often a query that waits for its turn looks whether it was cancelled.
 const QUEUE_POLL: Duration = Duration::from_millis(50);
+
+/// As much as the samples of one query take at Prometheus' limit; a server derives it from its memory budget.
+const MEMORY_MAX_DEFAULT: u64 = 800 << 20;
 
 /// What an engine allows and how it behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub struct EngineOptions {
     pub lookback: Duration,
     /// Most samples a query may hold at once, and all running ones together.
     pub samples_max: u64,
+    /// Most bytes that all running queries together hold in samples, columns and labels.
+    pub memory_max: u64,
     /// Longest time a query may take, waiting for its turn included.
     pub timeout: Duration,
     /// Queries evaluated at once; others wait.
@@ -49,6 +54,7 @@ impl Default for EngineOptions {
         Self {
             lookback: Duration::from_secs(300),
             samples_max: 50_000_000,
+            memory_max: MEMORY_MAX_DEFAULT,
             timeout: Duration::from_secs(120),
             concurrency: 20,
             subquery_step: Duration::from_secs(60),
@@ -62,6 +68,11 @@ impl Engine {
     /// An engine with these options.
     pub fn new(options: EngineOptions) -> Self {
         Self { options, running: Mutex::new(0), finished: Condvar::new(), pool: Pool::default() }
+    }
+
+    /// Bytes that running queries hold.
+    pub fn held_bytes(&self) -> u64 {
+        self.pool.bytes()
     }
 
     /// The options it was made with.
@@ -139,7 +150,8 @@ impl Engine {
         let timeout = limits.timeout.map_or(self.options.timeout, |timeout| timeout.min(self.options.timeout));
         let deadline = Instant::now().checked_add(timeout);
         let _turn = self.wait_for_turn(deadline, &limits.cancel)?;
-        let budget = Budget::new(self.pool.clone(), self.options.samples_max, deadline, limits.cancel.clone());
+        let caps = Caps { samples: self.options.samples_max, bytes: self.options.memory_max };
+        let budget = Budget::new(self.pool.clone(), caps, deadline, limits.cancel.clone());
         let notes = Notes::default();
         let setting = Setting {
             storage,

@@ -87,6 +87,12 @@ pub enum QueryError {
     /// More samples than the limit would be held at once.
     #[error("query processing would load too many samples into memory in {0}")]
     TooManySamples(&'static str),
+    /// All running queries together would hold more bytes than this.
+    #[error(
+        "query processing would take more than the {0} bytes that --memory-budget leaves for all running queries; \
+         ask for less at once, or raise it"
+    )]
+    TooMuchMemory(u64),
     /// The store could not read.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -97,7 +103,10 @@ impl QueryError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Parse(_) | Self::Parameter(_) => "bad_data",
-            Self::Execution(_) | Self::TooManySamples(_) | Self::Storage(StorageError::Limit(_)) => "execution",
+            Self::Execution(_)
+            | Self::TooManySamples(_)
+            | Self::TooMuchMemory(_)
+            | Self::Storage(StorageError::Limit(_)) => "execution",
             Self::Timeout(_) => "timeout",
             Self::Canceled(_) | Self::Storage(StorageError::Canceled) => "canceled",
             Self::Storage(_) => "internal",

@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use model::{AppendError, StorageError};
 use thiserror::Error;
 
+use crate::REQUESTS_MAX;
 use crate::wire::WireError;
-use crate::{BODY_BYTES_MAX, DECODED_BYTES_MAX, REQUESTS_MAX};
 
 /// Seconds until a sender should try again when all places are taken: one batch is on the disk long before.
 const RETRY_BUSY: HeaderValue = HeaderValue::from_static("1");
@@ -24,18 +24,18 @@ pub(crate) enum Error {
     /// The body is packed otherwise than by snappy.
     #[error("{0} encoding (compression) is not accepted by this server; only snappy is acceptable")]
     ContentEncoding(String),
-    /// The body is longer than [`BODY_BYTES_MAX`].
-    #[error("request body exceeds limit {BODY_BYTES_MAX}; send smaller batches (max_samples_per_send)")]
-    BodyTooLarge,
+    /// The body is longer than this.
+    #[error("request body exceeds limit {0}; send smaller batches (max_samples_per_send), or raise --memory-budget")]
+    BodyTooLarge(usize),
     /// The body did not come in time.
     #[error("the request body did not arrive in time")]
     BodyTimeout,
     /// The connection broke within the body.
     #[error("reading the request body: {0}")]
     Body(String),
-    /// The snappy block claims to hold more than [`DECODED_BYTES_MAX`].
-    #[error("snappy: decoded length {0} exceeds limit {DECODED_BYTES_MAX}")]
-    DecodedTooLarge(u64),
+    /// The snappy block claims to hold too much.
+    #[error("snappy: decoded length {length} exceeds limit {limit}; send smaller batches, or raise --memory-budget")]
+    DecodedTooLarge { length: u64, limit: usize },
     /// The snappy block is damaged.
     #[error("snappy: corrupt input")]
     Snappy,
@@ -64,9 +64,9 @@ impl Error {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::ContentType(_) | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Body(_) | Self::DecodedTooLarge(_) | Self::Snappy | Self::Message(_) | Self::Rejected(_) => {
+            Self::Body(_) | Self::DecodedTooLarge { .. } | Self::Snappy | Self::Message(_) | Self::Rejected(_) => {
                 StatusCode::BAD_REQUEST
             }
             Self::Limit(_) => StatusCode::TOO_MANY_REQUESTS,

@@ -8,7 +8,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// Entries of one of the two generations. Together they take some 12 MiB when full, enough for 131,072 series that
 /// come again and again; beyond that the oldest are parsed anew, which is slower and nothing else.
-const GENERATION_ENTRIES_MAX: usize = 1 << 17;
+pub(crate) const GENERATION_ENTRIES_MAX: usize = 1 << 17;
 
 /// The fingerprint of a label list. It is keyed with secret random numbers and 128 bits wide, so that nobody can
 /// make two lists share one.
@@ -18,6 +18,7 @@ pub(crate) struct Fingerprint(u128);
 /// The fingerprints seen last, in two generations: a full one becomes the older one, and the older one is dropped.
 #[derive(Debug)]
 pub(crate) struct KnownSeries {
+    entries_max: usize,
     key: [u8; 16],
     recent: Generation,
     older: Generation,
@@ -30,11 +31,11 @@ type Generation = HashMap<Fingerprint, SeriesRef, BuildHasherDefault<Taken>>;
 pub(crate) struct Taken(u64);
 
 impl KnownSeries {
-    /// None is known, with a new key.
-    pub(crate) fn new() -> Self {
+    /// None is known, with a new key; each generation will have at most so many entries.
+    pub(crate) fn new(entries_max: usize) -> Self {
         let number = || RandomState::new().build_hasher().finish();
         let key = (u128::from(number()) << 64 | u128::from(number())).to_le_bytes();
-        Self { key, recent: Generation::default(), older: Generation::default() }
+        Self { entries_max, key, recent: Generation::default(), older: Generation::default() }
     }
 
     /// The fingerprint of a label list.
@@ -53,7 +54,7 @@ impl KnownSeries {
     /// Adds what was learnt.
     pub(crate) fn learn(&mut self, learnt: impl IntoIterator<Item = (Fingerprint, SeriesRef)>) {
         for (fingerprint, series) in learnt {
-            if self.recent.len() >= GENERATION_ENTRIES_MAX {
+            if self.recent.len() >= self.entries_max {
                 self.older = std::mem::take(&mut self.recent);
             }
             self.recent.insert(fingerprint, series);
@@ -90,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten_and_the_used_stay() {
-        let mut known = KnownSeries::new();
+        let mut known = KnownSeries::new(GENERATION_ENTRIES_MAX);
         let entry = |known: &KnownSeries, i: usize| {
             (known.fingerprint(&i.to_le_bytes()), SeriesRef(NonZeroU64::new(i as u64 + 1).unwrap()))
         };

@@ -47,6 +47,45 @@ const MESSAGES_BYTES_MAX: usize = 40 << 20;
 /// Requests written at once. They wait for the disk together and share its syncs; each takes a thread.
 const WRITERS_MAX: usize = 16;
 
+/// What a receiver may hold at once, in bytes; by default the most that it ever needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// One body, packed.
+    body: usize,
+    /// One message, unpacked.
+    message: usize,
+    /// All bodies.
+    bodies: usize,
+    /// All messages.
+    messages: usize,
+    /// Series of each of the two generations that are known by their label bytes.
+    known: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: BODY_BYTES_MAX,
+            message: DECODED_BYTES_MAX,
+            bodies: BODIES_BYTES_MAX,
+            messages: MESSAGES_BYTES_MAX,
+            known: known::GENERATION_ENTRIES_MAX,
+        }
+    }
+}
+
+impl Limits {
+    /// Limits that keep a receiver within `bytes`, for a store of at most `series`. Messages take half of it, packed bodies
+    /// a quarter, the batches that are made of them the rest.
+    pub fn within(bytes: u64, series: u64) -> Self {
+        let most = Self::default();
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let (bodies, messages) = (most.bodies.min(bytes / 4), most.messages.min(bytes / 2));
+        let known = most.known.min(usize::try_from(series).unwrap_or(usize::MAX));
+        Self { body: most.body.min(bodies), message: most.message.min(messages), bodies, messages, known }
+    }
+}
+
 /// What the routes share; clones are the same receiver.
 #[derive(Clone)]
 pub struct State {
@@ -55,6 +94,7 @@ pub struct State {
 
 struct Shared {
     store: Arc<dyn Appendable>,
+    limits: Limits,
     known: RwLock<KnownSeries>,
     counters: Counters,
     requests: Semaphore,
@@ -64,15 +104,16 @@ struct Shared {
 }
 
 impl State {
-    /// A receiver that writes to this store.
-    pub fn new(store: Arc<dyn Appendable>) -> Self {
+    /// A receiver that writes to this store, within these limits.
+    pub fn new(store: Arc<dyn Appendable>, limits: Limits) -> Self {
         let shared = Shared {
             store,
-            known: RwLock::new(KnownSeries::new()),
+            known: RwLock::new(KnownSeries::new(limits.known)),
             counters: Counters::default(),
+            limits,
             requests: Semaphore::new(REQUESTS_MAX),
-            body_bytes: Semaphore::new(BODIES_BYTES_MAX),
-            message_bytes: Arc::new(Semaphore::new(MESSAGES_BYTES_MAX)),
+            body_bytes: Semaphore::new(limits.bodies),
+            message_bytes: Arc::new(Semaphore::new(limits.messages)),
             writers: Arc::new(Semaphore::new(WRITERS_MAX)),
         };
         Self { shared: Arc::new(shared) }
@@ -89,6 +130,13 @@ impl State {
 
     fn in_flight(&self) -> usize {
         REQUESTS_MAX - self.shared.requests.available_permits()
+    }
+
+    /// Bytes of bodies and messages that are being received and stored.
+    pub fn held_bytes(&self) -> u64 {
+        let bodies = self.shared.limits.bodies - self.shared.body_bytes.available_permits();
+        let messages = self.shared.limits.messages - self.shared.message_bytes.available_permits();
+        (bodies + messages) as u64
     }
 
     fn known_series(&self) -> usize {

@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use tokio::sync::SemaphorePermit;
 
 use crate::counters::Tally;
-use crate::{BODY_BYTES_MAX, DECODED_BYTES_MAX, Error, Shared, State, ingest, media};
+use crate::{Error, Shared, State, ingest, media};
 
 /// Time in which a body must have come. Prometheus' senders give up after 30 s themselves.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,8 +61,8 @@ async fn take(shared: &Arc<Shared>, headers: &HeaderMap, body: Body) -> Result<(
     let reading = tokio::time::timeout(BODY_TIMEOUT, read(shared, headers, body));
     let (packed, _bytes) = reading.await.map_err(|_| Error::BodyTimeout)??;
     shared.counters.received(packed.len());
-    let length = decoded_length(&packed)?;
-    let weight = u32::try_from(length).map_err(|_| Error::DecodedTooLarge(length as u64))?;
+    let length = decoded_length(&packed, shared.limits.message)?;
+    let weight = u32::try_from(length).map_err(|_| too_long(length as u64, shared.limits.message))?;
     let room = Arc::clone(&shared.message_bytes).acquire_many_owned(weight).await.map_err(|_| Error::Internal)?;
     let writer = Arc::clone(&shared.writers).acquire_owned().await.map_err(|_| Error::Internal)?;
     let shared = Arc::clone(shared);
@@ -81,18 +81,19 @@ async fn read<'a>(
     mut body: Body,
 ) -> Result<(Vec<u8>, Option<SemaphorePermit<'a>>), Error> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok()).unwrap_or(0usize);
-    if declared > BODY_BYTES_MAX {
-        return Err(Error::BodyTooLarge);
+    let limit = shared.limits.body;
+    if declared > limit {
+        return Err(Error::BodyTooLarge(limit));
     }
     let mut packed = Vec::new();
     let mut held: Option<SemaphorePermit<'a>> = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Error::Body(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
-        if packed.len() + data.len() > BODY_BYTES_MAX {
-            return Err(Error::BodyTooLarge);
+        if packed.len() + data.len() > limit {
+            return Err(Error::BodyTooLarge(limit));
         }
-        let weight = u32::try_from(data.len()).map_err(|_| Error::BodyTooLarge)?;
+        let weight = u32::try_from(data.len()).map_err(|_| Error::BodyTooLarge(limit))?;
         let more = shared.body_bytes.try_acquire_many(weight).map_err(|_| Error::Busy)?;
         match &mut held {
             Some(held) => held.merge(more),
@@ -104,14 +105,18 @@ async fn read<'a>(
 }
 
 /// What the block claims to hold, before any memory is taken for it.
-fn decoded_length(packed: &[u8]) -> Result<usize, Error> {
+fn decoded_length(packed: &[u8], limit: usize) -> Result<usize, Error> {
     match snap::raw::decompress_len(packed) {
         _ if packed.is_empty() => Err(Error::Snappy),
-        Ok(length) if length <= DECODED_BYTES_MAX => Ok(length),
-        Ok(length) => Err(Error::DecodedTooLarge(length as u64)),
-        Err(snap::Error::TooBig { given, .. }) => Err(Error::DecodedTooLarge(given)),
+        Ok(length) if length <= limit => Ok(length),
+        Ok(length) => Err(too_long(length as u64, limit)),
+        Err(snap::Error::TooBig { given, .. }) => Err(too_long(given, limit)),
         Err(_) => Err(Error::Snappy),
     }
+}
+
+fn too_long(length: u64, limit: usize) -> Error {
+    Error::DecodedTooLarge { length, limit }
 }
 
 fn store(shared: &Shared, packed: &[u8], length: usize) -> Result<(Tally, Option<Error>), Error> {

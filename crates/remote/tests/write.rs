@@ -87,7 +87,7 @@ impl Receiver {
     fn start_with(options: tsdb::Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let db = Arc::new(tsdb::Db::open(tsdb::Options { path: folder.path().into(), ..options }).unwrap());
-        let state = remote::State::new(db.clone());
+        let state = remote::State::new(db.clone(), remote::Limits::default());
         Self { _folder: folder, db, state, now: SystemClock.now() }
     }
 
@@ -311,7 +311,7 @@ async fn a_failing_store_is_never_acknowledged() {
     ];
     for (append, commit, status, retry) in cases {
         let case = format!("{append:?} {commit:?}");
-        let state = remote::State::new(Arc::new(Failing { append, commit }));
+        let state = remote::State::new(Arc::new(Failing { append, commit }), remote::Limits::default());
         let sent = request(vec![series(&[("__name__", "m")], &[(1.0, 1)])]);
         let post = Request::post("/api/v1/write").body(Body::from(pack(&sent.encode_to_vec()))).unwrap();
         let response = remote::router(state).oneshot(post).await.unwrap();

@@ -19,7 +19,9 @@ pub(crate) enum ScrapeError {
     Redirects(usize),
     #[error("body size limit exceeded: the page has {limit} bytes or more ({source_of_limit})")]
     BodySize { limit: u64, source_of_limit: &'static str },
-    #[error("the pages that are being read take more than {max} bytes together; this one was given up")]
+    #[error(
+        "the pages that are being read take more than {max} bytes together (a ceiling of --memory-budget); this one was given up"
+    )]
     PagesHeld { max: u64 },
     #[error("the page is not valid gzip: {0}")]
     Gzip(String),
@@ -35,6 +37,10 @@ pub(crate) enum ScrapeError {
     Parse(#[from] ParseError),
     #[error("sample limit exceeded: the page has more than {0} samples after relabelling (sample_limit)")]
     SampleLimit(u64),
+    #[error(
+        "sample limit exceeded: the page has more than {0} series, which is what --memory-budget leaves for one target; raise it, or drop series by metric_relabel_configs"
+    )]
+    SeriesBudget(u64),
     #[error("{0}")]
     LabelLimit(String),
     #[error("line {line}: {reason}")]

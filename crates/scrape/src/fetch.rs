@@ -32,10 +32,6 @@ const ACCEPTED: &str = "application/openmetrics-text;version=1.0.0;escaping=allo
 /// As Go's client, which Prometheus uses.
 const REDIRECTS_MAX: usize = 10;
 
-/// All pages being read or ingested at one time may take this many times the ceiling of one. Hostile targets that
-/// send endless pages together take no more than this.
-const PAGES_HELD_MAX: u64 = 4;
-
 /// Decompression asks for room in steps of this size.
 const CHUNK_SIZE_BYTES: u64 = 256 << 10;
 
@@ -46,6 +42,7 @@ pub(crate) struct Fetcher {
     secure: OnceLock<Result<SecureClient, String>>,
     user_agent: HeaderValue,
     body_size_bytes_max: u64,
+    pages_bytes_max: u64,
     held: Arc<AtomicU64>,
 }
 
@@ -75,12 +72,13 @@ struct BodyLimit {
 }
 
 impl Fetcher {
-    pub(crate) fn new(version: &str, body_size_bytes_max: u64) -> Self {
+    pub(crate) fn new(version: &str, body_size_bytes_max: u64, pages_bytes_max: u64) -> Self {
         Self {
             plain: Client::builder(TokioExecutor::new()).build(connector(false)),
             secure: OnceLock::new(),
             user_agent: HeaderValue::from_str(&format!("skep/{version}")).unwrap_or(HeaderValue::from_static("skep")),
             body_size_bytes_max,
+            pages_bytes_max,
             held: Arc::default(),
         }
     }
@@ -175,8 +173,7 @@ impl Fetcher {
         let gzip = is_gzip(response.headers())?;
         let format = format(response.headers(), target.job.fallback)?;
         let limit = self.limit(target);
-        let max = self.body_size_bytes_max.saturating_mul(PAGES_HELD_MAX);
-        let mut reservation = Reservation { total: Arc::clone(&self.held), max, held: 0 };
+        let mut reservation = Reservation { total: Arc::clone(&self.held), max: self.pages_bytes_max, held: 0 };
         let mut frames = response.into_body();
         while let Some(frame) = frames.frame().await {
             let frame = frame.map_err(|error| request_error(target, &chain(&error)))?;
@@ -189,10 +186,15 @@ impl Fetcher {
         Ok(Answer { body, gzip, limit, format, reservation })
     }
 
+    /// Bytes of pages that are being read or stored.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
     fn limit(&self, target: &Target) -> BodyLimit {
         match target.job.limits.body_size_bytes {
             Some(bytes) if bytes <= self.body_size_bytes_max => BodyLimit { bytes, source: "body_size_limit" },
-            _ => BodyLimit { bytes: self.body_size_bytes_max, source: "the ceiling of this process" },
+            _ => BodyLimit { bytes: self.body_size_bytes_max, source: "a ceiling of --memory-budget" },
         }
     }
 }

@@ -29,6 +29,7 @@ pub(crate) struct Pipeline {
     families: Families,
     own: Vec<OwnSeries>,
     counters: Arc<Counters>,
+    series_max: u64,
 }
 
 struct OwnSeries {
@@ -46,9 +47,10 @@ pub(crate) struct Outcome {
 }
 
 impl Pipeline {
-    pub(crate) fn new(target: Arc<Target>, counters: Arc<Counters>) -> Self {
+    /// Pages with more than `series_max` series will be refused.
+    pub(crate) fn new(target: Arc<Target>, counters: Arc<Counters>, series_max: u64) -> Self {
         let own = own_series_of(&target);
-        Self { target, cache: Cache::new(), families: Families::default(), own, counters }
+        Self { target, cache: Cache::new(), families: Families::default(), own, counters, series_max }
     }
 
     /// Goes on with a target whose settings changed. What it knows of series stays if they map to the same ones.
@@ -107,8 +109,9 @@ impl Pipeline {
         page: Body<'_>,
         at: Timestamp,
     ) -> (Counts, Option<ScrapeError>) {
-        let Self { target, cache, families, counters, .. } = self;
-        let mut reading = Reading { target, cache, families, counters, batch, page, at, counts: Counts::default() };
+        let Self { target, cache, families, counters, series_max, .. } = self;
+        let (series_max, counts) = (*series_max, Counts::default());
+        let mut reading = Reading { target, cache, families, counters, series_max, batch, page, at, counts };
         let result = reading.read();
         (reading.counts, result.err())
     }

@@ -24,6 +24,12 @@ use crate::target::{Placed, Target, place};
 /// A page larger than this would take a small machine's memory: the largest known exporters stay under 10 MiB.
 const BODY_SIZE_BYTES_MAX: u64 = 64 << 20;
 
+/// As many pages of the largest size may be read at one time.
+const PAGES_HELD_MAX: u64 = 4;
+
+/// No known exporter has as many series; a kube-state-metrics of a large cluster has half of it.
+const TARGET_SERIES_MAX: u64 = 500_000;
+
 /// Targets that relabelling left out and that are still shown; service discovery may find very many.
 const DROPPED_SHOWN_MAX: usize = 1000;
 
@@ -34,11 +40,21 @@ pub struct Options {
     pub version: String,
     /// Ceiling of a page after decompression, in bytes, whatever a job allows.
     pub body_size_bytes_max: u64,
+    /// Ceiling of all pages that are being read or stored, packed and unpacked. Hostile targets that send endless pages
+    /// together take no more than this.
+    pub pages_bytes_max: u64,
+    /// Ceiling of the series of one target, whatever a job allows.
+    pub target_series_max: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { version: env!("CARGO_PKG_VERSION").to_owned(), body_size_bytes_max: BODY_SIZE_BYTES_MAX }
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            body_size_bytes_max: BODY_SIZE_BYTES_MAX,
+            pages_bytes_max: BODY_SIZE_BYTES_MAX * PAGES_HELD_MAX,
+            target_series_max: TARGET_SERIES_MAX,
+        }
     }
 }
 
@@ -89,12 +105,12 @@ struct Plan {
 impl Manager {
     /// A manager without targets. Call it within a tokio runtime; its tasks run there.
     pub fn new(appendable: Arc<dyn Appendable>, clock: Arc<dyn Clock>, options: Options) -> Arc<Self> {
-        let Options { version, body_size_bytes_max } = options;
         let shared = Shared {
             store: appendable,
             clock,
-            fetcher: Fetcher::new(&version, body_size_bytes_max),
+            fetcher: Fetcher::new(&options.version, options.body_size_bytes_max, options.pages_bytes_max),
             counters: Arc::new(Counters::default()),
+            target_series_max: options.target_series_max,
             buffers: Mutex::default(),
             halt: watch::Sender::new(false),
         };
@@ -164,6 +180,11 @@ impl Manager {
             }
         };
         state.tasks.spawn_on(task, &self.runtime);
+    }
+
+    /// Bytes of pages that are being read or stored.
+    pub fn held_bytes(&self) -> u64 {
+        self.shared.fetcher.held_bytes()
     }
 
     /// Stops all targets and waits for what is being appended. No staleness markers are written: the same targets
@@ -241,7 +262,8 @@ impl Manager {
     }
 
     fn start_fresh(&self, state: &mut State, target: Arc<Target>, collectors: Option<Collectors>) -> Running {
-        let pipeline = Pipeline::new(Arc::clone(&target), Arc::clone(&self.shared.counters));
+        let series_max = self.shared.target_series_max;
+        let pipeline = Pipeline::new(Arc::clone(&target), Arc::clone(&self.shared.counters), series_max);
         self.spawn(state, target, collectors, Arc::new(Mutex::new(pipeline)), Arc::default())
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct Reading<'r> {
     pub(crate) cache: &'r mut Cache,
     pub(crate) families: &'r mut Families,
     pub(crate) counters: &'r Counters,
+    /// Most series that the target may have, whatever its job allows.
+    pub(crate) series_max: u64,
     pub(crate) batch: &'r mut dyn Appender,
     pub(crate) page: Body<'r>,
     pub(crate) at: Timestamp,
@@ -57,6 +59,7 @@ impl Reading<'_> {
     /// Appends the whole page. After an error the batch must not be committed.
     pub(crate) fn read(&mut self) -> Result<(), ScrapeError> {
         let page = self.page.bytes;
+        self.check_budget()?;
         match self.page.format {
             Format::Text => {
                 let mut events = text::Parser::new(page);
@@ -73,6 +76,9 @@ impl Reading<'_> {
         // Past the limit the page is read to its end, so that the count says by how much it is too large.
         if let Some(limit) = self.target.job.limits.samples.filter(|&limit| self.counts.appended > limit) {
             return Err(ScrapeError::SampleLimit(limit));
+        }
+        if self.counts.appended > self.series_max {
+            return Err(ScrapeError::SeriesBudget(self.series_max));
         }
         self.families.append(self.batch, self.page.format)?;
         self.families.finish();
@@ -165,7 +171,22 @@ impl Reading<'_> {
 
     fn is_over_limit(&mut self) -> bool {
         self.counts.appended += 1;
-        self.target.job.limits.samples.is_some_and(|limit| self.counts.appended > limit)
+        self.counts.appended > self.target.job.limits.samples.unwrap_or(u64::MAX).min(self.series_max)
+    }
+
+    /// Refuses a page that is too large for the budget before any of its series takes memory in the store. Where rules may
+    /// drop series, only the reading itself can tell.
+    fn check_budget(&self) -> Result<(), ScrapeError> {
+        let lines = || self.page.bytes.split(|&byte| byte == b'\n');
+        // The shortest line of a sample, with its end, has four bytes.
+        let may_exceed = self.page.bytes.len() as u64 / 4 >= self.series_max;
+        if may_exceed && self.target.job.metric_relabel.is_empty() {
+            let is_sample = |line: &&[u8]| line.first().is_some_and(|&first| first != b'#' && first != b'\r');
+            if lines().filter(is_sample).count() as u64 > self.series_max {
+                return Err(ScrapeError::SeriesBudget(self.series_max));
+            }
+        }
+        Ok(())
     }
 
     /// Where the store took a sample. One that it does not want is counted; other errors refuse the page.

@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) fetcher: Fetcher,
     pub(crate) counters: Arc<Counters>,
+    /// Most series of one target.
+    pub(crate) target_series_max: u64,
     pub(crate) buffers: Mutex<Vec<Vec<u8>>>,
     /// True once the process ends.
     pub(crate) halt: watch::Sender<bool>,

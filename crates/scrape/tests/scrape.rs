@@ -15,7 +15,12 @@ use scrape::{Manager, Options};
 use support::{Memory, Reply, config, page, serve, until};
 
 fn start(memory: &Arc<Memory>) -> Arc<Manager> {
-    let options = Options { version: "1.2.3".to_owned(), body_size_bytes_max: 1 << 20 };
+    let options = Options {
+        version: "1.2.3".to_owned(),
+        body_size_bytes_max: 1 << 20,
+        pages_bytes_max: 4 << 20,
+        target_series_max: 1000,
+    };
     Manager::new(Arc::<Memory>::clone(memory), Arc::new(SystemClock), options)
 }
 
@@ -159,7 +164,7 @@ async fn bad_pages_say_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_servers_are_bounded() {
-    let ceiling = "body size limit exceeded: the page has 1048576 bytes or more (the ceiling of this process)";
+    let ceiling = "body size limit exceeded: the page has 1048576 bytes or more (a ceiling of --memory-budget)";
     check_bad(|_| Reply::Endless("a 1\n".repeat(1000)), "", ceiling).await;
     let limit = "body size limit exceeded: the page has 1024 bytes or more (body_size_limit)";
     check_bad(|_| Reply::Endless("a 1\n".repeat(1000)), "  body_size_limit: 1KB\n", limit).await;

@@ -361,7 +361,9 @@ impl Head {
             return Ok(found);
         }
         if self.len() >= series_max {
-            let message = format!("{series_max} series are in memory, the limit: raise it or drop labels");
+            let message = format!(
+                "{series_max} series are in memory, which is what --memory-budget leaves for them: raise it, or drop labels"
+            );
             return Err(AppendError::Limit(message));
         }
         let slot = inner.add(labels, hash)?;

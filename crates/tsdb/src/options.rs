@@ -46,7 +46,7 @@ pub struct Options {
     pub seal_interval: Duration,
     /// The head is sealed earlier when its samples take this many bytes of memory.
     pub head_bytes_max: usize,
-    /// New series are refused past this count.
+    /// New series are refused past this count, in words that name `--memory-budget`.
     pub head_series_max: usize,
     /// The clock.
     pub clock: Arc<dyn Clock>,

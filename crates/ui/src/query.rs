@@ -224,7 +224,7 @@ impl Broken {
         };
         let hint = match error {
             QueryError::Parse(_) => "Mend the marked place and run it again.",
-            QueryError::TooManySamples(_) | QueryError::Timeout(_) => {
+            QueryError::TooManySamples(_) | QueryError::TooMuchMemory(_) | QueryError::Timeout(_) => {
                 "Shorten the time range, or narrow the selectors."
             }
             QueryError::Execution(_) => "The expression is well formed, but these series cannot be combined so.",

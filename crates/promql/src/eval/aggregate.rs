@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use model::{Labels, METRIC_NAME};
 
 use super::Evaluation;
+use super::budget::Cost;
 use super::grid::Grid;
 use super::kahan::{Kahan, Mean};
 use super::quantile::quantile;
@@ -149,7 +150,7 @@ impl Evaluation<'_> {
                 state.add(op, *value);
             }
             let now = groups.groups.len();
-            hold.add(((now - held) * grid.count) as u64)?;
+            hold.add(Cost::slots((now - held) * grid.count, size_of::<Folded>()))?;
             held = now;
             Ok(())
         };
@@ -211,7 +212,7 @@ impl Evaluation<'_> {
                 counts[i] = if is_present(counts[i]) { counts[i] + 1.0 } else { 1.0 };
             }
             let now = groups.groups.len();
-            hold.add(((now - held) * grid.count) as u64)?;
+            hold.add(Cost::slots((now - held) * grid.count, size_of::<f64>()))?;
             held = now;
             Ok(())
         })?;

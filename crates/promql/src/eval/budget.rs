@@ -1,12 +1,13 @@
 //! Limits of one query: samples held at once, time, and whether anybody still waits. The limit of samples is also one of
-//! all running queries together.
+//! all running queries together, and so is the limit of the bytes that they are held in.
 
 use std::cell::Cell;
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use model::StorageError;
+use model::{Sample, StorageError};
 
 use crate::{Cancel, QueryError, QueryStats};
 
@@ -18,38 +19,90 @@ const TIMED_OUT_IN: &str = "expression evaluation";
 /// asks for everything.
 const SMALL_QUERY_PART: u64 = 100;
 
-/// Samples that all running queries of an engine hold. Together they may take as many as one alone, so that the limit
-/// bounds the memory of the process, whatever the number of clients.
+/// A step of a millisecond over all time has more slots than any memory; sums of what is counted stay far from overflow.
+const BYTES_COUNTED_MAX: u64 = 1 << 56;
+
+/// What all running queries of an engine hold. Together they may take as many samples as one alone, so that the limits
+/// bound the memory of the process, whatever the number of clients.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pool(Arc<AtomicU64>);
+pub(crate) struct Pool(Arc<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    samples: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// The most that a query, and all together, may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caps {
+    pub(crate) samples: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What something counts against the limits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cost {
+    pub(crate) samples: u64,
+    pub(crate) bytes: u64,
+}
 
 /// What a query may still take.
 #[derive(Debug)]
 pub(crate) struct Budget {
     pool: Pool,
-    samples_max: u64,
+    caps: Caps,
     deadline: Option<Instant>,
     cancel: Cancel,
     held: Cell<u64>,
+    held_bytes: Cell<u64>,
     peak: Cell<u64>,
     total: Cell<u64>,
 }
 
-/// Samples counted until this is dropped.
+/// What is counted until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Hold<'q> {
     budget: &'q Budget,
-    samples: u64,
+    cost: Cost,
+}
+
+impl Cost {
+    /// Samples in columns, with their times.
+    pub(crate) fn samples(count: usize) -> Self {
+        Self::slots(count, size_of::<Sample>())
+    }
+
+    /// As many slots of this size as samples.
+    pub(crate) fn slots(count: usize, size: usize) -> Self {
+        let samples = count as u64;
+        Self { samples, bytes: samples.saturating_mul(size as u64).min(BYTES_COUNTED_MAX) }
+    }
+}
+
+impl AddAssign for Cost {
+    fn add_assign(&mut self, other: Self) {
+        self.samples += other.samples;
+        self.bytes += other.bytes;
+    }
+}
+
+impl Pool {
+    /// Bytes that are held now.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.bytes.load(Ordering::Relaxed)
+    }
 }
 
 impl Budget {
-    pub(crate) fn new(pool: Pool, samples_max: u64, deadline: Option<Instant>, cancel: Cancel) -> Self {
+    pub(crate) fn new(pool: Pool, caps: Caps, deadline: Option<Instant>, cancel: Cancel) -> Self {
         let zero = || Cell::new(0);
-        Self { pool, samples_max, deadline, cancel, held: zero(), peak: zero(), total: zero() }
+        let (held, held_bytes, peak, total) = (zero(), zero(), zero(), zero());
+        Self { pool, caps, deadline, cancel, held, held_bytes, peak, total }
     }
 
     pub(crate) fn hold(&self) -> Hold<'_> {
-        Hold { budget: self, samples: 0 }
+        Hold { budget: self, cost: Cost::default() }
     }
 
     /// Counts samples that were read from the store.
@@ -82,25 +135,36 @@ impl Budget {
 }
 
 impl Hold<'_> {
-    /// Counts more samples; fails above the limit.
-    pub(crate) fn add(&mut self, samples: u64) -> Result<(), QueryError> {
-        self.samples += samples;
-        let held = self.budget.held.get() + samples;
-        self.budget.held.set(held);
-        self.budget.peak.set(self.budget.peak.get().max(held));
-        let together = self.budget.pool.0.fetch_add(samples, Ordering::Relaxed) + samples;
-        let max = self.budget.samples_max;
-        if held > max || (together > max && held > max / SMALL_QUERY_PART) {
+    /// Counts more; fails above a limit.
+    pub(crate) fn add(&mut self, cost: Cost) -> Result<(), QueryError> {
+        self.cost += cost;
+        let Budget { pool, caps, held, held_bytes, peak, .. } = self.budget;
+        held.set(held.get() + cost.samples);
+        held_bytes.set(held_bytes.get() + cost.bytes);
+        peak.set(peak.get().max(held.get()));
+        let samples = pool.0.samples.fetch_add(cost.samples, Ordering::Relaxed) + cost.samples;
+        let bytes = pool.0.bytes.fetch_add(cost.bytes, Ordering::Relaxed) + cost.bytes;
+        if is_too_much(held.get(), samples, caps.samples) {
             return Err(QueryError::TooManySamples(IN_EVALUATION));
+        }
+        if is_too_much(held_bytes.get(), bytes, caps.bytes) {
+            return Err(QueryError::TooMuchMemory(caps.bytes));
         }
         Ok(())
     }
 }
 
+fn is_too_much(held: u64, together: u64, max: u64) -> bool {
+    held > max || (together > max && held > max / SMALL_QUERY_PART)
+}
+
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
-        self.budget.held.set(self.budget.held.get() - self.samples);
-        self.budget.pool.0.fetch_sub(self.samples, Ordering::Relaxed);
+        let Budget { pool, held, held_bytes, .. } = self.budget;
+        held.set(held.get() - self.cost.samples);
+        held_bytes.set(held_bytes.get() - self.cost.bytes);
+        pool.0.samples.fetch_sub(self.cost.samples, Ordering::Relaxed);
+        pool.0.bytes.fetch_sub(self.cost.bytes, Ordering::Relaxed);
     }
 }
 
@@ -108,17 +172,23 @@ impl Drop for Hold<'_> {
 mod tests {
     use super::*;
 
-    /// Two queries of one engine with a limit of 1,000 samples: what the first holds, and whether the second may have
-    /// its part beside it.
+    /// Two queries of one engine with a limit of 1,000 samples, then of 1,000 bytes: what the first holds, and whether the
+    /// second may have its part beside it.
     fn check(first: u64, second: u64, expected: bool) {
-        let pool = Pool::default();
-        let budget = || Budget::new(pool.clone(), 1_000, None, Cancel::default());
-        let (one, other) = (budget(), budget());
-        let mut holding = one.hold();
-        holding.add(first).unwrap();
-        assert_eq!(other.hold().add(second).is_ok(), expected, "{first} and {second}");
-        drop(holding);
-        assert_eq!(pool.0.load(Ordering::Relaxed), 0, "{first} and {second}: everything is given back");
+        let samples = |samples| Cost { samples, bytes: 0 };
+        let bytes = |bytes| Cost { samples: 0, bytes };
+        for cost in [&samples as &dyn Fn(u64) -> Cost, &bytes] {
+            let pool = Pool::default();
+            let caps = Caps { samples: 1_000, bytes: 1_000 };
+            let budget = || Budget::new(pool.clone(), caps, None, Cancel::default());
+            let (one, other) = (budget(), budget());
+            let mut holding = one.hold();
+            holding.add(cost(first)).unwrap();
+            assert_eq!(other.hold().add(cost(second)).is_ok(), expected, "{first} and {second}");
+            drop(holding);
+            let left = (pool.0.samples.load(Ordering::Relaxed), pool.bytes());
+            assert_eq!(left, (0, 0), "{first} and {second}: everything is given back");
+        }
     }
 
     #[test]

@@ -36,10 +36,11 @@ use model::{Queryable, Timestamp};
 
 use crate::syntax::{AtTime, Expr, Kind, Modifiers, NodeId, Type};
 use crate::{EngineOptions, Position, QueryError};
+use budget::Cost;
 use grid::Grid;
 use series::{Series, Vector};
 
-pub(crate) use budget::{Budget, Pool};
+pub(crate) use budget::{Budget, Caps, Pool};
 pub(crate) use notes::Notes;
 pub(crate) use result::{evaluate, evaluate_matrix};
 
@@ -267,7 +268,7 @@ impl<'q> Evaluation<'q> {
 
     /// Refuses grids whose single column would exceed the limit of samples.
     fn check_grid(&self, grid: Grid) -> Result<(), QueryError> {
-        self.budget.hold().add(grid.count as u64)
+        self.budget.hold().add(Cost::slots(grid.count, size_of::<f64>()))
     }
 }
 

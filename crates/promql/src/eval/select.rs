@@ -2,11 +2,15 @@
 
 use model::{Hints, Samples, Selection, Timestamp, is_stale};
 
+use super::budget::{Cost, Hold};
 use super::grid::Grid;
 use super::series::{ABSENT, Series};
 use super::{Evaluation, Sink};
 use crate::QueryError;
 use crate::syntax::{Kind, Modifiers, NodeId, VectorSelector};
+
+/// What a series of the store takes beside its labels before its samples are read: places of its chunks in head and blocks.
+const SERIES_BYTES: usize = 160;
 
 impl Evaluation<'_> {
     /// Series that a selector node matches, ordered by labels so that sums do not depend on the store's order.
@@ -15,17 +19,20 @@ impl Evaluation<'_> {
         id: NodeId,
         (min_time, max_time): (Timestamp, Timestamp),
         hints: Hints,
-    ) -> Result<Vec<Box<dyn model::Series>>, QueryError> {
+    ) -> Result<(Vec<Box<dyn model::Series>>, Hold<'_>), QueryError> {
+        let mut hold = self.budget.hold();
         let Kind::Vector(selector) = self.expr.kind(id) else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), hold));
         };
         let selection = Selection { matchers: &selector.matchers, min_time, max_time, hints };
         self.budget.check()?;
         let set = self.storage.select(&selection).map_err(|e| self.budget.storage_error(e))?;
         set.warnings.into_iter().for_each(|warning| self.notes.pass_on(warning));
         let mut series = set.series;
+        let labels: usize = series.iter().map(|series| series.labels().as_packed().len()).sum();
+        hold.add(Cost { samples: 0, bytes: (series.len() * SERIES_BYTES + labels) as u64 })?;
         series.sort_by(|a, b| a.labels().cmp(b.labels()));
-        Ok(series)
+        Ok((series, hold))
     }
 
     pub(super) fn read(&self, series: &dyn model::Series) -> Result<Samples, QueryError> {
@@ -72,11 +79,12 @@ impl Evaluation<'_> {
         let (first, last) = (time_of(0), time_of(grid.count - 1));
         let start = first.saturating_sub(self.lookback).saturating_add(1);
         let hints = Hints { step: grid.step_hint(), presence, ..Hints::default() };
-        for series in self.select(id, (start, last), hints)? {
+        let (found, _found) = self.select(id, (start, last), hints)?;
+        for series in found {
             self.budget.check()?;
             let samples = self.read(series.as_ref())?;
             let mut hold = self.budget.hold();
-            hold.add(samples.len() as u64)?;
+            hold.add(Cost::samples(samples.len()))?;
             let values = lookback_column(&samples, grid.count, self.lookback, time_of, &value_of);
             let series = Series::new(series.labels().clone(), values);
             if series.has_values() {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use model::{Labels, STALE_NAN_BITS};
 
-use super::budget::{Budget, Hold};
+use super::budget::{Budget, Cost, Hold};
 use crate::QueryError;
 
 /// Stands in a slot that has no value. No value of an evaluation has the bits of the staleness marker: selectors leave
@@ -46,12 +46,14 @@ impl Series {
         self.values.iter().any(|v| is_present(*v))
     }
 
-    /// What it counts against the limit of samples.
-    pub(super) fn cost(&self) -> u64 {
+    /// What it counts against the limits.
+    pub(super) fn cost(&self) -> Cost {
         let present = self.values.iter().filter(|v| is_present(**v)).count();
         let label_bytes: usize = self.labels.iter().map(|(_, value)| value.len()).sum();
         let long_labels = label_bytes.saturating_sub(LABEL_BYTES_FREE) / BYTES_PER_SAMPLE;
-        (present.max(self.values.len() / EMPTY_SLOTS_PER_SAMPLE) + long_labels) as u64
+        let samples = present.max(self.values.len() / EMPTY_SLOTS_PER_SAMPLE) + long_labels;
+        let bytes = size_of::<Self>() + size_of_val(&*self.values) + self.labels.as_packed().len();
+        Cost { samples: samples as u64, bytes: bytes as u64 }
     }
 
     /// Forgets the name: at once, or at the end where that is the rule.
@@ -75,7 +77,9 @@ pub(super) struct Vector<'q> {
 impl<'q> Vector<'q> {
     pub(super) fn new(series: Vec<Series>, budget: &'q Budget) -> Result<Self, QueryError> {
         let mut hold = budget.hold();
-        hold.add(series.iter().map(Series::cost).sum())?;
+        let mut cost = Cost::default();
+        series.iter().for_each(|series| cost += series.cost());
+        hold.add(cost)?;
         Ok(Self { series, _hold: hold })
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use model::{Hints, Labels, Samples, Timestamp, is_stale};
 
+use super::budget::Cost;
 use super::grid::Grid;
 use super::series::{ABSENT, is_present};
 use super::{Column, Evaluation};
@@ -169,11 +170,12 @@ impl<'q> Evaluation<'q> {
         sink: RangeSink<'_>,
     ) -> Result<(), QueryError> {
         // The start is open: its own millisecond is not wanted.
-        for series in self.select(selector, (start.saturating_add(1), end), hints)? {
+        let (found, _found) = self.select(selector, (start.saturating_add(1), end), hints)?;
+        for series in found {
             self.budget.check()?;
             let mut samples = self.read(series.as_ref())?;
             let mut hold = self.budget.hold();
-            hold.add(samples.len() as u64)?;
+            hold.add(Cost::samples(samples.len()))?;
             remove_stale(&mut samples);
             let labels = series.labels().clone();
             sink(RangeSeries { labels, drop_name: false, samples })?;
