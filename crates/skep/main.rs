@@ -5,6 +5,8 @@
 
 mod app;
 mod backup;
+mod budget;
+mod cgroup;
 mod cli;
 mod config;
 mod import;
