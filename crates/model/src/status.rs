@@ -212,8 +212,142 @@ pub struct StoreStatus {
     pub sync_interval: Duration,
 }
 
+/// A sealed block.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockStatus {
+    /// Its number, in the order of writing.
+    pub number: u64,
+    /// First timestamp.
+    pub min_time: Timestamp,
+    /// Last timestamp.
+    pub max_time: Timestamp,
+    /// Series.
+    pub series: u64,
+    /// Samples.
+    pub samples: u64,
+    /// Bytes of its file.
+    pub bytes: u64,
+}
+
+/// Long work of the store that runs now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkStatus {
+    /// What it is, in words.
+    pub what: &'static str,
+    /// Steps done.
+    pub done: u64,
+    /// Steps in all.
+    pub total: u64,
+    /// When it began.
+    pub since: Timestamp,
+}
+
+/// A block that is not served.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetAsideStatus {
+    /// First timestamp; 0 where it is not known.
+    pub min_time: Timestamp,
+    /// Last timestamp.
+    pub max_time: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+/// The store in detail, for the page about it.
+#[derive(Clone, Debug, Default)]
+pub struct StoreDetails {
+    /// When it was opened; counters count from then.
+    pub opened: Timestamp,
+    /// How long samples are kept; `None` keeps all.
+    pub retention_time: Option<Duration>,
+    /// Most bytes of the folder; `None` is no limit.
+    pub retention_size: Option<u64>,
+    /// How long samples stay in memory before they are sealed.
+    pub seal_interval: Duration,
+    /// Bytes on disk, by part.
+    pub disk: Vec<(&'static str, u64)>,
+    /// Bytes that files may still take on the file system; `None` if it does not say.
+    pub free_bytes: Option<u64>,
+    /// Segments of the log.
+    pub log_segments: u64,
+    /// Bytes written to the log since it was opened.
+    pub log_written_bytes: u64,
+    /// Bytes written to blocks, merging included.
+    pub blocks_written_bytes: u64,
+    /// Samples taken.
+    pub appended: u64,
+    /// Samples refused because another value stands at their time.
+    pub conflicting: u64,
+    /// Times the log was synced, and times the disk refused.
+    pub fsyncs: (u64, u64),
+    /// Sealings that failed and are tried again.
+    pub seal_failures: u64,
+    /// Sealed blocks by number.
+    pub blocks: Vec<BlockStatus>,
+    /// What runs now.
+    pub work: Vec<WorkStatus>,
+    /// Blocks that are not served, since it was opened.
+    pub set_aside: Vec<SetAsideStatus>,
+    /// Damaged stretches of the log that the start passed over.
+    pub damaged_records: u64,
+    /// Memory, by part.
+    pub memory: Vec<(&'static str, u64)>,
+    /// The head is sealed early when its samples take so many bytes.
+    pub head_bytes_max: u64,
+    /// New series are refused past this number.
+    pub head_series_max: u64,
+}
+
+/// A name and what its series cost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// The metric, the label, `name=value`, or `job instance`.
+    pub name: String,
+    /// Series; for a label, its values.
+    pub count: u64,
+    /// Bytes of their samples.
+    pub bytes: u64,
+    /// Their samples.
+    pub samples: u64,
+}
+
+/// The largest costs, each list with its largest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Costs {
+    /// Series in all.
+    pub series: u64,
+    /// Different pairs of label name and value.
+    pub pairs: u64,
+    /// Their samples.
+    pub samples: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Metrics by series.
+    pub metrics: Vec<Cost>,
+    /// Metrics by bytes.
+    pub metrics_by_bytes: Vec<Cost>,
+    /// Metrics by series that ended before their block did or began after it: churn.
+    pub metrics_by_churn: Vec<Cost>,
+    /// Labels by different values.
+    pub labels: Vec<Cost>,
+    /// Pairs of label name and value by series.
+    pub label_pairs: Vec<Cost>,
+    /// Jobs and instances by bytes.
+    pub targets: Vec<Cost>,
+}
+
 /// Tells of the store; the store implements it.
 pub trait Store: Send + Sync {
     /// What it holds now.
     fn status(&self) -> StoreStatus;
+
+    /// The same in detail.
+    fn details(&self) -> StoreDetails {
+        StoreDetails::default()
+    }
+
+    /// What its series cost: their number by the head, their bytes by the newest block. Told anew once a minute.
+    fn costs(&self) -> Costs {
+        Costs::default()
+    }
 }

@@ -114,6 +114,9 @@ impl Db {
     fn merge(&self, old: &[Arc<Block>], written: &mut Vec<Finished>) -> Result<u64, StorageError> {
         let mut sources = old.iter().map(|b| Source::new(Arc::clone(b))).collect::<Result<Vec<_>, _>>()?;
         let mut writer = self.create_block(written)?;
+        // Steps are series of the old blocks, each as often as it stands in one.
+        let series = old.iter().map(|block| block.meta.series).sum();
+        let working = self.progress.begin("merging the blocks of a day", series, self.options.clock.now());
         let mut samples = Samples::default();
         let mut count = 0;
         let first =
@@ -122,6 +125,7 @@ impl Db {
             samples.clear();
             for source in sources.iter_mut().filter(|s| s.entry.as_ref().is_some_and(|e| e.labels == labels)) {
                 source.take(&mut samples)?;
+                working.step(1);
             }
             settle(&mut samples, 0, Timestamp::MIN, Timestamp::MAX);
             count += samples.len() as u64;

@@ -3,56 +3,23 @@
 //! A series costs the bytes of its columns of values, and its share of the columns of timestamps that it has in common
 //! with the other series of its target; labels and index are not counted here.
 
-use std::hash::Hash;
+use std::hash::BuildHasher;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
+use model::status::{Cost, Costs};
 use model::{Labels, METRIC_NAME, StorageError};
+use roaring::RoaringBitmap;
 
 use crate::block::Block;
-use crate::folder::{metric, value};
+use crate::postings::Index;
 
-/// Entries of the largest lists that are asked for.
-const PAIRS_MAX: usize = 1_000_000;
+/// Different pairs of label and value that are told apart; each takes about 100 bytes.
+const PAIRS_MAX: usize = 500_000;
 
-/// A name and what its series cost.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cost {
-    /// The metric, the label, `name=value`, or `job instance`.
-    pub name: String,
-    /// Series; for a label, its values.
-    pub count: u64,
-    /// Bytes of their samples.
-    pub bytes: u64,
-    /// Their samples.
-    pub samples: u64,
-}
+/// A series that is missing from this part of its block's time, at its beginning or its end, came or went in it.
+const CHURN_SLACK: i64 = 20;
 
-/// The largest costs, each list with its largest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Costs {
-    /// Series in all.
-    pub series: u64,
-    /// Different pairs of label name and value.
-    pub pairs: u64,
-    /// Their samples.
-    pub samples: u64,
-    /// Bytes of them.
-    pub bytes: u64,
-    /// Metrics by series.
-    pub metrics: Vec<Cost>,
-    /// Metrics by bytes.
-    pub metrics_by_bytes: Vec<Cost>,
-    /// Metrics by series that ended before their block did or began after it: churn.
-    pub metrics_by_churn: Vec<Cost>,
-    /// Labels by different values.
-    pub labels: Vec<Cost>,
-    /// Pairs of label name and value by series.
-    pub label_pairs: Vec<Cost>,
-    /// Jobs and instances by bytes.
-    pub targets: Vec<Cost>,
-}
-
-/// Part of a target's name for people.
+/// Between job and instance.
 const BETWEEN: char = ' ';
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,11 +37,18 @@ impl Sum {
     }
 }
 
-/// Sums over series.
+/// Sums over series. A series that stands in many blocks counts once, told by a hash of its labels.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// What is known of each series, so that one that stands in many blocks counts once.
-    series: HashMap<Labels, (Sum, bool)>,
+    seen: HashSet<u64>,
+    hasher: DefaultHashBuilder,
+    whole: Sum,
+    metrics: HashMap<String, Sum>,
+    churn: HashMap<String, Sum>,
+    /// Label names, and in each its values.
+    pairs: HashMap<String, HashMap<String, Sum>>,
+    pair_count: usize,
+    targets: HashMap<String, Sum>,
 }
 
 impl Tally {
@@ -82,104 +56,147 @@ impl Tally {
     pub(crate) fn add_block(&mut self, block: &Block) -> Result<(), StorageError> {
         let index = block.index();
         let mut cursor = index.cursor();
-        let mut sharers: HashMap<u64, u64> = HashMap::new();
+        // Columns of timestamps: how many series share them, and how many they are, where that was asked for.
+        let mut times: HashMap<u64, (u64, Option<u64>)> = HashMap::new();
         for ordinal in 0..block.meta.series as u32 {
             for chunk in cursor.chunks(ordinal)? {
-                *sharers.entry(chunk.times.offset).or_default() += 1;
+                times.entry(chunk.times.offset).or_default().0 += 1;
             }
         }
         let (min_time, max_time) = (block.meta.min_time, block.meta.max_time);
-        let slack = (max_time - min_time) / 20;
-        let mut counts: HashMap<u64, u64> = HashMap::new();
+        let slack = max_time.saturating_sub(min_time) / CHURN_SLACK;
         for ordinal in 0..block.meta.series as u32 {
             let entry = cursor.entry(ordinal)?;
-            let mut sum = Sum { series: 1, ..Sum::default() };
+            let mut sum = Sum::default();
             for chunk in &entry.chunks {
-                let sharers = sharers.get(&chunk.times.offset).copied().unwrap_or(1).max(1);
-                sum.bytes += u64::from(chunk.values.length) + u64::from(chunk.times.length) / sharers;
-                let at = chunk.times.offset;
-                let known = counts.get(&at).copied();
-                let count = match known {
-                    Some(count) => count,
-                    None => block.codec_of(chunk.times)?.1 as u64,
+                let Some((sharers, count)) = times.get_mut(&chunk.times.offset) else { continue };
+                let known = match *count {
+                    Some(known) => known,
+                    None => *count.insert(block.codec_of(chunk.times)?.1 as u64),
                 };
-                counts.insert(at, count);
-                sum.samples += count;
+                sum.samples += known;
+                sum.bytes += u64::from(chunk.values.length) + u64::from(chunk.times.length) / *sharers;
             }
             let first = entry.chunks.iter().map(|chunk| chunk.min_time).min().unwrap_or(min_time);
             let last = entry.chunks.iter().map(|chunk| chunk.max_time).max().unwrap_or(max_time);
-            self.add(entry.labels, sum, first > min_time + slack || last < max_time - slack);
+            self.add(&entry.labels, sum, first > min_time + slack || last < max_time - slack);
         }
         Ok(())
     }
 
-    /// Adds a series of the head, whose bytes are not known yet.
-    pub(crate) fn add_head(&mut self, labels: Labels) {
-        self.add(labels, Sum { series: 1, ..Sum::default() }, false);
-    }
-
-    fn add(&mut self, labels: Labels, sum: Sum, churned: bool) {
-        let known = self.series.entry(labels).or_default();
-        known.0.add(Sum { series: 0, ..sum });
-        known.0.series = 1;
-        known.1 |= churned;
-    }
-
-    pub(crate) fn costs(&self, limit: usize) -> Costs {
-        let mut whole = Sum::default();
-        let mut metrics: HashMap<&str, Sum> = HashMap::new();
-        let mut churn: HashMap<&str, Sum> = HashMap::new();
-        let mut pairs: HashMap<(&str, &str), Sum> = HashMap::new();
-        let mut targets: HashMap<(&str, &str), Sum> = HashMap::new();
-        for (labels, &(sum, churned)) in &self.series {
-            whole.add(sum);
-            metrics.entry(metric(labels)).or_default().add(sum);
-            if churned {
-                churn.entry(metric(labels)).or_default().add(sum);
+    fn add(&mut self, labels: &Labels, sum: Sum, churned: bool) {
+        let is_new = self.seen.insert(self.hasher.hash_one(labels));
+        let sum = Sum { series: u64::from(is_new), ..sum };
+        let name = labels.metric_name();
+        self.whole.add(sum);
+        self.metrics.entry_ref(name).or_default().add(sum);
+        if churned {
+            self.churn.entry_ref(name).or_default().add(Sum { series: 1, ..sum });
+        }
+        self.targets.entry_ref(&*target_of(labels)).or_default().add(sum);
+        for (name, value) in labels {
+            let values = self.pairs.entry_ref(name).or_default();
+            if let Some(known) = values.get_mut(value) {
+                known.add(sum);
+            } else if self.pair_count < PAIRS_MAX {
+                values.insert(value.to_owned(), sum);
+                self.pair_count += 1;
             }
-            targets.entry((value(labels, "job"), value(labels, "instance"))).or_default().add(sum);
-            for pair in labels {
-                if pairs.len() < PAIRS_MAX || pairs.contains_key(&pair) {
-                    pairs.entry(pair).or_default().add(sum);
+        }
+    }
+
+    /// Takes the numbers of series from an index, and keeps the bytes: for the head, whose bytes are not known yet.
+    pub(crate) fn count(&mut self, index: &dyn Index) -> Result<(), StorageError> {
+        let lists = [&mut self.metrics, &mut self.targets].into_iter().chain(self.pairs.values_mut());
+        lists.flat_map(HashMap::values_mut).for_each(|sum| sum.series = 0);
+        self.whole.series = index.all().len();
+        for name in index.names()? {
+            let mut lists = Vec::new();
+            let mut outcome = Ok(());
+            index.each_value(&name, "", &mut |value, postings| {
+                let mut set = RoaringBitmap::new();
+                outcome = outcome.clone().and_then(|()| postings.add_to(&mut set));
+                lists.push((value.to_owned(), set.len()));
+            })?;
+            outcome?;
+            let values = self.pairs.entry_ref(&*name).or_default();
+            for (value, series) in lists {
+                values.entry_ref(&*value).or_default().series = series;
+                if name == METRIC_NAME {
+                    self.metrics.entry(value).or_default().series = series;
                 }
             }
         }
-        let mut names: HashMap<&str, Sum> = HashMap::new();
-        for ((name, _), sum) in &pairs {
-            names.entry(name).or_default().add(Sum { series: 1, ..*sum });
-        }
-        let pair = |(name, value): &(&str, &str)| format!("{name}={value}");
-        let name = |name: &&str| (*name).to_owned();
-        let target = |(job, instance): &(&str, &str)| format!("{job}{BETWEEN}{instance}");
-        let only = |pairs: &HashMap<(&str, &str), Sum>| -> Vec<Cost> {
-            top(pairs.iter().filter(|((name, _), _)| *name != METRIC_NAME), limit, pair, |sum| sum.series)
+        self.count_targets(index)
+    }
+
+    fn count_targets(&mut self, index: &dyn Index) -> Result<(), StorageError> {
+        let values = |name: &str| {
+            let mut values = Vec::new();
+            index.each_value(name, "", &mut |value, _| values.push(value.to_owned()))?;
+            Ok::<_, StorageError>(values)
         };
+        let instances = values("instance")?;
+        for job in values("job")? {
+            let of_job = index.postings("job", &job)?;
+            for instance in &instances {
+                let series = of_job.intersection_len(&index.postings("instance", instance)?);
+                if series > 0 {
+                    self.targets.entry(format!("{job}{BETWEEN}{instance}")).or_default().series = series;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn costs(&self, limit: usize) -> Costs {
+        let names: HashMap<String, Sum> =
+            self.pairs.iter().map(|(name, values)| (name.clone(), whole(values))).collect();
+        let pairs = self.pairs.iter().filter(|(name, _)| *name != METRIC_NAME);
+        let pairs: Vec<(u64, Cost)> = pairs
+            .flat_map(|(name, values)| {
+                let own = top(values, limit, |sum| sum.series);
+                own.into_iter().map(move |cost| (cost.count, Cost { name: format!("{name}={}", cost.name), ..cost }))
+            })
+            .collect();
         Costs {
-            series: whole.series,
-            pairs: pairs.len() as u64,
-            samples: whole.samples,
-            bytes: whole.bytes,
-            metrics: top(&metrics, limit, name, |sum| sum.series),
-            metrics_by_bytes: top(&metrics, limit, name, |sum| sum.bytes),
-            metrics_by_churn: top(&churn, limit, name, |sum| sum.series),
-            labels: top(&names, limit, name, |sum| sum.series),
-            label_pairs: only(&pairs),
-            targets: top(&targets, limit, target, |sum| sum.bytes.max(sum.series)),
+            series: self.whole.series,
+            pairs: self.pairs.values().map(|values| values.values().filter(|sum| sum.series > 0).count() as u64).sum(),
+            samples: self.whole.samples,
+            bytes: self.whole.bytes,
+            metrics: top(&self.metrics, limit, |sum| sum.series),
+            metrics_by_bytes: top(&self.metrics, limit, |sum| sum.bytes),
+            metrics_by_churn: top(&self.churn, limit, |sum| sum.series),
+            labels: top(&names, limit, |sum| sum.series),
+            label_pairs: largest(pairs, limit),
+            targets: top(&self.targets, limit, |sum| sum.bytes.max(sum.series)),
         }
     }
 }
 
-/// The largest first, equal ones by name.
-fn top<'k, K: Eq + Hash + 'k>(
-    sums: impl IntoIterator<Item = (&'k K, &'k Sum)>,
-    limit: usize,
-    name: impl Fn(&K) -> String,
-    size: impl Fn(&Sum) -> u64,
-) -> Vec<Cost> {
-    let cost = |(key, sum): (&K, &Sum)| {
-        (size(sum), Cost { name: name(key), count: sum.series, bytes: sum.bytes, samples: sum.samples })
+/// The values of a label: how many there are, and what their series take.
+fn whole(values: &HashMap<String, Sum>) -> Sum {
+    let mut whole = Sum::default();
+    for sum in values.values().filter(|sum| sum.series > 0) {
+        whole.add(Sum { series: 1, ..*sum });
+    }
+    whole
+}
+
+fn target_of(labels: &Labels) -> String {
+    let of = |name| labels.get(name).unwrap_or_default();
+    format!("{}{BETWEEN}{}", of("job"), of("instance"))
+}
+
+/// The largest first, equal ones by name; what has no series any more is left out.
+fn top(sums: &HashMap<String, Sum>, limit: usize, size: impl Fn(&Sum) -> u64) -> Vec<Cost> {
+    let cost = |(name, sum): (&String, &Sum)| {
+        (size(sum), Cost { name: name.clone(), count: sum.series, bytes: sum.bytes, samples: sum.samples })
     };
-    let mut all: Vec<(u64, Cost)> = sums.into_iter().map(cost).collect();
+    largest(sums.iter().filter(|(_, sum)| sum.series > 0).map(cost).collect(), limit)
+}
+
+fn largest(mut all: Vec<(u64, Cost)>, limit: usize) -> Vec<Cost> {
     all.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.name.cmp(&b.1.name)));
     all.truncate(limit);
     all.into_iter().map(|(_, cost)| cost).collect()

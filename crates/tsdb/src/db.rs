@@ -18,6 +18,7 @@ use crate::log::{self, Log};
 use crate::replay::replay;
 use crate::reserve::{self, Reserve};
 use crate::seal::Sealing;
+use crate::status::Progress;
 use crate::{Disk, Error, Options};
 
 /// Folders and files of the data folder.
@@ -68,10 +69,10 @@ pub(crate) struct Counters {
 
 /// A block that is not served, and why.
 #[derive(Clone, Debug)]
-struct SetAside {
-    min_time: Timestamp,
-    max_time: Timestamp,
-    reason: String,
+pub(crate) struct SetAside {
+    pub(crate) min_time: Timestamp,
+    pub(crate) max_time: Timestamp,
+    pub(crate) reason: String,
 }
 
 /// The store. All methods may be called from many threads, and may block on the disk.
@@ -99,7 +100,13 @@ pub struct Db {
     pub(crate) synced_at: AtomicI64,
     /// When the cached pages aged last, by the clock.
     pub(crate) pages_aged: AtomicI64,
-    aside: Mutex<Vec<SetAside>>,
+    pub(crate) aside: Mutex<Vec<SetAside>>,
+    /// What series cost, and when that was told.
+    pub(crate) costs: Mutex<Option<(Timestamp, model::status::Costs)>>,
+    /// Sealing and merging, for those who watch.
+    pub(crate) progress: Progress,
+    /// When it was opened, by the clock.
+    pub(crate) opened: Timestamp,
     quarantined: AtomicU64,
     quarantined_bytes: AtomicU64,
     /// Whether the last write to the log failed for want of space.
@@ -139,6 +146,9 @@ impl Db {
             synced_at: AtomicI64::new(options.clock.now()),
             pages_aged: AtomicI64::new(options.clock.now()),
             aside: Mutex::default(),
+            costs: Mutex::default(),
+            progress: Progress::default(),
+            opened: options.clock.now(),
             quarantined: AtomicU64::new(0),
             quarantined_bytes: AtomicU64::new(0),
             full: AtomicBool::new(false),

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use model::{Labels, METRIC_NAME, Samples, StorageError, Timestamp};
+use model::status::Costs;
+use model::{Samples, StorageError, Timestamp};
 
 use crate::block::{Block, OpenError, Reading};
-use crate::costs::{Costs, Tally};
+use crate::costs::Tally;
 use crate::db::{BLOCKS_FOLDER, LOG_FOLDER, QUARANTINE_FOLDER};
 use crate::error::io as io_error;
 use crate::frame::{Scanned, Scanner};
@@ -374,14 +375,4 @@ fn finding(path: &Path, error: &StorageError, lost: &str) -> Finding {
         }
         other => Finding { path: path.to_owned(), offset: None, reason: other.to_string(), lost },
     }
-}
-
-/// The value of a label, empty where there is none.
-pub(crate) fn value<'l>(labels: &'l Labels, name: &str) -> &'l str {
-    labels.get(name).unwrap_or_default()
-}
-
-/// The metric's name.
-pub(crate) fn metric(labels: &Labels) -> &str {
-    value(labels, METRIC_NAME)
 }

@@ -68,10 +68,10 @@ mod tombstones;
 mod writer;
 
 pub use backup::{Backup, BackupFile, backup, damaged_files, restore};
-pub use costs::{Cost, Costs};
 pub use db::{Db, Recovery};
 pub use disk::{Disk, DiskFile, FileDisk};
 pub use error::Error;
 pub use folder::{BlockSummary, CodecShare, Finding, Folder, SegmentSummary, Summary, Verified};
+pub use model::status::{Cost, Costs};
 pub use options::{FUTURE_MAX, Options};
 pub use seal::Maintained;

@@ -376,6 +376,12 @@ impl Log {
         writer.tail.length + writer.sealed_lengths.values().sum::<u64>()
     }
 
+    /// How many segments there are.
+    pub(crate) fn segments(&self) -> u64 {
+        let writer = self.writer.lock();
+        writer.sealed_lengths.len() as u64 + u64::from(writer.tail.length > 0)
+    }
+
     fn path(&self, segment: u64) -> PathBuf {
         self.folder.join(format!("{segment:010}{SUFFIX}"))
     }

@@ -191,7 +191,9 @@ impl Db {
     fn write_blocks(&self, sealing: &Sealing, written: &mut Vec<Finished>) -> Result<(), StorageError> {
         let width = sealing.partition_millis();
         let mut writers: BTreeMap<i64, BlockWriter> = BTreeMap::new();
+        let working = self.progress.begin("sealing the head", sealing.order.len() as u64, self.options.clock.now());
         for &at in &sealing.order {
+            working.step(1);
             let (slot, view) = sealing.frozen.get(at as usize);
             let (labels, samples) = (self.head.labels(slot), sealed_samples(&view)?);
             for part in split(&samples, width) {

@@ -2,10 +2,48 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::status::{Store, StoreStatus};
-use model::{CollectError, Collector, Families, MetricKind, Timestamp};
+use model::status::{BlockStatus, Costs, SetAsideStatus, Store, StoreDetails, StoreStatus, WorkStatus};
+use model::{CollectError, Collector, Families, MetricKind, StorageError, Timestamp};
+use parking_lot::Mutex;
 
 use crate::Db;
+use crate::costs::Tally;
+
+/// What series cost changes slowly, and adding it up takes a walk over the newest block.
+const COSTS_KEPT_MILLIS: i64 = 60_000;
+
+/// Entries of each list of costs: more than a page shows, as many as the API gives by default.
+const COSTS_MAX: usize = 100;
+
+/// Long work, step by step.
+#[derive(Debug, Default)]
+pub(crate) struct Progress(Mutex<Option<WorkStatus>>);
+
+/// Ends the work when dropped.
+pub(crate) struct Working<'a>(&'a Progress);
+
+impl Progress {
+    /// Begins work of so many steps.
+    pub(crate) fn begin(&self, what: &'static str, total: u64, since: Timestamp) -> Working<'_> {
+        *self.0.lock() = Some(WorkStatus { what, done: 0, total, since });
+        Working(self)
+    }
+}
+
+impl Working<'_> {
+    /// Says that so many more steps are done.
+    pub(crate) fn step(&self, steps: u64) {
+        if let Some(work) = &mut *self.0.0.lock() {
+            work.done = work.done.saturating_add(steps).min(work.total);
+        }
+    }
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.0.lock().take();
+    }
+}
 
 fn load(counter: &AtomicU64) -> f64 {
     counter.load(Ordering::Relaxed) as f64
@@ -31,6 +69,91 @@ impl Store for Db {
             read_only_reason: self.read_only_reason(),
             sync_interval: self.options.sync_interval,
         }
+    }
+
+    fn details(&self) -> StoreDetails {
+        let (options, counters, log) = (&self.options, &self.counters, &self.log.counters);
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let blocks: Vec<BlockStatus> = self.blocks.read().iter().map(|block| block_status(block)).collect();
+        let log_bytes = self.log.size_bytes();
+        let block_bytes = blocks.iter().map(|block| block.bytes).sum();
+        let others = self.size_bytes_beside_blocks().saturating_sub(log_bytes);
+        let memory = self.head.memory();
+        let parts = [
+            ("samples", memory.samples),
+            ("being sealed", memory.frozen),
+            ("series", memory.series),
+            ("label texts", memory.labels),
+            ("index", memory.index),
+        ];
+        StoreDetails {
+            opened: self.opened,
+            retention_time: options.retention_time,
+            retention_size: options.retention_size,
+            seal_interval: options.seal_interval,
+            disk: vec![("blocks", block_bytes), ("log", log_bytes), ("other", others)],
+            free_bytes: self.disk().free(&options.path).ok(),
+            log_segments: self.log.segments(),
+            log_written_bytes: get(&log.bytes_written),
+            blocks_written_bytes: get(&counters.sealed_bytes),
+            appended: get(&counters.appended),
+            conflicting: get(&counters.conflicting),
+            fsyncs: (get(&log.fsyncs), get(&log.fsync_failures)),
+            seal_failures: get(&counters.seal_failures),
+            blocks,
+            work: self.progress.0.lock().clone().into_iter().collect(),
+            set_aside: self.set_aside_blocks(),
+            damaged_records: self.recovery().damaged_records,
+            memory: parts.into_iter().map(|(name, bytes)| (name, bytes as u64)).collect(),
+            head_bytes_max: options.head_bytes_max as u64,
+            head_series_max: options.head_series_max as u64,
+        }
+    }
+
+    fn costs(&self) -> Costs {
+        let now = self.options.clock.now();
+        let mut kept = self.costs.lock();
+        if let Some((at, costs)) = &*kept
+            && (0..COSTS_KEPT_MILLIS).contains(&(now - at))
+        {
+            return costs.clone();
+        }
+        let costs = self.count_costs().unwrap_or_else(|error| {
+            tracing::warn!(%error, "what series cost could not be told");
+            Costs::default()
+        });
+        *kept = Some((now, costs.clone()));
+        costs
+    }
+}
+
+fn block_status(block: &crate::block::Block) -> BlockStatus {
+    let meta = &block.meta;
+    let (number, bytes) = (block.number, block.size_bytes);
+    let (min_time, max_time) = (meta.min_time, meta.max_time);
+    BlockStatus { number, min_time, max_time, series: meta.series, samples: meta.samples, bytes }
+}
+
+impl Db {
+    fn count_costs(&self) -> Result<Costs, StorageError> {
+        let newest = self.blocks.read().iter().max_by_key(|block| (block.meta.max_time, block.number)).cloned();
+        let mut tally = Tally::default();
+        if let Some(block) = newest {
+            tally.add_block(&block)?;
+        }
+        if self.head.len() > 0 {
+            self.head.with_index(|index| tally.count(index))?;
+        }
+        Ok(tally.costs(COSTS_MAX))
+    }
+
+    fn set_aside_blocks(&self) -> Vec<SetAsideStatus> {
+        let all = self.aside.lock();
+        let told = |aside: &crate::db::SetAside| {
+            let (min_time, max_time) = (aside.min_time, aside.max_time);
+            SetAsideStatus { min_time, max_time, reason: aside.reason.clone() }
+        };
+        all.iter().map(told).collect()
     }
 }
 
