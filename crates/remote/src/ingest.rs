@@ -88,7 +88,10 @@ impl Batch<'_, '_> {
         if reference.is_none() && !self.resolve(&mut target)? {
             return Ok(());
         }
-        for item in series.items() {
+        let mut items = series.items();
+        loop {
+            items.take_samples(&mut self.run);
+            let Some(item) = items.next() else { break };
             match item? {
                 Item::Sample(sample) => self.run.push(sample),
                 Item::Exemplar(exemplar) => {

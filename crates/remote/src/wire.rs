@@ -75,12 +75,29 @@ pub(crate) struct Label<'a> {
     pub(crate) value: &'a [u8],
 }
 
+/// Tags of fields as encoders write them, number and encoding in one byte.
+mod tag {
+    pub(super) const LABEL: u8 = 1 << 3 | 2;
+    pub(super) const SAMPLE: u8 = 2 << 3 | 2;
+    pub(super) const EXEMPLAR: u8 = 3 << 3 | 2;
+    pub(super) const HISTOGRAM: u8 = 4 << 3 | 2;
+    /// Of a sample.
+    pub(super) const VALUE: u8 = 1 << 3 | 1;
+    pub(super) const TIMESTAMP: u8 = 2 << 3;
+}
+
 /// What a series has beside its labels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Item<'a> {
     Sample(Sample),
     Exemplar(Exemplar<'a>),
     Histogram,
+}
+
+/// Walks what a series has beside its labels.
+#[derive(Clone, Debug)]
+pub(crate) struct Items<'a> {
+    fields: Fields<'a>,
 }
 
 /// An exemplar.
@@ -123,6 +140,17 @@ impl<'a> TimeSeries<'a> {
     /// Splits the message behind its leading labels. Every encoder writes the labels first; where one does not, both
     /// parts are the whole message.
     fn new(message: &'a [u8]) -> Result<Self, WireError> {
+        let labels_end = pass_short(message, |tag| tag == tag::LABEL);
+        let (labels, others) = message.split_at(labels_end);
+        let passed = pass_short(others, |tag| matches!(tag, tag::SAMPLE | tag::EXEMPLAR | tag::HISTOGRAM));
+        if passed == others.len() {
+            return Ok(Self { labels, others, labels_are_first: true });
+        }
+        Self::split(message)
+    }
+
+    /// As [`TimeSeries::new`], whatever the fields are.
+    fn split(message: &'a [u8]) -> Result<Self, WireError> {
         let mut fields = Fields::new(message);
         let mut labels_end = 0;
         let mut labels_are_first = true;
@@ -152,8 +180,26 @@ impl<'a> TimeSeries<'a> {
     }
 
     /// Samples, exemplars and histograms in the order in which they were sent.
-    pub(crate) fn items(&self) -> impl Iterator<Item = Result<Item<'a>, WireError>> {
-        Fields::new(self.others).filter_map(|field| {
+    pub(crate) fn items(&self) -> Items<'a> {
+        Items { fields: Fields::new(self.others) }
+    }
+}
+
+impl Items<'_> {
+    /// Takes the samples that come next, as far as they are encoded as encoders do it. What stops it, the iterator reads.
+    pub(crate) fn take_samples(&mut self, into: &mut Vec<Sample>) {
+        while let Some((sample, rest)) = plain_sample(self.fields.rest) {
+            into.push(sample);
+            self.fields.rest = rest;
+        }
+    }
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Result<Item<'a>, WireError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.fields.by_ref().find_map(|field| {
             let item = field.and_then(|field| match field.number {
                 2 => Ok(Some(Item::Sample(read_sample(field.bytes()?)?))),
                 3 => Ok(Some(Item::Exemplar(Exemplar::read(field.bytes()?)?))),
@@ -163,6 +209,39 @@ impl<'a> TimeSeries<'a> {
             item.transpose()
         })
     }
+}
+
+/// Where the leading fields end that are wanted by their tags, and shorter than 128 bytes, as nearly all are.
+fn pass_short(message: &[u8], is_wanted: impl Fn(u8) -> bool) -> usize {
+    let mut rest = message;
+    while let [tag, length @ ..0x80, after @ ..] = rest
+        && is_wanted(*tag)
+        && let Some(next) = after.get(usize::from(*length)..)
+    {
+        rest = next;
+    }
+    message.len() - rest.len()
+}
+
+/// A sample whose value, unless it is zero, stands before its timestamp, and what follows it.
+fn plain_sample(bytes: &[u8]) -> Option<(Sample, &[u8])> {
+    let [tag::SAMPLE, length @ ..0x80, rest @ ..] = bytes else { return None };
+    let (message, rest) = rest.split_at_checked(usize::from(*length))?;
+    let (value, message) = match message.split_first_chunk::<9>() {
+        Some(([tag::VALUE, value @ ..], message)) => (f64::from_le_bytes(*value), message),
+        _ => (0.0, message),
+    };
+    let [tag::TIMESTAMP, number @ ..] = message else { return None };
+    Some((Sample { timestamp: plain_number(number)?, value }, rest))
+}
+
+/// A number that takes all of the bytes, and no more than 63 bits.
+fn plain_number(bytes: &[u8]) -> Option<i64> {
+    let (last, others) = bytes.split_last()?;
+    if bytes.len() > 9 || *last >= 0x80 || others.iter().any(|&byte| byte < 0x80) {
+        return None;
+    }
+    Some(bytes.iter().rev().fold(0, |number, &byte| number << 7 | i64::from(byte & 0x7f)))
 }
 
 fn labels(message: &[u8]) -> impl Iterator<Item = Result<Label<'_>, WireError>> {

@@ -81,7 +81,21 @@ fn read_series(series: &TimeSeries<'_>) -> Series {
             Item::Histogram => {}
         }
     }
+    assert_eq!(quick_samples(series), read.samples);
     read
+}
+
+/// The samples, as many of them as possible read the short way.
+fn quick_samples(series: &TimeSeries<'_>) -> Vec<Point> {
+    let (mut samples, mut items) = (Vec::new(), series.items());
+    loop {
+        items.take_samples(&mut samples);
+        match items.next() {
+            Some(Ok(Item::Sample(sample))) => samples.push(sample),
+            Some(_) => {}
+            None => return samples.iter().map(|s| Point { value: s.value, timestamp: s.timestamp }).collect(),
+        }
+    }
 }
 
 fn read_request(bytes: &[u8]) -> WriteRequest {
