@@ -1,23 +1,23 @@
 //! Sealed blocks: one immutable file each, written once from front to back.
 
+mod writer;
+
 use std::fmt;
-use std::hash::BuildHasher;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashMap};
-use model::{Labels, Matcher, Samples, StorageError, Timestamp, is_stale};
+use hashbrown::HashMap;
+use model::{Matcher, Samples, StorageError, Timestamp};
 use parking_lot::Mutex;
+pub(crate) use writer::BlockWriter;
 
+use crate::Disk;
 use crate::bytes::{Damage, Reader, fixed32_at, put_int, put_uint};
-use crate::column::{self, COLUMN_SAMPLES_MAX, Tier};
-use crate::error::io as io_error;
-use crate::frame::{self, checksum};
-use crate::index::{self, BlockFile, BlockIndex, ChunkRef, Directory, PageCache, Place};
+use crate::column::{self, COLUMN_SAMPLES_MAX};
+use crate::index::{BlockFile, BlockIndex, ChunkRef, Directory, PageCache, Place};
 use crate::postings::evaluate;
 use crate::tombstones::{self, Deleted, Tombstones};
-use crate::{Disk, DiskFile};
 
 /// The format that this program writes and the newest that it reads.
 pub(crate) const VERSION: u32 = 1;
@@ -29,9 +29,6 @@ const MAGIC: &[u8; 8] = b"skepblk\n";
 
 /// Offset of the meta frame and the magic.
 const FOOTER_BYTES: u64 = 16;
-
-/// Written in pieces of this size; several blocks may be open at once.
-const WRITE_BYTES: usize = 64 << 10;
 
 /// Kinds of frames in a block; the index has others.
 mod kind {
@@ -48,6 +45,10 @@ pub(crate) struct Meta {
     pub(crate) samples: u64,
     /// All samples of log segments before this one are in blocks; zero says nothing.
     pub(crate) covers: u64,
+    /// Written with the codecs of the head, which cost nothing: it is to be merged soon.
+    pub(crate) is_loose: bool,
+    /// Blocks that were merged into this one. Those that still stand are to go.
+    pub(crate) replaces: Vec<u64>,
     pub(crate) index: Directory,
 }
 
@@ -56,9 +57,11 @@ impl Meta {
         let mut out = Vec::new();
         put_int(&mut out, self.min_time);
         put_int(&mut out, self.max_time);
-        for number in [self.series, self.samples, self.covers] {
+        for number in [self.series, self.samples, self.covers, u64::from(self.is_loose)] {
             put_uint(&mut out, number);
         }
+        put_uint(&mut out, self.replaces.len() as u64);
+        self.replaces.iter().for_each(|&number| put_uint(&mut out, number));
         self.index.encode(&mut out);
         out
     }
@@ -71,125 +74,10 @@ impl Meta {
             series: reader.uint()?,
             samples: reader.uint()?,
             covers: reader.uint()?,
+            is_loose: reader.uint()? != 0,
+            replaces: (0..reader.count()?).map(|_| reader.uint()).collect::<Result<_, _>>()?,
             index: Directory::decode(&mut reader)?,
         })
-    }
-}
-
-/// Writes a block into a temporary folder; series come in the order of their labels.
-pub(crate) struct BlockWriter {
-    number: u64,
-    path: PathBuf,
-    file: Box<dyn DiskFile>,
-    buffer: Vec<u8>,
-    written: u64,
-    index: index::Writer,
-    series: u64,
-    samples: u64,
-    /// First and last timestamp so far.
-    range: Option<(Timestamp, Timestamp)>,
-    times: SharedTimes,
-}
-
-/// Columns of timestamps that were written already, by two independent hashes of 64 bits, their length and first time.
-#[derive(Default)]
-struct SharedTimes {
-    hashers: [DefaultHashBuilder; 2],
-    places: HashMap<(u64, u64, usize, Timestamp), Place>,
-}
-
-impl BlockWriter {
-    pub(crate) fn create(disk: &dyn Disk, folder: &Path, number: u64) -> Result<Self, StorageError> {
-        disk.create_dir(folder).map_err(io_error("create", folder))?;
-        let path = folder.join(FILE_NAME);
-        let file = disk.create(&path).map_err(io_error("create", &path))?;
-        let mut header = Vec::new();
-        put_uint(&mut header, u64::from(VERSION));
-        let mut writer = Self {
-            number,
-            path,
-            file,
-            buffer: Vec::new(),
-            written: 0,
-            index: index::Writer::default(),
-            series: 0,
-            samples: 0,
-            range: None,
-            times: SharedTimes::default(),
-        };
-        writer.push_frame(kind::HEADER, &header)?;
-        Ok(writer)
-    }
-
-    /// Adds a series with at least one sample, timestamps strictly rising.
-    pub(crate) fn add(&mut self, labels: &Labels, samples: &Samples) -> Result<(), StorageError> {
-        let mut chunks = Vec::new();
-        let columns = samples.timestamps.chunks(COLUMN_SAMPLES_MAX).zip(samples.values.chunks(COLUMN_SAMPLES_MAX));
-        for (times, values) in columns {
-            let (min_time, max_time) = (times[0], times[times.len() - 1]);
-            let times = self.put_times(times);
-            let has_marker = values.iter().any(|&value| is_stale(value));
-            let values = self.put_column(values.len(), |out| column::encode_values(values, Tier::Block, out));
-            chunks.push(ChunkRef { min_time, max_time, times, values, has_marker });
-            let (first, last) = self.range.unwrap_or((min_time, max_time));
-            self.range = Some((first.min(min_time), last.max(max_time)));
-        }
-        self.series += 1;
-        self.samples += samples.len() as u64;
-        self.index.add(labels, &chunks);
-        if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
-    }
-
-    fn put_times(&mut self, times: &[Timestamp]) -> Place {
-        let [a, b] = &self.times.hashers;
-        let key = (a.hash_one(times), b.hash_one(times), times.len(), times[0]);
-        if let Some(&place) = self.times.places.get(&key) {
-            return place;
-        }
-        let place = self.put_column(times.len(), |out| column::encode_times(times, Tier::Block, out));
-        self.times.places.insert(key, place);
-        place
-    }
-
-    /// Codec, count, content, checksum.
-    fn put_column(&mut self, count: usize, encode: impl FnOnce(&mut Vec<u8>) -> u8) -> Place {
-        let offset = self.written + self.buffer.len() as u64;
-        let start = self.buffer.len();
-        self.buffer.push(0);
-        put_uint(&mut self.buffer, count as u64);
-        self.buffer[start] = encode(&mut self.buffer);
-        let crc = checksum(self.number, offset, &[&self.buffer[start..]]);
-        self.buffer.extend_from_slice(&crc.to_le_bytes());
-        Place { offset, length: (self.buffer.len() - start) as u32 }
-    }
-
-    fn push_frame(&mut self, kind: u8, payload: &[u8]) -> Result<u64, StorageError> {
-        let offset = self.written + self.buffer.len() as u64;
-        frame::push(&mut self.buffer, self.number, self.written, kind, payload);
-        if self.buffer.len() >= WRITE_BYTES {
-            self.flush()?;
-        }
-        Ok(offset)
-    }
-
-    fn flush(&mut self) -> Result<(), StorageError> {
-        self.file.append(&self.buffer).map_err(io_error("write", &self.path))?;
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
-    }
-
-    /// Writes index, meta and footer, and syncs the file; the caller syncs and renames the folder.
-    pub(crate) fn finish(mut self, covers: u64) -> Result<u64, StorageError> {
-        let (min_time, max_time) = self.range.unwrap_or_default();
-        let index = std::mem::take(&mut self.index).finish(&mut |kind, payload| self.push_frame(kind, payload))?;
-        let meta = Meta { min_time, max_time, series: self.series, samples: self.samples, covers, index };
-        let meta_at = self.push_frame(kind::META, &meta.encode())?;
-        self.buffer.extend_from_slice(&meta_at.to_le_bytes());
-        self.buffer.extend_from_slice(MAGIC);
-        self.flush()?;
-        self.file.sync().map_err(io_error("fsync", &self.path))?;
-        Ok(self.written)
     }
 }
 
@@ -235,9 +123,13 @@ impl Block {
     pub(crate) fn open(disk: &dyn Disk, folder: &Path, number: u64, cache: &Arc<PageCache>) -> Result<Self, OpenError> {
         let file = BlockFile::open(disk, &folder.join(FILE_NAME), number, cache)?;
         let header = file.frame_at(0, kind::HEADER)?;
-        let version = Reader(&header).u32().map_err(|d| file.corrupt(0, d))?;
+        let mut header = Reader(&header);
+        let version = header.u32().map_err(|d| file.corrupt(0, d))?;
         if version > VERSION {
             return Err(OpenError::Version(version));
+        }
+        if header.uint().map_err(|d| file.corrupt(0, d))? != 0 {
+            return Err(file.corrupt(0, Damage("it holds downsampled samples, which version 1 has none of")).into());
         }
         let meta = read_meta(&file)?;
         let (size_bytes, file) = (file.size_bytes(), Arc::new(file));
@@ -509,15 +401,16 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use model::Sample;
+    use model::{Labels, Sample};
     use tempfile::tempdir;
 
     use super::*;
     use crate::FileDisk;
+    use crate::column::Tier;
     use crate::frame::PAYLOAD_BYTES_MAX;
 
     fn write(folder: &Path) -> Vec<(Labels, Samples)> {
-        let mut writer = BlockWriter::create(&FileDisk, folder, 7).unwrap();
+        let mut writer = BlockWriter::create(&FileDisk, folder, 7, Tier::Block).unwrap();
         let mut expected = Vec::new();
         for series in 0..20 {
             let labels = Labels::from_pairs([("__name__", "m"), ("x", &format!("{series:02}"))]);
@@ -528,7 +421,7 @@ mod tests {
             writer.add(&labels, &samples).unwrap();
             expected.push((labels, samples));
         }
-        writer.finish(5).unwrap();
+        writer.finish(5, Vec::new()).unwrap();
         expected
     }
 
@@ -560,13 +453,13 @@ mod tests {
     #[test]
     fn an_index_may_be_larger_than_a_record_of_the_log() {
         let folder = tempdir().unwrap();
-        let mut writer = BlockWriter::create(&FileDisk, folder.path(), 7).unwrap();
+        let mut writer = BlockWriter::create(&FileDisk, folder.path(), 7, Tier::Block).unwrap();
         let labels = |i: usize| Labels::from_pairs([("x", format!("{i:06}{}", "x".repeat(60_000)))]);
         let mut samples = Samples::default();
         samples.push(Sample { timestamp: 1, value: 1.0 });
         let series = PAYLOAD_BYTES_MAX / 60_000 + 1;
         (0..series).for_each(|i| writer.add(&labels(i), &samples).unwrap());
-        writer.finish(5).unwrap();
+        writer.finish(5, Vec::new()).unwrap();
         assert_eq!(read_all(folder.path()).unwrap().len(), series);
     }
 

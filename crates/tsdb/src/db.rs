@@ -15,6 +15,7 @@ use crate::families::MetricFamilies;
 use crate::head::Head;
 use crate::index::PageCache;
 use crate::log::{self, Log};
+use crate::pace::Pace;
 use crate::replay::replay;
 use crate::reserve::{self, Reserve};
 use crate::seal::Sealing;
@@ -91,6 +92,11 @@ pub struct Db {
     pub(crate) counters: Counters,
     pub(crate) reserve: Reserve,
     pub(crate) closed: AtomicBool,
+    /// Set when long work is to break off.
+    pub(crate) stopping: AtomicBool,
+    pub(crate) pace: Pace,
+    /// Held by whoever merges blocks; taken after `maintenance` only to try, before it to wait.
+    pub(crate) merging: Mutex<()>,
     /// Held while sealing and retention work; the sealing that could not be finished waits in it.
     pub(crate) maintenance: Mutex<Option<Sealing>>,
     pub(crate) next_block: AtomicU64,
@@ -140,6 +146,9 @@ impl Db {
             counters: Counters::default(),
             reserve: Reserve::open(&options),
             closed: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            pace: Pace::default(),
+            merging: Mutex::default(),
             maintenance: Mutex::default(),
             next_block: AtomicU64::new(1),
             head_since: AtomicI64::new(Timestamp::MAX),
@@ -174,6 +183,8 @@ impl Db {
 
     /// Syncs the log, refuses what comes later and gives the folder free.
     pub fn close(&self) -> Result<(), Error> {
+        self.stopping.store(true, Ordering::Relaxed);
+        let _no_merge = self.merging.lock();
         let _no_sealing = self.maintenance.lock();
         {
             let _no_commit = self.log.lock();
@@ -226,7 +237,9 @@ impl Db {
         self.counters.appended.fetch_add(committed.samples, Ordering::Relaxed);
         self.counters.conflicting.fetch_add(committed.conflicting, Ordering::Relaxed);
         if committed.samples > 0 {
-            self.head_since.fetch_min(self.options.clock.now(), Ordering::Relaxed);
+            let now = self.options.clock.now();
+            let is_first = self.head_since.fetch_min(now, Ordering::Relaxed) == Timestamp::MAX;
+            self.pace.note_commit(now, self.head.totals.max_time.load(Ordering::Relaxed), is_first);
         }
     }
 
@@ -344,7 +357,19 @@ impl Db {
         for number in numbers {
             self.open_block(number)?;
         }
+        self.remove_replaced();
         Ok(())
+    }
+
+    /// A merge that took over but was ended before it had removed what it replaces.
+    fn remove_replaced(&self) {
+        let blocks = self.blocks.read().clone();
+        let is_replaced = |number: u64| blocks.iter().any(|b| b.meta.replaces.contains(&number));
+        for block in blocks.iter().rev().filter(|b| is_replaced(b.number)) {
+            if let Err(error) = self.remove_block(block) {
+                tracing::warn!(number = block.number, %error, "a block that was merged into another could not be removed");
+            }
+        }
     }
 
     fn open_block(&self, number: u64) -> Result<(), Error> {

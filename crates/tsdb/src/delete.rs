@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 
 use crate::Db;
 use crate::block::{self, Block, BlockWriter, OpenError, Reading};
+use crate::column::Tier;
 use crate::db::TEMPORARY_SUFFIX;
 use crate::error::io as io_error;
 use crate::postings::evaluate;
@@ -83,7 +84,7 @@ impl Db {
     /// tombstones are about the old one and mean nothing from then on.
     fn clean(&self, block: &Block) -> Result<(), StorageError> {
         let temporary = block.folder.with_extension(&TEMPORARY_SUFFIX[1..]);
-        let writer = BlockWriter::create(self.disk(), &temporary, block.number)?;
+        let writer = BlockWriter::create(self.disk(), &temporary, block.number, Tier::Block)?;
         let outcome = self.copy_what_is_left(block, writer);
         let outcome = outcome.and_then(|samples| {
             if samples == 0 {
@@ -118,7 +119,7 @@ impl Db {
                 writer.add(&entry.labels, &samples)?;
             }
         }
-        let bytes = writer.finish(block.meta.covers)?;
+        let bytes = writer.finish(block.meta.covers, block.meta.replaces.clone())?;
         self.counters.sealed_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(written)
     }

@@ -49,6 +49,7 @@ mod log;
 mod logged;
 mod numbers;
 mod options;
+mod pace;
 mod pack;
 mod parity;
 mod postings;

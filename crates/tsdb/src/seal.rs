@@ -9,6 +9,7 @@ use model::{Samples, StorageError, Timestamp};
 
 use crate::block::{Block, BlockWriter, OpenError};
 use crate::chunk::{View, settle};
+use crate::column::Tier;
 use crate::db::{REMOVED_SUFFIX, TEMPORARY_SUFFIX};
 use crate::error::io as io_error;
 use crate::head::Frozen;
@@ -28,7 +29,7 @@ const PAGES_IDLE_MILLIS: i64 = 5 * 60_000;
 pub struct Maintained {
     /// Blocks written from the head.
     pub sealed_blocks: u64,
-    /// Blocks of a day that became one.
+    /// Blocks that became one.
     pub merged_blocks: u64,
     /// Blocks removed by retention.
     pub removed_blocks: u64,
@@ -40,6 +41,8 @@ pub struct Maintained {
 pub(crate) struct Sealing {
     /// Log segments before this one hold nothing else.
     next_segment: u64,
+    /// How its blocks are written.
+    tier: Tier,
     frozen: Arc<Frozen>,
     /// Places of the series in the frozen list, in the order of their labels.
     order: Vec<u32>,
@@ -52,15 +55,21 @@ pub(crate) struct Finished {
 }
 
 impl Db {
-    /// Syncs the log, applies retention, seals the head, shortens the log and merges the blocks of a day that is over,
-    /// where it is time. What fails is tried again by the next call; nothing is lost by it.
+    /// Syncs the log, applies retention, seals the head, shortens the log and merges blocks, where it is time. What
+    /// fails is tried again by the next call; nothing is lost by it.
     pub fn maintain(&self, now: Timestamp) -> Result<Maintained, Error> {
-        self.work(now, false)
+        let mut done = self.work(now, false)?;
+        done.merged_blocks = self.compact(now)?;
+        Ok(done)
     }
 
-    /// Seals the head now, as [`Db::maintain`] does when it is time.
+    /// Seals the head now, as [`Db::maintain`] does when it is time, and merges what is to be merged.
     pub fn seal(&self) -> Result<Maintained, Error> {
-        self.work(self.options.clock.now(), true)
+        let now = self.options.clock.now();
+        let mut done = self.work(now, true)?;
+        self.pace.end_rush();
+        done.merged_blocks = self.compact(now)?;
+        Ok(done)
     }
 
     fn work(&self, now: Timestamp, seal_now: bool) -> Result<Maintained, Error> {
@@ -89,19 +98,39 @@ impl Db {
         done
     }
 
+    /// Merges one group of blocks, if there is one and nobody else does.
+    fn compact(&self, now: Timestamp) -> Result<u64, Error> {
+        let merge = {
+            let _no_sealing = self.maintenance.lock();
+            if self.stopping.load(Ordering::Relaxed) {
+                return Ok(0);
+            }
+            self.begin_merge(now)?
+        };
+        match merge.map(|merge| self.finish_merge(merge)) {
+            None | Some(Err(StorageError::Closed)) => Ok(0),
+            Some(merged) => Ok(merged?),
+        }
+    }
+
     fn keep_up(&self, pending: &mut Option<Sealing>, now: Timestamp, seal_now: bool) -> Result<Maintained, Error> {
         // Retention first: on a full disk it makes the room that sealing needs.
         let mut done = Maintained { removed_blocks: self.apply_retention(now)?, ..Maintained::default() };
         // A full disk has room again when the log becomes a block, which is smaller.
         let full = self.full.load(Ordering::Relaxed) && self.head.totals.samples.load(Ordering::Relaxed) > 0;
         if pending.is_none() && (seal_now || full || self.is_sealing_due(now)) {
-            *pending = Some(self.freeze()?);
+            let is_quick = self.pace.is_quick(self.head_since.load(Ordering::Relaxed), now);
+            let tier = if is_quick && !seal_now { Tier::Head } else { Tier::Block };
+            *pending = Some(self.freeze(tier)?);
         }
         if let Some(sealing) = &*pending {
             // The block will release the log, which until then is what remembers metadata and exemplars.
             self.families.save(self.disk(), &self.options.path)?;
             self.exemplars.save(self.disk(), &self.options.path)?;
             done.sealed_blocks = self.write_sealing(sealing)?;
+            if sealing.tier == Tier::Head {
+                self.pace.note_loose(now);
+            }
             let next_segment = sealing.next_segment;
             *pending = None;
             done.removed_segments = self.log.remove_before(next_segment)?;
@@ -109,7 +138,6 @@ impl Db {
         } else if self.is_sync_due(now) {
             self.sync()?;
         }
-        done.merged_blocks = self.compact()?;
         Ok(done)
     }
 
@@ -133,7 +161,7 @@ impl Db {
         if self.head_bytes() < self.options.head_bytes_max.saturating_mul(HEAD_OVERRUN) {
             return Ok(());
         }
-        match self.work(self.options.clock.now(), true) {
+        match self.work(self.options.clock.now(), false) {
             Ok(_) => Ok(()),
             Err(Error::Storage(error)) => Err(error),
             Err(other) => Err(StorageError::Limit(other.to_string())),
@@ -154,18 +182,20 @@ impl Db {
             }
             return false;
         }
-        now - since >= millis(self.options.seal_interval) || self.head_bytes() >= self.options.head_bytes_max
+        let is_large = self.head_bytes() >= self.options.head_bytes_max;
+        let newest = self.head.totals.max_time.load(Ordering::Relaxed);
+        is_large || now - since >= millis(self.options.seal_interval) || self.pace.has_left_history(since, newest, now)
     }
 
     /// Ends the log's segment and sets aside what it and those before it hold.
-    fn freeze(&self) -> Result<Sealing, StorageError> {
+    fn freeze(&self, tier: Tier) -> Result<Sealing, StorageError> {
         let (next_segment, frozen) = self.log.rotate(|_| {
             let _snapshots_wait = self.visible.write();
             self.head_since.store(Timestamp::MAX, Ordering::Relaxed);
             self.head.freeze()
         })?;
         let order = self.head.label_order(&frozen);
-        Ok(Sealing { next_segment, frozen, order })
+        Ok(Sealing { next_segment, tier, frozen, order })
     }
 
     fn write_sealing(&self, sealing: &Sealing) -> Result<u64, StorageError> {
@@ -181,7 +211,11 @@ impl Db {
         })?;
         let count = blocks.len() as u64;
         let _snapshots_wait = self.visible.write();
-        self.blocks.write().extend(blocks);
+        {
+            let mut all = self.blocks.write();
+            all.extend(blocks);
+            all.sort_by_key(|b| b.number);
+        }
         self.head.drop_sealed();
         self.counters.sealed_blocks.fetch_add(count, Ordering::Relaxed);
         Ok(count)
@@ -199,7 +233,7 @@ impl Db {
             for part in split(&samples, width) {
                 let key = part.timestamps[0].div_euclid(width);
                 if let std::collections::btree_map::Entry::Vacant(vacant) = writers.entry(key) {
-                    vacant.insert(self.create_block(written)?);
+                    vacant.insert(self.create_block(sealing.tier, written)?);
                 }
                 if let Some(writer) = writers.get_mut(&key) {
                     writer.add(&labels, &part)?;
@@ -209,18 +243,18 @@ impl Db {
         let last = writers.keys().next_back().copied();
         for (key, writer) in writers {
             let covers = if Some(key) == last { sealing.next_segment } else { 0 };
-            let bytes = writer.finish(covers)?;
+            let bytes = writer.finish(covers, Vec::new())?;
             self.counters.sealed_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
         Ok(())
     }
 
-    pub(crate) fn create_block(&self, written: &mut Vec<Finished>) -> Result<BlockWriter, StorageError> {
+    pub(crate) fn create_block(&self, tier: Tier, written: &mut Vec<Finished>) -> Result<BlockWriter, StorageError> {
         let number = self.next_block.fetch_add(1, Ordering::Relaxed);
         let folder = self.block_folder(number);
         let temporary = folder.with_extension(&TEMPORARY_SUFFIX[1..]);
         written.push(Finished { number, temporary: temporary.clone() });
-        BlockWriter::create(self.disk(), &temporary, number)
+        BlockWriter::create(self.disk(), &temporary, number, tier)
     }
 
     /// Gives the blocks their names, the one that releases the log only when the others are durable.

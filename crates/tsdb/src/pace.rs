@@ -1,0 +1,123 @@
+//! Whether samples come as they are measured, or faster: a history that is being loaded.
+//!
+//! A head that fills within minutes is written in a hurry and merged when the rush is over, so that each of its samples
+//! is entropy-coded once; one that takes hours is written as it is to stay.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use model::Timestamp;
+
+/// A head that was filled in less time is written loosely. Live samples of a million series take longer.
+const QUICK_MILLIS: i64 = 5 * 60_000;
+
+/// Without a commit or a loose block for this long, the rush is over.
+const REST_MILLIS: i64 = 4_000;
+
+/// Recorded time that goes by so many times faster than the clock is history. Live samples keep to the clock.
+const HISTORY_SPEED: i64 = 4;
+
+/// What is known of the pace, by the clock.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// The newest sample after the head's first commit.
+    newest_at_first: AtomicI64,
+    last_commit: AtomicI64,
+    last_loose: AtomicI64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let never = || AtomicI64::new(Timestamp::MIN);
+        // What came back from the log has no pace.
+        Self { newest_at_first: AtomicI64::new(Timestamp::MAX), last_commit: never(), last_loose: never() }
+    }
+}
+
+impl Pace {
+    /// Samples were committed; `is_first` if the head was empty, `newest` is its newest sample.
+    pub(crate) fn note_commit(&self, now: Timestamp, newest: Timestamp, is_first: bool) {
+        self.last_commit.store(now, Ordering::Relaxed);
+        if is_first {
+            self.newest_at_first.store(newest.min(now), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a head whose first commit was then has filled so fast that it is to be written loosely.
+    pub(crate) fn is_quick(&self, since: Timestamp, now: Timestamp) -> bool {
+        (0..QUICK_MILLIS).contains(&now.saturating_sub(since))
+    }
+
+    /// A loose block was written.
+    pub(crate) fn note_loose(&self, now: Timestamp) {
+        self.last_loose.store(now, Ordering::Relaxed);
+    }
+
+    /// What was written loosely is to be merged now, whenever that was.
+    pub(crate) fn end_rush(&self) {
+        self.last_loose.store(Timestamp::MIN, Ordering::Relaxed);
+    }
+
+    /// Whether no loose block was written for a while.
+    pub(crate) fn is_at_rest(&self, now: Timestamp) -> bool {
+        is_past(self.last_loose.load(Ordering::Relaxed), now)
+    }
+
+    /// Whether the head holds the end of a history that was loaded: nothing is gained by keeping it in memory.
+    pub(crate) fn has_left_history(&self, since: Timestamp, newest: Timestamp, now: Timestamp) -> bool {
+        let last = self.last_commit.load(Ordering::Relaxed);
+        let elapsed = last.saturating_sub(since).max(1000);
+        let first = self.newest_at_first.load(Ordering::Relaxed);
+        is_past(last, now) && newest.min(now).saturating_sub(first) >= elapsed.saturating_mul(HISTORY_SPEED)
+    }
+}
+
+/// Whether a moment is long enough ago; a clock that was set back makes it so.
+fn is_past(moment: Timestamp, now: Timestamp) -> bool {
+    !(0..REST_MILLIS).contains(&now.saturating_sub(moment))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_is_told_from_live_samples() {
+        const HOUR: i64 = 3_600_000;
+        // Commits as seconds of the clock and hours of the newest sample, then the second at which is asked.
+        let check = |commits: &[(i64, f64)], asked: i64, expected: bool| {
+            let start = 1_700_000_000_000;
+            let time = |hours: f64| start + (hours * HOUR as f64) as i64;
+            let pace = Pace::default();
+            for (at, (second, newest)) in commits.iter().enumerate() {
+                pace.note_commit(start + second * 1000, time(*newest), at == 0);
+            }
+            let (since, newest) = (start + commits[0].0 * 1000, time(commits[commits.len() - 1].1));
+            assert_eq!(pace.has_left_history(since, newest, start + asked * 1000), expected, "{commits:?} {asked}");
+        };
+        // A day in ten seconds, asked while it comes and after.
+        check(&[(0, -24.0), (10, -0.1)], 11, false);
+        check(&[(0, -24.0), (10, -0.1)], 15, true);
+        check(&[(0, -24.0), (10, 0.0)], 7200, true);
+        // Live: two hours in two hours, a minute between scrapes.
+        check(&[(0, 0.0), (60, 60.0 / 3600.0)], 119, false);
+        check(&[(0, 0.0), (7200, 2.0)], 7210, false);
+        // Live samples, the clock of one target ten minutes ahead.
+        check(&[(0, 0.0), (60, 0.18)], 100, false);
+        // One commit is no pace.
+        check(&[(0, -24.0)], 100, false);
+    }
+
+    #[test]
+    fn a_rush_ends() {
+        let pace = Pace::default();
+        assert!(pace.is_at_rest(1_000_000));
+        pace.note_loose(1_000_000);
+        assert!(!pace.is_at_rest(1_003_999));
+        assert!(pace.is_at_rest(1_004_000) && pace.is_at_rest(999_999));
+        pace.end_rush();
+        assert!(pace.is_at_rest(1_000_000));
+        assert!(pace.is_quick(1_000_000, 1_299_999) && !pace.is_quick(1_000_000, 1_300_000));
+        assert!(!pace.is_quick(Timestamp::MAX, 1_000_000));
+        assert!(!pace.has_left_history(1_000_000, 2_000_000, 3_000_000));
+    }
+}
