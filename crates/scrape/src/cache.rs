@@ -1,14 +1,16 @@
 //! What is remembered between the pages of a target: raw text of a series to its place in the store.
 //!
 //! A page mostly has the same series in the same order as the page before. So the cache keeps its entries in the order
-//! of the page and guesses the next one; only where the guess fails is the text hashed. The texts lie one after the
-//! other, so that comparing a page with them walks through memory in order.
+//! of the page and guesses the next one; only where the guess fails is the text hashed. The labels of a series are not kept:
+//! the store has them, and in the rare case that it forgot them they are read from the text again.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-use model::{Labels, SeriesRef};
+use model::SeriesRef;
+
+use crate::texts::{Cursor, Texts};
 
 /// After scrapes that failed, the cache may hold twice of what the last good page left, plus this; then it is cleared
 /// of everything older. Prometheus allows the same.
@@ -17,8 +19,8 @@ const ENTRIES_SPARE: usize = 1000;
 /// The same for the bytes of raw texts: a thousand series that are megabytes long must not stay either.
 const TEXTS_SIZE_BYTES_SPARE: usize = 1 << 20;
 
-/// Numbers the pages of a target, from 1; 0 is never.
-type Iteration = u64;
+/// Numbers the pages of a target, from 1; 0 is never. At one page a second they last for a century.
+type Iteration = u32;
 
 /// Place of an entry until the next [`Cache::finish`].
 pub(crate) type Slot = usize;
@@ -27,10 +29,12 @@ pub(crate) type Slot = usize;
 pub(crate) struct Cache {
     entries: Vec<Entry>,
     /// The raw texts of all entries, in the order of the entries.
-    texts: String,
-    table: HashTable<Slot>,
+    texts: Texts,
+    table: HashTable<Place>,
     hasher: DefaultHashBuilder,
     guess: Slot,
+    /// Stands at the guessed entry.
+    expected: Cursor,
     iteration: Iteration,
     good_len: usize,
     good_texts_len: usize,
@@ -38,22 +42,19 @@ pub(crate) struct Cache {
 
 #[derive(Debug)]
 struct Entry {
-    /// Where its raw text begins in the texts, and its length; a page is far below 4 GiB.
-    start: u32,
-    len: u32,
     /// `None` where relabelling drops the series.
-    kept: Option<Kept>,
+    series: Option<SeriesRef>,
     /// The last page that had it.
     seen: Iteration,
     /// The last page that gave it a sample whose absence would be marked.
     tracked: Iteration,
 }
 
-/// Where a series lives in the store.
-#[derive(Clone, Debug)]
-pub(crate) struct Kept {
-    pub(crate) series: SeriesRef,
-    pub(crate) labels: Labels,
+/// An entry with a part of its text's hash, so that few texts are rebuilt to find one.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    hash: u32,
+    slot: u32,
 }
 
 /// What is known of a series of the page.
@@ -72,10 +73,11 @@ impl Cache {
     pub(crate) fn new() -> Self {
         Self {
             entries: Vec::new(),
-            texts: String::new(),
+            texts: Texts::default(),
             table: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             guess: 0,
+            expected: Cursor::default(),
             iteration: 1,
             good_len: 0,
             good_texts_len: 0,
@@ -84,46 +86,60 @@ impl Cache {
 
     /// The raw text of the series that probably comes next; empty where nobody can say.
     pub(crate) fn guess(&self) -> &str {
-        self.entries.get(self.guess).map_or("", |entry| entry.raw(&self.texts))
+        self.expected.text()
     }
 
     /// Looks a series up and notes that this page has it.
     pub(crate) fn look_up(&mut self, raw: &str) -> Known {
         let Some(slot) = self.find(raw) else { return Known::New };
-        self.guess = slot + 1;
         let entry = &mut self.entries[slot];
         let again = entry.seen == self.iteration;
         entry.seen = self.iteration;
-        match &entry.kept {
-            None => Known::Dropped,
-            Some(kept) => Known::Kept { slot, series: kept.series, again },
-        }
+        entry.series.map_or(Known::Dropped, |series| Known::Kept { slot, series, again })
     }
 
-    fn find(&self, raw: &str) -> Option<Slot> {
+    /// The entry of a text; the one after it is the next guess.
+    fn find(&mut self, raw: &str) -> Option<Slot> {
         if !raw.is_empty() && self.guess() == raw {
-            return Some(self.guess);
+            self.guess += 1;
+            self.texts.step(&mut self.expected);
+            return Some(self.guess - 1);
         }
-        let is_same = |&slot: &Slot| self.entries[slot].raw(&self.texts) == raw;
-        self.table.find(self.hasher.hash_one(raw), is_same).copied()
-    }
-
-    /// Remembers a series that was not known. `None` where the texts would pass what an entry can address; then the
-    /// series is looked up by its labels on every page.
-    pub(crate) fn insert(&mut self, raw: &str, kept: Option<Kept>) -> Option<Slot> {
-        let start = u32::try_from(self.texts.len()).ok()?;
-        let len = u32::try_from(raw.len()).ok()?;
-        let slot = self.entries.len();
-        self.texts.push_str(raw);
-        self.entries.push(Entry { start, len, kept, seen: self.iteration, tracked: 0 });
-        self.index(slot);
+        let hash = self.hash(raw);
+        let mut cursor = Cursor::default();
+        let is_same = |place: &Place| {
+            place.hash == hash && {
+                self.texts.find(place.slot as usize, &mut cursor);
+                cursor.text() == raw
+            }
+        };
+        let slot = self.table.find(spread(hash), is_same)?.slot as usize;
+        self.expect(slot + 1);
         Some(slot)
     }
 
-    fn index(&mut self, slot: Slot) {
-        let (entries, texts, hasher) = (&self.entries, &self.texts, &self.hasher);
-        let hash = |slot: &Slot| hasher.hash_one(entries[*slot].raw(texts));
-        self.table.insert_unique(hash(&slot), slot, hash);
+    fn hash(&self, raw: &str) -> u32 {
+        self.hasher.hash_one(raw) as u32
+    }
+
+    fn expect(&mut self, slot: Slot) {
+        self.guess = slot;
+        self.texts.find(slot, &mut self.expected);
+    }
+
+    /// Remembers a series that was not known. `None` where the texts would pass what can be addressed; then the
+    /// series is looked up by its labels on every page.
+    pub(crate) fn insert(&mut self, raw: &str, series: Option<SeriesRef>) -> Option<Slot> {
+        let entry = Entry { series, seen: self.iteration, tracked: 0 };
+        self.add(raw, entry)
+    }
+
+    fn add(&mut self, raw: &str, entry: Entry) -> Option<Slot> {
+        let slot = u32::try_from(self.entries.len()).ok().filter(|_| self.texts.push(raw))?;
+        self.entries.push(entry);
+        let hash = self.hash(raw);
+        self.table.insert_unique(spread(hash), Place { hash, slot }, |place| spread(place.hash));
+        Some(slot as usize)
     }
 
     /// The absence of this series from the next page will be marked.
@@ -131,26 +147,29 @@ impl Cache {
         self.entries[slot].tracked = self.iteration;
     }
 
-    pub(crate) fn labels(&self, slot: Slot) -> Option<&Labels> {
-        self.entries[slot].kept.as_ref().map(|kept| &kept.labels)
+    /// The raw text of a series.
+    pub(crate) fn text(&self, slot: Slot) -> String {
+        let mut cursor = Cursor::default();
+        self.texts.find(slot, &mut cursor);
+        cursor.text().to_owned()
     }
 
     /// The store gave the series another place.
     pub(crate) fn moved(&mut self, slot: Slot, series: SeriesRef) {
-        if let Some(kept) = &mut self.entries[slot].kept {
-            kept.series = series;
+        if let Some(known) = &mut self.entries[slot].series {
+            *known = series;
         }
     }
 
     /// Series that the page before had and this one has not, under whichever spelling.
-    pub(crate) fn gone(&self) -> Vec<Kept> {
-        let missing: Vec<&Entry> = self.entries.iter().filter(|entry| entry.tracked + 1 == self.iteration).collect();
-        let missing = missing.into_iter().filter(|entry| entry.tracked > 0).filter_map(|entry| entry.kept.as_ref());
-        let mut missing: Vec<Kept> = missing.cloned().collect();
+    pub(crate) fn gone(&self) -> Vec<(Slot, SeriesRef)> {
+        let is_missing = |entry: &Entry| entry.tracked > 0 && entry.tracked + 1 == self.iteration;
+        let missing = self.entries.iter().enumerate().filter(|(_, entry)| is_missing(entry));
+        let mut missing: Vec<_> = missing.filter_map(|(slot, entry)| Some((slot, entry.series?))).collect();
         if !missing.is_empty() {
             let present = self.entries.iter().filter(|entry| entry.tracked == self.iteration);
-            let present: HashSet<SeriesRef> = present.filter_map(|entry| Some(entry.kept.as_ref()?.series)).collect();
-            missing.retain(|kept| !present.contains(&kept.series));
+            let present: HashSet<SeriesRef> = present.filter_map(|entry| entry.series).collect();
+            missing.retain(|(_, series)| !present.contains(series));
         }
         missing
     }
@@ -162,41 +181,44 @@ impl Cache {
         if complete {
             self.good_len = len;
         }
-        let is_long = self.texts.len() > 2 * self.good_texts_len + TEXTS_SIZE_BYTES_SPARE;
+        let is_long = self.texts.size_bytes() > 2 * self.good_texts_len + TEXTS_SIZE_BYTES_SPARE;
         if complete || is_long || len > 2 * self.good_len + ENTRIES_SPARE {
             self.forget_unseen();
         }
         if complete {
-            self.good_texts_len = self.texts.len();
+            self.good_texts_len = self.texts.size_bytes();
         }
         self.iteration += 1;
-        self.guess = 0;
+        self.expect(0);
     }
 
+    /// Leaves no memory behind that growth took ahead, or that a larger page needed.
     fn forget_unseen(&mut self) {
-        if self.entries.iter().all(|entry| entry.seen == self.iteration) {
-            return;
+        if self.entries.iter().any(|entry| entry.seen != self.iteration) {
+            let texts = std::mem::take(&mut self.texts);
+            let entries = std::mem::take(&mut self.entries);
+            self.table.clear();
+            let mut cursor = Cursor::default();
+            texts.find(0, &mut cursor);
+            for entry in entries {
+                if entry.seen == self.iteration {
+                    // What is kept is a part of the old texts, so that it can be addressed too.
+                    self.add(cursor.text(), entry);
+                }
+                texts.step(&mut cursor);
+            }
         }
-        let texts = std::mem::take(&mut self.texts);
-        let mut entries = std::mem::take(&mut self.entries);
-        entries.retain(|entry| entry.seen == self.iteration);
-        self.table.clear();
-        for mut entry in entries {
-            let raw = entry.raw(&texts);
-            // What is kept is a part of the old texts, so that it can be addressed too.
-            entry.start = u32::try_from(self.texts.len()).unwrap_or_default();
-            self.texts.push_str(raw);
-            self.entries.push(entry);
-            self.index(self.entries.len() - 1);
+        if self.entries.capacity() > self.entries.len() {
+            self.entries.shrink_to_fit();
+            self.texts.shrink();
+            self.table.shrink_to_fit(|place| spread(place.hash));
         }
     }
 }
 
-impl Entry {
-    fn raw<'a>(&self, texts: &'a str) -> &'a str {
-        let start = self.start as usize;
-        texts.get(start..start + self.len as usize).unwrap_or_default()
-    }
+/// The table looks at the low bits for a place and at the high ones for a tag.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]
@@ -217,23 +239,23 @@ mod tests {
                     Known::Kept { slot, .. } => slot,
                     Known::New => {
                         new.push(name);
-                        cache.insert(name, kept(name)).unwrap()
+                        cache.insert(name, place(name)).unwrap()
                     }
                 };
                 if !name.ends_with(['*', '!']) {
                     cache.track(slot);
                 }
             }
-            let gone: Vec<_> = cache.gone().iter().map(|kept| kept.labels.metric_name().to_owned()).collect();
+            let gone: Vec<_> = cache.gone().iter().map(|(slot, _)| cache.text(*slot)).collect();
             cache.finish(!page.starts_with('?'), 0);
             assert_eq!((new.join(" ").as_str(), gone.join(" ").as_str()), *expected, "{page:?} of {pages:?}");
         }
     }
 
     /// The same place for names with the same first letter, as for two spellings of one series.
-    fn kept(name: &str) -> Option<Kept> {
+    fn place(name: &str) -> Option<SeriesRef> {
         let series = SeriesRef(NonZeroU64::new(u64::from(name.as_bytes()[0])).unwrap());
-        (!name.ends_with('!')).then(|| Kept { series, labels: Labels::from_pairs([("__name__", name)]) })
+        (!name.ends_with('!')).then_some(series)
     }
 
     #[test]
@@ -252,13 +274,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_large_page_took_is_given_back() {
+        let mut cache = Cache::new();
+        for series in 0..10_000 {
+            let name = format!("s{series}");
+            cache.look_up(&name);
+            cache.insert(&name, place(&name));
+        }
+        cache.finish(true, 0);
+        assert_eq!(cache.entries.capacity(), 10_000);
+        cache.look_up("s1");
+        cache.finish(true, 0);
+        assert_eq!((cache.entries.capacity(), cache.text(0)), (1, "s1".to_owned()));
+    }
+
+    #[test]
     fn growth_without_a_complete_page_is_bounded() {
         let mut cache = Cache::new();
         for page in 0..100 {
             for series in 0..100 {
                 let name = format!("s{page}_{series}");
                 cache.look_up(&name);
-                cache.insert(&name, kept(&name));
+                cache.insert(&name, place(&name));
             }
             cache.finish(false, 0);
             assert!(cache.entries.len() <= ENTRIES_SPARE + 100, "{}", cache.entries.len());
@@ -266,9 +303,9 @@ mod tests {
         for page in 0..10 {
             let name = format!("{page}{}", "x".repeat(TEXTS_SIZE_BYTES_SPARE));
             cache.look_up(&name);
-            cache.insert(&name, kept(&name));
+            cache.insert(&name, place(&name));
             cache.finish(false, 0);
-            assert!(cache.texts.len() <= 2 * TEXTS_SIZE_BYTES_SPARE, "{}", cache.texts.len());
+            assert!(cache.texts.size_bytes() <= 2 * TEXTS_SIZE_BYTES_SPARE, "{}", cache.texts.size_bytes());
         }
     }
 }

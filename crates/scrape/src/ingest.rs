@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use exposition::{Event, text};
 use model::{AppendError, Appendable, Appender, Durability, Labels, Sample, SeriesRef, Timestamp, stale_nan};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Slot};
 use crate::counters::Counters;
 use crate::error::ScrapeError;
-use crate::mapping::own_series;
+use crate::mapping::{Mapped, map, own_series};
 use crate::metadata::Families;
 use crate::reading::{Body, Counts, Reading};
 use crate::target::Target;
@@ -118,13 +119,28 @@ impl Pipeline {
 
     fn append_gone(&self, batch: &mut dyn Appender, at: Timestamp) -> Result<(), AppendError> {
         let marker = Sample { timestamp: at, value: stale_nan() };
-        for kept in self.cache.gone() {
-            ignore_time(match batch.append_ref(kept.series, marker) {
-                Err(AppendError::UnknownSeries) => batch.append(&kept.labels, marker).map(drop),
+        for (slot, series) in self.cache.gone() {
+            ignore_time(match batch.append_ref(series, marker) {
+                Err(AppendError::UnknownSeries) => match self.labels(slot) {
+                    Some(labels) => batch.append(&labels, marker).map(drop),
+                    None => Ok(()),
+                },
                 other => other,
             })?;
         }
         Ok(())
+    }
+
+    /// The labels of a series that the page before had, which the store forgot since.
+    fn labels(&self, slot: Slot) -> Option<Labels> {
+        let line = format!("{} 0\n", self.cache.text(slot));
+        match text::Parser::new(line.as_bytes()).next()? {
+            Ok(Event::Series(series)) => match map(&self.target, &series) {
+                Mapped::Kept(labels) => Some(labels),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     fn append_own(&mut self, batch: &mut dyn Appender, at: Timestamp, values: [f64; 5]) -> Result<(), AppendError> {

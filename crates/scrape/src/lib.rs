@@ -17,6 +17,7 @@ mod reading;
 mod relabel;
 mod runner;
 mod target;
+mod texts;
 
 pub use config::{Auth, Config, Format, Global, Job, Limits, Secret};
 pub use manager::{Manager, Options};

@@ -105,12 +105,13 @@ struct Plan {
 impl Manager {
     /// A manager without targets. Call it within a tokio runtime; its tasks run there.
     pub fn new(appendable: Arc<dyn Appendable>, clock: Arc<dyn Clock>, options: Options) -> Arc<Self> {
+        let Options { version, body_size_bytes_max, pages_bytes_max, target_series_max } = options;
         let shared = Shared {
             store: appendable,
             clock,
-            fetcher: Fetcher::new(&options.version, options.body_size_bytes_max, options.pages_bytes_max),
+            fetcher: Fetcher::new(&version, body_size_bytes_max, pages_bytes_max),
             counters: Arc::new(Counters::default()),
-            target_series_max: options.target_series_max,
+            target_series_max,
             buffers: Mutex::default(),
             halt: watch::Sender::new(false),
         };

@@ -3,7 +3,7 @@
 use exposition::{Event, Series, openmetrics, text};
 use model::{AppendError, Appender, Exemplar, Labels, Sample, SeriesRef, Timestamp};
 
-use crate::cache::{Cache, Kept, Known, Slot};
+use crate::cache::{Cache, Known, Slot};
 use crate::config::Format;
 use crate::counters::Counters;
 use crate::error::ScrapeError;
@@ -122,9 +122,13 @@ impl Reading<'_> {
         if self.is_over_limit() {
             return Ok(());
         }
-        let appended = match (self.batch.append_ref(series, item.sample), self.cache.labels(slot)) {
-            (Err(AppendError::UnknownSeries), Some(labels)) => self.batch.append(labels, item.sample),
-            (other, _) => other.map(|()| series),
+        let appended = match self.batch.append_ref(series, item.sample) {
+            Err(AppendError::UnknownSeries) => match map(self.target, item.series) {
+                Mapped::Kept(labels) => self.batch.append(&labels, item.sample),
+                // It was kept before, by the same rules.
+                _ => return Ok(()),
+            },
+            other => other.map(|()| series),
         };
         let Some(stored) = self.took(appended)? else { return Ok(()) };
         if stored != series {
@@ -150,7 +154,7 @@ impl Reading<'_> {
         let appended = self.batch.append(&labels, item.sample);
         let Some(stored) = self.took(appended)? else { return Ok(()) };
         self.counts.added += 1;
-        if let Some(slot) = self.cache.insert(item.series.raw, Some(Kept { series: stored, labels })) {
+        if let Some(slot) = self.cache.insert(item.series.raw, Some(stored)) {
             self.finish(item, slot, stored);
         }
         Ok(())

@@ -173,6 +173,13 @@ async fn hostile_servers_are_bounded() {
         .await;
     let many = format!("a{{{}}} 1\n", (0..60_000).map(|i| format!("l{i}=\"x\",")).collect::<String>());
     check_bad(move |_| page(&many), "", "line 1: a series with more than 4096 labels").await;
+    let wild: String = (0..1001).map(|i| format!("a{{b=\"{i}\"}} 1\n")).collect();
+    let budget = "sample limit exceeded: the page has more than 1000 series, which is what --memory-budget leaves for one \
+                  target; raise it, or drop series by metric_relabel_configs";
+    let page_of = wild.clone();
+    check_bad(move |_| page(&page_of), "", budget).await;
+    let rules = "  metric_relabel_configs: [{regex: x, action: labeldrop}]\n";
+    check_bad(move |_| page(&wild), rules, budget).await;
     let hang = "Get \"http://ADDRESS/metrics\": no complete answer within the scrape timeout of 100ms";
     check_bad(|_| Reply::Hang, "", hang).await;
     let no_tls = "Get \"https://ADDRESS/metrics\": client error (Connect): tls handshake eof";
