@@ -165,6 +165,16 @@ impl CrashDisk {
         }
     }
 
+    /// Takes the end of a file away from this byte on, as a write that was torn does.
+    pub fn cut(&self, path: &Path, length: usize) {
+        let mut state = self.state();
+        if let Some(&inode) = state.tree.names.get(path)
+            && let Some(bytes) = state.tree.inodes.get_mut(&inode)
+        {
+            bytes.truncate(length);
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

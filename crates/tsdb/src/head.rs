@@ -23,12 +23,11 @@ use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
 use crate::chunk::{Chunks, View};
-use crate::logged::Logged;
 use crate::postings::{HeadIndex, evaluate};
 use crate::series::{Fate, Series, Slab, Slot};
 use crate::symbols::{Symbol, Symbols};
 use crate::timeline::Timelines;
-use crate::writer::Writer;
+use crate::writer::{Logged, Writer};
 
 /// All series with their index.
 pub(crate) struct Head {
@@ -424,10 +423,10 @@ impl Head {
         for run in runs {
             let (some, others) = rest.split_at(run.count as usize);
             rest = others;
-            writer.add(run.slot, labels(run.slot), &mut logged[run.slot as usize], some);
+            writer.add(labels(run.slot), &mut logged[run.slot as usize], some);
         }
         for (slot, exemplar) in exemplars {
-            writer.add_exemplar(*slot, labels(*slot), &mut logged[*slot as usize], exemplar);
+            writer.add_exemplar(labels(*slot), &mut logged[*slot as usize], exemplar);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The write-ahead log: numbered segments of checked frames.
 //!
 //! Within a segment a series number means one label set, said by a definition before its first use and once more a
-//! little later. Values are told from those before them (`logged`, `pack`), and groups of records are followed by their
+//! little later. Values are told from those before them (`chain`, `pack`), and groups of records are followed by their
 //! parity (`tail`, `parity`), so that a damaged record is rebuilt. A segment needs no other one and is removed as a whole
 //! when a block holds its samples; only one that takes the place of a segment that could not be synced goes on
 //! where that one was sound.

@@ -1,14 +1,14 @@
 //! The samples of one commit as the payload of one record.
 //!
 //! Series that follow each other by number and have the same timestamps are one stretch; each value is told from what
-//! [`Logged`] expects. A checksum of all values keeps a value from being told from the wrong expectation where a record
+//! [`Chain`] expects. A checksum of all values keeps a value from being told from the wrong expectation where a record
 //! before this one was lost.
 
 use model::{Sample, Timestamp};
 
 use crate::bytes::{Damage, Reader, fixed32_at, put_int, put_uint};
+use crate::chain::{Chain, ValueReader, ValueWriter};
 use crate::column::TimeState;
-use crate::logged::{Logged, ValueReader, ValueWriter};
 
 /// Samples of one record. Whoever reads needs memory for so many: a quiet series takes no bytes, so that the length of a
 /// record says nothing.
@@ -54,7 +54,7 @@ impl BatchEncoder {
     }
 
     /// Adds samples of a series. An empty list adds nothing.
-    pub(crate) fn add(&mut self, series: u32, epoch: u32, logged: &mut Logged, samples: &[Sample]) {
+    pub(crate) fn add(&mut self, series: u32, epoch: u32, chain: &mut Chain, samples: &[Sample]) {
         if samples.is_empty() {
             return;
         }
@@ -73,7 +73,7 @@ impl BatchEncoder {
             }
         }
         for sample in samples {
-            logged.put(sample.value, epoch, &mut self.values);
+            chain.put(sample.value, epoch, &mut self.values);
             self.check = mix(self.check, sample.value);
         }
         self.samples += samples.len();
@@ -120,12 +120,12 @@ impl BatchEncoder {
 /// States of the series of a segment, as its reader keeps them.
 pub(crate) trait Chains {
     /// The state of a series; that of an unknown one begins anew.
-    fn chain(&mut self, series: u32) -> &mut Logged;
+    fn chain(&mut self, series: u32) -> &mut Chain;
 }
 
 #[cfg(any(fuzzing, test))]
-impl Chains for std::collections::HashMap<u32, Logged> {
-    fn chain(&mut self, series: u32) -> &mut Logged {
+impl Chains for std::collections::HashMap<u32, Chain> {
+    fn chain(&mut self, series: u32) -> &mut Chain {
         self.entry(series).or_default()
     }
 }
@@ -182,7 +182,7 @@ impl BatchDecoder {
             return Ok(());
         }
         for run in self.runs.drain(..) {
-            run.series().for_each(|series| *chains.chain(series) = Logged::broken(epoch));
+            run.series().for_each(|series| *chains.chain(series) = Chain::broken(epoch));
         }
         Err(Unreadable::Unfounded(samples as u64))
     }
@@ -270,7 +270,7 @@ mod tests {
 
     type Row = (u32, Vec<(i64, u64)>);
 
-    fn encode(rows: &[Row], states: &mut HashMap<u32, Logged>, epoch: u32) -> Vec<u8> {
+    fn encode(rows: &[Row], states: &mut HashMap<u32, Chain>, epoch: u32) -> Vec<u8> {
         let mut encoder = BatchEncoder::default();
         for (series, samples) in rows {
             let sample = |&(timestamp, bits): &(i64, u64)| Sample { timestamp, value: f64::from_bits(bits) };
@@ -280,7 +280,7 @@ mod tests {
         encoder.finish(epoch)
     }
 
-    fn decode(payload: &[u8], states: &mut HashMap<u32, Logged>) -> Result<Vec<Row>, Unreadable> {
+    fn decode(payload: &[u8], states: &mut HashMap<u32, Chain>) -> Result<Vec<Row>, Unreadable> {
         let mut decoder = BatchDecoder::default();
         decoder.read(payload, states)?;
         let row = |(series, times, values): (u32, &[i64], &[f64])| {

@@ -131,3 +131,71 @@ fn add_file(sums: &mut [u8], file: &dyn DiskFile, from: u64, range: std::ops::Ra
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tempfile::tempdir;
+
+    use super::*;
+    use crate::{Disk, FileDisk};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_stretch_comes_back(
+            lengths in prop::collection::vec(1usize..5_000, 1..40),
+            before in 0usize..100,
+            place in any::<u64>(),
+            damaged in 1u64..8_192,
+            seed in any::<u8>(),
+        ) {
+            let mut group = Group::default();
+            let mut content = vec![7; before];
+            group.restart(before as u64);
+            for (at, &length) in lengths.iter().enumerate() {
+                let record: Vec<u8> = (0..length).map(|i| (i * at) as u8 ^ seed).collect();
+                prop_assert!(!group.is_too_narrow(length));
+                group.add(&record);
+                content.extend(record);
+            }
+            let start = before as u64 + place % (content.len() - before) as u64;
+            let end = (start + damaged).min(content.len() as u64);
+            let range = start as usize..end as usize;
+            let expected = content[range.clone()].to_vec();
+            content[range].fill(0xee);
+            let folder = tempdir().unwrap();
+            let path = folder.path().join("f");
+            FileDisk.create(&path).unwrap().append(&content).unwrap();
+            let file = FileDisk.open(&path).unwrap();
+            let got = rebuild(&*file, &group.payload(), content.len() as u64, start..end).unwrap();
+            prop_assert_eq!(got, Some(expected));
+        }
+
+        #[test]
+        fn any_payload_is_read_or_refused(payload in prop::collection::vec(any::<u8>(), 0..50), damaged in 0u64..100) {
+            let folder = tempdir().unwrap();
+            let path = folder.path().join("f");
+            FileDisk.create(&path).unwrap().append(&[1; 200]).unwrap();
+            let file = FileDisk.open(&path).unwrap();
+            let _ = rebuild(&*file, &payload, 200, damaged..150);
+        }
+    }
+
+    #[test]
+    fn groups_are_bounded() {
+        // Length of each record, and how many fit into a group before it is closed.
+        for (length, expected) in [(100, 1_311), (8_192, 16), (9_000, 30), (STRIDE_MAX, 16), (STRIDE_MAX * 3, 6)] {
+            let record = vec![1; length];
+            let mut group = Group::default();
+            let mut records = 0;
+            while !group.is_full() {
+                assert!(records == 0 || !group.is_too_narrow(length), "{length}");
+                group.add(&record);
+                records += 1;
+            }
+            assert_eq!(records, expected, "{length}");
+        }
+    }
+}

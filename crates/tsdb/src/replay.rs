@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use model::{Sample, StorageError};
 
+use crate::chain::Chain;
 use crate::db::{Db, Recovery};
 use crate::frame::Scanned;
 use crate::head::Run;
 use crate::log::{self, Segment};
-use crate::logged::Logged;
 use crate::pack::{BatchDecoder, Chains, Unreadable};
 use crate::record::{decode_definitions, decode_exemplars, decode_metadata, kind};
 use crate::series::{ById, Slot};
@@ -25,7 +25,7 @@ struct Known {
 
 struct One {
     number: u32,
-    chain: Logged,
+    chain: Chain,
     /// `None` where the definition was lost.
     series: Option<Slot>,
 }
@@ -43,7 +43,7 @@ impl Known {
         } else {
             let all = &mut self.all;
             let at = *self.by_number.entry(number).or_insert_with(|| {
-                all.push(One { number, chain: Logged::default(), series: None });
+                all.push(One { number, chain: Chain::default(), series: None });
                 (all.len() - 1) as u32
             });
             self.last = at as usize;
@@ -53,7 +53,7 @@ impl Known {
 }
 
 impl Chains for Known {
-    fn chain(&mut self, series: u32) -> &mut Logged {
+    fn chain(&mut self, series: u32) -> &mut Chain {
         &mut self.entry(series).chain
     }
 }

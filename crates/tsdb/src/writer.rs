@@ -6,8 +6,8 @@ use std::sync::Arc;
 use model::{Exemplar, Labels, Metadata, Sample};
 
 use crate::DiskFile;
+use crate::chain::Chain;
 use crate::frame::HEADER_BYTES;
-use crate::logged::Logged;
 use crate::pack::{BatchEncoder, RECORD_SAMPLES_MAX};
 use crate::parity::STRIDE_MAX;
 use crate::record::{
@@ -21,6 +21,14 @@ const EPOCH_BYTES: u64 = 4 << 20;
 
 /// Nothing is told from a record that parity would not bring back, so that it loses only itself.
 const ALONE_BYTES_MIN: usize = STRIDE_MAX - HEADER_BYTES;
+
+/// What the log knows of a series: its number in the segment, and what its next value is told from. By default it knows
+/// nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Logged {
+    number: u32,
+    chain: Chain,
+}
 
 /// What a commit adds until it is appended.
 #[derive(Default)]
@@ -43,6 +51,9 @@ pub(crate) struct Writer {
     /// The first epoch of this segment: a series that was defined in an earlier one has to be defined again.
     defined_since: u32,
     epoch_began_at: u64,
+    /// The number of the next series that is defined. It outlives what makes states doubtful, and begins again with a
+    /// segment that needs no other one.
+    next_number: u32,
     pending: Pending,
     /// Definitions of the open group. They are said a second time in the next one, because most is lost with them.
     definitions: Vec<Record>,
@@ -64,6 +75,7 @@ impl Writer {
             epoch: 1,
             defined_since: 1,
             epoch_began_at: 0,
+            next_number: 0,
             pending: Pending::default(),
             definitions: Vec::new(),
             copies: Vec::new(),
@@ -76,32 +88,20 @@ impl Writer {
 
     /// Adds samples of a series to the commit. A reader gets them in the order in which they were added. The labels are
     /// asked for where the segment does not have them yet.
-    pub(crate) fn add(
-        &mut self,
-        series: u32,
-        labels: impl FnOnce() -> Labels,
-        logged: &mut Logged,
-        samples: &[Sample],
-    ) {
-        self.define(series, labels, logged);
+    pub(crate) fn add(&mut self, labels: impl FnOnce() -> Labels, logged: &mut Logged, samples: &[Sample]) {
+        self.define(labels, logged);
         for some in samples.chunks(RECORD_SAMPLES_MAX) {
             if self.pending.batch.samples() + some.len() > RECORD_SAMPLES_MAX {
                 self.pending.end_batch(self.epoch);
             }
-            self.pending.batch.add(series, self.epoch, logged, some);
+            self.pending.batch.add(logged.number, self.epoch, &mut logged.chain, some);
         }
     }
 
     /// Adds an exemplar of a series to the commit.
-    pub(crate) fn add_exemplar(
-        &mut self,
-        series: u32,
-        labels: impl FnOnce() -> Labels,
-        logged: &mut Logged,
-        exemplar: &Exemplar,
-    ) {
-        self.define(series, labels, logged);
-        self.pending.exemplars.push((series, exemplar.clone()));
+    pub(crate) fn add_exemplar(&mut self, labels: impl FnOnce() -> Labels, logged: &mut Logged, exemplar: &Exemplar) {
+        self.define(labels, logged);
+        self.pending.exemplars.push((logged.number, exemplar.clone()));
     }
 
     /// Adds the metadata of a family to the commit.
@@ -109,10 +109,13 @@ impl Writer {
         self.pending.metadata.push((family.to_owned(), metadata.clone()));
     }
 
-    fn define(&mut self, series: u32, labels: impl FnOnce() -> Labels, logged: &mut Logged) {
-        if logged.epoch < self.defined_since {
-            *logged = Logged::defined(self.epoch);
-            self.pending.definitions.add(series, &labels());
+    /// Numbers follow each other in the order in which a commit names its series, so that the next one, which names them
+    /// in the same order, says no number but the first.
+    fn define(&mut self, labels: impl FnOnce() -> Labels, logged: &mut Logged) {
+        if logged.chain.epoch < self.defined_since {
+            *logged = Logged { number: self.next_number, chain: Chain::defined(self.epoch) };
+            self.next_number += 1;
+            self.pending.definitions.add(logged.number, &labels());
         }
     }
 
@@ -197,8 +200,9 @@ impl Writer {
     /// Goes on in a segment that holds all that the disk has not confirmed, and is on disk as far as it goes.
     pub(crate) fn go_on(&mut self, mut tail: Tail, file: Arc<dyn DiskFile>) {
         tail.synced(tail.length);
+        let next_number = self.next_number;
         self.end_segment();
-        (self.tail, self.file) = (tail, Some(file));
+        (self.tail, self.file, self.next_number) = (tail, Some(file), next_number);
         self.doubt();
         self.unsynced.clear();
         self.unsynced_bytes = 0;
@@ -211,6 +215,7 @@ impl Writer {
         }
         self.file = None;
         self.tail = Tail::new(self.tail.segment);
+        self.next_number = 0;
         self.doubt();
     }
 

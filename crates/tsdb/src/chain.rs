@@ -11,7 +11,7 @@ use crate::decimal;
 
 /// The state of one series within an epoch of the log, the same for who writes and who reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Logged {
+pub(crate) struct Chain {
     /// The last value, in units.
     number: i64,
     /// The usual step, in sixteenths of a unit.
@@ -139,7 +139,7 @@ struct Expected {
     miss: u32,
 }
 
-impl Logged {
+impl Chain {
     /// A series that the log knows by its number, without a value yet.
     pub(crate) fn defined(epoch: u32) -> Self {
         Self { number: 0, trend: 0, epoch, unit_and_misses: UnitAndMisses::new(unit::NONE, 0, 0) }
@@ -259,7 +259,7 @@ impl ValueWriter {
         self.run = 0;
     }
 
-    fn put_escape(&mut self, value: f64, usual: u32, epoch: u32) -> Logged {
+    fn put_escape(&mut self, value: f64, usual: u32, epoch: u32) -> Chain {
         if usual >= QUIET {
             self.busy.put_escape();
         } else {
@@ -269,13 +269,13 @@ impl ValueWriter {
         self.put_whole(value, epoch)
     }
 
-    fn put_whole(&mut self, value: f64, epoch: u32) -> Logged {
+    fn put_whole(&mut self, value: f64, epoch: u32) -> Chain {
         let (number, unit) = choose(value);
         let folded = zigzag(number);
         self.busy.put(u64::from(unit), UNIT_BITS);
         self.busy.put(u64::from(bit_length(folded)), LENGTH_BITS);
         self.busy.put(folded, bit_length(folded));
-        Logged::start(number, unit, epoch)
+        Chain::start(number, unit, epoch)
     }
 
     /// Both streams, the quiet one with its length in front.
@@ -325,14 +325,14 @@ impl<'a> ValueReader<'a> {
         Ok(run)
     }
 
-    fn whole(&mut self, epoch: u32) -> Result<Logged, Damage> {
+    fn whole(&mut self, epoch: u32) -> Result<Chain, Damage> {
         let unit = self.busy.get(UNIT_BITS)? as u32;
         let length = self.busy.get(LENGTH_BITS)? as u32;
         if unit > unit::MAX || length > 64 {
             return Err(Damage("a value in full is out of range"));
         }
         let number = unzigzag(self.busy.get(length)?);
-        Ok(Logged::start(number, unit, epoch))
+        Ok(Chain::start(number, unit, epoch))
     }
 }
 
@@ -345,8 +345,8 @@ mod tests {
     const EPOCH: u32 = 3;
 
     fn check(columns: &[Vec<f64>]) {
-        let mut writing = vec![Logged::default(); columns.len()];
-        let mut reading = vec![Logged::default(); columns.len()];
+        let mut writing = vec![Chain::default(); columns.len()];
+        let mut reading = vec![Chain::default(); columns.len()];
         let mut writer = ValueWriter::default();
         let rows = columns.iter().map(Vec::len).min().unwrap_or_default();
         for row in 0..rows {
@@ -378,12 +378,12 @@ mod tests {
 
     #[test]
     fn a_state_is_small() {
-        assert_eq!(size_of::<Logged>(), 24);
+        assert_eq!(size_of::<Chain>(), 24);
     }
 
     #[test]
     fn quiet_series_cost_little() {
-        let mut states = vec![Logged::default(); 1000];
+        let mut states = vec![Chain::default(); 1000];
         let mut writer = ValueWriter::default();
         let mut bytes = Vec::new();
         for _ in 0..100 {
@@ -413,7 +413,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-            let mut state = Logged::default();
+            let mut state = Chain::default();
             if let Ok(mut reader) = ValueReader::new(Reader(&bytes)) {
                 for _ in 0..1000 {
                     if state.take(EPOCH, &mut reader).is_err() {
