@@ -5,7 +5,7 @@ use parking_lot::RwLock;
 
 use crate::Error;
 use crate::counters::{Reason, Tally};
-use crate::known::{Fingerprint, KnownSeries};
+use crate::known::{Cursor, Fingerprint, KnownSeries};
 use crate::wire::{self, Entry, Item, Label, TimeSeries, WireError};
 
 /// What became of a request that was read to its end.
@@ -25,7 +25,8 @@ pub(crate) fn write(
     let (appender, learnt, mut outcome) = {
         let known = known.read();
         let (learnt, run, outcome) = (Vec::new(), Vec::new(), Outcome::empty());
-        let mut batch = Batch { appender, known: &known, learnt, run, outcome };
+        let cursor = Cursor::default();
+        let mut batch = Batch { appender, known: &known, cursor, learnt, run, outcome };
         for entry in wire::entries(message) {
             match entry? {
                 Entry::Series(series) => batch.series(&series)?,
@@ -50,6 +51,7 @@ pub(crate) fn write(
 struct Batch<'s, 'k> {
     appender: Box<dyn Appender + 's>,
     known: &'k KnownSeries,
+    cursor: Cursor,
     learnt: Vec<(Fingerprint, SeriesRef)>,
     /// Samples of one series that follow each other.
     run: Vec<Sample>,
@@ -79,7 +81,7 @@ impl Outcome {
 impl Batch<'_, '_> {
     fn series(&mut self, series: &TimeSeries<'_>) -> Result<(), Error> {
         let fingerprint = series.label_bytes().map(|bytes| self.known.fingerprint(bytes));
-        let found = fingerprint.and_then(|fingerprint| self.known.get(fingerprint));
+        let found = fingerprint.and_then(|fingerprint| self.known.get(fingerprint, &mut self.cursor));
         let reference = found.map(|(reference, _)| reference);
         if let (Some(fingerprint), Some((reference, true))) = (fingerprint, found) {
             self.learnt.push((fingerprint, reference));

@@ -8,6 +8,7 @@
 //! message in place, `ingest` appends. `known` remembers which series a label list named, so that a sender's steady
 //! series cost a hash and no parse.
 
+mod buffers;
 mod counters;
 mod error;
 mod ingest;
@@ -26,6 +27,7 @@ use model::{Appendable, Collector};
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
+use crate::buffers::Buffers;
 use crate::counters::Counters;
 use crate::known::KnownSeries;
 
@@ -97,6 +99,7 @@ struct Shared {
     limits: Limits,
     known: RwLock<KnownSeries>,
     counters: Counters,
+    messages: Buffers,
     requests: Semaphore,
     body_bytes: Semaphore,
     message_bytes: Arc<Semaphore>,
@@ -110,6 +113,7 @@ impl State {
             store,
             known: RwLock::new(KnownSeries::new(limits.known)),
             counters: Counters::default(),
+            messages: Buffers::default(),
             limits,
             requests: Semaphore::new(REQUESTS_MAX),
             body_bytes: Semaphore::new(limits.bodies),

@@ -120,9 +120,10 @@ fn too_long(length: u64, limit: usize) -> Error {
 }
 
 fn store(shared: &Shared, packed: &[u8], length: usize) -> Result<(Tally, Option<Error>), Error> {
-    let mut message = vec![0; length];
-    let written = snap::raw::Decoder::new().decompress(packed, &mut message).map_err(|_| Error::Snappy)?;
-    let result = ingest::write(shared.store.appender(), &shared.known, &message[..written]);
+    let mut message = shared.messages.take(length);
+    let unpacked = snap::raw::Decoder::new().decompress(packed, &mut message[..length]).map_err(|_| Error::Snappy);
+    let result = unpacked.and_then(|length| ingest::write(shared.store.appender(), &shared.known, &message[..length]));
+    shared.messages.give_back(message);
     let tally = result.as_ref().map_or_else(|_| Tally::default(), |outcome| outcome.tally);
     shared.counters.add(&tally);
     let outcome = result?;
