@@ -5,6 +5,12 @@
 //! it back when it needs to.
 
 use std::fmt;
+use std::sync::Arc;
+
+use model::status::{Memory as MemoryOfRooms, MemoryShare, MemoryStatus};
+use model::{CollectError, Collector, Families, MetricKind};
+use promql::Engine;
+use tsdb::Db;
 
 use crate::cgroup::{Memory, Source};
 
@@ -114,6 +120,54 @@ impl Budget {
             remote_bytes: 3 * part,
             block_bytes: 4 * part,
         }
+    }
+}
+
+/// What the rooms take of their shares now, for the pages and as metrics.
+pub(crate) struct Ledger {
+    pub(crate) budget: Budget,
+    pub(crate) store: Arc<Db>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) scrape: Arc<scrape::Manager>,
+    pub(crate) remote: remote::State,
+}
+
+impl MemoryOfRooms for Ledger {
+    fn memory(&self) -> MemoryStatus {
+        let shares = self.budget.shares();
+        let (samples, series) = self.store.head_memory_bytes();
+        let share = |name, limit_bytes, used_bytes| MemoryShare { name, limit_bytes, used_bytes };
+        MemoryStatus {
+            budget_bytes: self.budget.bytes,
+            origin: self.budget.origin.to_string(),
+            shares: vec![
+                share("head_samples", HEAD_HELD * shares.head_bytes, samples),
+                share("head_series", shares.series * SERIES_BYTES, series),
+                share("queries", shares.query_bytes, self.engine.held_bytes()),
+                share("pages", shares.pages_bytes, self.scrape.held_bytes()),
+                share("remote_write", shares.remote_bytes, self.remote.held_bytes()),
+            ],
+        }
+    }
+}
+
+impl Collector for Ledger {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn collect(&self, families: &mut Families) -> Result<(), CollectError> {
+        let MemoryStatus { budget_bytes, shares, .. } = self.memory();
+        families.gauge("skep_memory_budget_bytes", "Memory that the process may take.", budget_bytes as f64);
+        let mut gauges = |name, help, bytes: fn(&MemoryShare) -> u64| {
+            let family = families.family(name, MetricKind::Gauge, help);
+            for share in &shares {
+                family.with([("share", share.name)], bytes(share) as f64);
+            }
+        };
+        gauges("skep_memory_share_bytes", "Memory that a part of the process may take.", |share| share.limit_bytes);
+        gauges("skep_memory_used_bytes", "Memory that a part of the process takes.", |share| share.used_bytes);
+        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tsdb::Db;
 
+use crate::budget::Ledger;
 use crate::config::Config;
 use crate::process::{Process, SelfMetrics};
 use crate::settings::Settings;
@@ -104,6 +105,14 @@ impl Rooms {
         let remote = remote::State::new(store.clone(), remote::Limits::within(shares.remote_bytes, shares.series));
         let mut collectors: Vec<Arc<dyn Collector>> =
             vec![process.clone(), store.clone(), scrape.clone(), rules.clone(), remote.collector(), probes.clone()];
+        let ledger = Ledger {
+            budget: settings.budget,
+            store: store.clone(),
+            engine: engine.clone(),
+            scrape: scrape.clone(),
+            remote: remote.clone(),
+        };
+        collectors.push(Arc::new(ledger));
         collectors.extend(notifier.clone().map(|notifier| notifier as Arc<dyn Collector>));
         Ok(Self {
             process,

@@ -212,6 +212,34 @@ pub struct StoreStatus {
     pub sync_interval: Duration,
 }
 
+/// The memory budget and how the rooms share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryStatus {
+    /// Bytes that the process may take.
+    pub budget_bytes: u64,
+    /// Where that comes from, in words.
+    pub origin: String,
+    /// What each room may take and takes.
+    pub shares: Vec<MemoryShare>,
+}
+
+/// A room's part of the memory budget.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryShare {
+    /// What for, as in the label `share` of the metrics.
+    pub name: &'static str,
+    /// Most bytes.
+    pub limit_bytes: u64,
+    /// Bytes now.
+    pub used_bytes: u64,
+}
+
+/// Tells of the memory budget.
+pub trait Memory: Send + Sync {
+    /// The budget, its shares and their use now.
+    fn memory(&self) -> MemoryStatus;
+}
+
 /// A sealed block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockStatus {

@@ -157,6 +157,15 @@ impl Db {
     }
 }
 
+impl Db {
+    /// Memory of the head: of its samples, those being sealed included, and of its series with their labels and index.
+    pub fn head_memory_bytes(&self) -> (u64, u64) {
+        let memory = self.head.memory();
+        let samples = memory.samples + memory.frozen;
+        (samples as u64, (memory.series + memory.labels + memory.index) as u64)
+    }
+}
+
 impl Collector for Db {
     fn name(&self) -> &'static str {
         "tsdb"
