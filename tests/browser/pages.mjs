@@ -1,6 +1,6 @@
 // Pages, their charts, navigation, keyboard, themes and sizes.
 
-const PATHS = ["/", "/query", "/query?expr=up&tab=table", "/query?expr=up", "/targets", "/alerts"];
+const PATHS = ["/", "/query", "/query?expr=up&tab=table", "/query?expr=up", "/targets", "/alerts", "/storage"];
 
 export async function pages({ check, open, assertClean, equal, ok, axe, base, PHONE }) {
   for (const path of PATHS) {
@@ -49,7 +49,7 @@ export async function pages({ check, open, assertClean, equal, ok, axe, base, PH
 
   await check("the navigation reaches every page and keeps the range", async () => {
     const { page } = await open("/?from=now-3h&to=now");
-    for (const word of ["Query", "Targets", "Alerts", "Overview"]) {
+    for (const word of ["Query", "Targets", "Alerts", "Storage", "Overview"]) {
       await page.getByRole("navigation").getByRole("link", { name: word }).click();
       await page.getByRole("heading", { level: 1, name: word }).waitFor();
       equal(new URL(page.url()).searchParams.get("from"), "now-3h", "from");

@@ -34,6 +34,7 @@ const PAGES = [
   ["query-nothing", expressions("no_such_metric")],
   ["targets", "/targets"],
   ["alerts", "/alerts"],
+  ["storage", "/storage"],
   ["nowhere", "/nowhere"],
 ];
 const SIZES = [

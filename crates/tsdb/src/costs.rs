@@ -188,12 +188,12 @@ fn target_of(labels: &Labels) -> String {
     format!("{}{BETWEEN}{}", of("job"), of("instance"))
 }
 
-/// The largest first, equal ones by name; what has no series any more is left out.
+/// The largest first, equal ones by name; what has none is left out.
 fn top(sums: &HashMap<String, Sum>, limit: usize, size: impl Fn(&Sum) -> u64) -> Vec<Cost> {
     let cost = |(name, sum): (&String, &Sum)| {
         (size(sum), Cost { name: name.clone(), count: sum.series, bytes: sum.bytes, samples: sum.samples })
     };
-    largest(sums.iter().filter(|(_, sum)| sum.series > 0).map(cost).collect(), limit)
+    largest(sums.iter().filter(|(_, sum)| size(sum) > 0).map(cost).collect(), limit)
 }
 
 fn largest(mut all: Vec<(u64, Cost)>, limit: usize) -> Vec<Cost> {

@@ -1,4 +1,4 @@
-//! The pages: overview, query, targets and alerts; their chart data; their live updates.
+//! The pages: overview, query, targets, alerts and storage; their chart data; their live updates.
 //!
 //! In: HTTP requests, the store by [`model::Queryable`], the query engine, and what the rooms say of themselves. Out: HTML
 //! that is whole without scripts, columnar JSON for charts, one event stream a page. Never: a write, a file, a request to
@@ -25,6 +25,7 @@ mod params;
 mod problem;
 mod query;
 mod range;
+mod storage;
 mod targets;
 
 use std::sync::Arc;
@@ -103,6 +104,7 @@ pub fn router(state: State) -> Router {
         .route("/query", get(query::page))
         .route("/targets", get(targets::page))
         .route("/alerts", get(alerts::page))
+        .route("/storage", get(storage::page))
         .route("/ui/data", get(data::answer))
         .route("/ui/complete", get(complete::answer))
         .route("/ui/live", get(live::stream))

@@ -65,15 +65,15 @@ struct Part {
 }
 
 /// A number with a name.
-struct Stat {
-    title: &'static str,
+pub(crate) struct Stat {
+    pub(crate) title: &'static str,
     /// Number and unit; `None` where there is no data.
-    value: Option<(String, String)>,
-    note: String,
+    pub(crate) value: Option<(String, String)>,
+    pub(crate) note: String,
     /// 0 to 100 for a bar.
-    bar: Option<u8>,
+    pub(crate) bar: Option<u8>,
     /// `warn` or `bad`, and the word that says the same.
-    level: Option<(&'static str, &'static str)>,
+    pub(crate) level: Option<(&'static str, &'static str)>,
 }
 
 /// A chart's place, with a picture for readers without scripts.
@@ -384,7 +384,7 @@ impl Chart {
 }
 
 impl Stat {
-    fn new(title: &'static str, value: Option<f64>, unit: Unit, note: impl Into<String>) -> Self {
+    pub(crate) fn new(title: &'static str, value: Option<f64>, unit: Unit, note: impl Into<String>) -> Self {
         Self { title, value: value.map(|value| unit.split(value)), note: note.into(), bar: None, level: None }
     }
 
@@ -395,7 +395,15 @@ impl Stat {
         Self { bar, ..stat }.level(value.is_some_and(|value| value > 90.0), "warn", word)
     }
 
-    fn level(mut self, reached: bool, class: &'static str, word: &'static str) -> Self {
+    pub(crate) fn with_bar(self, percent: f64) -> Self {
+        Self { bar: Some(percent.clamp(0.0, 100.0) as u8), ..self }
+    }
+
+    pub(crate) fn with_note(self, note: String) -> Self {
+        Self { note, ..self }
+    }
+
+    pub(crate) fn level(mut self, reached: bool, class: &'static str, word: &'static str) -> Self {
         if reached {
             self.level = Some((class, word));
         }
