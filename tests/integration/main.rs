@@ -8,6 +8,7 @@
 )]
 
 mod alerting;
+mod backup;
 mod bad_input;
 mod demo;
 mod import;

@@ -16,6 +16,9 @@
 //! was recorded too, and nothing else depends on the clock for longer than it is wrong. On a full disk
 //! appending fails and reading goes on; opening needs no space, and sealing has a `reserve`.
 //!
+//! Beside the store, [`Folder`] looks at a data folder from outside (inspect, verify, analyze), and [`backup`] copies one
+//! that is in use; both read it with the same readers.
+//!
 //! Never: a network, a thread or a timer of its own (the owner calls [`Db::maintain`] once in a while), a memory-mapped
 //! file, a file overwritten in place, a decoder run on bytes whose checksum was not verified.
 
