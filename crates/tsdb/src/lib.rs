@@ -6,8 +6,9 @@
 //!
 //! The way of a sample: a `batch` looks its series up in the `head`; at commit, one at a time, the batch is written to
 //! the `log` with one write, then becomes visible in the head as a whole, and, where asked, waits for the fsync that it
-//! shares with others. In the head a series is an open stream that becomes a compressed frame (`chunk`, `column`). A
-//! sealing (`seal`) sets all samples aside, writes them to one `block` for each day that they touch and removes the log
+//! shares with others. In the head a series is a place in a slab (`series`) and a stream of values (`stream`, `chunk`),
+//! whose timestamps stand once for all series of a target (`timeline`); its labels are numbers of `symbols`. A sealing
+//! (`seal`) sets all samples aside, writes them to one `block` for each day that they touch and removes the log
 //! segments that only they were in. `compact` merges the blocks of a day that is over, `retention` removes whole blocks.
 //! A `query` merges blocks, what is being sealed, and the head; where two hold the same time, the first one written wins.
 //!

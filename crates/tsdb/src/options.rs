@@ -25,7 +25,8 @@ const SEAL_INTERVAL_DEFAULT: Duration = Duration::from_secs(2 * 3600);
 /// machine. Two hours of 10,000 series at 15 s stay below it.
 const HEAD_BYTES_MAX_DEFAULT: usize = 32 << 20;
 
-/// About what ten times the largest edge node shows; each series costs roughly a kilobyte.
+/// About what ten times the largest edge node shows; each series costs some 400 bytes in memory, samples
+/// apart: place, labels, index, what the log and a sender's cache know of it.
 const HEAD_SERIES_MAX_DEFAULT: usize = 1_000_000;
 
 /// How to open a store.
