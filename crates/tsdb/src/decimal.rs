@@ -13,9 +13,20 @@ pub(crate) fn value(mantissa: i64, exponent: u8) -> f64 {
     mantissa as f64 / POWERS[usize::from(exponent)]
 }
 
+/// A sum with this has no fraction, and is rounded as sums are: to the nearest, a tie to the even one.
+const WHOLE: f64 = 1.5 * (1u64 << 52) as f64;
+
+/// Numbers below this one may be added to [`WHOLE`].
+const SMALL_MAX: f64 = (1u64 << 51) as f64;
+
+/// As `round_ties_even`, which is a call into a library where the processor is not known to have an instruction for it.
+fn round(number: f64) -> f64 {
+    if number.abs() < SMALL_MAX { (number + WHOLE) - WHOLE } else { number.round_ties_even() }
+}
+
 /// The mantissa at this exponent, if it gives back the same bits; `None` for NaN, infinities and -0.0.
 pub(crate) fn mantissa_at(number: f64, exponent: u8) -> Option<i64> {
-    let scaled = (number * POWERS[usize::from(exponent)]).round_ties_even();
+    let scaled = round(number * POWERS[usize::from(exponent)]);
     if scaled.abs() > MANTISSA_MAX {
         return None;
     }
@@ -38,7 +49,18 @@ pub(crate) fn shortest(number: f64, hint: u8) -> Option<(i64, u8)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn rounds_as_the_library_does(number in any::<f64>(), half in -100_000i64..100_000) {
+            for number in [number, half as f64 / 2.0, half as f64 + number.fract()] {
+                prop_assert!(round(number) == number.round_ties_even() || number.is_nan(), "{number}");
+            }
+        }
+    }
 
     #[test]
     fn finds_the_shortest() {
