@@ -324,6 +324,7 @@ fn read_meta(file: &BlockFile) -> Result<Meta, StorageError> {
     let payload = file.frame_at(meta_at, kind::META)?;
     let meta = Meta::decode(&payload).map_err(|d| file.corrupt(meta_at, d))?;
     u32::try_from(meta.series).map_err(|_| file.corrupt(meta_at, Damage("it has too many series")))?;
+    meta.index.check(meta.series, file.size_bytes()).map_err(|d| file.corrupt(meta_at, d))?;
     Ok(meta)
 }
 

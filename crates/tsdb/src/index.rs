@@ -21,7 +21,7 @@ pub(crate) use write::Writer;
 
 use crate::bytes::{Damage, Reader, put_uint};
 use page::Section;
-use table::Table;
+use table::{GROUP_ROWS, Table};
 
 /// Where one column stands in the file, checksum included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +106,19 @@ impl Directory {
         let times = table(times, kind::TIMES)?;
         let series = table(series, kind::SERIES)?;
         Ok(Self { times, series, values: table(values, kind::VALUES)?, names, postings })
+    }
+
+    /// Whether the sections lie inside a file of this length and have room for their groups and for so many series.
+    /// What is read later is bounded by it.
+    pub(crate) fn check(&self, series: u64, file_bytes: u64) -> Result<(), Damage> {
+        let fits = |section: Section| {
+            let bytes = section.start.checked_add(section.length);
+            bytes.is_some_and(|end| end <= file_bytes)
+        };
+        let is_sound = self.sections().iter().all(|&(section, _)| fits(section))
+            && self.tables().iter().all(|table| table.has_room())
+            && series.div_ceil(GROUP_ROWS as u64) == u64::from(self.series.groups);
+        if is_sound { Ok(()) } else { Err(Damage("the directory of its index makes no sense")) }
     }
 
     /// Bytes of the index in the file.
@@ -259,6 +272,45 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
+        /// Pages whose checksum holds and whose content is anything, as in a folder that somebody else made.
+        #[test]
+        fn hostile_sections_are_refused_or_read(
+            contents in prop::array::uniform5(prop::collection::vec(prop_oneof![3 => 0u8..4, 1 => any::<u8>()], 0..120)),
+            groups in prop::array::uniform3(0u32..4),
+            series in 0u32..40,
+        ) {
+            let mut bytes = Vec::new();
+            let mut put = |kind, payload: &[u8]| {
+                let offset = bytes.len() as u64;
+                frame::push(&mut bytes, NUMBER, 0, kind, payload);
+                Ok(offset)
+            };
+            let kinds = [kind::TIMES, kind::SERIES, kind::VALUES, kind::NAMES, kind::POSTINGS];
+            let mut sections = Vec::new();
+            for (kind, content) in kinds.iter().zip(&contents) {
+                sections.push(Section::write(*kind, content, &mut put).unwrap());
+            }
+            let table = |at: usize| Table { section: sections[at], kind: kinds[at], groups: groups[at] };
+            let (names, postings) = (sections[3], sections[4]);
+            let directory = Directory { times: table(0), series: table(1), values: table(2), names, postings };
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("index");
+            FileDisk.create(&path).unwrap().append(&bytes).unwrap();
+            if directory.check(u64::from(series), bytes.len() as u64).is_ok() {
+                let file = BlockFile::open(&FileDisk, &path, NUMBER, &Arc::new(PageCache::new(1 << 20))).unwrap();
+                let index = BlockIndex::new(Arc::new(file), directory, series);
+                let mut cursor = index.cursor();
+                (0..series).for_each(|at| drop(cursor.entry(at)));
+                for name in index.names().unwrap_or_default() {
+                    let _ = (index.postings(&name, "x"), index.with_label(&name));
+                    let _ = index.each_value(&name, "", &mut |_, list| {
+                        let mut set = roaring::RoaringBitmap::new();
+                        assert!(list.add_to(&mut set).is_err() || set.max().is_none_or(|most| most < series));
+                    });
+                }
+            }
+        }
+
         #[test]
         fn any_labels_round_trip(sets in prop::collection::btree_set(
             prop::collection::btree_map("[a-cé_]{1,2}", "[x-z]{1,3}|.{1,40}", 1..20), 1..80,

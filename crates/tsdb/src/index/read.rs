@@ -86,10 +86,13 @@ impl BlockIndex {
             let mut first_group = 0;
             for _ in 0..reader.count()? {
                 let name = Name::take(&mut reader, first_group)?;
+                if name.groups > self.directory.values.groups - first_group {
+                    return Err(Damage("a label has more values than there are"));
+                }
                 if is_wanted(&name) {
                     return Ok(Some(NamePlace { first_group, groups: name.groups, list: name.list }));
                 }
-                first_group = first_group.saturating_add(name.groups);
+                first_group += name.groups;
             }
             Ok(None)
         };

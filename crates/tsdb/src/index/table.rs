@@ -47,6 +47,11 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Whether the starts of all groups fit into it.
+    pub(super) fn has_room(self) -> bool {
+        self.section.length >= u64::from(self.groups) * START_BYTES
+    }
+
     fn data_bytes(self, file: &BlockFile) -> Result<u64, StorageError> {
         let starts = u64::from(self.groups) * START_BYTES;
         let damage = Damage("a table is shorter than its index");
