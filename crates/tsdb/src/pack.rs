@@ -212,6 +212,9 @@ impl BatchDecoder {
                 self.read_times(reader)?;
             }
             let (times, count) = self.last_times();
+            if length == 0 || count == 0 {
+                return Err(Damage("a stretch without samples"));
+            }
             samples = samples.saturating_add((length as usize).saturating_mul(count));
             if samples > RECORD_SAMPLES_MAX {
                 return Err(Damage("a record has too many samples"));
@@ -328,6 +331,15 @@ mod tests {
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = BatchDecoder::default().read(&bytes, &mut HashMap::new());
         }
+    }
+
+    #[test]
+    fn a_stretch_without_samples_is_damage() {
+        // Epoch, check, one stretch of very many series, a list of no timestamps, no values.
+        let mut payload = vec![1, 0, 0, 0, 0, 1, 0];
+        put_uint(&mut payload, u64::from(u32::MAX) << 1 | 1);
+        payload.extend([0, 0]);
+        assert_eq!(decode(&payload, &mut HashMap::new()), Err(Unreadable::Damaged));
     }
 
     #[test]
