@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use model::status::StoreStatus;
 use model::{Hints, Labels, METRIC_NAME, MatchOp, Matcher, Selection};
 
 use crate::State;
@@ -138,7 +139,28 @@ pub(crate) fn store(state: &State, call: &Call) -> Result<Reply, Failure> {
         push_top(object, "labelValueCountByLabelName", &cardinality.values_by_name(), limit, |n| (*n).to_owned());
         push_top(object, "memoryInBytesByLabelName", &cardinality.bytes_by_name, limit, |name| (*name).to_owned());
         push_top(object, "seriesCountByLabelValuePair", &cardinality.by_pair, limit, |(n, v)| format!("{n}={v}"));
+        push_own(object, state, &status, limit);
     }))
+}
+
+/// What Prometheus does not tell, in a field of our own: bytes, by the newest block.
+fn push_own(object: &mut Object<'_>, state: &State, status: &StoreStatus, limit: usize) {
+    let (details, costs) = (state.store.details(), state.store.costs());
+    let mut own = Object::new(object.field("skep"));
+    own.integer("sizeBytes", status.size_bytes.cast_signed()).integer("blocks", status.blocks.cast_signed());
+    own.integer("quarantined", status.quarantined.cast_signed());
+    own.integer("samplesAppended", details.appended.cast_signed());
+    own.integer("logBytesWritten", details.log_written_bytes.cast_signed());
+    own.integer("blockBytesWritten", details.blocks_written_bytes.cast_signed());
+    for (field, costs) in [("bytesByMetricName", &costs.metrics_by_bytes), ("bytesByTarget", &costs.targets)] {
+        own.array(field, costs.iter().take(limit), |out, cost| {
+            let mut entry = Object::new(out);
+            entry.text("name", &cost.name).integer("value", cost.bytes.cast_signed());
+            entry.integer("series", cost.count.cast_signed());
+            entry.end();
+        });
+    }
+    own.end();
 }
 
 /// The largest counts, equal ones by name.

@@ -84,7 +84,7 @@ impl Server {
             clock: Arc::new(SystemClock),
         };
         change(&mut state);
-        let router = api::router(state).merge(remote::router(remote::State::new(db)));
+        let router = api::router(state).merge(remote::router(remote::State::new(db, remote::Limits::default())));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
