@@ -11,10 +11,10 @@ use model::{AppendError, Appendable, Clock, Durability, Exemplar, Labels, Metada
 use remote::{Message, Sender};
 use tsdb::Db;
 
-/// A request or batch is sent at one of these: large enough that an fsync for each costs nothing, small against any
-/// memory budget and the limits of receivers.
-const BATCH_SAMPLES: usize = 100_000;
-const BATCH_BYTES: usize = 4 << 20;
+/// A request or batch is sent at one of these: large enough that an fsync for each costs little, small against the
+/// limits of receivers, which the smallest memory budgets set to a few MiB.
+const BATCH_SAMPLES: usize = 50_000;
+const BATCH_BYTES: usize = 1 << 20;
 
 /// Takes series by series what was read.
 pub(super) trait Sink {
