@@ -39,6 +39,8 @@ pub(crate) struct Head {
     hasher: DefaultHashBuilder,
     series_max: usize,
     series: AtomicUsize,
+    /// Series created before the last freeze.
+    created_before: AtomicU64,
     pub(crate) totals: Totals,
 }
 
@@ -280,6 +282,7 @@ impl Head {
             hasher: DefaultHashBuilder::default(),
             series_max,
             series: AtomicUsize::new(0),
+            created_before: AtomicU64::new(0),
             totals: Totals::default(),
         }
     }
@@ -342,6 +345,12 @@ impl Head {
     /// As [`Head::get_or_create`], whatever the limit says: what was acknowledged comes back.
     pub(crate) fn restore(&self, labels: &Labels) -> Result<Slot, AppendError> {
         self.find_or_add(labels, usize::MAX).map(|(slot, _)| slot)
+    }
+
+    /// Whether few new series have room, and sealing would forget some for those that ended: many came since the last one.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let come = self.totals.created.load(Ordering::Relaxed) - self.created_before.load(Ordering::Relaxed);
+        self.len() > self.series_max - self.series_max / 8 && come > self.series_max as u64 / 16
     }
 
     fn find_or_add(&self, labels: &Labels, series_max: usize) -> Result<(Slot, SeriesRef), AppendError> {
@@ -508,6 +517,7 @@ impl Head {
         }
         *lines = Timelines::default();
         inner.freezes += 1;
+        self.created_before.store(self.totals.created.load(Ordering::Relaxed), Ordering::Relaxed);
         let frozen = Arc::new(frozen);
         inner.frozen = (frozen.len() > 0).then(|| Arc::clone(&frozen));
         self.totals.reset();

@@ -158,7 +158,8 @@ impl Db {
 
     /// Seals on the spot when the head has outgrown its budget and nobody else did it in time.
     pub(crate) fn relieve(&self) -> Result<(), StorageError> {
-        if self.head_bytes() < self.options.head_bytes_max.saturating_mul(HEAD_OVERRUN) {
+        let is_large = self.head_bytes() >= self.options.head_bytes_max.saturating_mul(HEAD_OVERRUN);
+        if !is_large && !self.head.is_crowded() {
             return Ok(());
         }
         match self.work(self.options.clock.now(), false) {
@@ -174,6 +175,9 @@ impl Db {
     }
 
     fn is_sealing_due(&self, now: Timestamp) -> bool {
+        if self.head.is_crowded() {
+            return true;
+        }
         let since = self.head_since.load(Ordering::Relaxed);
         if since > now {
             // The clock was set back, or nothing was committed; in the first case the wait begins again.
