@@ -14,6 +14,7 @@ mod demo;
 mod import;
 mod kill;
 mod lifecycle;
+mod memory;
 mod peers;
 
 use std::path::Path;
