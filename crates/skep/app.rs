@@ -23,7 +23,7 @@ use crate::simulation::Simulation;
 use crate::web::{self, Order};
 
 /// Sealing, retention and shortening the log are looked at this often; each look is cheap when there is nothing to do.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// SIGTERM and SIGINT end the process within this time, whatever still runs.
 const STOP_TIMEOUT: Duration = Duration::from_millis(4500);

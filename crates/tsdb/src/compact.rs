@@ -113,6 +113,9 @@ fn grown(members: &[Span]) -> &[Span] {
 
 /// Of the blocks of a stretch that goes on, those that are not to stay as they are.
 fn unripe(members: &[Span]) -> &[Span] {
+    if members.len() > RUSH_BLOCKS_MAX {
+        return grown(members);
+    }
     &members[..members.iter().take_while(|b| b.is_loose || b.is_short()).count()]
 }
 
@@ -196,7 +199,9 @@ impl Db {
         let blocks = self.blocks.read().clone();
         let newest = blocks.iter().map(|b| b.meta.max_time).max().unwrap_or(Timestamp::MIN);
         let spans: Vec<Span> = blocks.iter().map(|b| span(b)).collect();
-        let numbers = plan(&spans, newest.min(now), self.pace.is_at_rest(now));
+        let in_head = self.head.totals.max_time.load(Ordering::Relaxed);
+        let at_rest = self.pace.is_at_rest(self.head_since.load(Ordering::Relaxed), in_head, now);
+        let numbers = plan(&spans, newest.min(now), at_rest);
         let chosen = blocks.into_iter().filter(|b| numbers.contains(&b.number));
         let old: Vec<_> = chosen.map(|b| (Arc::clone(&b), b.tombstones())).collect();
         if old.is_empty() || !self.has_room_for(&old) {
@@ -272,6 +277,9 @@ impl Db {
         while let Some(labels) = sources.iter().filter_map(|s| s.entry.as_ref()).map(|e| &e.labels).min().cloned() {
             if self.stopping.load(Ordering::Relaxed) {
                 return Err(StorageError::Closed);
+            }
+            if self.is_sync_due(self.options.clock.now()) {
+                self.sync()?;
             }
             let mut pieces = Vec::new();
             for (at, source) in sources.iter_mut().enumerate().filter(|(_, source)| source.stands_at(&labels)) {
@@ -398,6 +406,10 @@ mod tests {
         check(&seven, 20.0, true, &[]);
         let eight: Vec<Case> = short(8);
         check(&eight, 20.0, true, &(1..=8).collect::<Vec<_>>());
+        // More than a day's worth of blocks of any length are too many.
+        let long: Vec<Case> = (1..=17).map(|n| (n, 0.0, 20.0, 1000, false)).collect();
+        check(&long[..16], 20.0, true, &[]);
+        check(&long, 20.0, true, &(1..=17).collect::<Vec<_>>());
         let mut after = hours(2);
         after.extend(eight.iter().map(|b| (b.0 + 2, b.1 + 4.0, b.2 + 4.0, b.3, b.4)));
         check(&after, 20.0, true, &(3..=10).collect::<Vec<_>>());

@@ -47,7 +47,7 @@ impl Pace {
         (0..QUICK_MILLIS).contains(&now.saturating_sub(since))
     }
 
-    /// A loose block was written.
+    /// A loose block is written.
     pub(crate) fn note_loose(&self, now: Timestamp) {
         self.last_loose.store(now, Ordering::Relaxed);
     }
@@ -57,17 +57,24 @@ impl Pace {
         self.last_loose.store(Timestamp::MIN, Ordering::Relaxed);
     }
 
-    /// Whether no loose block was written for a while.
-    pub(crate) fn is_at_rest(&self, now: Timestamp) -> bool {
-        is_past(self.last_loose.load(Ordering::Relaxed), now)
+    /// Whether no history is being loaded: none comes, and no loose block was written for a while. The head's first
+    /// commit was at `since`, and `newest` is its newest sample.
+    pub(crate) fn is_at_rest(&self, since: Timestamp, newest: Timestamp, now: Timestamp) -> bool {
+        let is_coming = self.is_history(since, newest, now) && !is_past(self.last_commit.load(Ordering::Relaxed), now);
+        !is_coming && is_past(self.last_loose.load(Ordering::Relaxed), now)
     }
 
     /// Whether the head holds the end of a history that was loaded: nothing is gained by keeping it in memory.
     pub(crate) fn has_left_history(&self, since: Timestamp, newest: Timestamp, now: Timestamp) -> bool {
-        let last = self.last_commit.load(Ordering::Relaxed);
-        let elapsed = last.saturating_sub(since).max(1000);
+        // Commits may have waited for the loose block.
+        let last = self.last_commit.load(Ordering::Relaxed).max(self.last_loose.load(Ordering::Relaxed));
+        is_past(last, now) && self.is_history(since, newest, now)
+    }
+
+    fn is_history(&self, since: Timestamp, newest: Timestamp, now: Timestamp) -> bool {
+        let elapsed = self.last_commit.load(Ordering::Relaxed).saturating_sub(since).max(1000);
         let first = self.newest_at_first.load(Ordering::Relaxed);
-        is_past(last, now) && newest.min(now).saturating_sub(first) >= elapsed.saturating_mul(HISTORY_SPEED)
+        newest.min(now).saturating_sub(first) >= elapsed.saturating_mul(HISTORY_SPEED)
     }
 }
 
@@ -92,7 +99,10 @@ mod tests {
                 pace.note_commit(start + second * 1000, time(*newest), at == 0);
             }
             let (since, newest) = (start + commits[0].0 * 1000, time(commits[commits.len() - 1].1));
-            assert_eq!(pace.has_left_history(since, newest, start + asked * 1000), expected, "{commits:?} {asked}");
+            let asked = start + asked * 1000;
+            assert_eq!(pace.has_left_history(since, newest, asked), expected, "{commits:?} {asked}");
+            // Only the history that is asked about after eleven seconds still comes.
+            assert_eq!(pace.is_at_rest(since, newest, asked), asked != start + 11_000, "{commits:?} {asked}");
         };
         // A day in ten seconds, asked while it comes and after.
         check(&[(0, -24.0), (10, -0.1)], 11, false);
@@ -110,12 +120,13 @@ mod tests {
     #[test]
     fn a_rush_ends() {
         let pace = Pace::default();
-        assert!(pace.is_at_rest(1_000_000));
+        let is_at_rest = |now| pace.is_at_rest(Timestamp::MAX, Timestamp::MIN, now);
+        assert!(is_at_rest(1_000_000));
         pace.note_loose(1_000_000);
-        assert!(!pace.is_at_rest(1_003_999));
-        assert!(pace.is_at_rest(1_004_000) && pace.is_at_rest(999_999));
+        assert!(!is_at_rest(1_003_999));
+        assert!(is_at_rest(1_004_000) && is_at_rest(999_999));
         pace.end_rush();
-        assert!(pace.is_at_rest(1_000_000));
+        assert!(is_at_rest(1_000_000));
         assert!(pace.is_quick(1_000_000, 1_299_999) && !pace.is_quick(1_000_000, 1_300_000));
         assert!(!pace.is_quick(Timestamp::MAX, 1_000_000));
         assert!(!pace.has_left_history(1_000_000, 2_000_000, 3_000_000));

@@ -67,7 +67,6 @@ impl Db {
     pub fn seal(&self) -> Result<Maintained, Error> {
         let now = self.options.clock.now();
         let mut done = self.work(now, true)?;
-        self.pace.end_rush();
         done.merged_blocks = self.compact(now)?;
         Ok(done)
     }
@@ -98,8 +97,23 @@ impl Db {
         done
     }
 
-    /// Merges one group of blocks, if there is one and nobody else does.
+    /// Merges what is to be merged, unless somebody else does; returns how many blocks became fewer.
     fn compact(&self, now: Timestamp) -> Result<u64, Error> {
+        let mut merged = 0;
+        loop {
+            let more = match self.merge_some(now) {
+                Err(StorageError::Closed) => 0,
+                outcome => outcome?,
+            };
+            merged += more;
+            if more == 0 {
+                return Ok(merged);
+            }
+        }
+    }
+
+    /// Merges one group of blocks, if there is one.
+    fn merge_some(&self, now: Timestamp) -> Result<u64, StorageError> {
         let merge = {
             let _no_sealing = self.maintenance.lock();
             if self.stopping.load(Ordering::Relaxed) {
@@ -107,10 +121,7 @@ impl Db {
             }
             self.begin_merge(now)?
         };
-        match merge.map(|merge| self.finish_merge(merge)) {
-            None | Some(Err(StorageError::Closed)) => Ok(0),
-            Some(merged) => Ok(merged?),
-        }
+        merge.map_or(Ok(0), |merge| self.finish_merge(merge))
     }
 
     fn keep_up(&self, pending: &mut Option<Sealing>, now: Timestamp, seal_now: bool) -> Result<Maintained, Error> {
@@ -118,8 +129,10 @@ impl Db {
         let mut done = Maintained { removed_blocks: self.apply_retention(now)?, ..Maintained::default() };
         // A full disk has room again when the log becomes a block, which is smaller.
         let full = self.full.load(Ordering::Relaxed) && self.head.totals.samples.load(Ordering::Relaxed) > 0;
+        let mut is_last = seal_now;
         if pending.is_none() && (seal_now || full || self.is_sealing_due(now)) {
             let is_quick = self.pace.is_quick(self.head_since.load(Ordering::Relaxed), now);
+            is_last |= self.has_left_history(now);
             let tier = if is_quick && !seal_now { Tier::Head } else { Tier::Block };
             *pending = Some(self.freeze(tier)?);
         }
@@ -128,8 +141,10 @@ impl Db {
             self.families.save(self.disk(), &self.options.path)?;
             self.exemplars.save(self.disk(), &self.options.path)?;
             done.sealed_blocks = self.write_sealing(sealing)?;
-            if sealing.tier == Tier::Head {
-                self.pace.note_loose(now);
+            match sealing.tier {
+                _ if is_last => self.pace.end_rush(),
+                Tier::Head => self.pace.note_loose(now.max(self.options.clock.now())),
+                Tier::Block => {}
             }
             let next_segment = sealing.next_segment;
             *pending = None;
@@ -150,7 +165,7 @@ impl Db {
     }
 
     /// A little before the interval is over, because the caller's timer is not exact either.
-    fn is_sync_due(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_sync_due(&self, now: Timestamp) -> bool {
         let interval = millis(self.options.sync_interval);
         let since = now - self.synced_at.load(Ordering::Relaxed);
         !(0..interval - interval / 10).contains(&since)
@@ -187,8 +202,12 @@ impl Db {
             return false;
         }
         let is_large = self.head_bytes() >= self.options.head_bytes_max;
-        let newest = self.head.totals.max_time.load(Ordering::Relaxed);
-        is_large || now - since >= millis(self.options.seal_interval) || self.pace.has_left_history(since, newest, now)
+        is_large || now - since >= millis(self.options.seal_interval) || self.has_left_history(now)
+    }
+
+    fn has_left_history(&self, now: Timestamp) -> bool {
+        let since = self.head_since.load(Ordering::Relaxed);
+        self.pace.has_left_history(since, self.head.totals.max_time.load(Ordering::Relaxed), now)
     }
 
     /// Ends the log's segment and sets aside what it and those before it hold.
