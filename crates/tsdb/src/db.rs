@@ -43,7 +43,8 @@ pub struct Recovery {
     pub segments: u64,
     /// Samples that came back from the log.
     pub samples: u64,
-    /// Samples of the log that could not be read because the record that names their series is damaged.
+    /// Samples of the log that could not be told because a record before theirs is lost: one that names their series, or
+    /// one that their values are told from.
     pub lost_samples: u64,
     /// Damaged stretches of the log that were passed over; a torn end after a power cut counts too.
     pub damaged_records: u64,

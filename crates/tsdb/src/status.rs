@@ -223,6 +223,16 @@ impl Db {
         let recovery = self.recovery();
         let damaged = recovery.damaged_records as f64;
         families.counter("skep_tsdb_log_damaged_records_total", "Damaged stretches of the log at the start.", damaged);
+        families.counter(
+            "skep_tsdb_log_rebuilt_records_total",
+            "Damaged stretches of the log that their parity brought back at the start.",
+            recovery.rebuilt_records as f64,
+        );
+        families.counter(
+            "skep_tsdb_log_lost_samples_total",
+            "Samples of the log that could not be told at the start, because a record before theirs is lost.",
+            recovery.lost_samples as f64,
+        );
     }
 
     fn collect_blocks(&self, families: &mut Families) {
