@@ -142,7 +142,10 @@ pub(crate) type Asked = Result<Tool, String>;
 pub(crate) fn parse(args: &[OsString]) -> Option<Result<Asked, (String, &'static str)>> {
     let names = |spec: &&Spec| spec.name.split_whitespace().zip(args).all(|(word, arg)| arg.to_str() == Some(word));
     let count = |spec: &Spec| spec.name.split_whitespace().count();
-    let spec = SPECS.iter().find(|spec| args.len() >= count(spec) && names(spec))?;
+    let Some(spec) = SPECS.iter().find(|spec| args.len() >= count(spec) && names(spec)) else {
+        let is_tsdb = args.first().is_some_and(|word| word == "tsdb");
+        return is_tsdb.then(|| Err(("`skep tsdb` takes inspect, verify or analyze, and a FOLDER".to_owned(), "")));
+    };
     let asked = match read(&args[count(spec)..]) {
         Ok(None) => Ok(Err(help_of(spec))),
         Ok(Some(words)) => (spec.parse)(words).map(Ok),

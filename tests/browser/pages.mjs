@@ -237,6 +237,25 @@ export async function pages({ check, open, assertClean, equal, ok, axe, base, PH
     ok((await page.locator(".error").innerText()).includes("parse error"), "no parse error is named");
   });
 
+  await check("the storage page leads from what costs to its series", async () => {
+    const { page, seen } = await open("/storage");
+    const metric = page.locator("#cost-metrics tbody a").first();
+    const name = await metric.innerText();
+    await metric.click();
+    await page.getByRole("heading", { level: 1, name: "Query" }).waitFor();
+    ok(new URL(page.url()).searchParams.get("expr").includes(name), page.url());
+    await page.locator("#live td").first().waitFor();
+    equal(seen.errors, [], "errors");
+  });
+
+  await check("the storage page says what a power cut may lose and what is used", async () => {
+    const { page } = await open("/storage", { javaScriptEnabled: false });
+    const text = await page.locator("main").innerText();
+    for (const words of ["a power cut may lose up to 30s", "Series in memory", "Memory of the head", "Blocks by day"]) {
+      ok(text.includes(words), `${words} is missing in ${text.slice(0, 400)}`);
+    }
+  });
+
   await check("the box completes metrics, labels and values", async () => {
     const { page } = await open("/query");
     const box = page.locator("textarea");

@@ -68,6 +68,7 @@ fn usage_is_told() {
     };
     check(&["backup"], 2, "name the folder");
     check(&["restore", "x"], 2, "--data-dir");
+    check(&["tsdb"], 2, "inspect, verify or analyze");
     check(&["tsdb", "verify"], 2, "name the FOLDER");
     check(&["tsdb", "verify", "/no/such/folder"], 1, "no data folder");
     check(&["tsdb", "inspect", "/tmp", "--frob", "1"], 2, "no flag --frob");
