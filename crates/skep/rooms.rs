@@ -35,6 +35,7 @@ pub(crate) struct Rooms {
     engine: Arc<Engine>,
     probes: Arc<Probes>,
     remote: remote::State,
+    ledger: Arc<Ledger>,
     /// What `/metrics` shows.
     collectors: Vec<Arc<dyn Collector>>,
     clock: Arc<dyn Clock>,
@@ -105,14 +106,14 @@ impl Rooms {
         let remote = remote::State::new(store.clone(), remote::Limits::within(shares.remote_bytes, shares.series));
         let mut collectors: Vec<Arc<dyn Collector>> =
             vec![process.clone(), store.clone(), scrape.clone(), rules.clone(), remote.collector(), probes.clone()];
-        let ledger = Ledger {
+        let ledger = Arc::new(Ledger {
             budget: settings.budget,
             store: store.clone(),
             engine: engine.clone(),
             scrape: scrape.clone(),
             remote: remote.clone(),
-        };
-        collectors.push(Arc::new(ledger));
+        });
+        collectors.push(ledger.clone());
         collectors.extend(notifier.clone().map(|notifier| notifier as Arc<dyn Collector>));
         Ok(Self {
             process,
@@ -123,6 +124,7 @@ impl Rooms {
             engine,
             probes,
             remote,
+            ledger,
             collectors,
             clock,
             node,
@@ -177,6 +179,7 @@ impl Rooms {
             rules: self.rules.clone(),
             probes: self.probes.clone(),
             store: self.store.clone(),
+            memory: self.ledger.clone(),
             clock: self.clock.clone(),
             stopping,
             config: ui::Config {

@@ -34,7 +34,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::get;
-use model::status::{Probes, Rules, Store, Targets};
+use model::status::{Memory, Probes, Rules, Store, Targets};
 use model::{Clock, Queryable, Timestamp};
 use promql::Engine;
 use tokio::sync::{Semaphore, watch};
@@ -56,6 +56,8 @@ pub struct State {
     pub probes: Arc<dyn Probes>,
     /// Tells of the store.
     pub store: Arc<dyn Store>,
+    /// Tells of the memory budget.
+    pub memory: Arc<dyn Memory>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Becomes `true` when the process stops: event streams end then, so that a graceful stop need not wait for readers.

@@ -8,7 +8,7 @@ use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use model::status::{BlockStatus, Cost, Costs, StoreDetails, StoreStatus, WorkStatus};
+use model::status::{BlockStatus, Cost, Costs, MemoryShare, StoreDetails, StoreStatus, WorkStatus};
 use model::{Timestamp, format_duration, is_valid_metric_name};
 use tokio::task::spawn_blocking;
 
@@ -42,6 +42,9 @@ struct Page {
     disk: Vec<Share>,
     memory: Vec<Share>,
     memory_total: String,
+    /// The budget with where it comes from, and what the rooms take of it.
+    budget: String,
+    rooms: Vec<Share>,
     head_budget: Share,
     set_aside: Vec<(String, String)>,
     damaged_records: u64,
@@ -121,6 +124,7 @@ impl Page {
     fn new(ui: &Ui, shell: Shell, status: &StoreStatus, details: &StoreDetails, costs: &Costs) -> Self {
         let now = ui.state.clock.now();
         let prefix = &ui.state.config.prefix;
+        let budget = ui.state.memory.memory();
         let days = days(&details.blocks, prefix);
         let disk_total: u64 = details.disk.iter().map(|(_, bytes)| bytes).sum();
         let memory_total: u64 = details.memory.iter().map(|(_, bytes)| bytes).sum();
@@ -135,6 +139,8 @@ impl Page {
             disk: shares(&details.disk, disk_total),
             memory: shares(&details.memory, memory_total),
             memory_total: Unit::Bytes.text(memory_total as f64),
+            budget: format!("{}, {}", Unit::Bytes.text(budget.budget_bytes as f64), budget.origin),
+            rooms: budget.shares.iter().map(Share::of_room).collect(),
             head_budget: Share {
                 name: "limit",
                 text: format!(
@@ -225,6 +231,19 @@ fn shares(parts: &[(&'static str, u64)], total: u64) -> Vec<Share> {
         percent: percent(bytes, total),
     };
     parts.iter().map(share).collect()
+}
+
+impl Share {
+    fn of_room(room: &MemoryShare) -> Self {
+        let (used, most) = (Unit::Bytes.text(room.used_bytes as f64), Unit::Bytes.text(room.limit_bytes as f64));
+        let name = match room.name {
+            "head_samples" => "samples",
+            "head_series" => "series",
+            "remote_write" => "remote write",
+            name => name,
+        };
+        Self { name, text: format!("{used} of {most}"), percent: percent(room.used_bytes, room.limit_bytes) }
+    }
 }
 
 impl Work {

@@ -11,7 +11,8 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use model::status::{
-    DroppedTarget, ProbeStatus, Probes, RuleGroupStatus, Rules, Store, StoreStatus, TargetStatus, Targets,
+    DroppedTarget, Memory, MemoryStatus, ProbeStatus, Probes, RuleGroupStatus, Rules, Store, StoreStatus, TargetStatus,
+    Targets,
 };
 use model::{Clock, Exemplar, Labels, Metadata, Queryable, Selection, SeriesSet, StorageError, Timestamp};
 use tokio::sync::watch;
@@ -68,6 +69,12 @@ impl Store for Nothing {
     }
 }
 
+impl Memory for Nothing {
+    fn memory(&self) -> MemoryStatus {
+        MemoryStatus::default()
+    }
+}
+
 impl Clock for Nothing {
     fn now(&self) -> Timestamp {
         1_700_000_000_000
@@ -82,6 +89,7 @@ fn router(stopping: watch::Receiver<bool>) -> Router {
         rules: Arc::new(Nothing),
         probes: Arc::new(Nothing),
         store: Arc::new(Nothing),
+        memory: Arc::new(Nothing),
         clock: Arc::new(Nothing),
         stopping,
         config: ui::Config {
