@@ -100,11 +100,11 @@ fn youngest_first(blocks: &[Span], stretch: Stretch) -> Vec<Span> {
     members
 }
 
-/// Of the blocks of a stretch that is over, those that the younger ones have outgrown.
+/// Of the blocks of a stretch that is over, those that are loose or that the younger ones have outgrown.
 fn grown(members: &[Span]) -> &[Span] {
     let mut younger = 0;
     let outgrown = |b: &&Span| {
-        let fits = younger == 0 || b.samples <= SAMPLES_FEW.max(younger * GROWTH);
+        let fits = younger == 0 || b.is_loose || b.samples <= SAMPLES_FEW.max(younger * GROWTH);
         younger += b.samples;
         fits
     };
@@ -397,6 +397,7 @@ mod tests {
         check(&after(1000), 48.0, true, &[2]);
         check(&after(400), 48.0, true, &[1, 2]);
         check(&after(400), 20.0, true, &[2]);
+        check(&[(1, 0.0, 20.0, 7000, true), (2, 20.0, 23.9, 300, true)], 48.0, true, &[1, 2]);
     }
 
     #[test]
