@@ -64,7 +64,7 @@ fn a_million_samples_come_back_in_a_small_group() {
     };
     let folder = tempfile::tempdir().unwrap();
     let server = group.start(folder.path());
-    assert_eq!(value_of(&server.get("/metrics").unwrap().body, "skep_memory_budget_bytes "), (48 << 20) as f64);
+    assert_eq!(value_of(&server.get("/metrics").unwrap().body, "skep_memory_budget_bytes "), f64::from(48 << 20));
     let newest = model::SystemClock.now();
     for first in (0..SERIES).step_by(SERIES_SENT) {
         let response = server.post("/api/v1/write", &WriteRequest::HEADERS, &request(first, newest).body()).unwrap();
