@@ -1,0 +1,144 @@
+//! A folder that this version of the format wrote is read as it was, by this version and by later ones.
+
+// A helper of a test may fail the test.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use model::{
+    Appendable, Clock, Durability, Exemplar, Hints, Labels, Metadata, MetricKind, Queryable, Sample, Samples,
+    Selection, stale_nan,
+};
+use tempfile::tempdir;
+use tsdb::{Db, Options};
+
+const NOW: i64 = 1_700_000_000_000;
+const INTERVAL: i64 = 15_000;
+
+/// Set to write the folder anew, which only a new version of the format may need.
+const WRITE_VARIABLE: &str = "SKEP_GOLDEN_WRITE";
+
+struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now(&self) -> i64 {
+        NOW
+    }
+}
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/1")
+}
+
+fn open(path: &Path) -> Db {
+    // A folder this small has no reserve.
+    let (clock, retention_size) = (Arc::new(FixedClock), Some(16 << 20));
+    Db::open(Options { path: path.to_owned(), retention_time: None, retention_size, clock, ..Options::default() })
+        .unwrap()
+}
+
+/// Kinds of series, each with its value in a row.
+const KINDS: [(&str, fn(i64) -> f64); 7] = [
+    ("constant", |_| 1.0),
+    ("counter_total", |row| (row * row % 1000 + row * 1000) as f64),
+    ("restarted_total", |row| (row % 70 * 3) as f64),
+    ("temperature", |row| (200 + row * 37 % 11) as f64 / 10.0),
+    ("ratio", |row| (row as f64).sqrt() / 3.0),
+    ("flapping", |row| if row % 40 == 39 { stale_nan() } else { row as f64 }),
+    ("special", |row| [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 1e300, 5e-324][row as usize % 6]),
+];
+
+fn labels(kind: &str, instance: usize) -> Labels {
+    Labels::from_pairs([("__name__", kind), ("instance", &format!("node-{instance}")), ("job", "golden")])
+}
+
+/// Two targets, three days: rows of the first two days are sealed, those of the last one are in the log.
+fn rows() -> impl Iterator<Item = (usize, i64, i64)> {
+    let day = 24 * 3_600_000;
+    let starts = [(0, NOW - 2 * day), (150, NOW - day), (300, NOW - 40 * INTERVAL)];
+    let rows = starts.into_iter().flat_map(|(first, start)| {
+        let count = if first == 300 { 30 } else { 150 };
+        (0..count).map(move |i| (first + i, start + i * INTERVAL))
+    });
+    rows.flat_map(|(row, time)| (0..2).map(move |instance| (instance, row, time + instance as i64 * 7_003 + row % 3)))
+}
+
+fn exemplar() -> Exemplar {
+    Exemplar { labels: Labels::from_pairs([("trace_id", "0af7")]), value: 12.5, timestamp: Some(NOW - 600_000) }
+}
+
+fn metadata(kind: &str) -> Metadata {
+    Metadata { kind: MetricKind::Gauge, help: format!("What {kind} is."), unit: "seconds".to_owned() }
+}
+
+fn write(path: &Path) {
+    let _ = std::fs::remove_dir_all(path);
+    std::fs::create_dir_all(path).unwrap();
+    let db = open(path);
+    for (instance, row, timestamp) in rows() {
+        let mut batch = db.appender();
+        for (kind, value) in KINDS {
+            let reference = batch.append(&labels(kind, instance), Sample { timestamp, value: value(row) }).unwrap();
+            if row == 310 && instance == 0 && kind == "ratio" {
+                batch.append_exemplar(reference, &exemplar()).unwrap();
+            }
+            batch.set_metadata(kind, &metadata(kind)).unwrap();
+        }
+        batch.commit(if row % 4 == 0 { Durability::Disk } else { Durability::Kernel }).unwrap();
+        if (row, instance) == (149, 1) || (row, instance) == (299, 1) {
+            db.seal().unwrap();
+        }
+    }
+    db.close().unwrap();
+    std::fs::remove_file(path.join("lock")).unwrap();
+}
+
+fn expected() -> BTreeMap<Labels, BTreeMap<i64, u64>> {
+    let mut all: BTreeMap<Labels, BTreeMap<i64, u64>> = BTreeMap::new();
+    for (instance, row, timestamp) in rows() {
+        for (kind, value) in KINDS {
+            all.entry(labels(kind, instance)).or_default().insert(timestamp, value(row).to_bits());
+        }
+    }
+    all
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, target) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_folder_of_this_version_is_read() {
+    if std::env::var_os(WRITE_VARIABLE).is_some() {
+        write(&golden());
+    }
+    let folder = tempdir().unwrap();
+    copy(&golden(), folder.path());
+    let db = open(folder.path());
+    assert_eq!((db.recovery().damaged_records, db.recovery().quarantined), (0, 0));
+    let selection = Selection { matchers: &[], min_time: i64::MIN, max_time: i64::MAX, hints: Hints::default() };
+    let set = db.select(&selection).unwrap();
+    assert_eq!(set.warnings, [""; 0]);
+    let mut got = BTreeMap::new();
+    for series in &set.series {
+        let mut samples = Samples::default();
+        series.read(&mut samples).unwrap();
+        let column: BTreeMap<i64, u64> = samples.iter().map(|s| (s.timestamp, s.value.to_bits())).collect();
+        got.insert(series.labels().clone(), column);
+    }
+    assert_eq!(got, expected());
+    assert_eq!(db.exemplars(&selection).unwrap(), [(labels("ratio", 0), vec![exemplar()])]);
+    for (kind, _) in KINDS {
+        assert_eq!(db.metadata(Some(kind)), [(kind.to_owned(), metadata(kind))]);
+    }
+}
