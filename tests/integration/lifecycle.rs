@@ -2,9 +2,10 @@
 
 use std::fs;
 
-use testkit::{Exporter, Reply, ServerBuilder, poll_until};
+use model::Clock;
+use testkit::{Exporter, Reply, ServerBuilder, WriteRequest, poll_until};
 
-use crate::{ALONE, SKEP, builder, job, json, start, vector, wait_for_value};
+use crate::{ALONE, SKEP, builder, job, json, start, value, vector, wait_for_value};
 
 #[test]
 fn with_nothing_configured_it_collects_the_machine_and_itself() {
@@ -89,4 +90,24 @@ fn a_page_of_another_site_cannot_write() {
         }
     }
     assert_eq!(json(&server.get("/api/v1/query?query=1").unwrap())["status"], "success");
+}
+
+/// Reading a mapped file that lost its disk ends the process with a signal; what is read can only fail.
+#[test]
+fn no_file_of_the_data_folder_is_mapped() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), ALONE);
+    let now = model::SystemClock.now();
+    let samples: Vec<(i64, f64)> = (0..1000).map(|i| (now - 2 * 86_400_000 + i * 15_000, i as f64)).collect();
+    let request = WriteRequest::default().series(&[("__name__", "written")], &samples);
+    let response = server.post("/api/v1/write", &WriteRequest::HEADERS, &request.body()).unwrap();
+    assert_eq!(response.status, 204, "{}", response.body);
+    poll_until("a history to be sealed", || {
+        let metrics = server.get("/metrics").unwrap().body;
+        metrics.lines().any(|line| line.starts_with("skep_tsdb_blocks ") && !line.ends_with(" 0")).then_some(())
+    });
+    assert_eq!(value(&server, "sum(count_over_time(written[3d]))"), Some(1000.0));
+    let maps = fs::read_to_string(format!("/proc/{}/maps", server.pid())).unwrap();
+    let data = folder.path().join("data").display().to_string();
+    assert!(!maps.contains(&data), "{maps}");
 }

@@ -39,8 +39,10 @@ fn open(path: &Path) -> Db {
         .unwrap()
 }
 
-/// Kinds of series, each with its value in a row.
-const KINDS: [(&str, fn(i64) -> f64); 7] = [
+/// The name of a series and its value in a row.
+type Kind = (&'static str, fn(i64) -> f64);
+
+const KINDS: [Kind; 7] = [
     ("constant", |_| 1.0),
     ("counter_total", |row| (row * row % 1000 + row * 1000) as f64),
     ("restarted_total", |row| (row % 70 * 3) as f64),
