@@ -4,6 +4,7 @@
 //! In: the path of the program, the folder of the peers. Out: handles whose `Drop` leaves nothing behind. Never: a
 //! stand-in for a room.
 
+mod clock;
 mod disk;
 mod exporter;
 mod peer;
@@ -18,6 +19,7 @@ pub fn soak_factor() -> u64 {
     std::env::var(SOAK_VARIABLE).ok().and_then(|factor| factor.parse().ok()).unwrap_or(1)
 }
 
+pub use clock::TestClock;
 pub use disk::{CrashDisk, Loss};
 pub use exporter::{Exporter, Reply};
 pub use peer::{PEERS_VARIABLE, Prometheus, free_port, peer};

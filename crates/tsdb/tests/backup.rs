@@ -5,25 +5,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use model::{Appendable, Clock, Durability, Hints, Labels, Queryable, Sample, Samples, Selection};
+use testkit::TestClock;
 use tsdb::{Backup, Db, Error, FileDisk, Options};
 
 const HOUR: i64 = 3_600_000;
 const START: i64 = 480_000 * HOUR;
 
-struct TestClock(AtomicI64);
-
-impl Clock for TestClock {
-    fn now(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 fn open(path: &Path, now: i64) -> (Db, Arc<TestClock>) {
-    let clock = Arc::new(TestClock(AtomicI64::new(now)));
+    let clock = Arc::new(TestClock::new(now));
     let options = Options { path: path.to_owned(), clock: clock.clone(), retention_time: None, ..Options::default() };
     (Db::open(options).unwrap(), clock)
 }
@@ -73,7 +66,7 @@ fn what_was_written_before_is_in_it() {
     let (root, data, target, restored) = folders();
     let (db, clock) = open(&data, START);
     for minute in 0..300 {
-        clock.0.store(START + minute * 60_000, Ordering::Relaxed);
+        clock.set(START + minute * 60_000);
         append(&db, clock.now(), minute as f64);
         if minute % 100 == 50 {
             db.seal().unwrap();
@@ -146,7 +139,7 @@ fn a_folder_in_use_is_copied_whole() {
             let mut n = 0;
             while !finished.load(Ordering::Relaxed) {
                 let now = START + n as i64 * 20 * 60_000;
-                clock.0.store(now, Ordering::Relaxed);
+                clock.set(now);
                 append(&db, now, n as f64);
                 n += 1;
                 committed.store(n, Ordering::Release);

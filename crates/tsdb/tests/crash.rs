@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use model::status::Store;
 use model::{
-    AppendError, Appendable, Clock, Durability, Hints, Labels, Metadata, Queryable, Sample, Samples, Selection,
-    StorageError,
+    AppendError, Appendable, Durability, Hints, Labels, Metadata, Queryable, Sample, Samples, Selection, StorageError,
 };
-use testkit::{CrashDisk, Loss};
+use testkit::{CrashDisk, Loss, TestClock};
 use tsdb::{Db, Disk, FileDisk, Options};
 
 const NOW: i64 = 1_700_000_000_000;
@@ -21,19 +20,11 @@ const NOW: i64 = 1_700_000_000_000;
 const IMAGES_MIN: u64 = 20_000;
 const SEEDS: u64 = 170;
 
-struct FixedClock;
-
-impl Clock for FixedClock {
-    fn now(&self) -> i64 {
-        NOW
-    }
-}
-
 fn options(disk: &CrashDisk) -> Options {
     Options {
         path: "/data".into(),
         retention_time: None,
-        clock: Arc::new(FixedClock),
+        clock: Arc::new(TestClock::new(NOW)),
         disk: Arc::new(disk.clone()),
         ..Options::default()
     }

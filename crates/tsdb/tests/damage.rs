@@ -8,23 +8,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use model::{Appendable, Clock, Durability, Hints, Labels, Queryable, Sample, Samples, Selection};
+use model::{Appendable, Durability, Hints, Labels, Queryable, Sample, Samples, Selection};
 use proptest::prelude::*;
-use testkit::CrashDisk;
+use testkit::{CrashDisk, TestClock};
 use tsdb::{Db, Disk, Options, Recovery};
 
 const NOW: i64 = 1_700_000_000_000;
 
-struct FixedClock;
-
-impl Clock for FixedClock {
-    fn now(&self) -> i64 {
-        NOW
-    }
-}
-
 fn open(disk: &CrashDisk) -> Db {
-    let (clock, disk) = (Arc::new(FixedClock), Arc::new(disk.clone()));
+    let (clock, disk) = (Arc::new(TestClock::new(NOW)), Arc::new(disk.clone()));
     Db::open(Options { path: "/data".into(), retention_time: None, clock, disk, ..Options::default() }).unwrap()
 }
 

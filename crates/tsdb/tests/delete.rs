@@ -5,29 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use model::{
-    Appendable, Clock, Collector, Durability, Families, Hints, Labels, MatchOp, Matcher, Queryable, Sample, Samples,
-    Selection,
+    Appendable, Collector, Durability, Families, Hints, Labels, MatchOp, Matcher, Queryable, Sample, Samples, Selection,
 };
 use proptest::prelude::*;
-use testkit::{CrashDisk, Loss};
+use testkit::{CrashDisk, Loss, TestClock};
 use tsdb::{Db, Disk, Options};
 
 const NOW: i64 = 1_700_000_000_000;
 const DAY: i64 = 24 * 3_600_000;
 
-struct TestClock(AtomicI64);
-
-impl Clock for TestClock {
-    fn now(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 fn open(disk: &CrashDisk) -> Db {
-    let clock = Arc::new(TestClock(AtomicI64::new(NOW)));
+    let clock = Arc::new(TestClock::new(NOW));
     let disk = Arc::new(disk.clone());
     Db::open(Options { path: "/data".into(), retention_time: None, clock, disk, ..Options::default() }).unwrap()
 }

@@ -6,21 +6,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use model::{Appendable, Clock, Durability, Labels, Sample};
+use model::{Appendable, Durability, Labels, Sample};
+use testkit::TestClock;
 use tsdb::{Db, FileDisk, Folder, Options, Verified};
 
 const NOW: i64 = 480_000 * 3_600_000;
 
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> i64 {
-        NOW
-    }
-}
-
 fn write(path: &Path) -> Db {
-    let db = Db::open(Options { path: path.to_owned(), clock: Arc::new(Still), ..Options::default() }).unwrap();
+    let db = Db::open(Options { path: path.to_owned(), clock: Arc::new(TestClock::new(NOW)), ..Options::default() })
+        .unwrap();
     append(&db, 0..200);
     db.seal().unwrap();
     append(&db, 200..210);
@@ -58,7 +52,7 @@ fn a_folder_in_use_is_told_and_sound() {
     let seen = Folder::open(&FileDisk, folder.path()).unwrap();
     let summary = seen.inspect(true).unwrap();
     let block = &summary.blocks[0];
-    assert_eq!((summary.blocks.len(), block.series, block.samples), (1, 5, 1000));
+    assert_eq!((summary.blocks.len(), block.status.series, block.status.samples), (1, 5, 1000));
     assert_eq!(
         block.codecs.iter().filter(|((what, _), _)| *what == "values").map(|(_, s)| s.numbers).sum::<u64>(),
         1000

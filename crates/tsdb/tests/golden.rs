@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::{
-    Appendable, Clock, Durability, Exemplar, Hints, Labels, Metadata, MetricKind, Queryable, Sample, Samples,
-    Selection, stale_nan,
+    Appendable, Durability, Exemplar, Hints, Labels, Metadata, MetricKind, Queryable, Sample, Samples, Selection,
+    stale_nan,
 };
 use tempfile::tempdir;
+use testkit::TestClock;
 use tsdb::{Db, Options};
 
 const NOW: i64 = 1_700_000_000_000;
@@ -20,21 +21,13 @@ const INTERVAL: i64 = 15_000;
 /// Set to write the folder anew, which only a new version of the format may need.
 const WRITE_VARIABLE: &str = "SKEP_GOLDEN_WRITE";
 
-struct FixedClock;
-
-impl Clock for FixedClock {
-    fn now(&self) -> i64 {
-        NOW
-    }
-}
-
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/1")
 }
 
 fn open(path: &Path) -> Db {
     // A folder this small has no reserve.
-    let (clock, retention_size) = (Arc::new(FixedClock), Some(16 << 20));
+    let (clock, retention_size) = (Arc::new(TestClock::new(NOW)), Some(16 << 20));
     Db::open(Options { path: path.to_owned(), retention_time: None, retention_size, clock, ..Options::default() })
         .unwrap()
 }

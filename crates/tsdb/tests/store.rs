@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use model::status::Store;
@@ -15,22 +14,14 @@ use model::{
 };
 use proptest::prelude::*;
 use tempfile::tempdir;
-use testkit::CrashDisk;
+use testkit::{CrashDisk, TestClock};
 use tsdb::{Db, Error, Options};
 
 const NOW: i64 = 1_700_000_000_000;
 const DAY: i64 = 24 * 3_600_000;
 
-struct TestClock(AtomicI64);
-
-impl Clock for TestClock {
-    fn now(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 fn options(path: &Path) -> Options {
-    let clock = Arc::new(TestClock(AtomicI64::new(NOW)));
+    let clock = Arc::new(TestClock::new(NOW));
     Options { path: path.to_owned(), retention_time: None, clock, ..Options::default() }
 }
 
@@ -352,7 +343,7 @@ fn file_bytes(folder: &Path) -> u64 {
 fn a_clock_that_jumps_loses_nothing() {
     let check = |jump: i64, reopened: bool| {
         let folder = tempdir().unwrap();
-        let clock = Arc::new(TestClock(AtomicI64::new(NOW)));
+        let clock = Arc::new(TestClock::new(NOW));
         let retention_time = Some(Duration::from_secs(24 * 3600));
         let clocked = || Options { retention_time, clock: Arc::clone(&clock) as _, ..options(folder.path()) };
         let mut db = Db::open(clocked()).unwrap();
@@ -360,7 +351,7 @@ fn a_clock_that_jumps_loses_nothing() {
         let mut kept = BTreeMap::new();
         let mut scrape = |db: &Db, at: i64, error: i64| {
             let at_clock = at + error;
-            clock.0.store(at_clock, Ordering::Relaxed);
+            clock.set(at_clock);
             let value = at as f64;
             append(db, &labels, at_clock, value).unwrap_or_else(|e| panic!("{jump} {reopened}: {e} at {at_clock}"));
             let early = append(db, &labels, at_clock + 600_001, 0.0).unwrap_err();
@@ -416,11 +407,11 @@ fn the_blocks_of_a_past_day_become_one() {
 #[test]
 fn the_head_is_sealed_when_it_is_time() {
     let folder = tempdir().unwrap();
-    let clock = Arc::new(TestClock(AtomicI64::new(NOW)));
+    let clock = Arc::new(TestClock::new(NOW));
     let db = Db::open(Options { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..options(folder.path()) }).unwrap();
     append(&db, &series("m", 1), NOW, 1.0).unwrap();
     let sealed_after = |wait: i64| {
-        clock.0.store(NOW + wait, Ordering::Relaxed);
+        clock.set(NOW + wait);
         db.maintain(NOW + wait).unwrap().sealed_blocks
     };
     assert_eq!(sealed_after(7_199_999), 0);
@@ -436,13 +427,13 @@ fn the_head_is_sealed_when_it_is_time() {
 fn the_log_is_synced_when_it_is_time() {
     let check = |sync_interval: u64, waits: &[i64], expected: &[u64]| {
         let folder = tempdir().unwrap();
-        let clock = Arc::new(TestClock(AtomicI64::new(NOW)));
+        let clock = Arc::new(TestClock::new(NOW));
         let sync_interval = Duration::from_secs(sync_interval);
         let db = Db::open(Options { clock: Arc::clone(&clock) as _, sync_interval, ..options(folder.path()) }).unwrap();
         let got: Vec<u64> = waits
             .iter()
             .map(|wait| {
-                clock.0.store(NOW + wait, Ordering::Relaxed);
+                clock.set(NOW + wait);
                 append(&db, &series("m", 1), NOW + wait, 1.0).unwrap();
                 db.maintain(NOW + wait).unwrap();
                 fsyncs(&db)
