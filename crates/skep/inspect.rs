@@ -41,9 +41,10 @@ pub(crate) fn inspect(options: &Options) -> Result<bool> {
         text.push_str(&format!("a backup, begun {}\n\n", time(created)));
     }
     text.push_str("block       from                  to                     series      samples       bytes  index  bytes/sample\n");
-    for b in &summary.blocks {
+    for block in &summary.blocks {
+        let b = &block.status;
         let (from, to, per) = (time(b.min_time), time(b.max_time), per(b.bytes, b.samples));
-        let index = 100.0 * b.index_bytes as f64 / b.bytes.max(1) as f64;
+        let index = 100.0 * block.index_bytes as f64 / b.bytes.max(1) as f64;
         let line = format!(
             "{:010}  {from:<20}  {to:<20} {:>9} {:>12} {:>11} {index:>5.0}% {per:>13}\n",
             b.number, b.series, b.samples, b.bytes
@@ -51,7 +52,7 @@ pub(crate) fn inspect(options: &Options) -> Result<bool> {
         text.push_str(&line);
     }
     let sum = |of: fn(&BlockSummary) -> u64| summary.blocks.iter().map(of).sum::<u64>();
-    let (samples, bytes) = (sum(|b| b.samples), sum(|b| b.bytes));
+    let (samples, bytes) = (sum(|b| b.status.samples), sum(|b| b.status.bytes));
     let count = summary.blocks.len();
     text.push_str(&format!("{count} blocks, {samples} samples, {bytes} bytes, {} a sample\n\n", per(bytes, samples)));
     text.push_str(&codecs(&summary.blocks));
@@ -89,12 +90,12 @@ fn codecs(blocks: &[BlockSummary]) -> String {
 fn block_json(block: &BlockSummary) -> Value {
     let codec = |(&(what, codec), share): (&(&str, &str), &CodecShare)| json!({"column": what, "codec": codec, "columns": share.columns, "numbers": share.numbers, "bytes": share.bytes});
     json!({
-        "number": block.number,
-        "minTime": block.min_time,
-        "maxTime": block.max_time,
-        "series": block.series,
-        "samples": block.samples,
-        "bytes": block.bytes,
+        "number": block.status.number,
+        "minTime": block.status.min_time,
+        "maxTime": block.status.max_time,
+        "series": block.status.series,
+        "samples": block.status.samples,
+        "bytes": block.status.bytes,
         "indexBytes": block.index_bytes,
         "codecs": block.codecs.iter().map(codec).collect::<Vec<_>>(),
     })

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use model::status::BlockStatus;
 use model::{Matcher, Samples, StorageError, Timestamp};
 use parking_lot::Mutex;
 pub(crate) use writer::BlockWriter;
@@ -167,6 +168,12 @@ impl Block {
     /// Its index, which is read where it lies.
     pub(crate) fn index(&self) -> BlockIndex {
         BlockIndex::new(Arc::clone(&self.file), self.meta.index.clone(), self.meta.series as u32)
+    }
+
+    /// What pages and tools tell of it.
+    pub(crate) fn status(&self) -> BlockStatus {
+        let Meta { min_time, max_time, series, samples, .. } = self.meta;
+        BlockStatus { number: self.number, min_time, max_time, series, samples, bytes: self.size_bytes }
     }
 
     pub(crate) fn overlaps(&self, min_time: Timestamp, max_time: Timestamp) -> bool {

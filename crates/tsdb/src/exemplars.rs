@@ -8,8 +8,7 @@ use model::{Exemplar, Labels, Matcher, StorageError, Timestamp};
 use parking_lot::Mutex;
 
 use crate::Disk;
-use crate::error::io as io_error;
-use crate::frame::{self, Scanned, Scanner};
+use crate::frame::{self, Scanned};
 use crate::record::{
     DefinitionEncoder, RECORD_EXEMPLARS_MAX, Record, decode_definitions, decode_exemplars, encode_exemplars, kind,
 };
@@ -86,20 +85,13 @@ impl Exemplars {
 
     /// Reads the file; returns how many damaged stretches were passed over.
     pub(crate) fn load(&self, disk: &dyn Disk, folder: &Path) -> Result<u64, StorageError> {
-        let names = disk.list(folder).map_err(io_error("list", folder))?;
-        if !names.iter().any(|name| name == FILE_NAME) {
-            return Ok(0);
-        }
-        let path = folder.join(FILE_NAME);
-        let file = disk.open(&path).map_err(io_error("open", &path))?;
-        let mut scanner = Scanner::new(&*file, 0).map_err(io_error("read", &path))?;
         let mut series: HashMap<u32, Labels> = HashMap::new();
         let mut damaged = 0;
-        while let Some(scanned) = scanner.next().map_err(io_error("read", &path))? {
+        let size_bytes = frame::read_file(disk, folder, FILE_NAME, |scanned| {
             damaged += u64::from(self.take(&scanned, &mut series).is_none());
-        }
+        })?;
         let mut ring = self.0.lock();
-        ring.size_bytes = file.len().map_err(io_error("read", &path))?;
+        ring.size_bytes = size_bytes.unwrap_or_default();
         ring.loaded = ring.oldest_first.iter().map(|(series, exemplar)| key(series, exemplar)).collect();
         ring.changed = false;
         Ok(damaged)

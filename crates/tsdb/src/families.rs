@@ -7,8 +7,7 @@ use model::{AppendError, Metadata, StorageError};
 use parking_lot::Mutex;
 
 use crate::Disk;
-use crate::error::io as io_error;
-use crate::frame::{self, Scanned, Scanner};
+use crate::frame::{self, Scanned};
 use crate::record::{RECORD_FAMILIES_MAX, Record, decode_metadata, encode_metadata, kind};
 
 /// More families than any page has; past it a name made of data would fill the memory.
@@ -74,24 +73,15 @@ impl MetricFamilies {
 
     /// Reads the file; returns how many damaged stretches were passed over.
     pub(crate) fn load(&self, disk: &dyn Disk, folder: &Path) -> Result<u64, StorageError> {
-        let names = disk.list(folder).map_err(io_error("list", folder))?;
-        if !names.iter().any(|name| name == FILE_NAME) {
-            return Ok(0);
-        }
-        let path = folder.join(FILE_NAME);
-        let file = disk.open(&path).map_err(io_error("open", &path))?;
-        self.0.lock().size_bytes = file.len().map_err(io_error("read", &path))?;
-        let mut scanner = Scanner::new(&*file, 0).map_err(io_error("read", &path))?;
         let mut damaged = 0;
-        while let Some(scanned) = scanner.next().map_err(io_error("read", &path))? {
-            match scanned {
-                Scanned::Frame { kind: kind::METADATA, payload } => match decode_metadata(&payload) {
-                    Ok(families) => self.0.lock().known.extend(families),
-                    Err(_) => damaged += 1,
-                },
-                _ => damaged += 1,
-            }
-        }
+        let size_bytes = frame::read_file(disk, folder, FILE_NAME, |scanned| match scanned {
+            Scanned::Frame { kind: kind::METADATA, payload } => match decode_metadata(&payload) {
+                Ok(families) => self.0.lock().known.extend(families),
+                Err(_) => damaged += 1,
+            },
+            _ => damaged += 1,
+        })?;
+        self.0.lock().size_bytes = size_bytes.unwrap_or_default();
         Ok(damaged)
     }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use model::status::Costs;
+use model::status::{BlockStatus, Costs};
 use model::{Samples, StorageError, Timestamp};
 
 use crate::block::{Block, OpenError, Reading};
@@ -33,18 +33,8 @@ pub struct Folder<'a> {
 /// A block, as its meta frame tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockSummary {
-    /// Its number, in the order of writing.
-    pub number: u64,
-    /// First timestamp.
-    pub min_time: Timestamp,
-    /// Last timestamp.
-    pub max_time: Timestamp,
-    /// Series.
-    pub series: u64,
-    /// Samples.
-    pub samples: u64,
-    /// Bytes of its file.
-    pub bytes: u64,
+    /// What a running store tells of it, too.
+    pub status: BlockStatus,
     /// Bytes of its index among them.
     pub index_bytes: u64,
     /// Columns of timestamps and of values by codec, with their bytes.
@@ -139,12 +129,7 @@ impl<'a> Folder<'a> {
         let blocks = self.blocks(&mut summary.damage)?;
         for block in &blocks {
             let mut told = BlockSummary {
-                number: block.number,
-                min_time: block.meta.min_time,
-                max_time: block.meta.max_time,
-                series: block.meta.series,
-                samples: block.meta.samples,
-                bytes: block.size_bytes,
+                status: block.status(),
                 index_bytes: block.meta.index.size_bytes(),
                 codecs: BTreeMap::new(),
             };

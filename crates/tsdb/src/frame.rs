@@ -3,7 +3,7 @@
 //! The checksum covers the file's number and the frame's place in it beside the content, so that bytes that landed
 //! in the wrong place, or a copy of a frame inside somebody's label value, do not pass.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use model::StorageError;
@@ -218,6 +218,26 @@ fn are_frames(bytes: &[u8], file: u64, offset: u64) -> bool {
         }
     }
     true
+}
+
+/// Reads a small file of the data folder, frame by frame; returns its length, `None` where there is no such file.
+pub(crate) fn read_file(
+    disk: &dyn Disk,
+    folder: &Path,
+    name: &str,
+    mut each: impl FnMut(Scanned),
+) -> Result<Option<u64>, StorageError> {
+    let path = folder.join(name);
+    let file = match disk.open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error("open", &path)(error)),
+    };
+    let mut scanner = Scanner::new(&*file, 0).map_err(io_error("read", &path))?;
+    while let Some(scanned) = scanner.next().map_err(io_error("read", &path))? {
+        each(scanned);
+    }
+    file.len().map(Some).map_err(io_error("read", &path))
 }
 
 /// Writes a small file of the data folder anew, so that it is there as before or as a whole; returns its length.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::status::{BlockStatus, Costs, SetAsideStatus, Store, StoreDetails, StoreStatus, WorkStatus};
+use model::status::{Costs, SetAsideStatus, Store, StoreDetails, StoreStatus, WorkStatus};
 use model::{CollectError, Collector, Families, MetricKind, StorageError, Timestamp};
 use parking_lot::Mutex;
 
@@ -74,7 +74,7 @@ impl Store for Db {
     fn details(&self) -> StoreDetails {
         let (options, counters, log) = (&self.options, &self.counters, &self.log.counters);
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let blocks: Vec<BlockStatus> = self.blocks.read().iter().map(|block| block_status(block)).collect();
+        let blocks: Vec<_> = self.blocks.read().iter().map(|block| block.status()).collect();
         let log_bytes = self.log.size_bytes();
         let block_bytes = blocks.iter().map(|block| block.bytes).sum();
         let others = self.size_bytes_beside_blocks().saturating_sub(log_bytes);
@@ -125,13 +125,6 @@ impl Store for Db {
         *kept = Some((now, costs.clone()));
         costs
     }
-}
-
-fn block_status(block: &crate::block::Block) -> BlockStatus {
-    let meta = &block.meta;
-    let (number, bytes) = (block.number, block.size_bytes);
-    let (min_time, max_time) = (meta.min_time, meta.max_time);
-    BlockStatus { number, min_time, max_time, series: meta.series, samples: meta.samples, bytes }
 }
 
 impl Db {

@@ -3,7 +3,6 @@
 //! A block is never changed; its tombstones lie in a small file beside it, which is written anew as a whole. They name
 //! series by their places in this block, so that samples that come later at a deleted time are new ones.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 use model::{Samples, StorageError, Timestamp};
@@ -11,8 +10,7 @@ use roaring::RoaringBitmap;
 
 use crate::Disk;
 use crate::bytes::{Damage, Reader, put_bytes, put_int, put_uint};
-use crate::error::io as io_error;
-use crate::frame::{self, Scanned, Scanner};
+use crate::frame::{self, Scanned};
 use crate::index::{ListWriter, read_list};
 use crate::record::Record;
 
@@ -145,22 +143,19 @@ impl Tombstones {
 
     /// Reads the file of a block. One that is about another state of the block is as none.
     pub(crate) fn load(disk: &dyn Disk, folder: &Path, target: Target) -> Result<Self, StorageError> {
-        let path = folder.join(FILE_NAME);
-        let file = match disk.open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(io_error("open", &path)(error)),
-        };
-        let scanned =
-            Scanner::new(&*file, 0).and_then(|mut scanner| scanner.next()).map_err(io_error("read", &path))?;
-        let damage = match scanned {
-            Some(Scanned::Frame { kind: KIND, payload }) => match Self::decode(&payload, target) {
-                Ok(read) => return Ok(read),
-                Err(damage) => damage,
-            },
-            _ => Damage("the list of deleted samples does not match its checksum"),
-        };
-        Err(StorageError::Corrupt { path: path.display().to_string(), offset: 0, reason: damage.to_string() })
+        const DAMAGED: Damage = Damage("the list of deleted samples does not match its checksum");
+        let mut read = Err(DAMAGED);
+        let found = frame::read_file(disk, folder, FILE_NAME, |scanned| {
+            read = match scanned {
+                Scanned::Frame { kind: KIND, payload } => Self::decode(&payload, target),
+                _ => Err(DAMAGED),
+            };
+        })?;
+        if found.is_none() {
+            return Ok(Self::default());
+        }
+        let path = folder.join(FILE_NAME).display().to_string();
+        read.map_err(|damage| StorageError::Corrupt { path, offset: 0, reason: damage.to_string() })
     }
 
     /// Writes the file of a block; it is durable when this returns.
