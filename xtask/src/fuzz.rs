@@ -26,8 +26,11 @@ pub(crate) const SECONDS: u64 = 5;
 /// An input that takes longer is a finding: a decoder must not be slowed down by what it reads.
 const INPUT_SECONDS_MAX: &str = "10";
 
-/// Runs every target for so many seconds.
-pub(crate) fn run(seconds: u64) -> Result<()> {
+/// The tests begin with the same numbers each time: what a run of theirs finds is found again by the next one.
+pub(crate) const TESTS_SEED: u32 = 1;
+
+/// Runs every target for so many seconds, from `seed` on; 0 stands for another one each time.
+pub(crate) fn run(seconds: u64, seed: u32) -> Result<()> {
     if !has_nightly() {
         eprintln!("skipped: fuzzing, there is no nightly toolchain for {TRIPLE}");
         return Ok(());
@@ -36,7 +39,7 @@ pub(crate) fn run(seconds: u64) -> Result<()> {
     let findings = target().join("fuzz/findings");
     std::fs::create_dir_all(&findings)?;
     for target in targets()? {
-        fuzz(&binaries.join(&target), &target, &findings, seconds)?;
+        fuzz(&binaries.join(&target), &target, &findings, seconds, seed)?;
     }
     Ok(())
 }
@@ -74,13 +77,14 @@ fn targets() -> Result<Vec<String>> {
 }
 
 /// New inputs go to a folder of their own first, so that a run changes nothing in the project.
-fn fuzz(binary: &Path, target: &str, findings: &Path, seconds: u64) -> Result<()> {
+fn fuzz(binary: &Path, target: &str, findings: &Path, seconds: u64, seed: u32) -> Result<()> {
     let inputs = findings.join(format!("{target}-inputs"));
     std::fs::create_dir_all(&inputs)?;
     let corpus = root().join(PACKAGE).join("corpus").join(target);
     let artifacts = format!("-artifact_prefix={}/{target}-", findings.display());
     let args = [
         format!("-max_total_time={seconds}"),
+        format!("-seed={seed}"),
         format!("-timeout={INPUT_SECONDS_MAX}"),
         artifacts,
         "-rss_limit_mb=1024".to_owned(),

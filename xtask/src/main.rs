@@ -25,8 +25,8 @@ fn main() -> Result<()> {
         ["test"] => test::run(),
         ["ebpf"] => ebpf::run(false),
         ["ebpf", "--check"] => ebpf::run(true),
-        ["fuzz"] => fuzz::run(fuzz::SECONDS),
-        ["fuzz", seconds] => fuzz::run(seconds.parse().context("SECONDS is a number")?),
+        ["fuzz"] => fuzz::run(fuzz::SECONDS, 0),
+        ["fuzz", seconds] => fuzz::run(seconds.parse().context("SECONDS is a number")?, 0),
         ["soak"] => soak::run(),
         ["bench"] => bench::run(),
         [] | ["help" | "--help" | "-h"] => {

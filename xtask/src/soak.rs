@@ -19,7 +19,7 @@ pub(crate) fn run() -> Result<()> {
     args.extend(PACKAGES);
     eprintln!("\n==> {SOAK_VARIABLE}={FACTOR} cargo {}", args.join(" "));
     let status = command("cargo", &args).env(SOAK_VARIABLE, FACTOR).status()?;
-    let fuzzed = crate::fuzz::run(FUZZ_SECONDS);
+    let fuzzed = crate::fuzz::run(FUZZ_SECONDS, 0);
     anyhow::ensure!(status.success(), "cargo test: {status}");
     fuzzed
 }

@@ -20,7 +20,7 @@ pub(crate) fn run() -> Result<()> {
     if !status.success() {
         bail!("cargo test: {status}");
     }
-    crate::fuzz::run(crate::fuzz::SECONDS)?;
+    crate::fuzz::run(crate::fuzz::SECONDS, crate::fuzz::TESTS_SEED)?;
     browser()
 }
 

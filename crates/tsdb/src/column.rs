@@ -3,19 +3,15 @@
 //! A codec only ever sees bytes whose checksum was verified by the caller, and a count that the caller bounds.
 
 use model::STALE_NAN_BITS;
-use tsz_compress::prelude::{TszCompressV2, TszDecompressV2};
 
 use crate::bytes::{Damage, Reader, put_int, put_uint, unzigzag, zigzag};
-use crate::{decimal, numbers};
+use crate::{decimal, numbers, tsz};
 
 /// A day at a sample every 15 s fits with room; a longer column would decode much that a short query does not want.
 pub(crate) const COLUMN_SAMPLES_MAX: usize = 8192;
 
 /// Up to here the stream may be shorter than packed numbers and their head.
 const STREAM_SAMPLES_MAX: usize = 24;
-
-/// Deltas stay this far inside 32 bits, so that the differences that tsz-compress takes of them cannot wrap.
-const TSZ_DELTA_MAX: u64 = 1 << 30;
 
 /// Which effort a column is worth: the head encodes often and reads soon, a block is written once and kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,20 +41,6 @@ pub(crate) mod codec {
             _ => "unknown",
         }
     }
-}
-
-/// The code that tsz-compress derives.
-mod tsz {
-    #![allow(missing_docs, unreachable_pub, clippy::all, unused_qualifications, dead_code)]
-    use tsz_compress::prelude::*;
-
-    /// One number a row; the crate's derive makes the coder from it.
-    #[derive(Copy, Clone, CompressV2, DecompressV2)]
-    pub struct Row {
-        pub delta: i32,
-    }
-    pub use compress::RowCompressorImpl as Encoder;
-    pub use decompress::RowDecompressorImpl as Decoder;
 }
 
 /// Timestamps one after the other: the first, the first difference, then differences of differences.
@@ -212,7 +194,7 @@ fn tsz_times(times: &[i64]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     first.iter().for_each(|&t| state.put(&mut out, t));
     let residuals: Vec<i64> = rest.iter().map(|&t| state.residual(t)).collect();
-    tsz_encode(&residuals, &mut out)?;
+    tsz::encode(&residuals, &mut out)?;
     Some(out)
 }
 
@@ -230,7 +212,7 @@ pub(crate) fn decode_times(codec: u8, bytes: &[u8], count: usize, into: &mut Vec
             for _ in 0..count.min(2) {
                 into.push(state.take(&mut reader)?);
             }
-            let residuals = tsz_decode(reader.0, count.saturating_sub(2))?;
+            let residuals = tsz::decode(reader.0, count.saturating_sub(2))?;
             into.extend(residuals.iter().map(|&r| state.restore(i64::from(r))));
         }
         codec::NUMBERS => into.extend(numbers::unpack(reader, count)?),
@@ -373,7 +355,7 @@ impl Scaled {
         self.put_head(&mut out);
         put_int(&mut out, *self.mantissas.first()?);
         let deltas: Vec<i64> = self.mantissas.windows(2).map(|two| two[1] - two[0]).collect();
-        tsz_encode(&deltas, &mut out)?;
+        tsz::encode(&deltas, &mut out)?;
         Some(out)
     }
 
@@ -382,7 +364,7 @@ impl Scaled {
         let mut mantissa = reader.int()?;
         scaled.mantissas.reserve(count);
         scaled.mantissas.push(mantissa);
-        for delta in tsz_decode(reader.0, count.saturating_sub(1))? {
+        for delta in tsz::decode(reader.0, count.saturating_sub(1))? {
             mantissa = mantissa.wrapping_add(i64::from(delta));
             scaled.mantissas.push(mantissa);
         }
@@ -402,27 +384,6 @@ impl Scaled {
             into[start + at] = f64::from_bits(bits);
         }
     }
-}
-
-/// `None` if a number does not fit.
-fn tsz_encode(numbers: &[i64], out: &mut Vec<u8>) -> Option<()> {
-    if numbers.iter().any(|n| n.unsigned_abs() >= TSZ_DELTA_MAX) {
-        return None;
-    }
-    let mut encoder = tsz::Encoder::new(numbers.len());
-    numbers.iter().for_each(|&n| encoder.compress(tsz::Row { delta: n as i32 }));
-    out.extend_from_slice(&encoder.finish());
-    Some(())
-}
-
-fn tsz_decode(bytes: &[u8], count: usize) -> Result<Vec<i32>, Damage> {
-    let mut decoder = tsz::Decoder::new();
-    decoder.decompress(bytes).map_err(|_| Damage("tsz column does not decode"))?;
-    let numbers = decoder.col_delta();
-    if numbers.len() != count {
-        return Err(Damage("tsz column has another length"));
-    }
-    Ok(numbers.to_vec())
 }
 
 #[cfg(test)]
@@ -504,8 +465,8 @@ mod tests {
 
         #[test]
         fn decoders_refuse_or_answer(codec in 0u8..6, bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            // tsz and pco run only behind a checksum; the streams must stand on their own.
-            prop_assume!(codec != codec::TSZ && codec != codec::NUMBERS && codec != codec::DOUBLES);
+            // pco runs only behind a checksum; the others must stand on their own.
+            prop_assume!(codec != codec::NUMBERS && codec != codec::DOUBLES);
             let _ = decode_times(codec, &bytes, 10, &mut Vec::new());
             let _ = decode_values(codec, &bytes, 10, &mut Vec::new());
         }

@@ -70,6 +70,7 @@ mod symbols;
 mod tail;
 mod timeline;
 mod tombstones;
+mod tsz;
 mod writer;
 
 pub use backup::{Backup, BackupFile, backup, damaged_files, restore};
