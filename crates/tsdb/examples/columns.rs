@@ -18,6 +18,9 @@ mod decimal;
 #[allow(dead_code)]
 #[path = "../src/numbers.rs"]
 mod numbers;
+#[allow(dead_code)]
+#[path = "../src/tsz.rs"]
+mod tsz;
 
 use std::collections::BTreeMap;
 use std::error::Error;
