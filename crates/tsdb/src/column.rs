@@ -362,9 +362,10 @@ impl Scaled {
     fn from_tsz(mut reader: Reader<'_>, count: usize) -> Result<Self, Damage> {
         let mut scaled = Self::take_head(&mut reader, count)?;
         let mut mantissa = reader.int()?;
+        let differences = count.checked_sub(1).ok_or(Damage("a tsz column of values has at least one"))?;
         scaled.mantissas.reserve(count);
         scaled.mantissas.push(mantissa);
-        for delta in tsz::decode(reader.0, count.saturating_sub(1))? {
+        for delta in tsz::decode(reader.0, differences)? {
             mantissa = mantissa.wrapping_add(i64::from(delta));
             scaled.mantissas.push(mantissa);
         }
