@@ -75,8 +75,8 @@ type HeadParts = Vec<(Labels, Vec<Part>)>;
 /// Series found so far, each once.
 struct Found {
     series: Vec<Merged>,
-    /// Places in the list.
-    by_labels: HashTable<usize>,
+    /// Places in the list, made when a second source begins: one alone names no series twice.
+    by_labels: Option<HashTable<usize>>,
     hasher: DefaultHashBuilder,
     min_time: Timestamp,
     max_time: Timestamp,
@@ -84,19 +84,37 @@ struct Found {
 
 impl Found {
     fn new(min_time: Timestamp, max_time: Timestamp) -> Self {
-        let (by_labels, hasher) = (HashTable::new(), DefaultHashBuilder::default());
+        let (by_labels, hasher) = (None, DefaultHashBuilder::default());
         Self { series: Vec::new(), by_labels, hasher, min_time, max_time }
+    }
+
+    /// What comes now is of another source than what came before.
+    fn begin_source(&mut self) {
+        let Self { series, by_labels, hasher, .. } = self;
+        if series.is_empty() || by_labels.is_some() {
+            return;
+        }
+        let hash_of = |at: &usize| hasher.hash_one(series[*at].labels.as_packed());
+        let mut places = HashTable::with_capacity(series.len());
+        for at in 0..series.len() {
+            places.insert_unique(hash_of(&at), at, hash_of);
+        }
+        *by_labels = Some(places);
     }
 
     /// The parts of the series with these labels, packed; `labels` makes them where they are new.
     fn parts(&mut self, packed: &str, labels: impl FnOnce() -> Option<Labels>) -> Option<&mut Vec<Part>> {
         let Self { series, by_labels, hasher, min_time, max_time } = self;
+        let new = || Some(Merged { labels: labels()?, parts: Vec::new(), min_time: *min_time, max_time: *max_time });
+        let Some(by_labels) = by_labels else {
+            series.push(new()?);
+            return series.last_mut().map(|series| &mut series.parts);
+        };
         let hash = hasher.hash_one(packed);
         let known = by_labels.find(hash, |&at| series[at].labels.as_packed() == packed).copied();
         let at = known.unwrap_or(series.len());
         if known.is_none() {
-            let (min_time, max_time) = (*min_time, *max_time);
-            series.push(Merged { labels: labels()?, parts: Vec::new(), min_time, max_time });
+            series.push(new()?);
             by_labels.insert_unique(hash, at, |&at| hasher.hash_one(series[at].labels.as_packed()));
         }
         Some(&mut series[at].parts)
@@ -113,8 +131,10 @@ impl Db {
         self.set_damaged_aside();
         let (head, blocks) = self.snapshot(selection)?;
         for block in blocks {
+            found.begin_source();
             self.find_in_block(&block, selection, &mut found)?;
         }
+        found.begin_source();
         for (labels, parts) in head {
             if let Some(known) = found.parts(labels.as_packed(), || Some(labels.clone())) {
                 known.extend(parts);

@@ -80,8 +80,10 @@ impl Evaluation<'_> {
         series.retain(|series| identities.contains(&identity(series.labels())));
         series.sort_by(|a, b| a.labels().cmp(b.labels()));
         let mut infos = Vec::with_capacity(series.len());
+        let mut samples = Samples::default();
         for series in series {
-            let times = self.sample_times(&self.read(series.as_ref())?, grid);
+            self.read(series.as_ref(), &mut samples)?;
+            let times = self.sample_times(&samples, grid);
             infos.push(InfoSeries { labels: series.labels().clone(), times });
         }
         Ok(infos)

@@ -31,15 +31,19 @@ impl Evaluation<'_> {
         let mut series = set.series;
         let labels: usize = series.iter().map(|series| series.labels().as_packed().len()).sum();
         hold.add(Cost { samples: 0, bytes: (series.len() * SERIES_BYTES + labels) as u64 })?;
-        series.sort_by(|a, b| a.labels().cmp(b.labels()));
+        // A block alone gives them in this order.
+        if !series.is_sorted_by(|a, b| a.labels() < b.labels()) {
+            series.sort_unstable_by(|a, b| a.labels().cmp(b.labels()));
+        }
         Ok((series, hold))
     }
 
-    pub(super) fn read(&self, series: &dyn model::Series) -> Result<Samples, QueryError> {
-        let mut samples = Samples::default();
-        series.read(&mut samples).map_err(|e| self.budget.storage_error(e))?;
-        self.budget.count_read(samples.len() as u64);
-        Ok(samples)
+    /// Puts the samples of a series in place of those of the last one.
+    pub(super) fn read(&self, series: &dyn model::Series, into: &mut Samples) -> Result<(), QueryError> {
+        into.clear();
+        series.read(into).map_err(|e| self.budget.storage_error(e))?;
+        self.budget.count_read(into.len() as u64);
+        Ok(())
     }
 
     /// Passes on the series of an instant selector.
@@ -80,9 +84,10 @@ impl Evaluation<'_> {
         let start = first.saturating_sub(self.lookback).saturating_add(1);
         let hints = Hints { step: grid.step_hint(), presence, ..Hints::default() };
         let (found, _found) = self.select(id, (start, last), hints)?;
+        let mut samples = Samples::default();
         for series in found {
             self.budget.check()?;
-            let samples = self.read(series.as_ref())?;
+            self.read(series.as_ref(), &mut samples)?;
             let mut hold = self.budget.hold();
             hold.add(Cost::samples(samples.len()))?;
             let values = lookback_column(&samples, grid.count, self.lookback, time_of, &value_of);

@@ -173,7 +173,8 @@ impl<'q> Evaluation<'q> {
         let (found, _found) = self.select(selector, (start.saturating_add(1), end), hints)?;
         for series in found {
             self.budget.check()?;
-            let mut samples = self.read(series.as_ref())?;
+            let mut samples = Samples::default();
+            self.read(series.as_ref(), &mut samples)?;
             let mut hold = self.budget.hold();
             hold.add(Cost::samples(samples.len()))?;
             remove_stale(&mut samples);
