@@ -5,22 +5,15 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use client::{Client as Http, Failure};
+use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::{Request, StatusCode, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use thiserror::Error;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
 use crate::config::{Authorization, Secret, Target, Webhook, parse_url};
-
-/// What is read of an answer: enough for the message of an error.
-const ANSWER_BYTES_MAX: usize = 2048;
 
 const AGENT: &str = concat!("skep/", env!("CARGO_PKG_VERSION"));
 
@@ -61,44 +54,32 @@ impl Error {
     }
 }
 
-type Connector = HttpsConnector<HttpConnector>;
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Connection(reason) => Self::Connection(reason),
+            Failure::Timeout(limit) => Self::Timeout(limit),
+        }
+    }
+}
 
 /// The HTTP client of all webhooks. It is made at the first request, because reading the system's certificates takes
 /// longer than the start of the process may; it reads files, so it is made on a thread that may block.
 #[derive(Default)]
-pub(crate) struct Client(OnceCell<HyperClient<Connector, Full<Bytes>>>);
+pub(crate) struct Client(OnceCell<Http>);
 
 impl Client {
     /// Sends a body and waits for the answer.
     pub(crate) async fn post(&self, webhook: &Webhook, body: Bytes, limit: Duration) -> Result<(), Error> {
         let request = request(webhook, body).await?;
-        let made = || async { spawn_blocking(client).await.map_err(|e| Error::Connection(e.to_string())) };
+        let made = || async { spawn_blocking(Http::new).await.map_err(|e| Error::Connection(e.to_string())) };
         let client = self.0.get_or_try_init(made).await?;
-        let exchange = async {
-            let answer = client.request(request).await.map_err(|e| Error::Connection(causes(&e)))?;
-            let (head, body) = answer.into_parts();
-            if head.status.is_success() {
-                return Ok(());
-            }
-            Err(refusal(head.status, &beginning(body).await, head.headers.get("location")))
-        };
-        tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Error::Timeout(limit)))
-    }
-}
-
-fn client() -> HyperClient<Connector, Full<Bytes>> {
-    let provider = rustls::crypto::ring::default_provider();
-    let builder = HttpsConnectorBuilder::new();
-    let connector = match builder.with_provider_and_native_roots(provider) {
-        Ok(builder) => builder.https_or_http().enable_http1().build(),
-        Err(error) => {
-            tracing::warn!(%error, "this system has no certificates: webhooks with https will be refused");
-            let roots = rustls::RootCertStore::empty();
-            let tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build()
+        let (head, answer) = client.send(request, limit).await?;
+        match head.status.is_success() {
+            true => Ok(()),
+            false => Err(refusal(head.status, answer, head.headers.get("location"))),
         }
-    };
-    HyperClient::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector)
+    }
 }
 
 async fn request(webhook: &Webhook, body: Bytes) -> Result<Request<Full<Bytes>>, Error> {
@@ -149,34 +130,10 @@ async fn read(path: &std::path::Path) -> Result<String, Error> {
         .map_err(|e| Error::File { path: path.display().to_string(), reason: e.to_string() })
 }
 
-/// What came of an answer until it was enough, ended or broke off.
-async fn beginning(mut body: Incoming) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while bytes.len() < ANSWER_BYTES_MAX
-        && let Some(Ok(frame)) = body.frame().await
-    {
-        bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
-    }
-    bytes.truncate(ANSWER_BYTES_MAX);
-    bytes
-}
-
-fn refusal(status: StatusCode, answer: &[u8], location: Option<&HeaderValue>) -> Error {
+fn refusal(status: StatusCode, answer: String, location: Option<&HeaderValue>) -> Error {
     let answer = match location.and_then(|location| location.to_str().ok()).filter(|_| status.is_redirection()) {
         Some(location) => format!("redirects are not followed; write {location} into the configuration"),
-        None => String::from_utf8_lossy(answer).trim().to_owned(),
+        None => answer,
     };
     Error::Status { status: status.as_u16(), answer }
-}
-
-/// An error with all that caused it, since the first text alone says only that connecting failed.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }

@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use client::{Client, Failure};
+use http_body_util::Full;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use thiserror::Error;
 
 use crate::counters::{LEFT_OUT_HEADER, WRITTEN_HEADER};
@@ -20,12 +17,12 @@ const PATH: &str = "/api/v1/write";
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// A server that is busy, restarts or waits for room gets this many chances.
 const ATTEMPTS_MAX: u32 = 8;
-/// The wait before the first repetition where the server names none; it doubles.
+/// The wait before the first repetition where the server names none; it doubles. No wait is shorter.
 const PAUSE: Duration = Duration::from_millis(500);
 /// No wait is longer, whatever the server asks for.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// What is read of a refusal.
-const ANSWER_BYTES_MAX: usize = 2048;
+/// What a server that unpacks no further says beside its 400, as Prometheus does; longer bodies get a 413.
+const TOO_LONG_UNPACKED: &str = "snappy: decoded length ";
 
 /// Why a request was not taken.
 #[derive(Debug, Error)]
@@ -53,6 +50,29 @@ pub enum SendError {
     },
 }
 
+impl SendError {
+    /// Whether the same request may be taken later.
+    fn is_temporary(&self) -> bool {
+        match self {
+            Self::Address(_) => false,
+            Self::Connection { .. } => true,
+            Self::Refused { status, .. } => {
+                let waits = matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+                status.is_server_error() || waits
+            }
+        }
+    }
+
+    /// Whether the same in smaller requests would be taken.
+    pub fn is_too_large(&self) -> bool {
+        match self {
+            Self::Refused { status: StatusCode::PAYLOAD_TOO_LARGE, .. } => true,
+            Self::Refused { status: StatusCode::BAD_REQUEST, answer, .. } => answer.starts_with(TOO_LONG_UNPACKED),
+            _ => false,
+        }
+    }
+}
+
 /// What became of a request that was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -66,12 +86,13 @@ pub struct Answer {
 
 /// A client of one server. It sends one request after the other.
 pub struct Sender {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client,
     uri: Uri,
 }
 
 impl Sender {
-    /// `url` is that of the server, such as `http://127.0.0.1:9090`, or the whole address of its receiver.
+    /// `url` is that of the server, such as `http://127.0.0.1:9090`, or the whole address of its receiver. It reads the
+    /// system's certificates: to be called on a thread that may block.
     pub fn new(url: &str) -> Result<Self, SendError> {
         let wrong = || SendError::Address(url.to_owned());
         let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).ok_or_else(wrong)?;
@@ -81,47 +102,45 @@ impl Sender {
         if uri.host().is_none_or(str::is_empty) {
             return Err(wrong());
         }
-        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector()), uri })
+        Ok(Self { client: Client::new(), uri })
     }
 
     /// Sends the body of a [`crate::Message`] until it is taken or refused for good.
     pub async fn send(&self, body: Vec<u8>) -> Result<Answer, SendError> {
         let body = Bytes::from(body);
-        let mut pause = PAUSE;
-        for attempt in 1.. {
-            let failure = match self.attempt(body.clone()).await {
-                Ok(Attempt::Taken(answer)) => return Ok(answer),
-                Ok(Attempt::Later(error, wait)) => {
-                    pause = wait.unwrap_or(pause);
-                    error
-                }
-                Err(error) => error,
+        let (mut attempt, mut pause) = (1, PAUSE);
+        loop {
+            let (failure, asked) = match self.attempt(body.clone()).await {
+                Attempt::Taken(answer) => return Ok(answer),
+                Attempt::Failed(failure, asked) => (failure, asked),
             };
-            let for_good = matches!(&failure, SendError::Refused { status, .. } if !is_temporary(*status));
-            if for_good || attempt == ATTEMPTS_MAX {
+            if !failure.is_temporary() || attempt == ATTEMPTS_MAX {
                 return Err(failure);
             }
-            tracing::warn!(error = %failure, ?pause, "the request is sent again");
-            tokio::time::sleep(pause.min(PAUSE_MAX)).await;
-            pause *= 2;
+            let wait = asked.unwrap_or(pause).clamp(PAUSE, PAUSE_MAX);
+            tracing::warn!(error = %failure, ?wait, "the request is sent again");
+            tokio::time::sleep(wait).await;
+            (attempt, pause) = (attempt + 1, wait * 2);
         }
-        Err(SendError::Address(self.uri.to_string()))
     }
 
-    async fn attempt(&self, body: Bytes) -> Result<Attempt, SendError> {
+    async fn attempt(&self, body: Bytes) -> Attempt {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         for (name, value) in HEADERS {
             request.headers_mut().insert(name, value);
         }
-        let failed = |reason: String| SendError::Connection { url: self.uri.to_string(), reason };
-        let answering = tokio::time::timeout(ANSWER_TIMEOUT, self.client.request(request));
-        let answer = answering.await.map_err(|_| failed(format!("no answer within {ANSWER_TIMEOUT:?}")))?;
-        let (head, body) = answer.map_err(|e| failed(causes(&e)))?.into_parts();
-        let said = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-        let said = said.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        Ok(self.judge(head.status, &head.headers, String::from_utf8_lossy(&said).trim()))
+        match self.client.send(request, ANSWER_TIMEOUT).await {
+            Ok((head, said)) => self.judge(head.status, &head.headers, &said),
+            Err(failure) => {
+                let reason = match failure {
+                    Failure::Connection(reason) => reason,
+                    Failure::Timeout(limit) => format!("no answer within {limit:?}"),
+                };
+                Attempt::Failed(SendError::Connection { url: self.uri.to_string(), reason }, None)
+            }
+        }
     }
 
     fn judge(&self, status: StatusCode, headers: &HeaderMap, said: &str) -> Attempt {
@@ -134,14 +153,15 @@ impl Sender {
             let complaint = if status.is_success() { String::new() } else { said.to_owned() };
             return Attempt::Taken(Answer { written, left_out, complaint });
         }
-        let wait = text(RETRY_AFTER.as_str()).and_then(|text| text.parse().ok()).map(Duration::from_secs);
-        Attempt::Later(SendError::Refused { url: self.uri.to_string(), status, answer: said.to_owned() }, wait)
+        let asked = text(RETRY_AFTER.as_str()).and_then(|text| text.parse().ok()).map(Duration::from_secs);
+        Attempt::Failed(SendError::Refused { url: self.uri.to_string(), status, answer: said.to_owned() }, asked)
     }
 }
 
 enum Attempt {
     Taken(Answer),
-    Later(SendError, Option<Duration>),
+    /// Why, and the wait that the server asks for.
+    Failed(SendError, Option<Duration>),
 }
 
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
@@ -151,37 +171,17 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (USER_AGENT, HeaderValue::from_static(concat!("skep/", env!("CARGO_PKG_VERSION")))),
 ];
 
-fn is_temporary(status: StatusCode) -> bool {
-    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::REQUEST_TIMEOUT
-}
-
 /// `a=3;b=1`.
 fn counts(text: &str) -> Vec<(String, u64)> {
     let pairs = text.split(';').filter_map(|pair| pair.split_once('='));
     pairs.filter_map(|(reason, count)| Some((reason.to_owned(), count.parse().ok()?))).collect()
 }
 
-fn connector() -> HttpsConnector<HttpConnector> {
-    let provider = rustls::crypto::ring::default_provider();
-    match HttpsConnectorBuilder::new().with_provider_and_native_roots(provider) {
-        Ok(builder) => builder.https_or_http().enable_http1().build(),
-        Err(error) => {
-            tracing::warn!(%error, "this system has no certificates: servers with https will be refused");
-            let roots = rustls::RootCertStore::empty();
-            let tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build()
-        }
-    }
-}
-
-/// An error with all that caused it, since the first text alone says only that connecting failed.
-fn causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -196,6 +196,51 @@ mod tests {
         check("127.0.0.1:9090", None);
         check("http://", None);
         check("http://:80", None);
+    }
+
+    /// What comes of a first answer with these header lines, where the second one is good: no panic and no storm.
+    async fn check_pause(header: &str, expected: Duration) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let busy = format!("HTTP/1.1 503 Busy\r\n{header}content-length: 0\r\nconnection: close\r\n\r\n");
+        let serving = tokio::spawn(async move {
+            let mut times = Vec::new();
+            for answer in [busy.as_str(), "HTTP/1.1 204 Taken\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                times.push(tokio::time::Instant::now());
+                let _ = stream.read(&mut [0; 1024]).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+            times[1] - times[0]
+        });
+        let sender = Sender::new(&url).unwrap();
+        tokio::time::pause();
+        assert_eq!(sender.send(vec![1]).await.unwrap(), Answer::default());
+        let waited = serving.await.unwrap();
+        assert!(waited >= expected && waited < expected + Duration::from_secs(1), "{header:?}: {waited:?}");
+        tokio::time::resume();
+    }
+
+    #[tokio::test]
+    async fn waits_are_those_of_the_server_within_reason() {
+        check_pause("", PAUSE).await;
+        check_pause("retry-after: 3\r\n", Duration::from_secs(3)).await;
+        check_pause("retry-after: 0\r\n", PAUSE).await;
+        check_pause(&format!("retry-after: {}\r\n", u64::MAX), PAUSE_MAX).await;
+        check_pause("retry-after: Wed, 21 Oct 2015 07:28:00 GMT\r\n", PAUSE).await;
+    }
+
+    #[test]
+    fn requests_that_are_too_large() {
+        let check = |status: u16, answer: &str, expected: bool| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let error = SendError::Refused { url: String::new(), status, answer: answer.to_owned() };
+            assert_eq!(error.is_too_large(), expected, "{error}");
+        };
+        check(413, "", true);
+        check(400, "snappy: decoded length 9 exceeds limit 8", true);
+        check(400, "snappy: corrupt input", false);
+        check(500, "", false);
     }
 
     #[test]

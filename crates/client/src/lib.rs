@@ -1,0 +1,128 @@
+//! The HTTP client of the rooms that send something out: webhooks and remote write.
+//!
+//! A request has one limit of time for all of it, the reading of the answer included, and of an answer no more is read
+//! than the message of an error needs.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::http::response::Parts;
+use hyper::{Request, Response};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client as HyperClient, Error as HyperError};
+use hyper_util::rt::TokioExecutor;
+
+/// What is read of an answer: enough for the message of an error.
+const ANSWER_BYTES_MAX: usize = 2048;
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nobody answered, for these reasons.
+    Connection(String),
+    /// No complete answer came within this time.
+    Timeout(Duration),
+}
+
+/// Sends requests over kept connections, one for each server.
+pub struct Client(HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>);
+
+impl Client {
+    /// Reads the system's certificates, which are files: to be called on a thread that may block.
+    pub fn new() -> Self {
+        Self(HyperClient::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector()))
+    }
+
+    /// Sends a request and gives the answer's head and, where it is no success, the beginning of its text, all within
+    /// `limit`.
+    pub async fn send(&self, request: Request<Full<Bytes>>, limit: Duration) -> Result<(Parts, String), Failure> {
+        let exchange = async {
+            let answer: Result<Response<Incoming>, HyperError> = self.0.request(request).await;
+            let (head, body) = answer.map_err(|error| Failure::Connection(causes(&error)))?.into_parts();
+            // A success is one whatever comes behind its head.
+            let text = if head.status.is_success() { Vec::new() } else { beginning(body).await };
+            Ok((head, String::from_utf8_lossy(&text).trim().to_owned()))
+        };
+        tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Failure::Timeout(limit)))
+    }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn connector() -> HttpsConnector<HttpConnector> {
+    let provider = rustls::crypto::ring::default_provider();
+    match HttpsConnectorBuilder::new().with_provider_and_native_roots(provider) {
+        Ok(builder) => builder.https_or_http().enable_http1().build(),
+        Err(error) => {
+            tracing::warn!(%error, "this system has no certificates: servers with https will be refused");
+            let roots = rustls::RootCertStore::empty();
+            let tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build()
+        }
+    }
+}
+
+/// What came of an answer until it was enough, ended or broke off.
+async fn beginning(mut body: Incoming) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while bytes.len() < ANSWER_BYTES_MAX
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+    }
+    bytes.truncate(ANSWER_BYTES_MAX);
+    bytes
+}
+
+/// An error with all that caused it, since the first text alone says only that connecting failed.
+fn causes(error: &dyn StdError) -> String {
+    let causes = std::iter::successors(Some(error), |error| (**error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What comes of a server that answers so and keeps the connection open.
+    async fn check(answer: String, expected: Result<(u16, usize), Failure>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1024];
+            let _ = stream.read(&mut head).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+            std::future::pending::<()>().await;
+        });
+        let request = Request::get(url).body(Full::default()).unwrap();
+        let got = Client::new().send(request, Duration::from_millis(200)).await;
+        assert_eq!(got.map(|(head, text)| (head.status.as_u16(), text.len())), expected);
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn answers_are_read_within_the_limits() {
+        let timeout = || Err(Failure::Timeout(Duration::from_millis(200)));
+        check("HTTP/1.1 400 Bad\r\ncontent-length: 3\r\n\r\nbad".to_owned(), Ok((400, 3))).await;
+        let long = format!("HTTP/1.1 400 Bad\r\ncontent-length: 9000\r\n\r\n{}", "x".repeat(9000));
+        check(long, Ok((400, ANSWER_BYTES_MAX))).await;
+        check(String::new(), timeout()).await;
+        check("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n".to_owned(), Ok((200, 0))).await;
+        // The text never comes.
+        check("HTTP/1.1 400 Bad\r\ncontent-length: 3\r\n\r\n".to_owned(), timeout()).await;
+    }
+}
