@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-use model::SeriesRef;
+use model::{MetricKind, SeriesRef};
 
 use crate::texts::{Cursor, Texts};
 
@@ -53,8 +53,30 @@ struct Entry {
 /// An entry with a part of its text's hash, so that few texts are rebuilt to find one.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    hash: u32,
+    /// The two low bits are not the hash's: they are the kind.
+    tagged: u32,
     slot: u32,
+}
+
+/// Bits of [`Place::tagged`] that belong to the hash.
+const HASH_MASK: u32 = !3;
+
+/// Kinds that decide how labels are read; all others read alike. The place in this list is what is kept.
+const KINDS: [MetricKind; 3] = [MetricKind::Unknown, MetricKind::Histogram, MetricKind::Summary];
+
+impl Place {
+    fn new(hash: u32, slot: u32, kind: MetricKind) -> Self {
+        let tag = KINDS.iter().position(|known| *known == kind).unwrap_or_default();
+        Self { tagged: hash & HASH_MASK | tag as u32, slot }
+    }
+
+    fn hash(self) -> u32 {
+        self.tagged & HASH_MASK
+    }
+
+    fn kind(self) -> MetricKind {
+        KINDS.get((self.tagged & !HASH_MASK) as usize).copied().unwrap_or_default()
+    }
 }
 
 /// What is known of a series of the page.
@@ -108,7 +130,7 @@ impl Cache {
         let hash = self.hash(raw);
         let mut cursor = Cursor::default();
         let is_same = |place: &Place| {
-            place.hash == hash && {
+            place.hash() == hash && {
                 self.texts.find(place.slot as usize, &mut cursor);
                 cursor.text() == raw
             }
@@ -119,7 +141,7 @@ impl Cache {
     }
 
     fn hash(&self, raw: &str) -> u32 {
-        self.hasher.hash_one(raw) as u32
+        self.hasher.hash_one(raw) as u32 & HASH_MASK
     }
 
     fn expect(&mut self, slot: Slot) {
@@ -128,17 +150,17 @@ impl Cache {
     }
 
     /// Remembers a series that was not known. `None` where the texts would pass what can be addressed; then the
-    /// series is looked up by its labels on every page.
-    pub(crate) fn insert(&mut self, raw: &str, series: Option<SeriesRef>) -> Option<Slot> {
+    /// series is looked up by its labels on every page. `kind` is the one that its labels were read with.
+    pub(crate) fn insert(&mut self, raw: &str, kind: MetricKind, series: Option<SeriesRef>) -> Option<Slot> {
         let entry = Entry { series, seen: self.iteration, tracked: 0 };
-        self.add(raw, entry)
+        self.add(raw, kind, entry)
     }
 
-    fn add(&mut self, raw: &str, entry: Entry) -> Option<Slot> {
+    fn add(&mut self, raw: &str, kind: MetricKind, entry: Entry) -> Option<Slot> {
         let slot = u32::try_from(self.entries.len()).ok().filter(|_| self.texts.push(raw))?;
         self.entries.push(entry);
         let hash = self.hash(raw);
-        self.table.insert_unique(spread(hash), Place { hash, slot }, |place| spread(place.hash));
+        self.table.insert_unique(spread(hash), Place::new(hash, slot, kind), |place| spread(place.hash()));
         Some(slot as usize)
     }
 
@@ -154,10 +176,20 @@ impl Cache {
         cursor.text().to_owned()
     }
 
-    /// The store gave the series another place.
-    pub(crate) fn moved(&mut self, slot: Slot, series: SeriesRef) {
+    /// The kind that the labels of a series were read with.
+    pub(crate) fn kind(&self, slot: Slot) -> MetricKind {
+        let hash = spread(self.hash(&self.text(slot)));
+        self.table.find(hash, |place| place.slot as usize == slot).map(|place| place.kind()).unwrap_or_default()
+    }
+
+    /// The store gave the series another place, by labels that were read with this kind.
+    pub(crate) fn moved(&mut self, slot: Slot, kind: MetricKind, series: SeriesRef) {
         if let Some(known) = &mut self.entries[slot].series {
             *known = series;
+        }
+        let hash = self.hash(&self.text(slot));
+        if let Some(place) = self.table.find_mut(spread(hash), |place| place.slot as usize == slot) {
+            *place = Place::new(hash, place.slot, kind);
         }
     }
 
@@ -197,13 +229,14 @@ impl Cache {
         if self.entries.iter().any(|entry| entry.seen != self.iteration) {
             let texts = std::mem::take(&mut self.texts);
             let entries = std::mem::take(&mut self.entries);
-            self.table.clear();
+            let mut kinds = vec![MetricKind::default(); entries.len()];
+            self.table.drain().for_each(|place| kinds[place.slot as usize] = place.kind());
             let mut cursor = Cursor::default();
             texts.find(0, &mut cursor);
-            for entry in entries {
+            for (entry, kind) in entries.into_iter().zip(kinds) {
                 if entry.seen == self.iteration {
                     // What is kept is a part of the old texts, so that it can be addressed too.
-                    self.add(cursor.text(), entry);
+                    self.add(cursor.text(), kind, entry);
                 }
                 texts.step(&mut cursor);
             }
@@ -211,7 +244,7 @@ impl Cache {
         if self.entries.capacity() > self.entries.len() {
             self.entries.shrink_to_fit();
             self.texts.shrink();
-            self.table.shrink_to_fit(|place| spread(place.hash));
+            self.table.shrink_to_fit(|place| spread(place.hash()));
         }
     }
 }
@@ -239,7 +272,7 @@ mod tests {
                     Known::Kept { slot, .. } => slot,
                     Known::New => {
                         new.push(name);
-                        cache.insert(name, place(name)).unwrap()
+                        cache.insert(name, MetricKind::Unknown, place(name)).unwrap()
                     }
                 };
                 if !name.ends_with(['*', '!']) {
@@ -274,12 +307,31 @@ mod tests {
     }
 
     #[test]
+    fn kinds_stay_with_their_series() {
+        let mut cache = Cache::new();
+        let kinds = [MetricKind::Summary, MetricKind::Histogram, MetricKind::Unknown, MetricKind::Counter];
+        let names = ["gone", "b", "c", "d"];
+        for (name, kind) in names.iter().zip(kinds) {
+            cache.look_up(name);
+            cache.insert(name, kind, place(name)).unwrap();
+        }
+        cache.finish(true, 0);
+        names[1..].iter().for_each(|name| drop(cache.look_up(name)));
+        cache.finish(true, 0);
+        let got: Vec<_> = (0..3).map(|slot| (cache.text(slot), cache.kind(slot))).collect();
+        let expected = [("b", MetricKind::Histogram), ("c", MetricKind::Unknown), ("d", MetricKind::Unknown)];
+        assert_eq!(got, expected.map(|(name, kind)| (name.to_owned(), kind)));
+        cache.moved(0, MetricKind::Summary, place("b").unwrap());
+        assert_eq!(cache.kind(0), MetricKind::Summary);
+    }
+
+    #[test]
     fn what_a_large_page_took_is_given_back() {
         let mut cache = Cache::new();
         for series in 0..10_000 {
             let name = format!("s{series}");
             cache.look_up(&name);
-            cache.insert(&name, place(&name));
+            cache.insert(&name, MetricKind::Unknown, place(&name));
         }
         cache.finish(true, 0);
         assert_eq!(cache.entries.capacity(), 10_000);
@@ -295,7 +347,7 @@ mod tests {
             for series in 0..100 {
                 let name = format!("s{page}_{series}");
                 cache.look_up(&name);
-                cache.insert(&name, place(&name));
+                cache.insert(&name, MetricKind::Unknown, place(&name));
             }
             cache.finish(false, 0);
             assert!(cache.entries.len() <= ENTRIES_SPARE + 100, "{}", cache.entries.len());
@@ -303,7 +355,7 @@ mod tests {
         for page in 0..10 {
             let name = format!("{page}{}", "x".repeat(TEXTS_SIZE_BYTES_SPARE));
             cache.look_up(&name);
-            cache.insert(&name, place(&name));
+            cache.insert(&name, MetricKind::Unknown, place(&name));
             cache.finish(false, 0);
             assert!(cache.texts.size_bytes() <= 2 * TEXTS_SIZE_BYTES_SPARE, "{}", cache.texts.size_bytes());
         }

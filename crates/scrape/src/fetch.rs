@@ -3,8 +3,8 @@
 mod connection;
 
 use std::io::Read;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use bytes::Bytes;
@@ -18,6 +18,8 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 
 use self::connection::{Connector, connector};
 use crate::config::{Auth, Format, Secret};
@@ -39,7 +41,7 @@ const CHUNK_SIZE_BYTES: u64 = 256 << 10;
 pub(crate) struct Fetcher {
     plain: Client<Connector, Empty<Bytes>>,
     /// Made when the first `https` target is scraped: loading the system's certificates takes time and memory.
-    secure: OnceLock<Result<SecureClient, String>>,
+    secure: OnceCell<Result<SecureClient, String>>,
     user_agent: HeaderValue,
     body_size_bytes_max: u64,
     pages_bytes_max: u64,
@@ -75,7 +77,7 @@ impl Fetcher {
     pub(crate) fn new(version: &str, body_size_bytes_max: u64, pages_bytes_max: u64) -> Self {
         Self {
             plain: Client::builder(TokioExecutor::new()).build(connector(false)),
-            secure: OnceLock::new(),
+            secure: OnceCell::new(),
             user_agent: HeaderValue::from_str(&format!("skep/{version}")).unwrap_or(HeaderValue::from_static("skep")),
             body_size_bytes_max,
             pages_bytes_max,
@@ -83,8 +85,12 @@ impl Fetcher {
         }
     }
 
-    /// The target's page. The target's timeout covers connecting, redirects and the whole body.
+    /// The target's page. The target's timeout covers connecting, redirects and the whole body, but not the reading of this
+    /// system's certificates, which is not the target's doing.
     pub(crate) async fn fetch(&self, target: &Target, body: Vec<u8>) -> Result<Answer, ScrapeError> {
+        if target.url.starts_with("https:") {
+            self.secure_client(target).await?;
+        }
         match tokio::time::timeout(target.timeout, self.follow(target, body)).await {
             Ok(result) => result,
             Err(_) => Err(ScrapeError::Timeout { url: target.url.clone(), timeout: target.timeout }),
@@ -131,7 +137,7 @@ impl Fetcher {
     ) -> Result<Result<Response<Incoming>, hyper_util::client::legacy::Error>, ScrapeError> {
         match request.uri().scheme_str() {
             Some("http") => Ok(self.plain.request(request).await),
-            Some("https") => Ok(self.secure_client(target)?.request(request).await),
+            Some("https") => Ok(self.secure_client(target).await?.request(request).await),
             other => {
                 let reason = format!("unsupported protocol scheme {:?}", other.unwrap_or_default());
                 Err(request_error(target, &reason))
@@ -150,14 +156,9 @@ impl Fetcher {
         }
     }
 
-    fn secure_client(&self, target: &Target) -> Result<&SecureClient, ScrapeError> {
-        let client = self.secure.get_or_init(|| {
-            let builder = HttpsConnectorBuilder::new()
-                .with_native_roots()
-                .map_err(|e| format!("the system's certificates cannot be read, install ca-certificates: {e}"))?;
-            Ok(Client::builder(TokioExecutor::new())
-                .build(builder.https_only().enable_http1().wrap_connector(connector(true))))
-        });
+    async fn secure_client(&self, target: &Target) -> Result<&SecureClient, ScrapeError> {
+        let made = || async { spawn_blocking(secure_client).await.unwrap_or_else(|error| Err(error.to_string())) };
+        let client = self.secure.get_or_init(made).await;
         client.as_ref().map_err(|reason| request_error(target, reason))
     }
 
@@ -206,6 +207,15 @@ impl BodyLimit {
         }
         Err(ScrapeError::BodySize { limit: self.bytes, source_of_limit: self.source })
     }
+}
+
+/// Reads the system's certificates, which are files.
+fn secure_client() -> Result<SecureClient, String> {
+    let builder = HttpsConnectorBuilder::new()
+        .with_native_roots()
+        .map_err(|e| format!("the system's certificates cannot be read, install ca-certificates: {e}"))?;
+    let connector = builder.https_only().enable_http1().wrap_connector(connector(true));
+    Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 
 impl Reservation {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exposition::{Event, text};
+use exposition::Series;
 use model::{AppendError, Appendable, Appender, Durability, Labels, Sample, SeriesRef, Timestamp, stale_nan};
 
 use crate::cache::{Cache, Slot};
@@ -131,14 +131,12 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The labels of a series that the page before had, which the store forgot since.
+    /// The labels of a series that the page before had, which the store forgot since. They are read as they were when its
+    /// samples were stored: the kind decides how `le` and `quantile` are spelt.
     fn labels(&self, slot: Slot) -> Option<Labels> {
-        let line = format!("{} 0\n", self.cache.text(slot));
-        match text::Parser::new(line.as_bytes()).next()? {
-            Ok(Event::Series(series)) => match map(&self.target, &series) {
-                Mapped::Kept(labels) => Some(labels),
-                _ => None,
-            },
+        let (raw, kind) = (&*self.cache.text(slot), self.cache.kind(slot));
+        match map(&self.target, &Series { raw, value: 0.0, timestamp: None, exemplar: None, kind }) {
+            Mapped::Kept(labels) => Some(labels),
             _ => None,
         }
     }

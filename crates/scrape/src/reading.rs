@@ -132,7 +132,7 @@ impl Reading<'_> {
         };
         let Some(stored) = self.took(appended)? else { return Ok(()) };
         if stored != series {
-            self.cache.moved(slot, stored);
+            self.cache.moved(slot, item.series.kind, stored);
         }
         self.finish(item, slot, stored);
         Ok(())
@@ -143,7 +143,7 @@ impl Reading<'_> {
             Mapped::Kept(labels) => labels,
             Mapped::Refused(reason) => return Err(self.refusal(item.series, reason)),
             Mapped::Dropped => {
-                self.cache.insert(item.series.raw, None);
+                self.cache.insert(item.series.raw, item.series.kind, None);
                 return Ok(());
             }
         };
@@ -154,7 +154,7 @@ impl Reading<'_> {
         let appended = self.batch.append(&labels, item.sample);
         let Some(stored) = self.took(appended)? else { return Ok(()) };
         self.counts.added += 1;
-        if let Some(slot) = self.cache.insert(item.series.raw, Some(stored)) {
+        if let Some(slot) = self.cache.insert(item.series.raw, item.series.kind, Some(stored)) {
             self.finish(item, slot, stored);
         }
         Ok(())
@@ -181,12 +181,12 @@ impl Reading<'_> {
     /// Refuses a page that is too large for the budget before any of its series takes memory in the store. Where rules may
     /// drop series, only the reading itself can tell.
     fn check_budget(&self) -> Result<(), ScrapeError> {
-        let lines = || self.page.bytes.split(|&byte| byte == b'\n');
         // The shortest line of a sample, with its end, has four bytes.
         let may_exceed = self.page.bytes.len() as u64 / 4 >= self.series_max;
         if may_exceed && self.target.job.metric_relabel.is_empty() {
             let is_sample = |line: &&[u8]| line.first().is_some_and(|&first| first != b'#' && first != b'\r');
-            if lines().filter(is_sample).count() as u64 > self.series_max {
+            let lines = self.page.bytes.split(|&byte| byte == b'\n');
+            if lines.filter(is_sample).count() as u64 > self.series_max {
                 return Err(ScrapeError::SeriesBudget(self.series_max));
             }
         }
