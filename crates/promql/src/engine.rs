@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use model::{Queryable, Timestamp};
+use model::{Queryable, Sample, Timestamp};
 
 use crate::eval::{Budget, Caps, Notes, Pool, Setting, evaluate, evaluate_matrix};
 use crate::syntax::Type;
@@ -12,8 +12,11 @@ use crate::{Answer, Cancel, Expr, QueryError, QueryLimits, Range, Value, parse};
 /// How often a query that waits for its turn looks whether it was cancelled.
 const QUEUE_POLL: Duration = Duration::from_millis(50);
 
-/// As much as the samples of one query take at Prometheus' limit; a server derives it from its memory budget.
-const MEMORY_MAX_DEFAULT: u64 = 800 << 20;
+/// Prometheus' limit.
+const SAMPLES_MAX_DEFAULT: u64 = 50_000_000;
+
+/// As much as the samples of one query take at that limit; a server derives it from its memory budget.
+const MEMORY_MAX_DEFAULT: u64 = SAMPLES_MAX_DEFAULT * size_of::<Sample>() as u64;
 
 /// What an engine allows and how it behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub struct EngineOptions {
     pub timeout: Duration,
     /// Queries evaluated at once; others wait.
     pub concurrency: usize,
+    /// Threads that read the series of one query.
+    pub threads: usize,
     /// Step of subqueries that name none: the global evaluation interval.
     pub subquery_step: Duration,
     /// Whether functions that Prometheus calls experimental are allowed.
@@ -53,10 +58,11 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             lookback: Duration::from_secs(300),
-            samples_max: 50_000_000,
+            samples_max: SAMPLES_MAX_DEFAULT,
             memory_max: MEMORY_MAX_DEFAULT,
             timeout: Duration::from_secs(120),
             concurrency: 20,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
             subquery_step: Duration::from_secs(60),
             experimental_functions: false,
             delayed_name_removal: false,

@@ -5,6 +5,7 @@ use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp};
 use super::Evaluation;
 use super::grid::Grid;
 use super::series::{ABSENT, Series, is_present};
+use super::window::RangeSeries;
 use crate::QueryError;
 use crate::syntax::{Kind, NodeId};
 
@@ -21,8 +22,9 @@ impl Evaluation<'_> {
     pub(super) fn absent_over_time(&self, arg: NodeId, grid: Grid) -> Result<Vec<Series>, QueryError> {
         let mut present = vec![false; grid.count];
         let windows = self.windows(arg);
-        self.stream_ranges(arg, grid, "absent_over_time", &mut |source| {
-            mark(&mut present, &source.slide(&windows, grid, false, |_, _| Some(1.0)));
+        let ones = |source: &RangeSeries<'_>| Ok(source.slide(&windows, grid, false, |_, _| Some(1.0)));
+        self.stream_ranges(arg, grid, "absent_over_time", ones, &mut |values| {
+            mark(&mut present, &values);
             Ok(())
         })?;
         Ok(self.ones_where_absent(arg, &present))

@@ -1,7 +1,6 @@
 //! Limits of one query: samples held at once, time, and whether anybody still waits. The limit of samples is also one of
 //! all running queries together, and so is the limit of the bytes that they are held in.
 
-use std::cell::Cell;
 use std::ops::AddAssign;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,10 +53,10 @@ pub(crate) struct Budget {
     caps: Caps,
     deadline: Option<Instant>,
     cancel: Cancel,
-    held: Cell<u64>,
-    held_bytes: Cell<u64>,
-    peak: Cell<u64>,
-    total: Cell<u64>,
+    held: AtomicU64,
+    held_bytes: AtomicU64,
+    peak: AtomicU64,
+    total: AtomicU64,
 }
 
 /// What is counted until this is dropped.
@@ -96,8 +95,7 @@ impl Pool {
 
 impl Budget {
     pub(crate) fn new(pool: Pool, caps: Caps, deadline: Option<Instant>, cancel: Cancel) -> Self {
-        let zero = || Cell::new(0);
-        let (held, held_bytes, peak, total) = (zero(), zero(), zero(), zero());
+        let (held, held_bytes, peak, total) = Default::default();
         Self { pool, caps, deadline, cancel, held, held_bytes, peak, total }
     }
 
@@ -107,7 +105,7 @@ impl Budget {
 
     /// Counts samples that were read from the store.
     pub(crate) fn count_read(&self, samples: u64) {
-        self.total.set(self.total.get() + samples);
+        self.total.fetch_add(samples, Ordering::Relaxed);
     }
 
     /// Fails when the time is over or the query was cancelled. Called once a series, so that it costs nothing.
@@ -130,7 +128,8 @@ impl Budget {
     }
 
     pub(crate) fn stats(&self) -> QueryStats {
-        QueryStats { samples_total: self.total.get(), samples_peak: self.peak.get() }
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        QueryStats { samples_total: count(&self.total), samples_peak: count(&self.peak) }
     }
 }
 
@@ -139,15 +138,14 @@ impl Hold<'_> {
     pub(crate) fn add(&mut self, cost: Cost) -> Result<(), QueryError> {
         self.cost += cost;
         let Budget { pool, caps, held, held_bytes, peak, .. } = self.budget;
-        held.set(held.get() + cost.samples);
-        held_bytes.set(held_bytes.get() + cost.bytes);
-        peak.set(peak.get().max(held.get()));
-        let samples = pool.0.samples.fetch_add(cost.samples, Ordering::Relaxed) + cost.samples;
-        let bytes = pool.0.bytes.fetch_add(cost.bytes, Ordering::Relaxed) + cost.bytes;
-        if is_too_much(held.get(), samples, caps.samples) {
+        let add = |counter: &AtomicU64, more| counter.fetch_add(more, Ordering::Relaxed) + more;
+        let (held, held_bytes) = (add(held, cost.samples), add(held_bytes, cost.bytes));
+        peak.fetch_max(held, Ordering::Relaxed);
+        let (samples, bytes) = (add(&pool.0.samples, cost.samples), add(&pool.0.bytes, cost.bytes));
+        if is_too_much(held, samples, caps.samples) {
             return Err(QueryError::TooManySamples(IN_EVALUATION));
         }
-        if is_too_much(held_bytes.get(), bytes, caps.bytes) {
+        if is_too_much(held_bytes, bytes, caps.bytes) {
             return Err(QueryError::TooMuchMemory(caps.bytes));
         }
         Ok(())
@@ -161,10 +159,11 @@ fn is_too_much(held: u64, together: u64, max: u64) -> bool {
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
         let Budget { pool, held, held_bytes, .. } = self.budget;
-        held.set(held.get() - self.cost.samples);
-        held_bytes.set(held_bytes.get() - self.cost.bytes);
-        pool.0.samples.fetch_sub(self.cost.samples, Ordering::Relaxed);
-        pool.0.bytes.fetch_sub(self.cost.bytes, Ordering::Relaxed);
+        let take = |counter: &AtomicU64, less| counter.fetch_sub(less, Ordering::Relaxed);
+        take(held, self.cost.samples);
+        take(held_bytes, self.cost.bytes);
+        take(&pool.0.samples, self.cost.samples);
+        take(&pool.0.bytes, self.cost.bytes);
     }
 }
 

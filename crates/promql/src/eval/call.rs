@@ -9,6 +9,7 @@ use super::grid::Grid;
 use super::over_time;
 use super::quantile::is_quantile;
 use super::series::{ABSENT, Series, is_present, merge_same_labels, same_labelset};
+use super::window::RangeSeries;
 use super::{Evaluation, Sink};
 use crate::QueryError;
 use crate::function::Function;
@@ -166,18 +167,22 @@ impl Evaluation<'_> {
         let windows = self.windows(range);
         let delayed = self.options.delayed_name_removal;
         let mut seen = HashSet::new();
-        self.stream_ranges(range, grid, function.name, &mut |source| {
+        let work = |source: &RangeSeries<'_>| {
             let mut failure = None;
             let values = source.slide(&windows, grid, over_time.resets, |i, window| {
-                failure = failure.take().or_else(|| self.check_params(function.name, args, &params[i]).err());
+                failure = failure.take().or_else(|| check_factors(function.name, &params[i]).err());
                 (over_time.of)(window, &params[i])
             });
-            if let Some(error) = failure {
-                return Err(error);
-            }
-            let mut series = Series { labels: source.labels, drop_name: source.drop_name, values };
+            let labels = source.labels.clone();
+            failure.map_or(Ok(Series { labels, drop_name: source.drop_name, values }), Err)
+        };
+        self.stream_ranges(range, grid, function.name, work, &mut |mut series| {
             if !series.has_values() {
                 return Ok(());
+            }
+            if function.name == "quantile_over_time" {
+                let judged = series.values.iter().zip(&params).filter(|(value, _)| is_present(**value));
+                judged.for_each(|(_, params)| self.check_quantile(params[0], args[0]));
             }
             if matches!(function.name, "rate" | "increase") {
                 self.note_possible_gauge(&series.labels, range);
@@ -190,27 +195,6 @@ impl Evaluation<'_> {
             }
             sink(series)
         })
-    }
-
-    /// Scalar arguments are judged only at steps where there is something to apply them to.
-    fn check_params(&self, name: &str, args: &[NodeId], params: &[f64]) -> Result<(), QueryError> {
-        let factor = |factor: f64, what: &str, symbol: &str| {
-            if factor > 0.0 && factor < 1.0 {
-                return Ok(());
-            }
-            let message = format!("invalid {what} factor. Expected: 0 < {symbol} < 1, got: {factor:.6}");
-            Err(QueryError::Execution(message))
-        };
-        match (name, params) {
-            ("double_exponential_smoothing", [smoothing, trend]) => {
-                factor(*smoothing, "smoothing", "sf").and_then(|()| factor(*trend, "trend", "tf"))
-            }
-            ("quantile_over_time", [q]) => {
-                self.check_quantile(*q, args[0]);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Warns of a φ outside of [0, 1].
@@ -235,4 +219,18 @@ impl Evaluation<'_> {
         let message = format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name}");
         self.info(position, &message);
     }
+}
+
+/// Factors of smoothing are judged only at steps where there is something to smooth.
+fn check_factors(name: &str, params: &[f64]) -> Result<(), QueryError> {
+    let ("double_exponential_smoothing", [smoothing, trend]) = (name, params) else {
+        return Ok(());
+    };
+    for (factor, what, symbol) in [(smoothing, "smoothing", "sf"), (trend, "trend", "tf")] {
+        if *factor <= 0.0 || *factor >= 1.0 || factor.is_nan() {
+            let message = format!("invalid {what} factor. Expected: 0 < {symbol} < 1, got: {factor:.6}");
+            return Err(QueryError::Execution(message));
+        }
+    }
+    Ok(())
 }

@@ -21,6 +21,7 @@ mod label;
 mod matching;
 mod notes;
 mod over_time;
+mod parallel;
 mod quantile;
 mod rank;
 mod regression;

@@ -1,6 +1,6 @@
 //! Annotations: what a reader of the answer should know, each once, with its place in the query.
 
-use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 
 use crate::Position;
 
@@ -10,8 +10,8 @@ const LISTED_MAX: usize = 10;
 /// Warnings and infos of one query.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
-    warnings: RefCell<Vec<String>>,
-    infos: RefCell<Vec<String>>,
+    warnings: Mutex<Vec<String>>,
+    infos: Mutex<Vec<String>>,
 }
 
 impl Notes {
@@ -30,7 +30,8 @@ impl Notes {
 
     /// Warnings and infos, the surplus counted.
     pub(crate) fn finish(self) -> (Vec<String>, Vec<String>) {
-        (listed(self.warnings.into_inner(), "warning"), listed(self.infos.into_inner(), "info"))
+        let notes = |kind: Mutex<Vec<String>>| kind.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (listed(notes(self.warnings), "warning"), listed(notes(self.infos), "info"))
     }
 }
 
@@ -39,8 +40,8 @@ fn place(text: &str, position: Position) -> String {
     format!("({line}:{column})")
 }
 
-fn add(to: &RefCell<Vec<String>>, note: String) {
-    let mut notes = to.borrow_mut();
+fn add(to: &Mutex<Vec<String>>, note: String) {
+    let mut notes = to.lock().unwrap_or_else(PoisonError::into_inner);
     if !notes.contains(&note) {
         notes.push(note);
     }

@@ -4,6 +4,7 @@ use model::{Labels, Sample, Samples, Timestamp};
 
 use super::grid::Grid;
 use super::series::{Series, is_present, merge_same_labels};
+use super::window::RangeSeries;
 use super::{Column, Evaluation, Setting};
 use crate::syntax::Expr;
 use crate::{MatrixSeries, QueryError, Value, VectorPoint};
@@ -40,10 +41,13 @@ pub(crate) fn evaluate(expr: &Expr, setting: &Setting<'_>) -> Result<Columns, Qu
 pub(crate) fn evaluate_matrix(expr: &Expr, setting: &Setting<'_>) -> Result<Vec<MatrixSeries>, QueryError> {
     let evaluation = Evaluation::new(expr, setting);
     let mut found = Vec::new();
-    evaluation.stream_ranges(expr.root(), Grid::one(setting.start), "", &mut |series| {
+    let whole = |series: &RangeSeries<'_>| {
+        let labels = if series.drop_name { series.labels.without_name() } else { series.labels.clone() };
+        Ok(MatrixSeries { labels, samples: series.samples.clone() })
+    };
+    evaluation.stream_ranges(expr.root(), Grid::one(setting.start), "", whole, &mut |series| {
         if !series.samples.is_empty() {
-            let labels = if series.drop_name { series.labels.without_name() } else { series.labels };
-            found.push(MatrixSeries { labels, samples: series.samples });
+            found.push(series);
         }
         Ok(())
     })?;

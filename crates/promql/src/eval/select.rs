@@ -1,9 +1,10 @@
 //! Instant selectors: for each step the newest sample of the lookback window.
 
-use model::{Hints, Samples, Selection, Timestamp, is_stale};
+use model::{Hints, Labels, Samples, Selection, Timestamp, is_stale};
 
 use super::budget::{Cost, Hold};
 use super::grid::Grid;
+use super::parallel::in_order;
 use super::series::{ABSENT, Series};
 use super::{Evaluation, Sink};
 use crate::QueryError;
@@ -46,6 +47,23 @@ impl Evaluation<'_> {
         Ok(())
     }
 
+    /// Reads series of the store on all threads and passes on what `work` makes of each, in their order.
+    pub(super) fn read_each<R: Send>(
+        &self,
+        found: Vec<Box<dyn model::Series>>,
+        work: impl Fn(&Labels, &mut Samples) -> Result<R, QueryError> + Sync,
+        sink: &mut dyn FnMut(R) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        let read = |samples: &mut Samples, series: Box<dyn model::Series>| {
+            self.budget.check()?;
+            self.read(series.as_ref(), samples)?;
+            let mut hold = self.budget.hold();
+            hold.add(Cost::samples(samples.len()))?;
+            work(series.labels(), samples)
+        };
+        in_order(found, self.options.threads, read, sink)
+    }
+
     /// Passes on the series of an instant selector.
     pub(super) fn stream_selector(&self, id: NodeId, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
         self.stream_lookback(id, grid, false, |_, value| value, sink)
@@ -73,7 +91,7 @@ impl Evaluation<'_> {
         id: NodeId,
         grid: Grid,
         presence: bool,
-        value_of: impl Fn(Timestamp, f64) -> f64,
+        value_of: impl Fn(Timestamp, f64) -> f64 + Sync,
         sink: Sink<'_>,
     ) -> Result<(), QueryError> {
         let Kind::Vector(VectorSelector { modifiers, .. }) = self.expr.kind(id) else {
@@ -84,19 +102,10 @@ impl Evaluation<'_> {
         let start = first.saturating_sub(self.lookback).saturating_add(1);
         let hints = Hints { step: grid.step_hint(), presence, ..Hints::default() };
         let (found, _found) = self.select(id, (start, last), hints)?;
-        let mut samples = Samples::default();
-        for series in found {
-            self.budget.check()?;
-            self.read(series.as_ref(), &mut samples)?;
-            let mut hold = self.budget.hold();
-            hold.add(Cost::samples(samples.len()))?;
-            let values = lookback_column(&samples, grid.count, self.lookback, time_of, &value_of);
-            let series = Series::new(series.labels().clone(), values);
-            if series.has_values() {
-                sink(series)?;
-            }
-        }
-        Ok(())
+        let column = |labels: &Labels, samples: &mut Samples| {
+            Ok(Series::new(labels.clone(), lookback_column(samples, grid.count, self.lookback, time_of, &value_of)))
+        };
+        self.read_each(found, column, &mut |series| if series.has_values() { sink(series) } else { Ok(()) })
     }
 
     /// The time a selector looks at for a step.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use model::{Hints, Labels, Samples, Timestamp, is_stale};
+use model::{Hints, Labels, Sample, Samples, Timestamp, is_stale};
 
-use super::budget::Cost;
 use super::grid::Grid;
-use super::series::{ABSENT, is_present};
+use super::parallel::in_order;
+use super::series::{ABSENT, Series, is_present};
 use super::{Column, Evaluation};
 use crate::QueryError;
 use crate::syntax::{Kind, Modifiers, NodeId};
@@ -61,16 +61,13 @@ impl Window<'_> {
 }
 
 /// A series of a range vector: all samples that any window needs.
-pub(super) struct RangeSeries {
-    pub(super) labels: Labels,
+pub(super) struct RangeSeries<'s> {
+    pub(super) labels: &'s Labels,
     pub(super) drop_name: bool,
-    pub(super) samples: Samples,
+    pub(super) samples: &'s Samples,
 }
 
-/// Takes series of a range vector one after the other.
-pub(super) type RangeSink<'s> = &'s mut dyn FnMut(RangeSeries) -> Result<(), QueryError>;
-
-impl RangeSeries {
+impl RangeSeries<'_> {
     /// Evaluates `f` on the window of each step that has samples; `with_resets` finds counter resets first.
     pub(super) fn slide(
         &self,
@@ -139,13 +136,15 @@ impl<'q> Evaluation<'q> {
         Windows { range, offset: modifiers.offset, at: self.fixed_time(&modifiers) }
     }
 
-    /// Passes on the series of a range vector node with all samples that its windows need over the grid.
-    pub(super) fn stream_ranges(
+    /// Passes on what `work` makes of each series of a range vector node with all samples that its windows need over
+    /// the grid. The work is done on all threads, the rest in the order of the series.
+    pub(super) fn stream_ranges<R: Send>(
         &self,
         id: NodeId,
         grid: Grid,
         function: &'static str,
-        sink: RangeSink<'_>,
+        work: impl Fn(&RangeSeries<'_>) -> Result<R, QueryError> + Sync,
+        sink: &mut dyn FnMut(R) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let windows = self.windows(id);
         let id = self.expr.unwrapped(id);
@@ -155,42 +154,27 @@ impl<'q> Evaluation<'q> {
                 let range = Duration::from_millis(range.unsigned_abs());
                 let presence = matches!(function, "count_over_time" | "present_over_time" | "absent_over_time");
                 let hints = Hints { step: grid.step_hint(), range, function, presence, labels_only: false };
-                self.stream_matrix(*selector, (start, end), hints, sink)
+                // The start is open: its own millisecond is not wanted.
+                let (found, _found) = self.select(*selector, (start.saturating_add(1), end), hints)?;
+                let work = |labels: &Labels, samples: &mut Samples| {
+                    remove_stale(samples);
+                    work(&RangeSeries { labels, drop_name: false, samples })
+                };
+                self.read_each(found, work, sink)
             }
-            Kind::Subquery { expr, step, .. } => self.stream_subquery(*expr, *step, (start, end), sink),
+            Kind::Subquery { expr, step, .. } => self.stream_subquery(*expr, *step, (start, end), work, sink),
             _ => Ok(()),
         }
     }
 
-    fn stream_matrix(
-        &self,
-        selector: NodeId,
-        (start, end): (Timestamp, Timestamp),
-        hints: Hints,
-        sink: RangeSink<'_>,
-    ) -> Result<(), QueryError> {
-        // The start is open: its own millisecond is not wanted.
-        let (found, _found) = self.select(selector, (start.saturating_add(1), end), hints)?;
-        for series in found {
-            self.budget.check()?;
-            let mut samples = Samples::default();
-            self.read(series.as_ref(), &mut samples)?;
-            let mut hold = self.budget.hold();
-            hold.add(Cost::samples(samples.len()))?;
-            remove_stale(&mut samples);
-            let labels = series.labels().clone();
-            sink(RangeSeries { labels, drop_name: false, samples })?;
-        }
-        Ok(())
-    }
-
     /// A subquery is evaluated once, at the multiples of its step inside all windows together.
-    fn stream_subquery(
+    fn stream_subquery<R: Send>(
         &self,
         expr: NodeId,
         step: Option<i64>,
         (start, end): (Timestamp, Timestamp),
-        sink: RangeSink<'_>,
+        work: impl Fn(&RangeSeries<'_>) -> Result<R, QueryError> + Sync,
+        sink: &mut dyn FnMut(R) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let step = step.unwrap_or(self.options.subquery_step.as_millis() as i64).max(1);
         let first = (start.div_euclid(step).saturating_add(1)).saturating_mul(step);
@@ -201,15 +185,14 @@ impl<'q> Evaluation<'q> {
         let Column::Vector(vector) = self.eval(expr, grid)? else {
             return Ok(());
         };
-        for series in &vector.series {
-            let mut samples = Samples::default();
+        let of_series = |samples: &mut Samples, series: &Series| {
+            samples.clear();
             for (timestamp, value) in grid.times().zip(&series.values).filter(|(_, value)| is_present(**value)) {
-                samples.timestamps.push(timestamp);
-                samples.values.push(*value);
+                samples.push(Sample { timestamp, value: *value });
             }
-            sink(RangeSeries { labels: series.labels.clone(), drop_name: series.drop_name, samples })?;
-        }
-        Ok(())
+            work(&RangeSeries { labels: &series.labels, drop_name: series.drop_name, samples })
+        };
+        in_order(vector.series.iter().collect(), self.options.threads, of_series, sink)
     }
 }
 

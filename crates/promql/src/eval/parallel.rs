@@ -1,0 +1,194 @@
+//! Work on the series of a selector by several threads, with the results in the order of the series.
+//!
+//! Sums depend on the order of what is added, so that results are handed on one batch after the other, whoever was first
+//! to finish. The thread that asked takes part, and threads come for this one list only: starting one costs less than
+//! reading a batch.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use crate::QueryError;
+
+/// Items that a thread takes at once.
+const BATCH: usize = 16;
+
+/// Shorter lists are done before a thread would have started.
+const ITEMS_MIN: usize = 4 * BATCH;
+
+/// Batches for each thread that may be done before those in front of them are handed on: what waits is not counted against
+/// the query's limits.
+const AHEAD: usize = 2;
+
+/// Does `work` on every item, with what a thread keeps from one item to the next, and hands the results on in the order
+/// of the items. Ends at the first error in that order.
+pub(super) fn in_order<T: Send, K: Default, R: Send>(
+    items: Vec<T>,
+    threads: usize,
+    work: impl Fn(&mut K, T) -> Result<R, QueryError> + Sync,
+    sink: &mut dyn FnMut(R) -> Result<(), QueryError>,
+) -> Result<(), QueryError> {
+    if threads <= 1 || items.len() < ITEMS_MIN {
+        let mut kept = K::default();
+        return items.into_iter().try_for_each(|item| sink(work(&mut kept, item)?));
+    }
+    let threads = threads.min(items.len() / BATCH);
+    let list = List::new(items, threads);
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            // Without the thread it takes longer.
+            let _ = thread::Builder::new().name("query".to_owned()).spawn_scoped(scope, || list.help(&work));
+        }
+        let _stop = Stop(&list);
+        list.deliver(&work, sink)
+    })
+}
+
+/// The batches of a list, wherever they are.
+struct List<T, R> {
+    state: Mutex<State<T, R>>,
+    changed: Condvar,
+    ahead: usize,
+}
+
+struct State<T, R> {
+    waiting: VecDeque<Vec<T>>,
+    /// Number of the first batch that waits.
+    next: usize,
+    done: BTreeMap<usize, Result<Vec<R>, QueryError>>,
+    /// Batches handed on.
+    delivered: usize,
+    batches: usize,
+    stopped: bool,
+}
+
+impl<T, R> State<T, R> {
+    fn take(&mut self, ahead: usize) -> Option<(usize, Vec<T>)> {
+        if self.stopped || self.next >= self.delivered + ahead {
+            return None;
+        }
+        let batch = self.waiting.pop_front()?;
+        self.next += 1;
+        Some((self.next - 1, batch))
+    }
+}
+
+/// Ends the work of all threads when it goes, a panic included.
+struct Stop<'l, T, R>(&'l List<T, R>);
+
+impl<T, R> Drop for Stop<'_, T, R> {
+    fn drop(&mut self) {
+        self.0.lock().stopped = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl<T: Send, R: Send> List<T, R> {
+    fn new(items: Vec<T>, threads: usize) -> Self {
+        let mut items = items.into_iter();
+        let batches =
+            std::iter::from_fn(|| Some(items.by_ref().take(BATCH).collect()).filter(|b: &Vec<T>| !b.is_empty()));
+        let waiting: VecDeque<Vec<T>> = batches.collect();
+        let batches = waiting.len();
+        let state = State { waiting, next: 0, done: BTreeMap::new(), delivered: 0, batches, stopped: false };
+        Self { state: Mutex::new(state), changed: Condvar::new(), ahead: AHEAD * threads }
+    }
+
+    /// Works until nothing waits.
+    fn help<K: Default>(&self, work: &(impl Fn(&mut K, T) -> Result<R, QueryError> + Sync)) {
+        let stop = Stop(self);
+        let mut kept = K::default();
+        let mut state = self.lock();
+        while !state.stopped && !state.waiting.is_empty() {
+            let Some((number, batch)) = state.take(self.ahead) else {
+                state = self.wait(state);
+                continue;
+            };
+            drop(state);
+            let done = batch.into_iter().map(|item| work(&mut kept, item)).collect();
+            state = self.lock();
+            state.done.insert(number, done);
+            self.changed.notify_all();
+        }
+        drop(state);
+        std::mem::forget(stop);
+    }
+
+    /// Hands on what is done, and works where the next batch is not.
+    fn deliver<K: Default>(
+        &self,
+        work: &(impl Fn(&mut K, T) -> Result<R, QueryError> + Sync),
+        sink: &mut dyn FnMut(R) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        let mut kept = K::default();
+        let mut state = self.lock();
+        while state.delivered < state.batches && !state.stopped {
+            let next = state.delivered;
+            if let Some(done) = state.done.remove(&next) {
+                state.delivered += 1;
+                drop(state);
+                self.changed.notify_all();
+                done?.into_iter().try_for_each(&mut *sink)?;
+            } else if let Some((number, batch)) = state.take(self.ahead) {
+                drop(state);
+                let done = batch.into_iter().map(|item| work(&mut kept, item)).collect();
+                self.lock().done.insert(number, done);
+            } else {
+                drop(self.wait(state));
+            }
+            state = self.lock();
+        }
+        Ok(())
+    }
+
+    fn wait<'g>(&self, state: MutexGuard<'g, State<T, R>>) -> MutexGuard<'g, State<T, R>> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T, R> List<T, R> {
+    fn lock(&self) -> MutexGuard<'_, State<T, R>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(items: usize, threads: usize, failing: Option<usize>, sink_fails: Option<usize>, expected: usize) {
+        let work = |seen: &mut usize, item: usize| {
+            *seen += 1;
+            if Some(item) == failing { Err(QueryError::Parameter(item.to_string())) } else { Ok(item) }
+        };
+        let mut got = Vec::new();
+        let outcome = in_order((0..items).collect(), threads, work, &mut |item| {
+            if Some(item) == sink_fails {
+                return Err(QueryError::Parameter(item.to_string()));
+            }
+            got.push(item);
+            Ok(())
+        });
+        let failed = failing.into_iter().chain(sink_fails).min();
+        assert_eq!(
+            outcome.err().map(|e| e.to_string()),
+            failed.map(|at| QueryError::Parameter(at.to_string()).to_string())
+        );
+        assert!(got.iter().copied().eq(0..expected), "{items} items, {threads} threads: {got:?}");
+    }
+
+    #[test]
+    fn results_keep_the_order() {
+        for threads in [1, 2, 3, 8] {
+            check(0, threads, None, None, 0);
+            check(ITEMS_MIN - 1, threads, None, None, ITEMS_MIN - 1);
+            check(5_003, threads, None, None, 5_003);
+            check(5_003, threads, None, Some(1_234), 1_234);
+            check(5_003, threads, None, Some(0), 0);
+        }
+        check(5_003, 1, Some(1_234), None, 1_234);
+        // The batch of the failing item is not handed on.
+        check(5_003, 3, Some(1_234), None, 1_234 / BATCH * BATCH);
+        check(5_003, 3, Some(5_002), Some(17), 17);
+    }
+}
