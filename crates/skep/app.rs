@@ -19,7 +19,7 @@ use crate::config::{self, Config};
 use crate::listen;
 use crate::rooms::Rooms;
 use crate::settings::Settings;
-use crate::simulation::Simulation;
+use crate::simulation::{Scratch, Simulation};
 use crate::web::{self, Order};
 
 /// Sealing, retention and shortening the log are looked at this often; each look is cheap when there is nothing to do.
@@ -30,6 +30,9 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(4500);
 
 /// Queries, appends and file reads run on blocking threads; each holds a stack, so that their number has a limit.
 const BLOCKING_THREADS_MAX: usize = 64;
+
+/// Blocking work that ignores its cancellation does not hold the process any longer.
+const BLOCKING_STOP_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// A blocking thread that nobody needs is given back after this time.
 const BLOCKING_THREAD_KEPT: Duration = Duration::from_secs(2);
@@ -98,9 +101,11 @@ pub(crate) fn run(plan: Plan) -> Result<()> {
         .thread_keep_alive(BLOCKING_THREAD_KEPT)
         .build()
         .context("cannot start threads")?;
+    let scratch = plan.demo.then(|| Scratch::new(&plan.settings)).flatten();
     let result = runtime.block_on(serve(plan));
-    // Blocking work that ignores its cancellation does not hold the process.
-    runtime.shutdown_timeout(Duration::from_millis(100));
+    runtime.shutdown_timeout(BLOCKING_STOP_TIMEOUT);
+    // It goes last, when nobody writes to it.
+    drop(scratch);
     result
 }
 
@@ -116,6 +121,7 @@ async fn serve(plan: Plan) -> Result<()> {
         // Replay and the demo's history take a while. Breaking them off loses nothing: a kill may, too.
         () = signals.stop() => {
             tracing::info!("stopping before the start was complete");
+            let _ = stop.send(true);
             return Ok(());
         }
     };
@@ -174,12 +180,13 @@ async fn build(
     lifecycle: Option<mpsc::Sender<Order>>,
 ) -> Result<(App, axum::Router)> {
     let Plan { settings, config, groups, notifications, demo } = plan;
-    tracing::info!(bytes = settings.budget.bytes, from = %settings.budget.origin, "the memory budget");
+    let (mib, origin) = (settings.budget.bytes >> 20, settings.budget.origin);
+    tracing::info!("the memory budget is {mib} MiB, {origin}");
     let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let store = open_store(&settings).await?;
     let mut cilium = config.cilium.clone();
     let simulation = match demo {
-        true => Some(Simulation::start(&settings, &store, &mut cilium, &node).await?),
+        true => Some(Simulation::start(&settings, &store, &mut cilium, &node, stopping.clone()).await?),
         false => None,
     };
     let rooms = Rooms::build(&settings, &config, notifications, store, node, address).await?;
@@ -274,8 +281,6 @@ impl App {
         }
         let store = self.rooms.store;
         spawn_blocking(move || store.close()).await?.context("the store did not close cleanly")?;
-        // Its folder goes last, when nobody writes to it.
-        drop(self.simulation);
         Ok(())
     }
 }

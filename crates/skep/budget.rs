@@ -175,7 +175,7 @@ impl Collector for Ledger {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Said => f.write_str("--memory-budget"),
+            Self::Said => f.write_str("as configured"),
             Self::Derived(source) => write!(f, "a part of {source}"),
             Self::Unknown => f.write_str("the default, for the system does not say how much memory there is"),
         }

@@ -268,7 +268,7 @@ fn command(words: &[OsString], serve: ServeArgs) -> Result<Command, UsageError> 
         ("check", "config") => Ok(Command::CheckConfig(files())),
         ("check", "rules") => Ok(Command::CheckRules(files())),
         ("check", other) => Err(usage_error(format!("`skep check` takes config or rules, not {other:?}"))),
-        (other, _) => Err(usage_error(format!("unknown command {other:?}"))),
+        (other, _) => Err(usage_error(format!("unknown command {other:?}{}", similar(other, commands(), "")))),
     }
 }
 
@@ -278,7 +278,7 @@ fn apply(args: &mut ServeArgs, name: &str, parser: &mut Parser) -> Result<(), Us
     let (flag, on) = match (find(name), positive.and_then(find)) {
         (Some(flag), _) => (flag, true),
         (None, Some(flag)) if matches!(flag.effect, Effect::Switch(_) | Effect::IgnoredSwitch(_)) => (flag, false),
-        _ => return Err(usage_error(format!("unknown flag --{name}"))),
+        _ => return Err(usage_error(unknown_flag(name, FLAGS.iter().flat_map(|flag| flag.names).copied()))),
     };
     match &flag.effect {
         Effect::Value(_, set) => {
@@ -294,6 +294,22 @@ fn apply(args: &mut ServeArgs, name: &str, parser: &mut Parser) -> Result<(), Us
         Effect::Refused(reason) => return Err(usage_error(format!("--{name} is refused: {reason}"))),
     }
     Ok(())
+}
+
+/// What is wrong with a flag that nobody knows.
+pub(crate) fn unknown_flag<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
+    format!("unknown flag --{name}{}", similar(name, known, "--"))
+}
+
+/// A guess at what was meant.
+fn similar<'k>(word: &str, known: impl Iterator<Item = &'k str>, dashes: &str) -> String {
+    yaml::closest(word, known).map_or_else(String::new, |known| format!(", did you mean {dashes}{known}?"))
+}
+
+/// The first words of all commands.
+fn commands() -> impl Iterator<Item = &'static str> {
+    let tools = tools::usages().filter_map(|(usage, _)| usage.split(' ').next());
+    ["serve", "demo", "doctor", "check", "version", "help"].into_iter().chain(tools)
 }
 
 fn text(parser: &mut Parser, name: &str) -> Result<String, UsageError> {
@@ -436,9 +452,13 @@ mod tests {
 
     #[test]
     fn refuses_what_it_cannot_do() {
-        check("serv", Err("unknown command \"serv\""));
+        check("serv", Err("unknown command \"serv\", did you mean serve?"));
+        check("bakcup x", Err("did you mean backup?"));
+        check("status", Err("unknown command \"status\";"));
         check("serve extra", Err("unexpected argument \"extra\""));
-        check("--confg x", Err("unknown flag --confg"));
+        check("--confg x", Err("unknown flag --confg, did you mean --config?"));
+        check("--storage.tsdb.retention=1d", Err("did you mean --storage.tsdb.retention.time?"));
+        check("--frobnicate", Err("unknown flag --frobnicate;"));
         check("--config", Err("missing"));
         check("--listen 9090", Err("not ADDR:PORT"));
         check("--retention-time 5", Err("not a valid duration"));

@@ -8,8 +8,10 @@
 //! series ends or pauses, behind a number, while a summary without observations or a division by zero goes on for
 //! several samples.
 
+mod batch;
 mod sink;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::fs::File;
@@ -32,6 +34,9 @@ const READ_BYTES: usize = 256 << 10;
 const LINES_A_LOOK: usize = 4096;
 /// Progress is shown this often.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+/// What an error of the sink is about.
+const NOT_STORED: &str =
+    "not all of it could be stored; what is there already is passed over when the import is repeated";
 /// Bad lines that are named; the rest is counted.
 const BAD_LINES_SHOWN: u64 = 10;
 
@@ -44,6 +49,13 @@ pub(crate) struct Options {
     pub(crate) nan: Nan,
     pub(crate) unit: TimeUnit,
     pub(crate) skip_bad_lines: bool,
+}
+
+impl Options {
+    /// As it stands before line and column.
+    fn source_name(&self) -> Cow<'_, str> {
+        self.source.as_ref().map_or(Cow::Borrowed("standard input"), |path| path.to_string_lossy())
+    }
 }
 
 /// Where it goes.
@@ -127,8 +139,8 @@ fn import(options: &Options, sink: impl Sink) -> Result<bool> {
     let mut importer = Importer {
         parser: LineParser::new(options.unit),
         markers: Markers::default(),
-        families: Metadata::default(),
         family: String::new(),
+        metadata: Metadata::default(),
         tally: Tally::default(),
         progress: Progress::new(begun),
         sink,
@@ -137,17 +149,19 @@ fn import(options: &Options, sink: impl Sink) -> Result<bool> {
     let read = importer.read_all(input);
     importer.progress.clear();
     let Importer { sink, tally, parser, .. } = importer;
-    // What was read before an error is stored and told.
-    let outcome = sink.finish().context("not all of it could be stored");
-    let stored = match (&read, outcome) {
-        (Err(_), Err(_)) => sink::Outcome::default(),
-        (_, Err(error)) => return Err(error),
-        (_, Ok(outcome)) => outcome,
+    // What was read before an error is stored and told; where storing failed, nobody knows how much of it is.
+    let stored = match (sink.finish(), read) {
+        (Ok(stored), read) => {
+            print(&tally, &stored, begun.elapsed());
+            read?;
+            stored
+        }
+        (Err(_), Err(error)) => return Err(error),
+        (Err(error), Ok(())) => return Err(error.context(NOT_STORED)),
     };
-    print(&tally, &stored, begun.elapsed());
-    read?;
     if parser.is_cut() {
-        bail!("the text ends without # EOF: it was cut off after line {}; what came is stored", parser.lines());
+        let (source, lines) = (options.source_name(), parser.lines());
+        bail!("{source} ends without # EOF: it was cut off after line {lines}; what came is stored");
     }
     Ok(stored.left_out() == 0 && tally.bad_lines == 0)
 }
@@ -155,9 +169,9 @@ fn import(options: &Options, sink: impl Sink) -> Result<bool> {
 struct Importer<'a, S> {
     parser: LineParser,
     markers: Markers,
-    /// What was said of `family` so far.
-    families: Metadata,
     family: String,
+    /// What was said of `family` so far.
+    metadata: Metadata,
     tally: Tally,
     progress: Progress,
     sink: S,
@@ -171,12 +185,13 @@ impl<S: Sink> Importer<'_, S> {
             line.clear();
             let read = input.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
             let number = self.parser.lines() + 1;
-            let read = read.with_context(|| format!("line {number}: reading"))? as u64;
+            let read = read.with_context(|| format!("{}:{number}: reading", self.options.source_name()))? as u64;
             if read == 0 {
                 break;
             }
             if read == LINE_BYTES_MAX && !line.ends_with(b"\n") {
-                bail!("{number}:1: a line longer than {LINE_BYTES_MAX} bytes is no sample");
+                let source = self.options.source_name();
+                bail!("{source}:{number}:1: a line longer than {LINE_BYTES_MAX} bytes is no sample");
             }
             self.tally.bytes += read;
             self.line(&line)?;
@@ -199,11 +214,11 @@ impl<S: Sink> Importer<'_, S> {
                 self.tally.bad_lines += 1;
                 if self.tally.bad_lines <= BAD_LINES_SHOWN {
                     self.progress.clear();
-                    crate::complain(&error);
+                    crate::complain(&format_args!("{}:{error}", self.options.source_name()));
                 }
                 Ok(())
             }
-            Err(error) => bail!("{error} (--skip-bad-lines goes on)"),
+            Err(error) => bail!("{}:{error} (--skip-bad-lines goes on)", self.options.source_name()),
         }
     }
 
@@ -247,12 +262,12 @@ impl<S: Sink> Importer<'_, S> {
             self.end_family()?;
             family.clone_into(&mut self.family);
         }
-        change(&mut self.families);
+        change(&mut self.metadata);
         Ok(())
     }
 
     fn end_family(&mut self) -> Result<()> {
-        let metadata = std::mem::take(&mut self.families);
+        let metadata = std::mem::take(&mut self.metadata);
         match std::mem::take(&mut self.family) {
             family if family.is_empty() => Ok(()),
             family => self.sink.metadata(&family, &metadata),

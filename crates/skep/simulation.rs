@@ -1,6 +1,8 @@
 //! The demo's side of the program: the simulated node runs, its history is in the store, and it is found like a real one.
 
 use std::fs;
+use std::io;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use demo::{DemoTarget, Ports, World};
 use discovery::cilium;
 use model::status::Store;
 use model::{Clock, Labels, SystemClock};
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tsdb::Db;
 
@@ -21,28 +24,38 @@ const SEED: u64 = 0x5ce9;
 /// A running simulation.
 pub(crate) struct Simulation {
     _servers: demo::Servers,
-    /// `None` if the user named the folder.
-    _scratch: Option<Scratch>,
 }
 
-/// The demo's own folder; it goes with the process, however far the start came.
-struct Scratch(PathBuf);
+/// The demo's own folder; it goes with the process, however far the start came. To be dropped when no thread writes any
+/// more.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// `None` if the user named the folder.
+    pub(crate) fn new(settings: &Settings) -> Option<Self> {
+        (settings.data_dir == demo_data_dir()).then(|| Self(demo_data_dir()))
+    }
+}
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(%error, folder = %self.0.display(), "the demo's folder could not be removed");
+        match fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, folder = %self.0.display(), "the demo's folder could not be removed");
+            }
+            _ => {}
         }
     }
 }
 
 impl Simulation {
-    /// Serves the endpoints, points the search for Cilium at them, and writes the day before.
+    /// Serves the endpoints, points the search for Cilium at them, and writes the day before until `stopping` says so.
     pub(crate) async fn start(
         settings: &Settings,
         store: &Arc<Db>,
         cilium: &mut cilium::Config,
         node: &str,
+        stopping: watch::Receiver<bool>,
     ) -> Result<Self> {
         if store.status().max_time.is_some() {
             bail!(
@@ -51,7 +64,6 @@ impl Simulation {
                 settings.data_dir.display()
             );
         }
-        let scratch = (settings.data_dir == demo_data_dir()).then(|| Scratch(demo_data_dir()));
         let clock = Arc::new(SystemClock);
         let start = clock.now();
         let world = Arc::new(World::new(SEED, start));
@@ -66,10 +78,11 @@ impl Simulation {
         let store = Arc::clone(store);
         tracing::info!("writing a day of history");
         let written = spawn_blocking(move || {
-            demo::write_history(&world, &*store, &targets, &demo::history_spans(start), &mut |_| {})
+            let mut go_on = |_| if *stopping.borrow() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            demo::write_history(&world, &*store, &targets, &demo::history_spans(start), &mut go_on)
         });
         tracing::info!(samples = written.await??.samples, "the day before is written");
-        Ok(Self { _servers: servers, _scratch: scratch })
+        Ok(Self { _servers: servers })
     }
 }
 

@@ -44,21 +44,21 @@ const SPECS: &[Spec] = &[
         usage: "tsdb inspect FOLDER",
         purpose: "what is in a data folder: blocks, codecs, log",
         details: "Exit code: 0, 1 a block does not open, 2 bad usage.\n",
-        parse: |words| parse_look(words).map(Tool::Inspect),
+        parse: |words| parse_look(words, false).map(Tool::Inspect),
     },
     Spec {
         name: "tsdb verify ",
         usage: "tsdb verify FOLDER",
         purpose: "read and check every frame, column and index of it",
         details: "Each damage is named with its file, its byte and what is lost.\n\nExit code: 0 clean, 1 damaged, 2 bad usage.\n",
-        parse: |words| parse_look(words).map(Tool::Verify),
+        parse: |words| parse_look(words, false).map(Tool::Verify),
     },
     Spec {
         name: "tsdb analyze ",
         usage: "tsdb analyze FOLDER",
         purpose: "what costs: metrics, labels and targets by series and bytes",
         details: "\x20 --limit N         entries of each list [20]\n\nExit code: 0, 1 a block is damaged, 2 bad usage.\n",
-        parse: |words| parse_look(words).map(Tool::Analyze),
+        parse: |words| parse_look(words, true).map(Tool::Analyze),
     },
     Spec {
         name: "backup ",
@@ -81,11 +81,11 @@ const SPECS: &[Spec] = &[
     },
     Spec {
         name: "import ",
-        usage: "import [FILE|-]",
+        usage: "import FILE|-",
         purpose: "take history over: OpenMetrics or Prometheus text with timestamps",
-        details: "Reads FILE, or standard input, line by line, and sends it to a running server, or writes it into the data folder of\n\
+        details: "Reads FILE, or standard input where it is -, line by line, and sends it to a running server, or writes it into the data folder of\n\
                   one that does not run. What is there already is passed over, so that an import can be repeated.\n\n\
-                  \x20 promtool tsdb dump-openmetrics /var/lib/prometheus | skep import -\n\n\
+                  \x20 promtool tsdb dump-openmetrics DATA | skep import -     (DATA is the --storage.tsdb.path of the Prometheus)\n\n\
                   \x20 --url URL         a server that receives remote write [http://127.0.0.1:9090]\n\
                   \x20 --data-dir DIR    a data folder, written without a server\n\
                   \x20 --nan WHAT        promtool prints staleness markers as NaN, like every NaN. guess: one NaN after a number and\n\
@@ -103,6 +103,9 @@ struct Words {
     flags: Vec<(String, Option<String>)>,
 }
 
+/// Entries of each list of `analyze`, a page of a terminal.
+const LIST_ENTRIES: usize = 20;
+
 /// Flags that are switches; all others take a value.
 const SWITCHES: &[&str] = &["skip-bad-lines", "json"];
 
@@ -114,8 +117,11 @@ impl Words {
         Some(value.unwrap_or_default())
     }
 
-    fn take_path(&mut self, name: &str) -> Option<PathBuf> {
-        self.take(name).filter(|path| !path.is_empty()).map(PathBuf::from)
+    fn take_path(&mut self, name: &str) -> Result<Option<PathBuf>, String> {
+        match self.take(name) {
+            Some(path) if path.is_empty() => Err(format!("--{name}: the path is empty")),
+            path => Ok(path.map(PathBuf::from)),
+        }
     }
 
     fn next(&mut self) -> Option<PathBuf> {
@@ -186,32 +192,34 @@ fn help_of(spec: &Spec) -> String {
     format!("skep {}: {}\n\n{look}{}", spec.usage, spec.purpose, spec.details)
 }
 
-fn parse_look(mut words: Words) -> Result<inspect::Options, String> {
+fn parse_look(mut words: Words, has_lists: bool) -> Result<inspect::Options, String> {
     let folder = words.next().ok_or("name the FOLDER")?;
     let json = words.take("json").is_some();
-    let limit =
-        words.take("limit").map_or(Ok(20), |n| n.parse().map_err(|_| format!("--limit: {n:?} is no number")))?;
+    let limit = match has_lists.then(|| words.take("limit")).flatten() {
+        Some(text) => text.parse().map_err(|_| format!("--limit: {text:?} is no number"))?,
+        None => LIST_ENTRIES,
+    };
     words.finish()?;
     Ok(inspect::Options { folder, json, limit })
 }
 
 fn parse_backup(mut words: Words) -> Result<Tool, String> {
     let target = words.next().ok_or("name the folder to write")?;
-    let data_dir = words.take_path("data-dir").unwrap_or_else(default_data_dir);
+    let data_dir = words.take_path("data-dir")?.unwrap_or_else(default_data_dir);
     words.finish()?;
     Ok(Tool::Backup(backup::Options { data_dir, target }))
 }
 
 fn parse_restore(mut words: Words) -> Result<Tool, String> {
     let target = words.next().ok_or("name the BACKUP")?;
-    let data_dir = words.take_path("data-dir").ok_or("name the folder to make with --data-dir")?;
+    let data_dir = words.take_path("data-dir")?.ok_or("name the folder to make with --data-dir")?;
     words.finish()?;
     Ok(Tool::Restore(backup::Options { data_dir, target }))
 }
 
 fn parse_import(mut words: Words) -> Result<Tool, String> {
     let source = words.next().ok_or("name a FILE, or - for standard input")?;
-    let target = match (words.take("url"), words.take_path("data-dir")) {
+    let target = match (words.take("url"), words.take_path("data-dir")?) {
         (Some(_), Some(_)) => return Err("--url and --data-dir exclude each other".to_owned()),
         (_, Some(folder)) => import::Target::Folder(folder),
         (url, None) => import::Target::Server(url.unwrap_or_else(|| "http://127.0.0.1:9090".to_owned())),

@@ -72,6 +72,10 @@ fn usage_is_told() {
     check(&["tsdb", "verify"], 2, "name the FOLDER");
     check(&["tsdb", "verify", "/no/such/folder"], 1, "no data folder");
     check(&["tsdb", "inspect", "/tmp", "--frob", "1"], 2, "no flag --frob");
+    check(&["tsdb", "verify", "/tmp", "--limit", "1"], 2, "no flag --limit");
+    check(&["tsdb", "analyze", "/tmp", "--limit", "x"], 2, "--limit: \"x\" is no number");
+    check(&["backup", "/tmp/x", "--data-dir", ""], 2, "--data-dir: the path is empty");
+    check(&["import", "--data-dir=", "-"], 2, "--data-dir: the path is empty");
     check(&["import", "--nan", "maybe", "-"], 2, "--nan");
     check(&["import", "--help"], 0, "promtool tsdb dump-openmetrics");
     check(&["--help"], 0, "skep tsdb verify FOLDER");

@@ -101,16 +101,57 @@ fn what_cannot_be_imported_is_told() {
         &["2 samples of 1 series"],
     );
     check(&[], "m 3 1395066364000\nm 4 1395066365000\n", 1, &["1 samples of 1 series", "1 conflicting_value"]);
-    check(&[], "a 1 1395066363.5\na 1\n", 1, &["1 samples of 1 series", "2:4: expected a timestamp"]);
-    check(&["--skip-bad-lines"], "b 1\nb 1 1395066363.5\n# EOF\n", 1, &["1:4:", "1 samples", "1 lines could not"]);
+    check(&[], "a 1 1395066363.5\na 1\n", 1, &["1 samples of 1 series", "standard input:2:4: expected a timestamp"]);
+    check(&["--skip-bad-lines"], "b 1\nb 1 1395066363.5\n# EOF\n", 1, &["standard input:1:4:", "1 samples", "1 lines could not"]);
     check(&[], "c 1 1395066363.5\n", 1, &["ends without # EOF", "1 samples"]);
     check(&[], "c 1 99999999999\n# EOF\n", 1, &["1 too_far_in_future"]);
-    check(&[], &format!("c{{a=\"{}\"}} 1 1\n", "x".repeat(1 << 20)), 1, &["1:1: a line longer"]);
+    check(&[], &format!("c{{a=\"{}\"}} 1 1\n", "x".repeat(1 << 20)), 1, &["standard input:1:1: a line longer"]);
     check(&[], "", 0, &["0 samples of 0 series"]);
     assert_eq!(value(&server, "count_over_time(m[100y])"), Some(3.0));
     assert_eq!(value(&server, "count(last_over_time({__name__=~\"[abc]\"}[100y]))"), Some(3.0));
     let metadata = json(&server.get("/api/v1/metadata?metric=m").unwrap());
     assert_eq!(metadata["data"]["m"][0]["help"], "what it is");
+}
+
+/// A receiver of the smallest budget takes less at once than an import usually sends: batches become smaller, and nothing
+/// is lost at their ends.
+#[test]
+fn a_small_server_is_filled() {
+    const SERIES: usize = 40;
+    const SAMPLES: usize = 3_000;
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), &FOREVER.replace("{retention_time: 0}", "{retention_time: 0, memory_budget: 24MiB}"));
+    let mut text = String::new();
+    for series in 0..SERIES {
+        let long = format!("{series:x}").repeat(200);
+        for at in 0..SAMPLES {
+            // Values that pack badly.
+            let value = ((at * 7919 + series) as f64).sin();
+            text.push_str(&format!("m{{a=\"{long}\"}} {value} {} # {{t=\"{at}\"}} 1\n", 1_395_066_363 + at));
+        }
+    }
+    text.push_str("# EOF\n");
+    let (code, said, errors) = import(&server, &[], &text);
+    assert_eq!(code, Some(0), "{said}{errors}");
+    assert!(said.contains(&format!("{} samples of {SERIES} series", SERIES * SAMPLES)), "{said}");
+    assert_eq!(value(&server, "sum(count_over_time(m[100y]))"), Some((SERIES * SAMPLES) as f64));
+    let answer = json(&server.get("/api/v1/query_exemplars?query=m&start=1395066000&end=1395099999").unwrap());
+    eprintln!("{} series with exemplars", answer["data"].as_array().unwrap().len());
+}
+
+#[test]
+fn a_failure_to_store_is_no_success() {
+    // Nobody listens: there is no sum of what was stored, and the exit code says so.
+    let output = skep(&["import", "--data-dir", "/proc/no/such", "-"], b"m 1 1\n");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), FOREVER);
+    let wrong = format!("{}/api/v1/query", server.url());
+    let output = skep(&["import", "--url", &wrong, "-"], b"m 1 1\n# EOF\n");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not all of it could be stored"), "{output:?}");
 }
 
 #[test]

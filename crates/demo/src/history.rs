@@ -1,5 +1,6 @@
 //! A day that the node never lived, written as if it had been scraped.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use model::{
@@ -75,7 +76,8 @@ pub fn history_spans(start: Timestamp) -> [HistorySpan; 2] {
     ]
 }
 
-/// Writes what scrapes of the targets would have written in the spans, `progress` being told after each batch.
+/// Writes what scrapes of the targets would have written in the spans, `progress` being told after each batch; its
+/// `Break` ends the writing.
 ///
 /// The last batch is committed to the disk, the others to the kernel. Samples that the store refuses for their time
 /// are counted and left out; every other refusal ends the writing.
@@ -84,7 +86,7 @@ pub fn write_history(
     appendable: &dyn Appendable,
     targets: &[DemoTarget],
     spans: &[HistorySpan],
-    progress: &mut dyn FnMut(HistoryProgress),
+    progress: &mut dyn FnMut(HistoryProgress) -> ControlFlow<()>,
 ) -> Result<Written, DemoError> {
     let times = scrape_times(spans)?;
     let scrapes_total = (times.len() * targets.len()) as u64;
@@ -96,7 +98,9 @@ pub fn write_history(
         for writer in &mut writers {
             writer.write(appendable, batch, durability, &mut written)?;
             scrapes += batch.len() as u64;
-            progress(HistoryProgress { scrapes, scrapes_total, samples: written.samples });
+            if progress(HistoryProgress { scrapes, scrapes_total, samples: written.samples }).is_break() {
+                return Ok(written);
+            }
         }
     }
     Ok(written)

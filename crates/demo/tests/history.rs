@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -92,8 +93,11 @@ fn written(endpoints: &[Endpoint], from: Timestamp, to: Timestamp) -> (BTreeMap<
     let span = HistorySpan { from, to, step: STEP };
     let mut last = None;
     let world = World::new(7, START);
-    let result =
-        demo::write_history(&world, &memory, &targets, &[span], &mut |progress| last = Some(progress)).unwrap();
+    let result = demo::write_history(&world, &memory, &targets, &[span], &mut |progress| {
+        last = Some(progress);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
     let last = last.unwrap();
     assert_eq!((last.scrapes, last.samples), (last.scrapes_total, result.samples));
     let mut kept = memory.0.into_inner().unwrap();
@@ -173,7 +177,14 @@ fn a_deployment_changes_pods() {
 #[test]
 fn a_step_of_nothing_is_refused() {
     let span = HistorySpan { from: 0, to: 1, step: Duration::ZERO };
-    let result = demo::write_history(&World::new(7, START), &Memory::default(), &[], &[span], &mut |_| {});
+    let result =
+        demo::write_history(
+            &World::new(7, START),
+            &Memory::default(),
+            &[],
+            &[span],
+            &mut |_| ControlFlow::Continue(()),
+        );
     assert_eq!(result.unwrap_err().to_string(), "the step of a history must be at least one millisecond");
 }
 

@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, anyhow};
-use model::{AppendError, Appendable, Clock, Durability, Exemplar, Labels, Metadata, Sample, SystemClock, Timestamp};
-use remote::{Message, Sender};
+use model::{AppendError, Appendable, Clock, Durability, Exemplar, Labels, Metadata, SystemClock, Timestamp};
+use remote::{Message, SendError, Sender};
+use tokio::runtime::{self, Runtime};
 use tsdb::Db;
 
-/// A request or batch is sent at one of these: large enough that an fsync for each costs little, small against the
-/// limits of receivers, which the smallest memory budgets set to a few MiB.
+use super::batch::Batch;
+
+/// A batch is written at one of these: large enough that an fsync for each costs little, small in memory. A server whose
+/// memory budget allows less says so; from then on batches are no larger than what it took.
 const BATCH_SAMPLES: usize = 50_000;
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -52,78 +56,131 @@ impl Outcome {
 
 /// A server that receives remote write. One request is written while the next is read.
 pub(super) struct ServerSink {
-    message: Message,
-    series: Labels,
-    bodies: Option<SyncSender<Vec<u8>>>,
+    batch: Batch,
+    /// What the server takes at once, as far as it is known.
+    bytes_max: Arc<AtomicUsize>,
+    batches: Option<SyncSender<Batch>>,
     sending: Option<JoinHandle<Result<Outcome>>>,
 }
 
 impl ServerSink {
     pub(super) fn new(url: &str) -> Result<Self> {
-        let sender = Sender::new(url)?;
-        let (bodies, waiting) = sync_channel(1);
-        let sending = thread::spawn(move || send_all(&sender, &waiting));
-        let series = Labels::empty();
-        Ok(Self { message: Message::default(), series, bodies: Some(bodies), sending: Some(sending) })
+        let bytes_max = Arc::new(AtomicUsize::new(BATCH_BYTES));
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+        let courier = Courier {
+            sender: Sender::new(url)?,
+            runtime,
+            bytes_max: Arc::clone(&bytes_max),
+            outcome: Outcome::default(),
+        };
+        let (batches, waiting) = sync_channel(1);
+        let sending = thread::spawn(move || courier.send_all(&waiting));
+        Ok(Self { batch: Batch::default(), bytes_max, batches: Some(batches), sending: Some(sending) })
     }
 
-    fn send_if(&mut self, full: bool) -> Result<()> {
-        if !full || self.message.is_empty() {
-            return Ok(());
+    fn make_room(&mut self) -> Result<()> {
+        match self.batch.reaches(BATCH_SAMPLES, self.bytes_max.load(Ordering::Relaxed)) {
+            true => self.send(),
+            false => Ok(()),
         }
-        let body = self.message.take_body();
-        let bodies = self.bodies.as_ref().ok_or_else(|| anyhow!("the import is over"))?;
-        if bodies.send(body).is_err() {
+    }
+
+    fn send(&mut self) -> Result<()> {
+        let batches = self.batches.as_ref().ok_or_else(|| anyhow!("the import is over"))?;
+        match batches.send(self.batch.take()) {
+            Ok(()) => Ok(()),
             // The other side ended early, which is its error.
-            return self.end().map(|_| ());
+            Err(_) => self.end().map(drop),
         }
-        self.message.series(&self.series);
-        Ok(())
     }
 
     fn end(&mut self) -> Result<Outcome> {
-        self.bodies.take();
+        self.batches.take();
         let sending = self.sending.take().ok_or_else(|| anyhow!("the import is over"))?;
         sending.join().map_err(|_| anyhow!("sending broke off"))?
     }
 }
 
-fn send_all(sender: &Sender, bodies: &Receiver<Vec<u8>>) -> Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let mut outcome = Outcome::default();
-    while let Ok(body) = bodies.recv() {
-        let answer = runtime.block_on(sender.send(body))?;
-        for (reason, count) in answer.left_out {
-            outcome.refuse(&reason, count, || answer.complaint.clone());
+/// The thread that sends.
+struct Courier {
+    sender: Sender,
+    runtime: Runtime,
+    bytes_max: Arc<AtomicUsize>,
+    outcome: Outcome,
+}
+
+impl Courier {
+    fn send_all(mut self, batches: &Receiver<Batch>) -> Result<Outcome> {
+        while let Ok(batch) = batches.recv() {
+            self.send(batch)?;
+        }
+        Ok(self.outcome)
+    }
+
+    /// Sends a batch, by halves where the server does not take it whole.
+    fn send(&mut self, batch: Batch) -> Result<(), SendError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        match self.runtime.block_on(self.sender.send(body(&batch))) {
+            Ok(answer) => {
+                for (reason, count) in answer.left_out {
+                    self.outcome.refuse(&reason, count, || answer.complaint.clone());
+                }
+                Ok(())
+            }
+            Err(error) if error.is_too_large() && batch.can_be_halved() => {
+                self.bytes_max.fetch_min(batch.bytes() / 2, Ordering::Relaxed);
+                let (first, second) = batch.halves();
+                self.send(first)?;
+                self.send(second)
+            }
+            Err(error) => Err(error),
         }
     }
-    Ok(outcome)
+}
+
+fn body(batch: &Batch) -> Vec<u8> {
+    let mut message = Message::default();
+    for (family, metadata) in &batch.metadata {
+        message.metadata(family, metadata);
+    }
+    for series in &batch.series {
+        message.series(&series.labels);
+        series.samples.iter().for_each(|sample| message.sample(sample.timestamp, sample.value));
+        series.exemplars.iter().for_each(|exemplar| message.exemplar(exemplar, 0));
+    }
+    message.take_body()
 }
 
 impl Sink for ServerSink {
     fn series(&mut self, labels: &Labels) -> Result<()> {
-        self.series = labels.clone();
-        self.message.series(labels);
+        self.make_room()?;
+        self.batch.begin(labels);
         Ok(())
     }
 
     fn sample(&mut self, timestamp: Timestamp, value: f64) -> Result<()> {
-        self.message.sample(timestamp, value);
-        self.send_if(self.message.samples() >= BATCH_SAMPLES || self.message.len() >= BATCH_BYTES)
+        self.make_room()?;
+        self.batch.sample(timestamp, value);
+        Ok(())
     }
 
     fn exemplar(&mut self, timestamp: Timestamp, exemplar: &Exemplar) -> Result<()> {
-        self.message.exemplar(exemplar, timestamp);
+        self.batch.exemplar(timestamp, exemplar);
         Ok(())
     }
 
     fn metadata(&mut self, family: &str, metadata: &Metadata) -> Result<()> {
-        self.message.metadata(family, metadata);
+        self.make_room()?;
+        self.batch.metadata(family, metadata);
         Ok(())
     }
 
     fn finish(mut self) -> Result<Outcome> {
-        self.send_if(true)?;
+        if self.sending.is_some() {
+            self.send()?;
+        }
         self.end()
     }
 }
@@ -132,10 +189,7 @@ impl Sink for ServerSink {
 pub(super) struct FolderSink {
     db: Db,
     clock: Arc<dyn Clock>,
-    batch: Vec<(Labels, Vec<Sample>, Vec<Exemplar>)>,
-    metadata: Vec<(String, Metadata)>,
-    samples: usize,
-    bytes: usize,
+    batch: Batch,
     outcome: Outcome,
 }
 
@@ -145,28 +199,33 @@ impl FolderSink {
         // What is too old for the server is its business when it starts.
         let options = tsdb::Options { path: folder.to_owned(), retention_time: None, ..tsdb::Options::default() };
         let db = Db::open(options).context("a server that runs takes an import by --url")?;
-        let (batch, metadata) = Default::default();
-        Ok(Self { db, clock, batch, metadata, samples: 0, bytes: 0, outcome: Outcome::default() })
+        Ok(Self { db, clock, batch: Batch::default(), outcome: Outcome::default() })
+    }
+
+    fn make_room(&mut self) -> Result<()> {
+        if self.batch.reaches(BATCH_SAMPLES, BATCH_BYTES) { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
+        let batch = self.batch.take();
         let mut appender = self.db.appender();
-        for (family, metadata) in self.metadata.drain(..) {
+        for (family, metadata) in batch.metadata {
             appender.set_metadata(&family, &metadata)?;
         }
-        for (labels, samples, exemplars) in self.batch.drain(..) {
+        for series in batch.series {
             let mut known = None;
-            for sample in samples {
+            for sample in series.samples {
                 let appended = match known {
-                    Some(series) => appender.append_ref(series, sample),
-                    None => appender.append(&labels, sample).map(|series| known = Some(series)),
+                    Some(known) => appender.append_ref(known, sample),
+                    None => appender.append(&series.labels, sample).map(|series| known = Some(series)),
                 };
                 if let Err(error) = appended {
                     let reason = reason(&error).ok_or(error.clone())?;
-                    self.outcome.refuse(reason, 1, || format!("{error}: timestamp {} of {labels}", sample.timestamp));
+                    let words = || format!("{error}: timestamp {} of {}", sample.timestamp, series.labels);
+                    self.outcome.refuse(reason, 1, words);
                 }
             }
-            for (exemplar, series) in exemplars.iter().zip(std::iter::repeat(known)) {
+            for (exemplar, series) in series.exemplars.iter().zip(std::iter::repeat(known)) {
                 // An extra that cannot be kept, such as one with too long labels, fails nothing.
                 let _ = series.map(|series| appender.append_exemplar(series, exemplar));
             }
@@ -176,7 +235,6 @@ impl FolderSink {
             let words = || AppendError::DuplicateTimestamp.to_string();
             self.outcome.refuse("conflicting_value", committed.conflicting, words);
         }
-        (self.samples, self.bytes) = (0, 0);
         self.db.maintain(self.clock.now())?;
         Ok(())
     }
@@ -196,34 +254,25 @@ fn reason(error: &AppendError) -> Option<&'static str> {
 
 impl Sink for FolderSink {
     fn series(&mut self, labels: &Labels) -> Result<()> {
-        self.bytes += labels.as_packed().len();
-        self.batch.push((labels.clone(), Vec::new(), Vec::new()));
+        self.make_room()?;
+        self.batch.begin(labels);
         Ok(())
     }
 
     fn sample(&mut self, timestamp: Timestamp, value: f64) -> Result<()> {
-        let Some((labels, samples, _)) = self.batch.last_mut() else { return Ok(()) };
-        samples.push(Sample { timestamp, value });
-        self.samples += 1;
-        self.bytes += size_of::<Sample>();
-        if self.samples >= BATCH_SAMPLES || self.bytes >= BATCH_BYTES {
-            let labels = labels.clone();
-            self.flush()?;
-            self.series(&labels)?;
-        }
+        self.make_room()?;
+        self.batch.sample(timestamp, value);
         Ok(())
     }
 
     fn exemplar(&mut self, timestamp: Timestamp, exemplar: &Exemplar) -> Result<()> {
-        if let Some((_, _, exemplars)) = self.batch.last_mut() {
-            let timestamp = exemplar.timestamp.or(Some(timestamp));
-            exemplars.push(Exemplar { timestamp, ..exemplar.clone() });
-        }
+        self.batch.exemplar(timestamp, exemplar);
         Ok(())
     }
 
     fn metadata(&mut self, family: &str, metadata: &Metadata) -> Result<()> {
-        self.metadata.push((family.to_owned(), metadata.clone()));
+        self.make_room()?;
+        self.batch.metadata(family, metadata);
         Ok(())
     }
 

@@ -242,7 +242,7 @@ impl<'a> Section<'a> {
             if known.contains(name) {
                 continue;
             }
-            let hint = match closest(name, &known) {
+            let hint = match closest(name, known.iter().copied()) {
                 Some(similar) => format!("did you mean {similar:?}?"),
                 None => format!("known keys here: {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
             };
@@ -262,13 +262,13 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// The known key within an edit distance of a third of the name's length.
-fn closest(name: &str, known: &BTreeSet<&'static str>) -> Option<&'static str> {
+/// The known name within an edit distance of a third of the name's length.
+pub fn closest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     if name.len() > SHOWN_CHARS_MAX {
         return None;
     }
     let within = (name.len() / 3).max(1);
-    let (distance, similar) = known.iter().map(|key| (edit_distance(name, key), *key)).min()?;
+    let (distance, similar) = known.into_iter().map(|key| (edit_distance(name, key), key)).min()?;
     (distance <= within).then_some(similar)
 }
 

@@ -9,7 +9,7 @@ mod file;
 mod report;
 mod tree;
 
-pub use decode::{Place, Section};
+pub use decode::{Place, Section, closest};
 pub use file::read;
 pub use report::{Problem, Report, Severity};
 pub use tree::{Node, Position, Value, parse};
