@@ -166,6 +166,11 @@ pub(crate) fn took(duration: Duration) -> String {
     Unit::Seconds.text(duration.as_secs_f64())
 }
 
+/// A text as a string of PromQL.
+pub(crate) fn literal(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -309,7 +309,7 @@ impl Ui {
         let targets = self.state.targets.active();
         let own = targets.iter().find(|target| target.job == "node" && target.url.starts_with("in-process:"));
         match own.and_then(|target| target.labels.get("instance")) {
-            Some(instance) => format!(r#"job="node", instance={instance:?}"#),
+            Some(instance) => format!(r#"job="node", instance={}"#, crate::format::literal(instance)),
             None => r#"job="node""#.to_owned(),
         }
     }

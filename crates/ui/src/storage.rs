@@ -13,7 +13,7 @@ use model::{Timestamp, format_duration, is_valid_metric_name};
 use tokio::task::spawn_blocking;
 
 use crate::Ui;
-use crate::format::{Unit, When, ago};
+use crate::format::{Unit, When, ago, literal};
 use crate::overview::Stat;
 use crate::page::{Shell, respond};
 use crate::params::{Params, encode};
@@ -142,12 +142,8 @@ impl Page {
             budget: format!("{}, {}", Unit::Bytes.text(budget.budget_bytes as f64), budget.origin),
             rooms: budget.shares.iter().map(Share::of_room).collect(),
             head_budget: Share {
-                name: "limit",
-                text: format!(
-                    "{} of {}",
-                    Unit::Bytes.text(samples as f64),
-                    Unit::Bytes.text(details.head_bytes_max as f64)
-                ),
+                name: "sealed at",
+                text: Unit::Bytes.text(details.head_bytes_max as f64),
                 percent: percent(samples, details.head_bytes_max),
             },
             set_aside: details.set_aside.iter().map(|a| (span(a.min_time, a.max_time), a.reason.clone())).collect(),
@@ -287,16 +283,19 @@ fn days(blocks: &[BlockStatus], prefix: &str) -> Vec<Day> {
 }
 
 fn lists(costs: &Costs, prefix: &str) -> Vec<List> {
+    let has_bytes = costs.bytes > 0;
     let link = |expr: String| format!("{prefix}/query?{}", encode([("expr", expr.as_str()), ("tab", "table")]));
     let metric = |name: &str| link(format!("topk(50, count by (job, instance) ({}))", selector(name)));
     let label = |name: &str| link(format!("topk(50, count by ({}) ({{{0}!=\"\"}}))", quoted(name)));
     let pair = |text: &str| {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
-        link(format!("topk(50, count by (__name__) ({{{}={value:?}}}))", quoted(name)))
+        link(format!("topk(50, count by (__name__) ({{{}={}}}))", quoted(name), literal(value)))
     };
     let target = |text: &str| {
-        let (job, instance) = text.split_once(' ').unwrap_or((text, ""));
-        link(format!("topk(50, count by (__name__) ({{job={job:?}, instance={instance:?}}}))"))
+        // Addresses have no blanks, jobs may.
+        let (job, instance) = text.rsplit_once(' ').unwrap_or((text, ""));
+        let (job, instance) = (literal(job), literal(instance));
+        link(format!("topk(50, count by (__name__) ({{job={job}, instance={instance}}}))"))
     };
     let rows = |costs: &[Cost], size: fn(&Cost) -> u64, link: &dyn Fn(&str) -> String| {
         let largest = costs.iter().map(size).max().unwrap_or_default();
@@ -324,7 +323,7 @@ fn lists(costs: &Costs, prefix: &str) -> Vec<List> {
         List {
             id: "targets",
             title: "Targets",
-            note: "job and instance, by bytes",
+            note: if has_bytes { "job and instance, by bytes" } else { "job and instance, by series" },
             named: "Target",
             counted: "Series",
             rows: rows(&costs.targets, |cost| cost.bytes.max(cost.count), &target),
@@ -371,11 +370,11 @@ impl Row {
 
 /// A metric's name as a selector; what is not of the classic alphabet stands in braces.
 fn selector(name: &str) -> String {
-    if is_valid_metric_name(name) { name.to_owned() } else { format!("{{{name:?}}}") }
+    if is_valid_metric_name(name) { name.to_owned() } else { format!("{{{}}}", literal(name)) }
 }
 
 fn quoted(name: &str) -> String {
-    if model::is_valid_label_name(name) { name.to_owned() } else { format!("{name:?}") }
+    if model::is_valid_label_name(name) { name.to_owned() } else { literal(name) }
 }
 
 fn span(from: Timestamp, to: Timestamp) -> String {
@@ -409,4 +408,39 @@ fn plural(count: u64, noun: &str) -> String {
 fn days_of(kept: Duration) -> String {
     let days = kept.as_secs() / 86_400;
     if days > 0 && kept.as_secs().is_multiple_of(86_400) { format!("{days} d") } else { format_duration(kept) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(costs: Costs, expected: &[&str]) {
+        let lists = lists(&costs, "/p");
+        let links: Vec<&str> = lists.iter().flat_map(|list| &list.rows).map(|row| row.link.as_str()).collect();
+        let query = |expr: &&str| format!("/p/query?{}", encode([("expr", *expr), ("tab", "table")]));
+        assert_eq!(links, expected.iter().map(query).collect::<Vec<_>>());
+        for expr in expected {
+            assert!(promql::parse(expr).is_ok(), "{expr}");
+        }
+    }
+
+    #[test]
+    fn links_ask_for_what_they_stand_at() {
+        let cost = |name: &str| vec![Cost { name: name.to_owned(), count: 1, ..Cost::default() }];
+        let none = Costs::default;
+        check(Costs { metrics: cost("up"), ..none() }, &["topk(50, count by (job, instance) (up))"]);
+        check(
+            Costs { metrics: cost("a.\u{e9}\u{200b}\"\\"), ..none() },
+            &["topk(50, count by (job, instance) ({\"a.\u{e9}\u{200b}\\\"\\\\\"}))"],
+        );
+        check(
+            Costs { targets: cost("my job 10.0.0.1:9"), ..none() },
+            &["topk(50, count by (__name__) ({job=\"my job\", instance=\"10.0.0.1:9\"}))"],
+        );
+        check(
+            Costs { label_pairs: cost("path=/a?b=c\nd"), ..none() },
+            &["topk(50, count by (__name__) ({path=\"/a?b=c\\nd\"}))"],
+        );
+        check(Costs { labels: cost("le"), ..none() }, &["topk(50, count by (le) ({le!=\"\"}))"]);
+    }
 }
