@@ -29,7 +29,7 @@ pub(crate) fn backup(options: &Options) -> Result<bool> {
     let done = tsdb::backup(&FileDisk, data_dir, target, SystemClock.now(), extra)
         .with_context(|| format!("no backup of {} was made", data_dir.display()))?;
     for reason in &done.unreadable {
-        crate::complain(&format_args!("a block could not be read and is not in the backup: {reason}"));
+        crate::complain(&format_args!("not in the backup, because it could not be read: {reason}"));
     }
     crate::say(&format!(
         "{}: {} files, {}, {} of it shared with the data folder\n",

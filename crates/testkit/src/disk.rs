@@ -186,6 +186,13 @@ impl State {
         self.operations.push(operation);
     }
 
+    /// Makes a file, or cuts one to nothing; returns its inode.
+    fn create(&mut self, path: &Path) -> usize {
+        let inode = self.tree.inodes.keys().next_back().map_or(0, |last| last + 1);
+        self.apply(Operation::Create { path: path.to_owned(), inode });
+        inode
+    }
+
     /// Bytes that files may still take.
     fn free(&self) -> u64 {
         let sizes = self.tree.names.values().map(|inode| {
@@ -419,8 +426,7 @@ impl Disk for CrashDisk {
         if state.refuses_space() {
             return Err(io::Error::from_raw_os_error(ENOSPC));
         }
-        let inode = state.tree.inodes.keys().next_back().map_or(0, |last| last + 1);
-        state.apply(Operation::Create { path: path.to_owned(), inode });
+        let inode = state.create(path);
         Ok(Box::new(CrashFile { disk: self.clone(), path: path.to_owned(), inode }))
     }
 
@@ -469,8 +475,12 @@ impl Disk for CrashDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
-        if !self.state().locked.insert(path.to_owned()) {
+        let mut state = self.state();
+        if !state.locked.insert(path.to_owned()) {
             return Err(ErrorKind::WouldBlock.into());
+        }
+        if !state.tree.names.contains_key(path) {
+            state.create(path);
         }
         Ok(Box::new(Lock { disk: self.clone(), path: path.to_owned() }))
     }

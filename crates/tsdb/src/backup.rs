@@ -33,6 +33,10 @@ const MANIFEST: &str = "backup";
 /// The kind of its frame.
 const KIND: u8 = 32;
 
+/// What to do about a folder, or a file, that has no such list.
+const NO_BACKUP: &str = "this is no whole backup, it has no list of its files (`backup`): name the folder that \
+                         `skep backup TARGET` wrote, which is called TARGET.tmp until it is whole";
+
 /// The version of what the frame says.
 const VERSION: u32 = 1;
 
@@ -42,9 +46,6 @@ const PIECE_BYTES: usize = 1 << 20;
 /// The folder changes when it is sealed or merged, which takes longer than a look at it; more looks mean that something
 /// else is wrong.
 const LOOKS_MAX: usize = 32;
-
-/// Files of one backup; a store has a few for each day.
-const FILES_MAX: usize = 1_000_000;
 
 /// A file of a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub struct Backup {
     pub created: Timestamp,
     /// Its files.
     pub files: Vec<BackupFile>,
-    /// Blocks that could not be read, and why; they are not in it. Not written down.
+    /// What could not be read, and why; it is not in it. Not written down.
     pub unreadable: Vec<String>,
     /// Bytes that take no space, because the block is also the data folder's. Not written down.
     pub shared_bytes: u64,
@@ -76,7 +77,7 @@ impl Backup {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    fn record(&self) -> Record {
+    pub(crate) fn record(&self) -> Record {
         let mut payload = Vec::new();
         put_uint(&mut payload, u64::from(VERSION));
         put_int(&mut payload, self.created);
@@ -89,7 +90,7 @@ impl Backup {
         Record { kind: KIND, payload }
     }
 
-    fn decode(payload: &[u8]) -> Result<Self, Damage> {
+    pub(crate) fn decode(payload: &[u8]) -> Result<Self, Damage> {
         let mut reader = Reader(payload);
         if reader.u32()? > VERSION {
             return Err(Damage("a newer version of skep wrote it"));
@@ -97,7 +98,7 @@ impl Backup {
         let created = reader.int()?;
         let count = reader.count()?;
         let mut files = Vec::new();
-        for _ in 0..count.min(FILES_MAX) {
+        for _ in 0..count {
             let path = std::str::from_utf8(reader.bytes()?).map_err(|_| Damage("a name is not UTF-8"))?.to_owned();
             let bytes = reader.uint()?;
             let crc = crate::bytes::fixed32_at(reader.take(4)?, 0);
@@ -108,17 +109,21 @@ impl Backup {
 
     /// Reads the list of a backup's files. Errors: the folder is none, or the list is damaged.
     pub fn open(disk: &dyn Disk, folder: &Path) -> Result<Self, Error> {
+        Self::find(disk, folder)?.ok_or_else(|| Error::Folder { path: folder.to_owned(), reason: NO_BACKUP.to_owned() })
+    }
+
+    /// As [`Backup::open`]; `None` where there is no list.
+    pub(crate) fn find(disk: &dyn Disk, folder: &Path) -> Result<Option<Self>, Error> {
+        use ErrorKind::{IsADirectory, NotADirectory, NotFound};
         let path = folder.join(MANIFEST);
         let wrong = |reason: &str| Error::Folder { path: folder.to_owned(), reason: reason.to_owned() };
         let file = match disk.open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(wrong("this is no whole backup: it has no list of its files (`backup`)"));
-            }
+            Err(error) if matches!(error.kind(), NotFound | NotADirectory | IsADirectory) => return Ok(None),
             file => file.map_err(io_error("open", &path))?,
         };
         let mut scanner = Scanner::new(&*file, 0).map_err(io_error("read", &path))?;
         match scanner.next().map_err(io_error("read", &path))? {
-            Some(Scanned::Frame { kind: KIND, payload }) => Self::decode(&payload).map_err(|d| wrong(d.0)),
+            Some(Scanned::Frame { kind: KIND, payload }) => Self::decode(&payload).map(Some).map_err(|d| wrong(d.0)),
             _ => Err(wrong("the list of its files (`backup`) is damaged")),
         }
     }
@@ -137,7 +142,7 @@ pub fn backup(
         let reason = "this is no data folder: there are neither blocks nor a log in it".to_owned();
         return Err(Error::Folder { path: folder.to_owned(), reason });
     }
-    write_whole(disk, target, |temporary| {
+    let done = write_whole(disk, target, |temporary| {
         let mut copy = Copy { disk, target: temporary, done: Backup { created: now, ..Backup::default() } };
         copy.log(&folder.join(LOG_FOLDER))?;
         copy.small_files(folder)?;
@@ -148,7 +153,10 @@ pub fn backup(
         copy.done.files.sort_by(|a, b| a.path.cmp(&b.path));
         frame::replace_file(disk, temporary, MANIFEST, &[copy.done.record()])?;
         Ok(copy.done)
-    })
+    })?;
+    // Nobody opens a backup for writing. Where the lock stays after a power cut, it says nothing.
+    let _ = disk.remove(&target.join(LOCK_FILE)).and_then(|()| disk.sync_dir(target));
+    Ok(done)
 }
 
 /// Makes a data folder, which must not be there, from a backup. Every file is checked; nothing is left after an error.
@@ -194,7 +202,8 @@ fn inside(path: &str) -> Result<&Path, Error> {
 }
 
 /// Has a folder written beside `target`, and gives it its name when all of it is on the disk. What a process that was
-/// killed left there is removed.
+/// killed left there is removed. The lock of the folder goes with it to its new name: without its file another process
+/// would take the folder for one that was left, and empty it before it is renamed.
 fn write_whole<T>(disk: &dyn Disk, target: &Path, write: impl FnOnce(&Path) -> Result<T, Error>) -> Result<T, Error> {
     let name = target.file_name().ok_or_else(|| Error::Exists { path: target.to_owned() })?;
     let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -208,8 +217,13 @@ fn write_whole<T>(disk: &dyn Disk, target: &Path, write: impl FnOnce(&Path) -> R
         ErrorKind::WouldBlock => Error::Locked { path: temporary.clone(), holder: "another backup or restore".into() },
         _ => io_error("lock", &lock_path)(error).into(),
     })?;
-    let written = clear(disk, &temporary).and_then(|()| write(&temporary)).and_then(|done| {
-        disk.remove(&lock_path).map_err(io_error("remove", &lock_path))?;
+    // Between opening the lock's file and locking it another process may have finished, and taken the file along.
+    if !list(disk, &temporary)?.iter().any(|name| name == LOCK_FILE) {
+        let holder = "another backup or restore, which ended just now".into();
+        return Err(Error::Locked { path: temporary, holder });
+    }
+    let begun = check_free(disk, parent, target).and_then(|()| clear(disk, &temporary));
+    let written = begun.and_then(|()| write(&temporary)).and_then(|done| {
         disk.sync_dir(&temporary).map_err(io_error("fsync", &temporary))?;
         check_free(disk, parent, target)?;
         disk.rename(&temporary, target).map_err(io_error("rename", &temporary))?;
@@ -308,20 +322,21 @@ impl Copy<'_> {
         let left_out = [LOCK_FILE, reserve::FILE_NAME, MANIFEST, LOG_FOLDER, BLOCKS_FOLDER, QUARANTINE_FOLDER];
         for name in list(self.disk, folder)? {
             let path = folder.join(&name);
-            let is_whole = !name.ends_with(TEMPORARY_SUFFIX) && !name.ends_with(REMOVED_SUFFIX);
-            if left_out.contains(&&*name) || !is_whole || self.is_folder(&path) {
+            if left_out.contains(&&*name) || !is_whole(&name) {
                 continue;
             }
-            let Ok(file) = self.disk.open(&path) else { continue };
+            let file = match self.disk.open(&path) {
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => continue,
+                Err(error) => {
+                    self.done.unreadable.push(io_error("open", &path)(error).to_string());
+                    continue;
+                }
+                Ok(file) => file,
+            };
             let copied = self.file(&*file, &path, &self.target.join(&name), u64::MAX)?;
             self.done.files.push(copied);
         }
         Ok(())
-    }
-
-    fn is_folder(&self, path: &Path) -> bool {
-        // Asking a file for its names is an error, or gives none where the disk keeps no folders.
-        self.disk.list(path).is_ok_and(|names| !names.is_empty()) || self.disk.open(path).is_err()
     }
 
     /// Takes all blocks, and looks again until those that were taken are those that are there.
@@ -361,7 +376,7 @@ impl Copy<'_> {
     fn block(&mut self, from: &Path, to: &Path) -> Result<Vec<BackupFile>, Error> {
         self.disk.create_dir(to).map_err(io_error("create", to))?;
         let mut files = Vec::new();
-        for name in list(self.disk, from)? {
+        for name in list(self.disk, from)?.into_iter().filter(|name| is_whole(name)) {
             let (from, to) = (from.join(&name), to.join(&name));
             files.push(if self.disk.link(&from, &to).is_ok() {
                 let (bytes, crc) = checksum_of(self.disk, &to)?;
@@ -440,6 +455,11 @@ impl Copy<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a name is neither that of something being written nor of something being removed.
+fn is_whole(name: &str) -> bool {
+    !name.ends_with(TEMPORARY_SUFFIX) && !name.ends_with(REMOVED_SUFFIX)
 }
 
 fn block_name(number: u64) -> String {

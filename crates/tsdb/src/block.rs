@@ -54,7 +54,7 @@ pub(crate) struct Meta {
 }
 
 impl Meta {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         put_int(&mut out, self.min_time);
         put_int(&mut out, self.max_time);
@@ -67,7 +67,7 @@ impl Meta {
         out
     }
 
-    fn decode(payload: &[u8]) -> Result<Self, Damage> {
+    pub(crate) fn decode(payload: &[u8]) -> Result<Self, Damage> {
         let mut reader = Reader(payload);
         Ok(Self {
             min_time: reader.int()?,
@@ -87,6 +87,19 @@ impl Meta {
 pub(crate) struct Part {
     pub(crate) chunks: Box<[ChunkRef]>,
     pub(crate) deleted: Deleted,
+}
+
+/// A series of a block, whose labels are put together when asked for.
+pub(crate) struct Named<'c> {
+    cursor: &'c mut Cursor,
+    series: u32,
+}
+
+impl Named<'_> {
+    /// As [`model::Labels::as_packed`] has them.
+    pub(crate) fn packed_labels(&mut self) -> Result<&str, StorageError> {
+        self.cursor.packed_labels(self.series)
+    }
 }
 
 /// An open block.
@@ -186,7 +199,7 @@ impl Block {
         matchers: &[Matcher],
         (min_time, max_time): (Timestamp, Timestamp),
         reading: &Reading,
-        each: &mut dyn FnMut(&str, Part) -> Result<(), StorageError>,
+        each: &mut dyn FnMut(&mut Named<'_>, Part) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
         let index = self.index();
         let found = evaluate(&index, matchers)?;
@@ -197,7 +210,7 @@ impl Block {
             let chunks: Box<[ChunkRef]> = cursor.chunks(series)?.iter().filter(touches).copied().collect();
             let part = Part { chunks, deleted: tombstones.of(series) };
             if self.has_sample_in(&part, (min_time, max_time), reading)? {
-                each(cursor.packed_labels(series)?, part)?;
+                each(&mut Named { cursor: &mut cursor, series }, part)?;
             }
         }
         Ok(())
@@ -441,10 +454,10 @@ mod tests {
         block.index().verify()?;
         let (all, reading) = ((i64::MIN, i64::MAX), Reading::default());
         let mut read = Vec::new();
-        block.select(&[], all, &reading, &mut |packed, part| {
+        block.select(&[], all, &reading, &mut |series, part| {
             let mut samples = Samples::default();
             block.read_part(&part, all, &reading, &mut samples)?;
-            read.push((Labels::from_packed(packed).unwrap(), samples));
+            read.push((Labels::from_packed(series.packed_labels()?).unwrap(), samples));
             Ok(())
         })?;
         Ok(read)

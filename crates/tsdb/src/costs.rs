@@ -1,23 +1,26 @@
 //! What the series of a store cost: by metric, label, pair and target, in series and in bytes.
 //!
-//! A series costs the bytes of its columns of values, and its share of the columns of timestamps that it has in common
-//! with the other series of its target; labels and index are not counted here.
+//! A series costs its share of its columns: those of values, which seldom have a second owner, and those of timestamps,
+//! which it has in common with the other series of its target. Labels and index are not counted here.
 
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
 use model::status::{Cost, Costs};
 use model::{Labels, METRIC_NAME, StorageError};
-use roaring::RoaringBitmap;
 
 use crate::block::Block;
-use crate::postings::Index;
+use crate::postings::HeadIndex;
 
 /// Different pairs of label and value that are told apart; each takes about 100 bytes.
 const PAIRS_MAX: usize = 500_000;
 
 /// A series that is missing from this part of its block's time, at its beginning or its end, came or went in it.
 const CHURN_SLACK: i64 = 20;
+
+/// The labels that tell a target.
+const JOB: &str = "job";
+const INSTANCE: &str = "instance";
 
 /// Between job and instance.
 const BETWEEN: char = ' ';
@@ -58,9 +61,15 @@ impl Tally {
         let mut cursor = index.cursor();
         // Columns of timestamps: how many series share them, and how many they are, where that was asked for.
         let mut times: HashMap<u64, (u64, Option<u64>)> = HashMap::new();
+        // Columns of values that a later series has in common with an earlier one stand before those of its own.
+        let (mut shared, mut end): (HashMap<u64, u64>, u64) = (HashMap::new(), 0);
         for ordinal in 0..block.meta.series as u32 {
             for chunk in cursor.chunks(ordinal)? {
                 times.entry(chunk.times.offset).or_default().0 += 1;
+                if chunk.values.offset < end {
+                    *shared.entry(chunk.values.offset).or_insert(1) += 1;
+                }
+                end = end.max(chunk.values.offset.saturating_add(1));
             }
         }
         let (min_time, max_time) = (block.meta.min_time, block.meta.max_time);
@@ -75,7 +84,8 @@ impl Tally {
                     None => *count.insert(block.codec_of(chunk.times)?.1 as u64),
                 };
                 sum.samples += known;
-                sum.bytes += u64::from(chunk.values.length) + u64::from(chunk.times.length) / *sharers;
+                let owners = shared.get(&chunk.values.offset).copied().unwrap_or(1);
+                sum.bytes += u64::from(chunk.values.length) / owners + u64::from(chunk.times.length) / *sharers;
             }
             let first = entry.chunks.iter().map(|chunk| chunk.min_time).min().unwrap_or(min_time);
             let last = entry.chunks.iter().map(|chunk| chunk.max_time).max().unwrap_or(max_time);
@@ -95,58 +105,41 @@ impl Tally {
         }
         self.targets.entry_ref(&*target_of(labels)).or_default().add(sum);
         for (name, value) in labels {
-            let values = self.pairs.entry_ref(name).or_default();
-            if let Some(known) = values.get_mut(value) {
-                known.add(sum);
-            } else if self.pair_count < PAIRS_MAX {
-                values.insert(value.to_owned(), sum);
-                self.pair_count += 1;
-            }
+            self.with_pair(name, value, |known| known.add(sum));
         }
     }
 
-    /// Takes the numbers of series from an index, and keeps the bytes: for the head, whose bytes are not known yet.
-    pub(crate) fn count(&mut self, index: &dyn Index) -> Result<(), StorageError> {
+    /// Changes the sum of a pair of label and value, if there is room for one more.
+    fn with_pair(&mut self, name: &str, value: &str, change: impl FnOnce(&mut Sum)) {
+        let values = self.pairs.entry_ref(name).or_default();
+        if let Some(known) = values.get_mut(value) {
+            change(known);
+        } else if self.pair_count < PAIRS_MAX {
+            change(values.entry(value.to_owned()).or_default());
+            self.pair_count += 1;
+        }
+    }
+
+    /// Takes the numbers of series from the head's index, and keeps the bytes: those of the head are not known yet.
+    pub(crate) fn count(&mut self, index: &HeadIndex) {
         let lists = [&mut self.metrics, &mut self.targets].into_iter().chain(self.pairs.values_mut());
         lists.flat_map(HashMap::values_mut).for_each(|sum| sum.series = 0);
-        self.whole.series = index.all().len();
-        for name in index.names()? {
-            let mut lists = Vec::new();
-            let mut outcome = Ok(());
-            index.each_value(&name, "", &mut |value, postings| {
-                let mut set = RoaringBitmap::new();
-                outcome = outcome.clone().and_then(|()| postings.add_to(&mut set));
-                lists.push((value.to_owned(), set.len()));
-            })?;
-            outcome?;
-            let values = self.pairs.entry_ref(&*name).or_default();
-            for (value, series) in lists {
-                values.entry_ref(&*value).or_default().series = series;
-                if name == METRIC_NAME {
-                    self.metrics.entry(value).or_default().series = series;
-                }
+        self.whole.series = index.ids().len() as u64;
+        let mut named = 0;
+        for (name, value, series) in index.lists() {
+            let series = series.len() as u64;
+            self.with_pair(name, value, |sum| sum.series = series);
+            if name == METRIC_NAME {
+                named += series;
+                self.metrics.entry_ref(value).or_default().series = series;
             }
         }
-        self.count_targets(index)
-    }
-
-    fn count_targets(&mut self, index: &dyn Index) -> Result<(), StorageError> {
-        let values = |name: &str| {
-            let mut values = Vec::new();
-            index.each_value(name, "", &mut |value, _| values.push(value.to_owned()))?;
-            Ok::<_, StorageError>(values)
-        };
-        let instances = values("instance")?;
-        for job in values("job")? {
-            let of_job = index.postings("job", &job)?;
-            for instance in &instances {
-                let series = of_job.intersection_len(&index.postings("instance", instance)?);
-                if series > 0 {
-                    self.targets.entry(format!("{job}{BETWEEN}{instance}")).or_default().series = series;
-                }
-            }
+        if named < self.whole.series {
+            self.metrics.entry_ref("").or_default().series = self.whole.series - named;
         }
-        Ok(())
+        for ((job, instance), series) in count_targets(index) {
+            self.targets.entry_ref(&*target(job, instance)).or_default().series = series;
+        }
     }
 
     pub(crate) fn costs(&self, limit: usize) -> Costs {
@@ -185,7 +178,29 @@ fn whole(values: &HashMap<String, Sum>) -> Sum {
 
 fn target_of(labels: &Labels) -> String {
     let of = |name| labels.get(name).unwrap_or_default();
-    format!("{}{BETWEEN}{}", of("job"), of("instance"))
+    target(of(JOB), of(INSTANCE))
+}
+
+fn target(job: &str, instance: &str) -> String {
+    format!("{job}{BETWEEN}{instance}")
+}
+
+/// Series by job and instance, either empty where a series lacks it. Each series is looked at once: writers wait.
+fn count_targets(index: &HeadIndex) -> HashMap<(&str, &str), u64> {
+    let places = index.ids().last().map_or(0, |&last| last as usize + 1);
+    let values_of = |label: &str| {
+        let mut values = vec![""; places];
+        for (value, series) in index.lists_of(label) {
+            series.iter().for_each(|&id| values[id as usize] = value);
+        }
+        values
+    };
+    let (jobs, instances) = (values_of(JOB), values_of(INSTANCE));
+    let mut counts = HashMap::new();
+    for &id in index.ids() {
+        *counts.entry((jobs[id as usize], instances[id as usize])).or_default() += 1;
+    }
+    counts
 }
 
 /// The largest first, equal ones by name; what has none is left out.

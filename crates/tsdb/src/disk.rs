@@ -22,7 +22,7 @@ pub trait Disk: Send + Sync {
     /// Creates an empty file for appending. An older file of that name is cut to nothing.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Opens a file for reading.
+    /// Opens a file for reading. The error kind [`ErrorKind::IsADirectory`] says that it is a folder.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
     /// Moves a file or a folder, replacing a file of the new name. Durable only after [`Disk::sync_dir`] of the parent.
@@ -99,7 +99,11 @@ impl Disk for FileDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(File::open(path)?))
+        let file = File::open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(ErrorKind::IsADirectory.into());
+        }
+        Ok(Box::new(file))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

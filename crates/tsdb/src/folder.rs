@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::HashSet;
 use model::status::{BlockStatus, Costs};
 use model::{Samples, StorageError, Timestamp};
 
@@ -173,14 +173,26 @@ impl<'a> Folder<'a> {
         for name in [families::FILE_NAME, exemplars::FILE_NAME] {
             found.bytes += self.verify_frames(&self.path.join(name), 0, false, &mut found)?;
         }
-        if Backup::open(self.disk, &self.path).is_ok() {
-            for file in crate::damaged_files(self.disk, &self.path)? {
-                let reason = "it is not as the backup's list has it".to_owned();
-                let lost = "the backup cannot be restored".to_owned();
-                found.damage.push(Finding { path: self.path.join(file), offset: None, reason, lost });
-            }
-        }
+        self.verify_backup(&mut found)?;
         Ok(found)
+    }
+
+    /// Compares the files of a backup with its list.
+    fn verify_backup(&self, found: &mut Verified) -> Result<(), Error> {
+        let mut damaged = |path: PathBuf, reason: String| {
+            let lost = "the backup cannot be restored".to_owned();
+            found.damage.push(Finding { path, offset: None, reason, lost });
+        };
+        match Backup::find(self.disk, &self.path) {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                for file in crate::damaged_files(self.disk, &self.path)? {
+                    damaged(self.path.join(file), "it is not as the backup's list has it".to_owned());
+                }
+            }
+            Err(error) => damaged(self.path.clone(), error.to_string()),
+        }
+        Ok(())
     }
 
     /// What costs, by the blocks.
@@ -329,14 +341,13 @@ fn each_codec(
 ) -> Result<(), StorageError> {
     let index = block.index();
     let mut cursor = index.cursor();
-    let mut shared: HashMap<u64, ()> = HashMap::new();
+    let mut counted: HashSet<u64> = HashSet::new();
     for ordinal in 0..block.meta.series as u32 {
         for chunk in cursor.chunks(ordinal)?.to_vec() {
-            let mut columns = vec![("values", chunk.values)];
-            if shared.insert(chunk.times.offset, ()).is_none() {
-                columns.push(("timestamps", chunk.times));
-            }
-            for (what, place) in columns {
+            for (what, place) in [("values", chunk.values), ("timestamps", chunk.times)] {
+                if !counted.insert(place.offset) {
+                    continue;
+                }
                 let (codec, numbers) = block.codec_of(place)?;
                 let share = into.entry((what, codec)).or_default();
                 share.columns += 1;

@@ -5,10 +5,19 @@
 
 use std::collections::HashMap;
 
+use model::Samples;
+
+use crate::backup::Backup;
+use crate::block::Meta;
 use crate::bytes::Reader;
 use crate::column::{self, COLUMN_SAMPLES_MAX, Tier};
+pub use crate::index::fuzz as index;
 use crate::pack::BatchDecoder;
 use crate::record::{decode_continuation, decode_definitions, decode_exemplars, decode_metadata};
+use crate::tombstones::{Target, Tombstones};
+
+/// Series of the block whose tombstones are read.
+const SERIES: u32 = 100;
 
 /// Codec, count, content: as a column of timestamps.
 pub fn times(bytes: &[u8]) {
@@ -75,6 +84,28 @@ pub fn records(bytes: &[u8]) {
     let _ = BatchDecoder::default().read(bytes, &mut HashMap::new());
 }
 
+/// The payloads of a block's meta frame, of a backup's list and of a list of tombstones.
+pub fn small_files(bytes: &[u8]) {
+    if let Ok(meta) = Meta::decode(bytes) {
+        assert_eq!(Meta::decode(&meta.encode()).ok(), Some(meta));
+    }
+    if let Ok(backup) = Backup::decode(bytes) {
+        assert_eq!(Backup::decode(&backup.record().payload).ok(), Some(backup));
+    }
+    let mut reader = Reader(bytes);
+    let (Ok(size_bytes), Ok(samples)) = (reader.uint(), reader.uint()) else { return };
+    let target = Target { size_bytes, samples, series: SERIES };
+    if let Ok(tombstones) = Tombstones::decode(bytes, target) {
+        assert_eq!(Tombstones::decode(&tombstones.encode(target), target).ok().as_ref(), Some(&tombstones));
+        for series in 0..SERIES {
+            let deleted = tombstones.of(series);
+            let mut left = Samples { timestamps: (0..20).collect(), values: vec![0.0; 20] };
+            deleted.remove_from(&mut left, 0);
+            assert!(left.timestamps.iter().all(|&time| !deleted.contains(time)));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -82,13 +113,20 @@ mod tests {
     use super::*;
 
     /// The name of a target and what it runs.
-    type Target = (&'static str, fn(&[u8]));
+    type Run = (&'static str, fn(&[u8]));
 
     /// What the fuzzers found worth keeping runs with every test, on the stable toolchain.
     #[test]
     fn the_corpora_replay() {
-        let targets: [Target; 4] = [("times", times), ("values", values), ("columns", columns), ("records", records)];
-        for (target, run) in targets {
+        let runs: [Run; 6] = [
+            ("times", times),
+            ("values", values),
+            ("columns", columns),
+            ("records", records),
+            ("index", index),
+            ("small_files", small_files),
+        ];
+        for (target, run) in runs {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
             let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
             assert!(!files.is_empty(), "{} has no inputs", folder.display());

@@ -5,6 +5,8 @@
 //! their labels one at a time and remembers a few tens of bytes of each.
 
 mod cursor;
+#[cfg(any(fuzzing, test))]
+mod hostile;
 mod lists;
 mod page;
 mod read;
@@ -14,6 +16,8 @@ mod write;
 use model::{Labels, Timestamp};
 
 pub(crate) use cursor::Cursor;
+#[cfg(any(fuzzing, test))]
+pub use hostile::fuzz;
 pub(crate) use lists::{ListWriter, read as read_list};
 pub(crate) use page::{BlockFile, PageCache};
 pub(crate) use read::BlockIndex;
@@ -272,45 +276,6 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
-        /// Pages whose checksum holds and whose content is anything, as in a folder that somebody else made.
-        #[test]
-        fn hostile_sections_are_refused_or_read(
-            contents in prop::array::uniform5(prop::collection::vec(prop_oneof![3 => 0u8..4, 1 => any::<u8>()], 0..120)),
-            groups in prop::array::uniform3(0u32..4),
-            series in 0u32..40,
-        ) {
-            let mut bytes = Vec::new();
-            let mut put = |kind, payload: &[u8]| {
-                let offset = bytes.len() as u64;
-                frame::push(&mut bytes, NUMBER, 0, kind, payload);
-                Ok(offset)
-            };
-            let kinds = [kind::TIMES, kind::SERIES, kind::VALUES, kind::NAMES, kind::POSTINGS];
-            let mut sections = Vec::new();
-            for (kind, content) in kinds.iter().zip(&contents) {
-                sections.push(Section::write(*kind, content, &mut put).unwrap());
-            }
-            let table = |at: usize| Table { section: sections[at], kind: kinds[at], groups: groups[at] };
-            let (names, postings) = (sections[3], sections[4]);
-            let directory = Directory { times: table(0), series: table(1), values: table(2), names, postings };
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("index");
-            FileDisk.create(&path).unwrap().append(&bytes).unwrap();
-            if directory.check(u64::from(series), bytes.len() as u64).is_ok() {
-                let file = BlockFile::open(&FileDisk, &path, NUMBER, &Arc::new(PageCache::new(1 << 20))).unwrap();
-                let index = BlockIndex::new(Arc::new(file), directory, series);
-                let mut cursor = index.cursor();
-                (0..series).for_each(|at| drop(cursor.entry(at)));
-                for name in index.names().unwrap_or_default() {
-                    let _ = (index.postings(&name, "x"), index.with_label(&name));
-                    let _ = index.each_value(&name, "", &mut |_, list| {
-                        let mut set = roaring::RoaringBitmap::new();
-                        assert!(list.add_to(&mut set).is_err() || set.max().is_none_or(|most| most < series));
-                    });
-                }
-            }
-        }
-
         #[test]
         fn any_labels_round_trip(sets in prop::collection::btree_set(
             prop::collection::btree_map("[a-cé_]{1,2}", "[x-z]{1,3}|.{1,40}", 1..20), 1..80,

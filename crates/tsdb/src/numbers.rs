@@ -18,6 +18,12 @@ const LEVEL: usize = 8;
 /// The header of pco's wrapped format as its version 1.1 writes it. A column leaves it out.
 const PCO_HEADER: [u8; 2] = [4, 1];
 
+/// pco's variants of modes and of differences that a column may have, as its format numbers them.
+const MODE_CLASSIC: u8 = 0;
+const MODE_FLOAT_MULT: u8 = 2;
+const MODE_FLOAT_QUANT: u8 = 3;
+const DELTA_CONSECUTIVE: u8 = 1;
+
 /// A list of exceptions this short is not worth trying the entropy coder against.
 const SPARSE_BYTES_SURE: usize = 24;
 
@@ -278,11 +284,30 @@ fn encode<T: Number>(numbers: &[T], mode: ModeSpec, delta: DeltaSpec) -> Option<
     Some((headed, out))
 }
 
+/// Whether the chunk's first bits, behind the header, are of the kinds that [`encode`] makes: no dictionary of up to
+/// 2^25 values, and no window of up to 2^24 numbers to look back at. pco makes room for both before it has read anything,
+/// a quarter of a gigabyte for a column of a few bytes.
+fn is_bounded(chunk: &[u8]) -> bool {
+    let mode = chunk.first().map_or(u8::MAX, |first| first & 0xf);
+    // The mode's variant takes four bits, what it says more none, 64 or 8, and then four bits tell the differences.
+    let delta_at = match mode {
+        MODE_CLASSIC => 0,
+        MODE_FLOAT_MULT => 8,
+        MODE_FLOAT_QUANT => 1,
+        _ => return false,
+    };
+    chunk.get(delta_at).is_some_and(|byte| byte >> 4 <= DELTA_CONSECUTIVE)
+}
+
 fn decode<T: Number + Default>(headed: bool, bytes: &[u8], count: usize) -> Result<Vec<T>, Damage> {
     let mut numbers = vec![T::default(); count];
+    let undecodable = Damage("pco column does not decode");
+    let (file, after) = FileDecompressor::new(if headed { bytes } else { &PCO_HEADER }).map_err(|_| undecodable)?;
+    let rest = if headed { after } else { bytes };
+    if !is_bounded(rest) {
+        return Err(Damage("pco column is of a kind that no column has"));
+    }
     let mut decode = || -> PcoResult<usize> {
-        let (file, after) = FileDecompressor::new(if headed { bytes } else { &PCO_HEADER })?;
-        let rest = if headed { after } else { bytes };
         let (mut chunk, rest) = file.chunk_decompressor::<T, _>(rest)?;
         let progress = chunk.page_decompressor(rest, count)?.read(&mut numbers)?;
         Ok(progress.n_processed)
@@ -290,7 +315,7 @@ fn decode<T: Number + Default>(headed: bool, bytes: &[u8], count: usize) -> Resu
     match decode() {
         Ok(processed) if processed == count => Ok(numbers),
         Ok(_) => Err(Damage("pco column has another length")),
-        Err(_) => Err(Damage("pco column does not decode")),
+        Err(_) => Err(undecodable),
     }
 }
 
@@ -412,6 +437,20 @@ mod tests {
     #[test]
     fn the_header_is_the_known_one() {
         assert!(!encode(&[1u64, 2, 3], ModeSpec::Classic, DeltaSpec::NoOp).unwrap().0);
+    }
+
+    /// A dictionary of 2^25 values, windows of 2^24 numbers, and what pco does not know.
+    #[test]
+    fn what_takes_memory_without_bound_is_refused() {
+        let refused = |chunk: &[u8]| {
+            let bytes = [chunk, &[0xff; 40]].concat();
+            assert_eq!(decode::<f64>(false, &bytes, 10), Err(Damage("pco column is of a kind that no column has")));
+        };
+        let mut behind_base = [0; 9];
+        (behind_base[0], behind_base[8]) = (MODE_FLOAT_MULT, 0x20);
+        let cases: [&[u8]; 7] = [&[4], &[1], &[5], &[0x20], &[0x30], &[MODE_FLOAT_QUANT, 0x20], &behind_base];
+        cases.into_iter().for_each(refused);
+        assert!(!is_bounded(&[]) && !is_bounded(&[MODE_FLOAT_MULT, 1, 2]));
     }
 
     proptest! {

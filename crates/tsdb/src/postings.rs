@@ -147,6 +147,22 @@ impl HeadIndex {
         }
     }
 
+    /// The numbers of all series, rising.
+    pub(crate) fn ids(&self) -> &[u32] {
+        &self.all
+    }
+
+    /// Label names and values, with the numbers of the series that have them.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = (&str, &str, &[u32])> {
+        let named = self.labels.iter().map(|(name, values)| (&**name, values));
+        named.flat_map(|(name, values)| values_of(values).map(move |(value, ids)| (name, value, ids)))
+    }
+
+    /// The values of a label, with the numbers of the series that have them.
+    pub(crate) fn lists_of(&self, name: &str) -> impl Iterator<Item = (&str, &[u32])> {
+        self.labels.get(name).into_iter().flat_map(values_of)
+    }
+
     /// Memory of all lists.
     pub(crate) fn bytes(&self) -> usize {
         let lists = |values: &BTreeMap<Box<str>, Vec<u32>>| -> usize {
@@ -169,6 +185,10 @@ impl HeadIndex {
         }
         self.labels.retain(|_, values| !values.is_empty());
     }
+}
+
+fn values_of(values: &BTreeMap<Box<str>, Vec<u32>>) -> impl Iterator<Item = (&str, &[u32])> {
+    values.iter().map(|(value, ids)| (&**value, ids.as_slice()))
 }
 
 /// Two threads may finish their new series in the other order than they got their numbers.

@@ -135,7 +135,7 @@ impl Db {
             tally.add_block(&block)?;
         }
         if self.head.len() > 0 {
-            self.head.with_index(|index| tally.count(index))?;
+            self.head.with_index(|index| tally.count(index));
         }
         Ok(tally.costs(COSTS_MAX))
     }

@@ -107,7 +107,7 @@ impl Tombstones {
         self.0.retain(|stretch| !stretch.series.is_empty());
     }
 
-    fn encode(&self, target: Target) -> Vec<u8> {
+    pub(crate) fn encode(&self, target: Target) -> Vec<u8> {
         let mut out = Vec::new();
         put_uint(&mut out, target.size_bytes);
         put_uint(&mut out, target.samples);
@@ -124,7 +124,7 @@ impl Tombstones {
         out
     }
 
-    fn decode(payload: &[u8], target: Target) -> Result<Self, Damage> {
+    pub(crate) fn decode(payload: &[u8], target: Target) -> Result<Self, Damage> {
         let mut reader = Reader(payload);
         let mut read = Self::default();
         if (reader.uint()?, reader.uint()?) != (target.size_bytes, target.samples) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use model::{Appendable, Clock, Durability, Hints, Labels, Queryable, Sample, Samples, Selection};
+use model::{Appendable, Clock, Durability, Hints, Labels, Matcher, Queryable, Sample, Samples, Selection};
 use testkit::TestClock;
 use tsdb::{Backup, Db, Error, FileDisk, Options};
 
@@ -124,6 +124,47 @@ fn nothing_is_replaced_and_nothing_is_made_up() {
     assert_eq!(names(root.path()), ["data", "target"]);
     tsdb::restore(&FileDisk, &target, &restored).unwrap();
     assert_eq!(read(&open(&restored, START).0), read(&db));
+}
+
+/// What is being written, what a file system keeps for itself, and folders of other programs are left out.
+#[test]
+fn only_whole_files_are_copied() {
+    let (_root, data, target, restored) = folders();
+    let (db, _) = open(&data, START);
+    append(&db, START, 1.0);
+    db.seal().unwrap();
+    append(&db, START + 1, 2.0);
+    db.delete_series(&[Matcher::equal("x", "1")], START, START).unwrap();
+    let block = fs::read_dir(data.join("blocks")).unwrap().next().unwrap().unwrap().path();
+    fs::write(block.join("tombstones.tmp"), "half").unwrap();
+    fs::write(data.join("metadata.tmp"), "half").unwrap();
+    fs::create_dir(data.join("lost+found")).unwrap();
+    fs::create_dir_all(data.join("blocks/0000000099.tmp")).unwrap();
+    let done = backup(&data, &target).unwrap();
+    let odd = |file: &&tsdb::BackupFile| file.path.contains("tmp") || file.path.contains("lost");
+    assert_eq!((done.files.iter().find(odd), done.unreadable.len()), (None, 0));
+    assert!(done.files.iter().any(|file| file.path.ends_with("/tombstones")));
+    tsdb::restore(&FileDisk, &target, &restored).unwrap();
+    assert_eq!(read(&open(&restored, START).0), read(&db));
+}
+
+#[test]
+fn what_is_no_backup_is_told_with_what_to_do() {
+    let (root, data, target, restored) = folders();
+    let (db, _) = open(&data, START);
+    append(&db, START, 1.0);
+    backup(&data, &target).unwrap();
+    let file = root.path().join("file");
+    fs::write(&file, "text").unwrap();
+    for wrong in [data.clone(), file, root.path().join("absent"), target.join("blocks")] {
+        let said = tsdb::restore(&FileDisk, &wrong, &restored).unwrap_err().to_string();
+        assert!(said.contains("no whole backup") && said.contains("`skep backup TARGET`"), "{said}");
+    }
+    // A list that is damaged makes a damaged backup, not a sound data folder.
+    let verify = || tsdb::Folder::open(&FileDisk, &target).unwrap().verify().unwrap().damage.len();
+    assert_eq!(verify(), 0);
+    fs::write(target.join("backup"), "damaged").unwrap();
+    assert_eq!(verify(), 1);
 }
 
 /// A writer commits, seals and merges as fast as it can; each backup holds all that was committed before it began, in

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use model::status::Store;
 use model::{Appendable, Durability, Labels, Sample};
 use testkit::TestClock;
 use tsdb::{Db, FileDisk, Folder, Options, Verified};
@@ -75,6 +76,52 @@ fn a_folder_in_use_is_told_and_sound() {
     assert_eq!(costs.metrics.iter().map(|c| c.bytes).sum::<u64>(), costs.bytes);
     drop(db);
     assert!(Folder::open(&FileDisk, &folder.path().join("blocks")).is_err());
+}
+
+/// What costs, of series in blocks and in memory: those without job or instance have a target of their own, and a column
+/// that series share counts once.
+#[test]
+fn costs_of_any_labels_add_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(TestClock::new(NOW));
+    let db = Db::open(Options { path: folder.path().to_owned(), clock, ..Options::default() }).unwrap();
+    let sets: [&[(&str, &str)]; 6] = [
+        &[("__name__", "a"), ("job", "j"), ("instance", "i")],
+        &[("__name__", "b"), ("job", "j"), ("instance", "i")],
+        &[("__name__", "a"), ("job", "j")],
+        &[("__name__", "a"), ("instance", "i")],
+        &[("__name__", "a"), ("x", "1")],
+        &[("job", "j"), ("instance", "k")],
+    ];
+    let append = |row: i64| {
+        let mut batch = db.appender();
+        for labels in sets {
+            let sample = Sample { timestamp: NOW - 4_000_000 + row * 15_000, value: (row * row % 7) as f64 };
+            batch.append(&Labels::from_pairs(labels.iter().copied()), sample).unwrap();
+        }
+        batch.commit(Durability::Kernel).unwrap();
+    };
+    let check = |costs: &tsdb::Costs| {
+        let told = |costs: &[tsdb::Cost]| {
+            let mut told: Vec<_> = costs.iter().map(|cost| (cost.name.clone(), cost.count)).collect();
+            told.sort();
+            told.into_iter().map(|(name, count)| format!("{name}:{count}")).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(told(&costs.targets), " :1,  i:1, j :1, j i:2, j k:1");
+        assert_eq!(told(&costs.metrics), ":1, a:4, b:1");
+        assert_eq!((costs.series, costs.pairs), (6, 6));
+    };
+    (0..100).for_each(append);
+    check(&db.costs());
+    db.seal().unwrap();
+    let seen = Folder::open(&FileDisk, folder.path()).unwrap();
+    let (costs, _) = seen.analyze(10).unwrap();
+    check(&costs);
+    let summary = seen.inspect(true).unwrap();
+    let columns: u64 = summary.blocks[0].codecs.values().map(|share| share.bytes).sum();
+    assert!(columns < summary.blocks[0].status.bytes && costs.bytes <= columns, "{} of {columns}", costs.bytes);
+    let values = summary.blocks[0].codecs.iter().filter(|((what, _), _)| *what == "values").map(|(_, s)| s.columns);
+    assert_eq!(values.sum::<u64>(), 1);
 }
 
 /// Every flipped bit of blocks and of what is before the end of the log is found, with its file; nothing panics.
