@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use model::status::StoreStatus;
-use model::{Hints, Labels, METRIC_NAME, MatchOp, Matcher, Selection};
+use model::{Hints, Labels, METRIC_NAME, MatchOp, Matcher, Selection, Timestamp};
 
 use crate::State;
 use crate::call::Call;
@@ -133,7 +133,9 @@ pub(crate) fn store(state: &State, call: &Call) -> Result<Reply, Failure> {
         head.integer("numSeries", status.head_series.cast_signed());
         head.integer("numLabelPairs", cardinality.by_pair.len() as i64);
         head.integer("chunkCount", status.head_series.cast_signed());
-        head.integer("minTime", status.min_time.unwrap_or_default()).integer("maxTime", newest);
+        // Prometheus tells an empty head by its bounds.
+        let (min_time, max_time) = status.head_times.unwrap_or((Timestamp::MAX, Timestamp::MIN));
+        head.integer("minTime", min_time).integer("maxTime", max_time);
         head.end();
         push_top(object, "seriesCountByMetricName", &cardinality.by_metric, limit, |name| (*name).to_owned());
         push_top(object, "labelValueCountByLabelName", &cardinality.values_by_name(), limit, |n| (*n).to_owned());

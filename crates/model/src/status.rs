@@ -196,6 +196,8 @@ pub struct StoreStatus {
     pub head_series: u64,
     /// Samples of the head.
     pub head_samples: u64,
+    /// Oldest and newest sample of the head; `None` while it is empty.
+    pub head_times: Option<(Timestamp, Timestamp)>,
     /// Oldest sample of all.
     pub min_time: Option<Timestamp>,
     /// Newest sample of all.

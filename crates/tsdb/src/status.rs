@@ -61,6 +61,7 @@ impl Store for Db {
         StoreStatus {
             head_series: self.head.len() as u64,
             head_samples: totals.samples.load(Ordering::Relaxed),
+            head_times: (head.0 <= head.1).then_some(head),
             min_time: known.then_some(whole.0),
             max_time: known.then_some(whole.1),
             blocks: blocks.len() as u64,

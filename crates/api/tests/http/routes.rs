@@ -195,11 +195,19 @@ fn the_process() {
 #[test]
 fn cardinality() {
     let server = Server::start();
+    let times = |body: &str| {
+        let answer: serde_json::Value = serde_json::from_str(body).unwrap();
+        ["minTime", "maxTime"].map(|field| answer["data"]["headStats"][field].as_i64().unwrap())
+    };
+    let (_, body) = get(server.url(), "/api/v1/status/tsdb");
+    assert_eq!(times(&body), [i64::MAX, i64::MIN]);
     for request in data(server::now_seconds()) {
         assert_eq!(server::write(server.url(), &request), 204);
     }
     let (status, body) = get(server.url(), "/api/v1/status/tsdb?limit=1");
     let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let [oldest, newest] = times(&body);
+    assert!(0 < oldest && oldest <= newest, "{body}");
     let top = |list: &str| (answer["data"][list][0]["name"].clone(), answer["data"][list][0]["value"].clone());
     assert_eq!((status, answer["data"]["headStats"]["numSeries"].as_u64()), (200, Some(52)), "{body}");
     assert_eq!(top("seriesCountByMetricName"), ("latency_bucket".into(), 18.into()));
