@@ -80,6 +80,14 @@ impl Meta {
             index: Directory::decode(&mut reader)?,
         })
     }
+
+    /// Whether the store could have written it.
+    fn check(&self) -> Result<(), Damage> {
+        if self.min_time < 0 || self.min_time > self.max_time {
+            return Err(Damage("its first time is before 1970 or after its last one"));
+        }
+        u32::try_from(self.series).map_err(|_| Damage("it has too many series")).map(drop)
+    }
 }
 
 /// What a series has in a block.
@@ -126,6 +134,15 @@ pub(crate) enum OpenError {
     Storage(StorageError),
 }
 
+impl From<OpenError> for StorageError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Storage(error) => error,
+            OpenError::Version(version) => Self::Limit(format!("a block has version {version}, which is too new")),
+        }
+    }
+}
+
 impl From<StorageError> for OpenError {
     fn from(error: StorageError) -> Self {
         Self::Storage(error)
@@ -135,7 +152,18 @@ impl From<StorageError> for OpenError {
 impl Block {
     /// Opens the block in this folder; the pages of its index that are asked for stay in `cache` for a while.
     pub(crate) fn open(disk: &dyn Disk, folder: &Path, number: u64, cache: &Arc<PageCache>) -> Result<Self, OpenError> {
-        let file = BlockFile::open(disk, &folder.join(FILE_NAME), number, cache)?;
+        Self::open_before_rename(disk, folder, folder.to_owned(), number, cache)
+    }
+
+    /// Opens the block in this folder, which becomes `folder` later.
+    pub(crate) fn open_before_rename(
+        disk: &dyn Disk,
+        temporary: &Path,
+        folder: PathBuf,
+        number: u64,
+        cache: &Arc<PageCache>,
+    ) -> Result<Self, OpenError> {
+        let file = BlockFile::open(disk, &temporary.join(FILE_NAME), number, cache)?.named(folder.join(FILE_NAME));
         let header = file.frame_at(0, kind::HEADER)?;
         let mut header = Reader(&header);
         let version = header.u32().map_err(|d| file.corrupt(0, d))?;
@@ -147,8 +175,8 @@ impl Block {
         }
         let meta = read_meta(&file)?;
         let (size_bytes, file) = (file.size_bytes(), Arc::new(file));
-        let block = Self { number, folder: folder.to_owned(), meta, size_bytes, file, tombstones: Mutex::default() };
-        block.set_tombstones(Tombstones::load(disk, folder, block.target())?);
+        let block = Self { number, folder, meta, size_bytes, file, tombstones: Mutex::default() };
+        block.set_tombstones(Tombstones::load(disk, temporary, block.target())?);
         Ok(block)
     }
 
@@ -160,6 +188,16 @@ impl Block {
     /// Reads that begin now heed these.
     pub(crate) fn set_tombstones(&self, tombstones: Tombstones) {
         *self.tombstones.lock() = Arc::new(tombstones);
+    }
+
+    /// Bytes of its files.
+    pub(crate) fn folder_bytes(&self) -> u64 {
+        self.size_bytes + self.tombstones().size_bytes()
+    }
+
+    /// Whether so much is deleted of it that it is to be written anew.
+    pub(crate) fn is_much_deleted(&self) -> bool {
+        self.tombstones().is_much(self.meta.series, self.meta.min_time, self.meta.max_time)
     }
 
     /// What its tombstones are about.
@@ -186,7 +224,7 @@ impl Block {
     /// What pages and tools tell of it.
     pub(crate) fn status(&self) -> BlockStatus {
         let Meta { min_time, max_time, series, samples, .. } = self.meta;
-        BlockStatus { number: self.number, min_time, max_time, series, samples, bytes: self.size_bytes }
+        BlockStatus { number: self.number, min_time, max_time, series, samples, bytes: self.folder_bytes() }
     }
 
     pub(crate) fn overlaps(&self, min_time: Timestamp, max_time: Timestamp) -> bool {
@@ -343,7 +381,7 @@ fn read_meta(file: &BlockFile) -> Result<Meta, StorageError> {
     let meta_at = Reader(&footer).fixed64().map_err(|d| file.corrupt(at, d))?;
     let payload = file.frame_at(meta_at, kind::META)?;
     let meta = Meta::decode(&payload).map_err(|d| file.corrupt(meta_at, d))?;
-    u32::try_from(meta.series).map_err(|_| file.corrupt(meta_at, Damage("it has too many series")))?;
+    meta.check().map_err(|d| file.corrupt(meta_at, d))?;
     meta.index.check(meta.series, file.size_bytes()).map_err(|d| file.corrupt(meta_at, d))?;
     Ok(meta)
 }
@@ -447,10 +485,7 @@ mod tests {
     }
 
     fn read_all(folder: &Path) -> Result<Vec<(Labels, Samples)>, StorageError> {
-        let block = Block::open(&FileDisk, folder, 7, &Arc::new(PageCache::new(1 << 20))).map_err(|e| match e {
-            OpenError::Storage(e) => e,
-            OpenError::Version(v) => StorageError::Limit(format!("version {v}")),
-        })?;
+        let block = Block::open(&FileDisk, folder, 7, &Arc::new(PageCache::new(1 << 20)))?;
         block.index().verify()?;
         let (all, reading) = ((i64::MIN, i64::MAX), Reading::default());
         let mut read = Vec::new();
@@ -482,6 +517,19 @@ mod tests {
         (0..series).for_each(|i| writer.add(&labels(i), &samples).unwrap());
         writer.finish(5, Vec::new()).unwrap();
         assert_eq!(read_all(folder.path()).unwrap().len(), series);
+    }
+
+    #[test]
+    fn only_times_that_the_store_takes_are_believed() {
+        let check = |min_time, max_time, expected: bool| {
+            let meta = Meta { min_time, max_time, ..Meta::default() };
+            assert_eq!(meta.check().is_ok(), expected, "{min_time} {max_time}");
+        };
+        check(0, 0, true);
+        check(5, i64::MAX, true);
+        check(5, 4, false);
+        check(-1, 4, false);
+        check(i64::MIN, i64::MAX, false);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::block::{Block, BlockWriter, Reading};
 use crate::chunk::settle;
 use crate::column::Tier;
 use crate::index::{ChunkRef, Cursor, Entry};
+use crate::publish::Unnamed;
 use crate::retention::DAY_MILLIS;
-use crate::seal::Finished;
 use crate::tombstones::{Deleted, Tombstones};
 
 /// While history is loaded its blocks wait, because more of the same days may come; past this many they are merged all
@@ -53,7 +53,7 @@ impl Span {
     /// The shortest stretch that holds the block: a day, or days in a power of two.
     fn stretch(&self) -> Stretch {
         let mut width = DAY_MILLIS;
-        while self.min_time.div_euclid(width) != self.max_time.div_euclid(width) {
+        while width < i64::MAX && self.min_time.div_euclid(width) != self.max_time.div_euclid(width) {
             width = width.saturating_mul(2);
         }
         Stretch { start: self.min_time.div_euclid(width).saturating_mul(width), width }
@@ -186,14 +186,14 @@ pub(crate) struct Merge<'a> {
     /// By number, with what was deleted of each when the merge began.
     old: Vec<(Arc<Block>, Arc<Tombstones>)>,
     writer: BlockWriter,
-    written: Vec<Finished>,
+    written: Vec<Unnamed>,
     /// Held until the merged block has taken over.
     _only: MutexGuard<'a, ()>,
 }
 
 impl Db {
-    /// Begins the next merge, if one is due and none runs. Only to be called while no sealing writes: a block that is
-    /// sealed from now on is younger than the merged one.
+    /// Begins the next merge, if one is due and none runs. Only to be called while no sealing writes or waits: a block
+    /// that is sealed from now on is younger than the merged one.
     pub(crate) fn begin_merge(&self, now: Timestamp) -> Result<Option<Merge<'_>>, StorageError> {
         let Some(only) = self.merging.try_lock() else { return Ok(None) };
         let blocks = self.blocks.read().clone();
@@ -204,7 +204,7 @@ impl Db {
         let numbers = plan(&spans, newest.min(now), at_rest);
         let chosen = blocks.into_iter().filter(|b| numbers.contains(&b.number));
         let old: Vec<_> = chosen.map(|b| (Arc::clone(&b), b.tombstones())).collect();
-        if old.is_empty() || !self.has_room_for(&old) {
+        if old.is_empty() || !self.has_room_for(old.iter().map(|(block, _)| block.size_bytes).sum()) {
             return Ok(None);
         }
         let mut written = Vec::new();
@@ -212,11 +212,11 @@ impl Db {
         Ok(Some(Merge { old, writer, written, _only: only }))
     }
 
-    /// A merge writes before it removes. On a disk that is nearly full that room belongs to the log.
-    fn has_room_for(&self, old: &[(Arc<Block>, Arc<Tombstones>)]) -> bool {
-        let needed: u64 = old.iter().map(|(block, _)| block.size_bytes).sum();
+    /// Whether blocks of so many bytes may be written before others are removed. On a disk that is nearly full that room
+    /// belongs to the log.
+    pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
         let free = self.disk().free(&self.blocks_folder());
-        free.is_ok_and(|free| free / 2 >= needed)
+        free.is_ok_and(|free| free / 2 >= bytes)
     }
 
     /// Writes the merged block and lets it take over; returns how many blocks became one.
@@ -229,35 +229,45 @@ impl Db {
             self.discard(&written);
             return Ok(0);
         }
-        let merged = if samples == 0 { self.release(&old, &written) } else { self.publish(&written) };
-        let merged = merged.inspect_err(|_| self.discard(&written))?;
-        {
-            let _snapshots_wait = self.visible.write();
-            let mut blocks = self.blocks.write();
-            blocks.retain(|b| !old.iter().any(|(gone, _)| gone.number == b.number));
-            blocks.extend(merged);
-            blocks.sort_by_key(|b| b.number);
-        }
+        let outcome = if samples == 0 { self.release(&old) } else { self.take_over(&old, &written) };
+        self.discard(&written);
+        outcome?;
         self.counters.compactions.fetch_add(1, Ordering::Relaxed);
-        // The youngest first: as long as an older one stands, so does what it won.
-        old.iter().rev().try_for_each(|(block, _)| self.remove_block(block))?;
         Ok(old.len() as u64)
     }
 
+    /// The merged block is served from its rename on. The old ones go when it is durable, now or later.
+    fn take_over(&self, old: &[(Arc<Block>, Arc<Tombstones>)], written: &[Unnamed]) -> Result<(), StorageError> {
+        let mut waiting = self.open_written(written)?;
+        let outcome = self.name_blocks(&mut waiting, || ()).and_then(|()| self.remove_folders(&numbers(old)));
+        outcome.inspect_err(|_| self.has_leftovers.store(true, Ordering::Relaxed))
+    }
+
     /// Whether a block is served, and nothing more was deleted of it.
-    fn stands(&self, block: &Arc<Block>, tombstones: &Arc<Tombstones>) -> bool {
+    pub(crate) fn stands(&self, block: &Arc<Block>, tombstones: &Arc<Tombstones>) -> bool {
         self.blocks.read().iter().any(|b| Arc::ptr_eq(b, block)) && Arc::ptr_eq(&block.tombstones(), tombstones)
     }
 
     /// All samples were deleted: no block takes the place of the old ones, and what they said may go has to be gone.
-    fn release(
-        &self,
-        old: &[(Arc<Block>, Arc<Tombstones>)],
-        written: &[Finished],
-    ) -> Result<Vec<Arc<Block>>, StorageError> {
+    fn release(&self, old: &[(Arc<Block>, Arc<Tombstones>)]) -> Result<(), StorageError> {
         self.log.remove_before(old.iter().map(|(b, _)| b.meta.covers).max().unwrap_or_default())?;
-        self.discard(written);
-        Ok(Vec::new())
+        old.iter().rev().try_for_each(|(block, _)| self.remove_block(block))
+    }
+
+    /// What a merged block replaces: the old ones, and what they replaced as far as it still stands.
+    fn replaced(&self, old: &[(Arc<Block>, Arc<Tombstones>)]) -> Result<Vec<u64>, StorageError> {
+        let before: Vec<u64> = old.iter().flat_map(|(b, _)| b.meta.replaces.clone()).collect();
+        let mut replaced = self.standing(&before)?;
+        replaced.extend(numbers(old));
+        Ok(replaced)
+    }
+
+    /// To be called in long work: an error when the store is to be closed, and the log does not wait for the end to be synced.
+    pub(crate) fn pause(&self) -> Result<(), StorageError> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(StorageError::Closed);
+        }
+        if self.is_sync_due(self.options.clock.now()) { self.sync() } else { Ok(()) }
     }
 
     /// The merged block releases what the old ones released. Returns how many samples it has.
@@ -275,12 +285,7 @@ impl Db {
         let mut sources = old.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let mut conflicts = 0;
         while let Some(labels) = sources.iter().filter_map(|s| s.entry.as_ref()).map(|e| &e.labels).min().cloned() {
-            if self.stopping.load(Ordering::Relaxed) {
-                return Err(StorageError::Closed);
-            }
-            if self.is_sync_due(self.options.clock.now()) {
-                self.sync()?;
-            }
+            self.pause()?;
             let mut pieces = Vec::new();
             for (at, source) in sources.iter_mut().enumerate().filter(|(_, source)| source.stands_at(&labels)) {
                 source.take(at, &mut pieces)?;
@@ -290,12 +295,15 @@ impl Db {
             writer.end_series(&labels)?;
         }
         let (samples, covers) = (writer.samples(), old.iter().map(|(b, _)| b.meta.covers).max());
-        let replaces = old.iter().map(|(b, _)| b.number).collect();
-        let bytes = writer.finish(covers.unwrap_or_default(), replaces)?;
+        let bytes = writer.finish(covers.unwrap_or_default(), self.replaced(old)?)?;
         self.counters.sealed_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.counters.conflicting.fetch_add(conflicts, Ordering::Relaxed);
         Ok(samples)
     }
+}
+
+fn numbers(blocks: &[(Arc<Block>, Arc<Tombstones>)]) -> Vec<u64> {
+    blocks.iter().map(|(block, _)| block.number).collect()
 }
 
 /// Writes the chunks of a series in the order of time; those that overlap are read together, in the order of their
@@ -414,6 +422,19 @@ mod tests {
         let mut after = hours(2);
         after.extend(eight.iter().map(|b| (b.0 + 2, b.1 + 4.0, b.2 + 4.0, b.3, b.4)));
         check(&after, 20.0, true, &(3..=10).collect::<Vec<_>>());
+    }
+
+    /// A folder that somebody restored may say anything.
+    #[test]
+    fn every_time_has_a_stretch() {
+        let check = |min_time, max_time| {
+            let span = Span { number: 1, min_time, max_time, samples: 1, is_loose: true };
+            assert_eq!(plan(&[span], 0, true), [1], "{min_time} {max_time}");
+        };
+        check(0, i64::MAX);
+        check(i64::MAX, i64::MAX);
+        check(-1, 1);
+        check(i64::MIN, i64::MIN);
     }
 
     /// Stragglers of an old day do not cause all of it to be written again each time.

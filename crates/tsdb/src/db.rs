@@ -1,5 +1,6 @@
 //! The store as a whole: opening, recovering, keeping up, closing.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,6 +102,10 @@ pub struct Db {
     /// Held while sealing and retention work; the sealing that could not be finished waits in it.
     pub(crate) maintenance: Mutex<Option<Sealing>>,
     pub(crate) next_block: AtomicU64,
+    /// Folders in which something was renamed that the disk may not know yet.
+    pub(crate) unsynced: Mutex<BTreeSet<PathBuf>>,
+    /// Whether blocks that were removed or replaced may still have a folder.
+    pub(crate) has_leftovers: AtomicBool,
     /// When the oldest commit of the head was made, by the clock; `MAX` if there is none.
     pub(crate) head_since: AtomicI64,
     /// When the log was synced last without being asked by a commit, by the clock.
@@ -152,6 +157,8 @@ impl Db {
             merging: Mutex::default(),
             maintenance: Mutex::default(),
             next_block: AtomicU64::new(1),
+            unsynced: Mutex::default(),
+            has_leftovers: AtomicBool::new(false),
             head_since: AtomicI64::new(Timestamp::MAX),
             synced_at: AtomicI64::new(options.clock.now()),
             pages_aged: AtomicI64::new(options.clock.now()),
@@ -194,6 +201,11 @@ impl Db {
         let outcome = self.log.close();
         self.lock.lock().take();
         Ok(outcome?)
+    }
+
+    /// An error once the store is closed.
+    pub(crate) fn check_open(&self) -> Result<(), StorageError> {
+        if self.closed.load(Ordering::Acquire) { Err(StorageError::Closed) } else { Ok(()) }
     }
 
     pub(crate) fn disk(&self) -> &dyn Disk {
@@ -253,7 +265,7 @@ impl Db {
     pub(crate) fn size_bytes(&self) -> u64 {
         // One lock after the other: a commit that holds the log may wait for a sealing that waits for the blocks.
         let beside = self.size_bytes_beside_blocks();
-        beside + self.blocks.read().iter().map(|b| b.size_bytes).sum::<u64>()
+        beside + self.blocks.read().iter().map(|b| b.folder_bytes()).sum::<u64>()
     }
 
     /// Log, metadata, quarantine and reserve.
@@ -360,17 +372,6 @@ impl Db {
         }
         self.remove_replaced();
         Ok(())
-    }
-
-    /// A merge that took over but was ended before it had removed what it replaces.
-    fn remove_replaced(&self) {
-        let blocks = self.blocks.read().clone();
-        let is_replaced = |number: u64| blocks.iter().any(|b| b.meta.replaces.contains(&number));
-        for block in blocks.iter().rev().filter(|b| is_replaced(b.number)) {
-            if let Err(error) = self.remove_block(block) {
-                tracing::warn!(number = block.number, %error, "a block that was merged into another could not be removed");
-            }
-        }
     }
 
     fn open_block(&self, number: u64) -> Result<(), Error> {

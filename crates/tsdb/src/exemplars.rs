@@ -132,6 +132,34 @@ impl Exemplars {
         self.0.lock().oldest_first.len()
     }
 
+    /// Whether there are any of matching series in this time.
+    pub(crate) fn holds(&self, matchers: &[Matcher], range: (Timestamp, Timestamp)) -> bool {
+        self.0.lock().oldest_first.iter().any(|(series, exemplar)| is_among(series, exemplar, matchers, range))
+    }
+
+    /// Forgets those of matching series in this time once the file is without them. What the log holds of them comes back.
+    pub(crate) fn delete(
+        &self,
+        disk: &dyn Disk,
+        folder: &Path,
+        matchers: &[Matcher],
+        range: (Timestamp, Timestamp),
+    ) -> Result<(), StorageError> {
+        let all = self.0.lock().oldest_first.clone();
+        let (gone, kept): (VecDeque<_>, VecDeque<_>) =
+            all.into_iter().partition(|(series, exemplar)| is_among(series, exemplar, matchers, range));
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let size_bytes = frame::replace_file(disk, folder, FILE_NAME, &records(kept))?;
+        let gone: HashSet<Key> = gone.iter().map(|(series, exemplar)| key(series, exemplar)).collect();
+        let mut ring = self.0.lock();
+        ring.size_bytes = size_bytes;
+        ring.oldest_first.retain(|(series, exemplar)| !gone.contains(&key(series, exemplar)));
+        ring.newest.retain(|series, exemplar| !gone.contains(&key(series, exemplar)));
+        Ok(())
+    }
+
     /// By series, oldest first.
     pub(crate) fn select(
         &self,
@@ -141,14 +169,23 @@ impl Exemplars {
     ) -> Vec<(Labels, Vec<Exemplar>)> {
         let mut found: BTreeMap<Labels, Vec<Exemplar>> = BTreeMap::new();
         for (series, exemplar) in &self.0.lock().oldest_first {
-            let in_time = exemplar.timestamp.is_some_and(|t| (min_time..=max_time).contains(&t));
-            if in_time && matchers.iter().all(|m| m.matches_labels(series)) {
+            if is_among(series, exemplar, matchers, (min_time, max_time)) {
                 found.entry(series.clone()).or_default().push(exemplar.clone());
             }
         }
         found.values_mut().for_each(|list| list.sort_by_key(|e| e.timestamp));
         found.into_iter().collect()
     }
+}
+
+fn is_among(
+    series: &Labels,
+    exemplar: &Exemplar,
+    matchers: &[Matcher],
+    (min_time, max_time): (Timestamp, Timestamp),
+) -> bool {
+    let in_time = exemplar.timestamp.is_some_and(|time| (min_time..=max_time).contains(&time));
+    in_time && matchers.iter().all(|matcher| matcher.matches_labels(series))
 }
 
 /// Numbers the series in the order in which they come.

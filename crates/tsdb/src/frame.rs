@@ -240,7 +240,8 @@ pub(crate) fn read_file(
     file.len().map(Some).map_err(io_error("read", &path))
 }
 
-/// Writes a small file of the data folder anew, so that it is there as before or as a whole; returns its length.
+/// Writes a small file of the data folder anew, so that it is there as before or as a whole; returns its length. Errors:
+/// the disk, and a record that no reader would take.
 pub(crate) fn replace_file(
     disk: &dyn Disk,
     folder: &Path,
@@ -250,12 +251,20 @@ pub(crate) fn replace_file(
     let (path, temporary) = (folder.join(name), folder.join(format!("{name}.tmp")));
     let mut bytes = Vec::new();
     for record in records {
+        let (size, most) = (record.payload.len(), PAYLOAD_BYTES_MAX);
+        if size > most {
+            let path = path.display();
+            return Err(StorageError::Limit(format!("{path} would have a record of {size} bytes, more than {most}")));
+        }
         push(&mut bytes, 0, 0, record.kind, &record.payload);
     }
-    let file = disk.create(&temporary).map_err(io_error("create", &temporary))?;
-    file.append(&bytes).map_err(io_error("write", &temporary))?;
-    file.sync().map_err(io_error("fsync", &temporary))?;
-    disk.rename(&temporary, &path).map_err(io_error("rename", &temporary))?;
+    let write = || {
+        let file = disk.create(&temporary).map_err(io_error("create", &temporary))?;
+        file.append(&bytes).map_err(io_error("write", &temporary))?;
+        file.sync().map_err(io_error("fsync", &temporary))?;
+        disk.rename(&temporary, &path).map_err(io_error("rename", &temporary))
+    };
+    write().inspect_err(|_| drop(disk.remove(&temporary)))?;
     disk.sync_dir(folder).map_err(io_error("fsync", folder))?;
     Ok(bytes.len() as u64)
 }
@@ -318,6 +327,25 @@ mod tests {
         }
         assert_eq!(kinds(&[0; 100]), [0]);
         assert_eq!(kinds(&[]), [0; 0]);
+    }
+
+    #[test]
+    fn what_no_reader_would_take_is_not_written() {
+        let folder = tempdir().unwrap();
+        let check = |length: usize, expected: bool| {
+            let record = Record { kind: 9, payload: vec![1; length] };
+            let written = replace_file(&FileDisk, folder.path(), "small", &[record]);
+            assert_eq!(written.is_ok(), expected, "{length}");
+            let mut read = Vec::new();
+            read_file(&FileDisk, folder.path(), "small", |scanned| read.push(scanned)).unwrap();
+            let is_whole =
+                matches!(&read[..], [Scanned::Frame { kind: 9, payload }] if payload.len() <= PAYLOAD_BYTES_MAX);
+            assert!(is_whole, "{length}");
+            assert_eq!(FileDisk.list(folder.path()).unwrap(), ["small"], "{length}");
+        };
+        check(3, true);
+        check(PAYLOAD_BYTES_MAX + 1, false);
+        check(PAYLOAD_BYTES_MAX, true);
     }
 
     #[test]

@@ -9,7 +9,8 @@
 //! shares with others. In the head a series is a place in a slab (`series`) and a stream of values (`stream`, `chunk`),
 //! whose timestamps stand once for all series of a target (`timeline`); its labels are numbers of `symbols`. A sealing
 //! (`seal`) sets all samples aside, writes them to one `block` for each day that they touch and removes the log
-//! segments that only they were in. `compact` merges the blocks of a day that is over, `retention` removes whole blocks.
+//! segments that only they were in; `publish` gives blocks their names and takes them away, so that memory and folder agree
+//! whatever fails. `compact` merges the blocks of a day that is over, `retention` removes whole blocks.
 //! A `query` merges blocks, what is being sealed, and the head; where two hold the same time, the first one written wins.
 //!
 //! Samples may come in any order from 1970 on. Damage costs what it hits: a record of the log, or a block, which is set
@@ -57,6 +58,7 @@ mod pace;
 mod pack;
 mod parity;
 mod postings;
+mod publish;
 mod query;
 mod record;
 mod replay;

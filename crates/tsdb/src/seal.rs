@@ -1,19 +1,17 @@
 //! Keeping up: the head into blocks, old blocks away, the log shortened.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::{Samples, StorageError, Timestamp};
 
-use crate::block::{Block, BlockWriter, OpenError};
+use crate::block::{Block, BlockWriter};
 use crate::chunk::{View, settle};
 use crate::column::Tier;
-use crate::db::{REMOVED_SUFFIX, TEMPORARY_SUFFIX};
-use crate::error::io as io_error;
 use crate::head::Frozen;
 use crate::options::millis;
+use crate::publish::{Unnamed, Waiting};
 use crate::reserve::says_full;
 use crate::retention::{Candidate, expired, partition_millis, recorded_since};
 use crate::{Db, Error};
@@ -46,12 +44,8 @@ pub(crate) struct Sealing {
     frozen: Arc<Frozen>,
     /// Places of the series in the frozen list, in the order of their labels.
     order: Vec<u32>,
-}
-
-/// A block that is written but not renamed yet.
-pub(crate) struct Finished {
-    number: u64,
-    temporary: PathBuf,
+    /// Its blocks once they are written: how many there are, and those that have no name yet.
+    written: Option<(u64, Waiting)>,
 }
 
 impl Db {
@@ -82,10 +76,9 @@ impl Db {
         now: Timestamp,
         seal_now: bool,
     ) -> Result<Maintained, Error> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(StorageError::Closed.into());
-        }
+        self.check_open()?;
         self.set_damaged_aside();
+        self.make_up();
         self.forget_idle_pages(now);
         let done = self.keep_up(pending, now, seal_now);
         if done.as_ref().is_err_and(says_full) && self.reserve.spend(self.disk()) {
@@ -97,7 +90,8 @@ impl Db {
         done
     }
 
-    /// Merges what is to be merged, unless somebody else does; returns how many blocks became fewer.
+    /// Merges what is to be merged, unless somebody else does, and cleans what is to be cleaned; returns how many blocks
+    /// became fewer.
     fn compact(&self, now: Timestamp) -> Result<u64, Error> {
         let mut merged = 0;
         loop {
@@ -108,6 +102,7 @@ impl Db {
             };
             merged += more;
             if more == 0 {
+                self.clean_much_deleted()?;
                 return Ok(merged);
             }
         }
@@ -116,8 +111,8 @@ impl Db {
     /// Merges one group of blocks, if there is one.
     fn merge_some(&self, now: Timestamp) -> Result<u64, StorageError> {
         let merge = {
-            let _no_sealing = self.maintenance.lock();
-            if self.stopping.load(Ordering::Relaxed) {
+            let sealing = self.maintenance.lock();
+            if sealing.is_some() || self.stopping.load(Ordering::Relaxed) {
                 return Ok(0);
             }
             self.begin_merge(now)?
@@ -137,17 +132,17 @@ impl Db {
             let tier = if is_quick && !seal_now { Tier::Head } else { Tier::Block };
             *pending = Some(self.freeze(tier)?);
         }
-        if let Some(sealing) = &*pending {
+        if let Some(sealing) = pending {
             // The block will release the log, which until then is what remembers metadata and exemplars.
             self.families.save(self.disk(), &self.options.path)?;
             self.exemplars.save(self.disk(), &self.options.path)?;
             done.sealed_blocks = self.write_sealing(sealing)?;
-            match sealing.tier {
+            let (tier, next_segment) = (sealing.tier, sealing.next_segment);
+            match tier {
                 _ if is_last => self.pace.end_rush(),
                 Tier::Head => self.pace.note_loose(now.max(self.options.clock.now())),
                 Tier::Block => {}
             }
-            let next_segment = sealing.next_segment;
             *pending = None;
             done.removed_segments = self.log.remove_before(next_segment)?;
             done.removed_blocks += self.apply_retention(now)?;
@@ -219,34 +214,43 @@ impl Db {
             self.head.freeze()
         })?;
         let order = self.head.label_order(&frozen);
-        Ok(Sealing { next_segment, tier, frozen, order })
+        Ok(Sealing { next_segment, tier, frozen, order, written: None })
     }
 
-    fn write_sealing(&self, sealing: &Sealing) -> Result<u64, StorageError> {
+    fn write_sealing(&self, sealing: &mut Sealing) -> Result<u64, StorageError> {
         if sealing.order.is_empty() {
             return Ok(0);
         }
-        let mut written = Vec::new();
-        let outcome = self.write_blocks(sealing, &mut written).and_then(|()| self.publish(&written));
-        let blocks = outcome.inspect_err(|error| {
+        self.name_sealed(sealing).inspect_err(|error| {
             tracing::error!(%error, "the head could not be sealed, it is tried again");
             self.counters.seal_failures.fetch_add(1, Ordering::Relaxed);
-            self.discard(&written);
-        })?;
-        let count = blocks.len() as u64;
-        let _snapshots_wait = self.visible.write();
-        {
-            let mut all = self.blocks.write();
-            all.extend(blocks);
-            all.sort_by_key(|b| b.number);
+        })
+    }
+
+    /// Writes the blocks, unless an earlier call did, and gives them their names.
+    fn name_sealed(&self, sealing: &mut Sealing) -> Result<u64, StorageError> {
+        let (count, mut waiting) = match sealing.written.take() {
+            Some(written) => written,
+            None => self.write_unnamed(sealing)?,
+        };
+        let outcome = self.name_blocks(&mut waiting, || self.head.drop_sealed());
+        if outcome.is_err() {
+            sealing.written = Some((count, waiting));
         }
-        self.head.drop_sealed();
+        outcome?;
         self.counters.sealed_blocks.fetch_add(count, Ordering::Relaxed);
         Ok(count)
     }
 
+    fn write_unnamed(&self, sealing: &Sealing) -> Result<(u64, Waiting), StorageError> {
+        let mut written = Vec::new();
+        let outcome = self.write_blocks(sealing, &mut written).and_then(|()| self.open_written(&written));
+        let waiting = outcome.inspect_err(|_| self.discard(&written))?;
+        Ok((waiting.len() as u64, waiting))
+    }
+
     /// Writes one block for each stretch of time, the newest last: only that one says that the log may go.
-    fn write_blocks(&self, sealing: &Sealing, written: &mut Vec<Finished>) -> Result<(), StorageError> {
+    fn write_blocks(&self, sealing: &Sealing, written: &mut Vec<Unnamed>) -> Result<(), StorageError> {
         let width = sealing.partition_millis();
         let mut writers: BTreeMap<i64, BlockWriter> = BTreeMap::new();
         let working = self.progress.begin("sealing the head", sealing.order.len() as u64, self.options.clock.now());
@@ -273,54 +277,6 @@ impl Db {
         Ok(())
     }
 
-    pub(crate) fn create_block(&self, tier: Tier, written: &mut Vec<Finished>) -> Result<BlockWriter, StorageError> {
-        let number = self.next_block.fetch_add(1, Ordering::Relaxed);
-        let folder = self.block_folder(number);
-        let temporary = folder.with_extension(&TEMPORARY_SUFFIX[1..]);
-        written.push(Finished { number, temporary: temporary.clone() });
-        BlockWriter::create(self.disk(), &temporary, number, tier)
-    }
-
-    /// Gives the blocks their names, the one that releases the log only when the others are durable.
-    pub(crate) fn publish(&self, written: &[Finished]) -> Result<Vec<Arc<Block>>, StorageError> {
-        let blocks_folder = self.blocks_folder();
-        let sync = || self.disk().sync_dir(&blocks_folder).map_err(io_error("fsync", &blocks_folder));
-        let mut order: Vec<&Finished> = written.iter().collect();
-        order.sort_by_key(|f| self.covers(f).unwrap_or_default());
-        for (at, finished) in order.iter().enumerate() {
-            let temporary = &finished.temporary;
-            self.disk().sync_dir(temporary).map_err(io_error("fsync", temporary))?;
-            if at + 1 == order.len() {
-                sync()?;
-            }
-            self.disk()
-                .rename(temporary, &self.block_folder(finished.number))
-                .map_err(io_error("rename", temporary))?;
-        }
-        sync()?;
-        written.iter().map(|f| self.open_written(f.number)).collect()
-    }
-
-    fn covers(&self, finished: &Finished) -> Result<u64, OpenError> {
-        Ok(Block::open(self.disk(), &finished.temporary, finished.number, &self.pages)?.meta.covers)
-    }
-
-    fn open_written(&self, number: u64) -> Result<Arc<Block>, StorageError> {
-        match Block::open(self.disk(), &self.block_folder(number), number, &self.pages) {
-            Ok(block) => Ok(Arc::new(block)),
-            Err(OpenError::Storage(error)) => Err(error),
-            Err(OpenError::Version(version)) => Err(StorageError::Limit(format!("block version {version}"))),
-        }
-    }
-
-    /// Makes room after a failed sealing. A block that has its name already stays: it may be the one that releases
-    /// the log, and others must not go before it. It answers the same as what replaces it.
-    pub(crate) fn discard(&self, written: &[Finished]) {
-        for finished in written {
-            let _ = self.disk().remove(&finished.temporary);
-        }
-    }
-
     fn apply_retention(&self, now: Timestamp) -> Result<u64, StorageError> {
         let blocks = self.blocks.read().clone();
         let candidates: Vec<Candidate> = blocks.iter().map(|b| candidate(b)).collect();
@@ -339,21 +295,11 @@ impl Db {
         let newest = newest.max(self.head.totals.max_time.load(Ordering::Relaxed)).min(now);
         Some(recorded_since(blocks, kept)?.min(newest.saturating_sub(kept)))
     }
-
-    /// Takes a block out of the answers, then off the disk. Queries that began keep its open file.
-    pub(crate) fn remove_block(&self, block: &Block) -> Result<(), StorageError> {
-        let removed = block.folder.with_extension(&REMOVED_SUFFIX[1..]);
-        self.disk().rename(&block.folder, &removed).map_err(io_error("rename", &block.folder))?;
-        self.blocks.write().retain(|b| b.number != block.number);
-        self.disk().remove(&removed).map_err(io_error("remove", &removed))?;
-        let folder = self.blocks_folder();
-        self.disk().sync_dir(&folder).map_err(io_error("fsync", &folder))
-    }
 }
 
 fn candidate(block: &Block) -> Candidate {
     let (min_time, max_time) = (block.meta.min_time, block.meta.max_time);
-    Candidate { number: block.number, min_time, max_time, size_bytes: block.size_bytes }
+    Candidate { number: block.number, min_time, max_time, size_bytes: block.folder_bytes() }
 }
 
 impl Sealing {

@@ -20,9 +20,20 @@ pub(crate) const FILE_NAME: &str = "tombstones";
 /// The kind of its frame.
 const KIND: u8 = 23;
 
+/// A block is written anew when about this share of its samples is deleted. Prometheus does it when a twentieth of its
+/// series has tombstones; here narrow ones count for what they are wide, so that deleting a minute does not write a day.
+const SHARE_MAX: f64 = 0.05;
+
+/// Each stretch costs every query of the block a look, so that more of them are reason enough.
+const STRETCHES_MAX: usize = 64;
+
 /// Deleted samples of one block.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Tombstones(Vec<Stretch>);
+pub(crate) struct Tombstones {
+    stretches: Vec<Stretch>,
+    /// Bytes of the file.
+    size_bytes: u64,
+}
 
 /// Some series lost what they had in this time.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,46 +84,67 @@ impl Deleted {
 
 impl Tombstones {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.stretches.is_empty()
+    }
+
+    /// Bytes of the file.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Whether so much is deleted of a block of this time that it is to be written anew.
+    pub(crate) fn is_much(&self, series: u64, min_time: Timestamp, max_time: Timestamp) -> bool {
+        let width = |min_time: Timestamp, max_time: Timestamp| max_time.saturating_sub(min_time) as f64 + 1.0;
+        let buried = |stretch: &Stretch| width(stretch.min_time, stretch.max_time) * stretch.series.len() as f64;
+        let all = width(min_time, max_time) * series as f64;
+        self.stretches.len() > STRETCHES_MAX || self.stretches.iter().map(buried).sum::<f64>() > all * SHARE_MAX
     }
 
     /// How many there are: one for each series and stretch.
     pub(crate) fn len(&self) -> u64 {
-        self.0.iter().map(|stretch| stretch.series.len()).sum()
+        self.stretches.iter().map(|stretch| stretch.series.len()).sum()
     }
 
     /// What a series has lost.
     pub(crate) fn of(&self, series: u32) -> Deleted {
-        let touched = self.0.iter().filter(|stretch| stretch.series.contains(series));
+        let touched = self.stretches.iter().filter(|stretch| stretch.series.contains(series));
         Deleted(touched.map(|stretch| (stretch.min_time, stretch.max_time)).collect())
     }
 
     /// Series that lost all they had in this time by one stretch.
     pub(crate) fn covering(&self, min_time: Timestamp, max_time: Timestamp) -> RoaringBitmap {
         let covers = |stretch: &&Stretch| stretch.min_time <= min_time && stretch.max_time >= max_time;
-        self.0.iter().filter(covers).fold(RoaringBitmap::new(), |all, stretch| all | &stretch.series)
+        self.stretches.iter().filter(covers).fold(RoaringBitmap::new(), |all, stretch| all | &stretch.series)
     }
 
     /// Adds a stretch. What an older one says already is not said again, what this one says too is forgotten there.
-    pub(crate) fn add(&mut self, series: RoaringBitmap, min_time: Timestamp, max_time: Timestamp) {
+    /// Returns whether it says anything new.
+    pub(crate) fn add(&mut self, series: RoaringBitmap, min_time: Timestamp, max_time: Timestamp) -> bool {
         let series = series - self.covering(min_time, max_time);
-        for older in self.0.iter_mut().filter(|older| older.min_time >= min_time && older.max_time <= max_time) {
+        if series.is_empty() {
+            return false;
+        }
+        for older in self.stretches.iter_mut().filter(|older| older.min_time >= min_time && older.max_time <= max_time)
+        {
             older.series -= &series;
         }
-        if let Some(same) = self.0.iter_mut().find(|older| (older.min_time, older.max_time) == (min_time, max_time)) {
+        if let Some(same) =
+            self.stretches.iter_mut().find(|older| (older.min_time, older.max_time) == (min_time, max_time))
+        {
             same.series |= &series;
         } else {
-            self.0.push(Stretch { min_time, max_time, series });
+            self.stretches.push(Stretch { min_time, max_time, series });
         }
-        self.0.retain(|stretch| !stretch.series.is_empty());
+        self.stretches.retain(|stretch| !stretch.series.is_empty());
+        true
     }
 
     pub(crate) fn encode(&self, target: Target) -> Vec<u8> {
         let mut out = Vec::new();
         put_uint(&mut out, target.size_bytes);
         put_uint(&mut out, target.samples);
-        put_uint(&mut out, self.0.len() as u64);
-        for stretch in &self.0 {
+        put_uint(&mut out, self.stretches.len() as u64);
+        for stretch in &self.stretches {
             put_int(&mut out, stretch.min_time);
             put_uint(&mut out, stretch.max_time.wrapping_sub(stretch.min_time) as u64);
             let mut writer = ListWriter::default();
@@ -136,7 +168,7 @@ impl Tombstones {
             let head = reader.uint()?;
             let mut series = RoaringBitmap::new();
             read_list(head, reader.bytes()?, target.series, &mut series)?;
-            read.0.push(Stretch { min_time, max_time, series });
+            read.stretches.push(Stretch { min_time, max_time, series });
         }
         Ok(read)
     }
@@ -151,17 +183,17 @@ impl Tombstones {
                 _ => Err(DAMAGED),
             };
         })?;
-        if found.is_none() {
-            return Ok(Self::default());
-        }
+        let Some(size_bytes) = found else { return Ok(Self::default()) };
         let path = folder.join(FILE_NAME).display().to_string();
-        read.map_err(|damage| StorageError::Corrupt { path, offset: 0, reason: damage.to_string() })
+        let read = read.map_err(|damage| StorageError::Corrupt { path, offset: 0, reason: damage.to_string() })?;
+        Ok(Self { size_bytes, ..read })
     }
 
     /// Writes the file of a block; it is durable when this returns.
-    pub(crate) fn save(&self, disk: &dyn Disk, folder: &Path, target: Target) -> Result<(), StorageError> {
+    pub(crate) fn save(&mut self, disk: &dyn Disk, folder: &Path, target: Target) -> Result<(), StorageError> {
         let record = Record { kind: KIND, payload: self.encode(target) };
-        frame::replace_file(disk, folder, FILE_NAME, &[record]).map(|_| ())
+        self.size_bytes = frame::replace_file(disk, folder, FILE_NAME, &[record])?;
+        Ok(())
     }
 }
 
@@ -179,8 +211,9 @@ mod tests {
     fn what_was_said_is_not_said_again() {
         let mut tombstones = Tombstones::default();
         let mut check = |series: &[u32], min_time, max_time, expected: u64| {
-            tombstones.add(series.iter().copied().collect(), min_time, max_time);
-            assert_eq!(tombstones.len(), expected, "{tombstones:?}");
+            let before = tombstones.clone();
+            let is_news = tombstones.add(series.iter().copied().collect(), min_time, max_time);
+            assert_eq!((tombstones.len(), is_news), (expected, tombstones != before), "{tombstones:?}");
         };
         check(&[1, 2], 10, 20, 2);
         check(&[2, 3], 10, 20, 3);
@@ -189,6 +222,26 @@ mod tests {
         check(&[], 0, 30, 3);
         check(&[4], 5, 6, 4);
         assert_eq!(tombstones.covering(0, 30).iter().collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn much_is_a_twentieth_of_the_samples_or_many_stretches() {
+        let check = |stretches: &[(u32, i64, i64)], expected: bool| {
+            let mut tombstones = Tombstones::default();
+            for &(series, min_time, max_time) in stretches {
+                tombstones.add((0..series).collect(), min_time, max_time);
+            }
+            assert_eq!(tombstones.is_much(100, 0, 999), expected, "{stretches:?}");
+        };
+        check(&[], false);
+        check(&[(5, 0, 999)], false);
+        check(&[(6, 0, 999)], true);
+        check(&[(100, 0, 49)], false);
+        check(&[(100, 0, 50)], true);
+        check(&[(100, 0, 24), (100, 30, 55)], true);
+        let narrow: Vec<_> = (0..=64).map(|at| (1, 2 * at, 2 * at)).collect();
+        check(&narrow[..64], false);
+        check(&narrow, true);
     }
 
     #[test]

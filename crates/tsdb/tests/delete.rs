@@ -128,13 +128,26 @@ fn nothing_is_deleted_where_nothing_matches() {
     let db = open(&disk);
     let content = append(&db, &[(0, NOW, 1.0), (1, NOW + 1000, 1.0)]);
     let check = |matchers: &[Matcher], min_time, max_time| {
+        let operations = disk.operations();
         db.delete_series(matchers, min_time, max_time).unwrap();
+        assert_eq!(disk.operations(), operations, "{matchers:?} {min_time} {max_time}");
         assert_eq!((read_all(&db), tombstones(&db)), (content.clone(), 0.0), "{matchers:?} {min_time} {max_time}");
     };
     check(&of("5"), i64::MIN, i64::MAX);
     check(&of("0"), NOW + 1, i64::MAX);
     check(&of("0|1"), NOW + 1, NOW + 999);
     check(&of("0"), NOW, NOW - 1);
+    db.seal().unwrap();
+    check(&of("5"), i64::MIN, i64::MAX);
+    check(&of("0"), NOW, NOW - 1);
+    // What is deleted already is not written down again.
+    db.delete_series(&of("0"), NOW - 5, NOW + 5).unwrap();
+    let operations = disk.operations();
+    db.delete_series(&of("0"), NOW, NOW + 3).unwrap();
+    assert_eq!(disk.operations(), operations);
+    db.close().unwrap();
+    let outcomes = [db.delete_series(&of("1"), 0, i64::MAX), db.clean_tombstones().map(drop)];
+    assert_eq!(outcomes.map(|outcome| outcome.unwrap_err().to_string()), ["the store is closed"; 2]);
 }
 
 #[test]
@@ -215,9 +228,8 @@ fn a_damaged_list_of_deleted_samples_is_noticed() {
         let db = open(&damaged);
         let set = db.select(&selection(&[], i64::MIN, i64::MAX)).unwrap();
         assert!(set.series.is_empty() && !set.warnings.is_empty(), "byte {byte}");
-        let db = open(&disk);
-        assert_eq!(read_all(&db), left);
     }
+    assert_eq!(read_all(&open(&disk)), left);
 }
 
 /// A step in the life of a store.

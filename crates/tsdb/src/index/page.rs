@@ -165,6 +165,11 @@ impl BlockFile {
         Ok(Self { path, number, size_bytes, file, id, cache, damage: Mutex::default() })
     }
 
+    /// The file gets this name later, and errors are to say it.
+    pub(crate) fn named(self, path: PathBuf) -> Self {
+        Self { path, ..self }
+    }
+
     pub(crate) fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
