@@ -31,7 +31,7 @@ pub struct LabelsIter<'a>(&'a str);
 impl Labels {
     /// The set without labels.
     pub fn empty() -> Self {
-        Self(Arc::from(""))
+        Self(Arc::default())
     }
 
     /// A set of these pairs, in any order. Empty values are left out; of equal names the last wins.

@@ -134,7 +134,7 @@ pub enum StorageError {
 }
 
 /// What a caller will do with the series, so that the store can skip work.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Hints {
     /// Evaluation step; `None` for an instant query.
     pub step: Option<Duration>,
@@ -146,6 +146,8 @@ pub struct Hints {
     pub labels_only: bool,
     /// Of a value only matters whether it is a staleness marker: any other number may stand for those that are not.
     pub presence: bool,
+    /// Nobody looks at the labels: series may come without them, still each once.
+    pub unnamed: bool,
 }
 
 /// Which series, and which part of their time.

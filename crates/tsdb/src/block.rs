@@ -16,7 +16,7 @@ pub(crate) use writer::BlockWriter;
 use crate::Disk;
 use crate::bytes::{Damage, Reader, fixed32_at, put_int, put_uint};
 use crate::column::{self, COLUMN_SAMPLES_MAX};
-use crate::index::{BlockFile, BlockIndex, ChunkRef, Directory, PageCache, Place};
+use crate::index::{BlockFile, BlockIndex, ChunkRef, Cursor, Directory, PageCache, Place};
 use crate::postings::evaluate;
 use crate::tombstones::{self, Deleted, Tombstones};
 

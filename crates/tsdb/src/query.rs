@@ -130,9 +130,10 @@ impl Db {
         }
         self.set_damaged_aside();
         let (head, blocks) = self.snapshot(selection)?;
+        let is_unnamed = selection.hints.unnamed && head.is_empty() && blocks.len() == 1;
         for block in blocks {
             found.begin_source();
-            self.find_in_block(&block, selection, &mut found)?;
+            self.find_in_block(&block, selection, is_unnamed, &mut found)?;
         }
         found.begin_source();
         for (labels, parts) in head {
@@ -154,7 +155,8 @@ impl Db {
             (found.labels, parts.collect())
         };
         let head = matching.into_iter().map(parts).collect();
-        Ok((head, self.blocks.read().clone()))
+        let blocks = self.blocks.read();
+        Ok((head, blocks.iter().filter(|block| block.overlaps(min_time, max_time)).cloned().collect()))
     }
 
     /// Asks the indexes of the head and of the blocks that overlap the time.
@@ -204,17 +206,22 @@ impl Db {
         &self,
         block: &Arc<Block>,
         selection: &Selection<'_>,
+        is_unnamed: bool,
         found: &mut Found,
     ) -> Result<(), StorageError> {
         let (min_time, max_time) = (selection.min_time, selection.max_time);
-        if !block.overlaps(min_time, max_time) {
-            return Ok(());
-        }
         let reading = Reading::new(selection.hints.presence);
         let source = Arc::new(Source { block: Arc::clone(block), reading });
         // Whether a page is damaged turns out on the way; what was found until then is not taken back, it is right.
-        let outcome = block.select(selection.matchers, (min_time, max_time), &source.reading, &mut |packed, part| {
-            let Some(parts) = found.parts(packed, || Labels::from_packed(packed)) else {
+        let no_labels = Labels::empty();
+        let outcome = block.select(selection.matchers, (min_time, max_time), &source.reading, &mut |series, part| {
+            let parts = if is_unnamed {
+                found.parts("", || Some(no_labels.clone()))
+            } else {
+                let packed = series.packed_labels()?;
+                found.parts(packed, || Labels::from_packed(packed))
+            };
+            let Some(parts) = parts else {
                 return Err(block.corrupt(0, Damage("the labels of a series are not in order")));
             };
             if !selection.hints.labels_only {

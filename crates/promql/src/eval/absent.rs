@@ -12,7 +12,7 @@ use crate::syntax::{Kind, NodeId};
 impl Evaluation<'_> {
     pub(super) fn absent(&self, arg: NodeId, grid: Grid) -> Result<Vec<Series>, QueryError> {
         let mut present = vec![false; grid.count];
-        self.stream_presence(arg, grid, &mut |series| {
+        self.stream_presence(arg, grid, true, &mut |series| {
             mark(&mut present, &series.values);
             Ok(())
         })?;

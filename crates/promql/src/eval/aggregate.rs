@@ -27,6 +27,8 @@ pub(super) fn group_labels(labels: &Labels, grouping: &Grouping) -> Labels {
 struct Groups<T> {
     places: HashMap<Labels, usize>,
     groups: Vec<Group<T>>,
+    /// That of the last series.
+    last: usize,
 }
 
 struct Group<T> {
@@ -38,13 +40,16 @@ struct Group<T> {
 
 impl<T> Groups<T> {
     fn new() -> Self {
-        Self { places: HashMap::new(), groups: Vec::new() }
+        Self { places: HashMap::new(), groups: Vec::new(), last: 0 }
     }
 
     /// The state of the group that a series belongs to under these labels; `empty` makes it if it is new.
     fn of(&mut self, labels: Labels, series: &Series, empty: impl FnOnce() -> T) -> &mut T {
         let next = self.groups.len();
-        let place = *self.places.entry(labels.clone()).or_insert(next);
+        // Neighbours often share a group.
+        let known = self.groups.get(self.last).filter(|group| group.labels == labels).map(|_| self.last);
+        let place = known.unwrap_or_else(|| *self.places.entry(labels.clone()).or_insert(next));
+        self.last = place;
         if place == next {
             self.groups.push(Group { labels, drop_name: false, state: empty() });
         }
@@ -155,7 +160,10 @@ impl Evaluation<'_> {
             Ok(())
         };
         match op {
-            Aggregation::Count | Aggregation::Group => self.stream_presence(expr, grid, &mut add)?,
+            Aggregation::Count | Aggregation::Group => {
+                let unnamed = grouping.labels.is_empty() && !grouping.without;
+                self.stream_presence(expr, grid, unnamed, &mut add)?;
+            }
             _ => self.stream(expr, grid, &mut add)?,
         }
         Ok(groups.into_series(|states| states.iter().map(|state| state.finish(op)).collect()))

@@ -25,6 +25,7 @@ impl Evaluation<'_> {
         let Kind::Vector(selector) = self.expr.kind(id) else {
             return Ok((Vec::new(), hold));
         };
+        let is_unnamed = hints.unnamed;
         let selection = Selection { matchers: &selector.matchers, min_time, max_time, hints };
         self.budget.check()?;
         let set = self.storage.select(&selection).map_err(|e| self.budget.storage_error(e))?;
@@ -33,7 +34,7 @@ impl Evaluation<'_> {
         let labels: usize = series.iter().map(|series| series.labels().as_packed().len()).sum();
         hold.add(Cost { samples: 0, bytes: (series.len() * SERIES_BYTES + labels) as u64 })?;
         // A block alone gives them in this order.
-        if !series.is_sorted_by(|a, b| a.labels() < b.labels()) {
+        if !is_unnamed && !series.is_sorted_by(|a, b| a.labels() < b.labels()) {
             series.sort_unstable_by(|a, b| a.labels().cmp(b.labels()));
         }
         Ok((series, hold))
@@ -66,15 +67,25 @@ impl Evaluation<'_> {
 
     /// Passes on the series of an instant selector.
     pub(super) fn stream_selector(&self, id: NodeId, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
-        self.stream_lookback(id, grid, false, |_, value| value, sink)
+        self.stream_lookback(id, grid, Hints::default(), |_, value| value, sink)
     }
 
-    /// As [`Evaluation::stream`] where only matters which series have a value: those of a selector are not read.
-    pub(super) fn stream_presence(&self, id: NodeId, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
+    /// As [`Evaluation::stream`] where only matters which series have a value: those of a selector are not read, and
+    /// come without labels where these do not matter either.
+    pub(super) fn stream_presence(
+        &self,
+        id: NodeId,
+        grid: Grid,
+        unnamed: bool,
+        sink: Sink<'_>,
+    ) -> Result<(), QueryError> {
         let id = self.expr.unwrapped(id);
         let is_constant = grid.count > 1 && self.invariant[id.0 as usize];
         match self.expr.kind(id) {
-            Kind::Vector(_) if !is_constant => self.stream_lookback(id, grid, true, |_, value| value, sink),
+            Kind::Vector(_) if !is_constant => {
+                let hints = Hints { presence: true, unnamed, ..Hints::default() };
+                self.stream_lookback(id, grid, hints, |_, value| value, sink)
+            }
             _ => self.stream(id, grid, sink),
         }
     }
@@ -83,14 +94,15 @@ impl Evaluation<'_> {
     pub(super) fn stream_timestamps(&self, id: NodeId, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
         let delayed = self.options.delayed_name_removal;
         let seconds = |time, _| time as f64 / 1e3;
-        self.stream_lookback(id, grid, true, seconds, &mut |series| sink(series.without_name(delayed)))
+        let hints = Hints { presence: true, ..Hints::default() };
+        self.stream_lookback(id, grid, hints, seconds, &mut |series| sink(series.without_name(delayed)))
     }
 
     fn stream_lookback(
         &self,
         id: NodeId,
         grid: Grid,
-        presence: bool,
+        hints: Hints,
         value_of: impl Fn(Timestamp, f64) -> f64 + Sync,
         sink: Sink<'_>,
     ) -> Result<(), QueryError> {
@@ -100,7 +112,7 @@ impl Evaluation<'_> {
         let time_of = |i| self.shifted(modifiers, grid.time(i));
         let (first, last) = (time_of(0), time_of(grid.count - 1));
         let start = first.saturating_sub(self.lookback).saturating_add(1);
-        let hints = Hints { step: grid.step_hint(), presence, ..Hints::default() };
+        let hints = Hints { step: grid.step_hint(), ..hints };
         let (found, _found) = self.select(id, (start, last), hints)?;
         let column = |labels: &Labels, samples: &mut Samples| {
             Ok(Series::new(labels.clone(), lookback_column(samples, grid.count, self.lookback, time_of, &value_of)))

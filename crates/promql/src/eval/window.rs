@@ -153,7 +153,7 @@ impl<'q> Evaluation<'q> {
             Kind::Matrix { selector, range } => {
                 let range = Duration::from_millis(range.unsigned_abs());
                 let presence = matches!(function, "count_over_time" | "present_over_time" | "absent_over_time");
-                let hints = Hints { step: grid.step_hint(), range, function, presence, labels_only: false };
+                let hints = Hints { step: grid.step_hint(), range, function, presence, ..Hints::default() };
                 // The start is open: its own millisecond is not wanted.
                 let (found, _found) = self.select(*selector, (start.saturating_add(1), end), hints)?;
                 let work = |labels: &Labels, samples: &mut Samples| {
