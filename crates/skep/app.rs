@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use model::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -169,7 +169,7 @@ async fn bind(listen: &str) -> Result<TcpListener> {
             io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE; --listen takes another one",
             _ => "--listen takes an ADDR:PORT of this machine",
         };
-        anyhow::Error::new(error).context(format!("cannot listen on {listen}; {hint}"))
+        anyhow!("cannot listen on {listen}: {error}; {hint}")
     })
 }
 
@@ -215,9 +215,11 @@ async fn open_store(settings: &Settings) -> Result<Arc<Db>> {
         ..defaults
     };
     let store = spawn_blocking(move || Db::open(options)).await?;
-    let store = store.with_context(|| {
-        format!("cannot open the store in {:?}; --data-dir takes another folder", settings.data_dir)
+    let store = store.map_err(|error| {
+        let hint = if error.to_string().contains("--data-dir") { "" } else { "; --data-dir takes another folder" };
+        anyhow!("cannot open the store in {}: {error}{hint}", settings.data_dir.display())
     })?;
+    tracing::info!(retention = settings.retention(), "samples are kept in {}", settings.data_dir.display());
     Ok(Arc::new(store))
 }
 

@@ -46,7 +46,7 @@ pub(crate) struct ServeArgs {
 
 /// The command line cannot be understood; exit code 2.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}; `skep {1}--help` lists what there is")]
+#[error("{0}{sep} `skep {1}--help` lists what there is", sep = if .0.ends_with('?') { "" } else { ";" })]
 pub(crate) struct UsageError(String, &'static str);
 
 type Apply = fn(&mut ServeArgs, &str) -> Result<(), String>;
@@ -267,8 +267,9 @@ fn command(words: &[OsString], serve: ServeArgs) -> Result<Command, UsageError> 
         }
         ("check", "config") => Ok(Command::CheckConfig(files())),
         ("check", "rules") => Ok(Command::CheckRules(files())),
+        ("check", "") => Err(usage_error("`skep check` takes config or rules, and a FILE".to_owned())),
         ("check", other) => Err(usage_error(format!("`skep check` takes config or rules, not {other:?}"))),
-        (other, _) => Err(usage_error(format!("unknown command {other:?}{}", similar(other, commands(), "")))),
+        (other, _) => Err(usage_error(unknown_command(other))),
     }
 }
 
@@ -296,14 +297,23 @@ fn apply(args: &mut ServeArgs, name: &str, parser: &mut Parser) -> Result<(), Us
     Ok(())
 }
 
+/// What is wrong with a command that nobody knows.
+fn unknown_command(word: &str) -> String {
+    let tsdb = tools::usages().any(|(usage, _)| usage.strip_prefix("tsdb ").is_some_and(|rest| rest.starts_with(word)));
+    match tsdb && !word.is_empty() {
+        true => format!("unknown command {word:?}; did you mean tsdb {word}?"),
+        false => format!("unknown command {word:?}{}", similar(word, commands(), "")),
+    }
+}
+
 /// What is wrong with a flag that nobody knows.
-pub(crate) fn unknown_flag<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
+fn unknown_flag<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
     format!("unknown flag --{name}{}", similar(name, known, "--"))
 }
 
 /// A guess at what was meant.
 fn similar<'k>(word: &str, known: impl Iterator<Item = &'k str>, dashes: &str) -> String {
-    yaml::closest(word, known).map_or_else(String::new, |known| format!(", did you mean {dashes}{known}?"))
+    yaml::closest(word, known).map_or_else(String::new, |known| format!("; did you mean {dashes}{known}?"))
 }
 
 /// The first words of all commands.
@@ -452,11 +462,13 @@ mod tests {
 
     #[test]
     fn refuses_what_it_cannot_do() {
-        check("serv", Err("unknown command \"serv\", did you mean serve?"));
+        check("serv", Err("unknown command \"serv\"; did you mean serve? `skep --help`"));
         check("bakcup x", Err("did you mean backup?"));
+        check("verify x", Err("did you mean tsdb verify?"));
+        check("check", Err("takes config or rules, and a FILE"));
         check("status", Err("unknown command \"status\";"));
         check("serve extra", Err("unexpected argument \"extra\""));
-        check("--confg x", Err("unknown flag --confg, did you mean --config?"));
+        check("--confg x", Err("unknown flag --confg; did you mean --config?"));
         check("--storage.tsdb.retention=1d", Err("did you mean --storage.tsdb.retention.time?"));
         check("--frobnicate", Err("unknown flag --frobnicate;"));
         check("--config", Err("missing"));

@@ -102,7 +102,12 @@ fn what_cannot_be_imported_is_told() {
     );
     check(&[], "m 3 1395066364000\nm 4 1395066365000\n", 1, &["1 samples of 1 series", "1 conflicting_value"]);
     check(&[], "a 1 1395066363.5\na 1\n", 1, &["1 samples of 1 series", "standard input:2:4: expected a timestamp"]);
-    check(&["--skip-bad-lines"], "b 1\nb 1 1395066363.5\n# EOF\n", 1, &["standard input:1:4:", "1 samples", "1 lines could not"]);
+    check(
+        &["--skip-bad-lines"],
+        "b 1\nb 1 1395066363.5\n# EOF\n",
+        1,
+        &["standard input:1:4:", "1 samples", "1 lines could not"],
+    );
     check(&[], "c 1 1395066363.5\n", 1, &["ends without # EOF", "1 samples"]);
     check(&[], "c 1 99999999999\n# EOF\n", 1, &["1 too_far_in_future"]);
     check(&[], &format!("c{{a=\"{}\"}} 1 1\n", "x".repeat(1 << 20)), 1, &["standard input:1:1: a line longer"]);
@@ -120,7 +125,8 @@ fn a_small_server_is_filled() {
     const SERIES: usize = 40;
     const SAMPLES: usize = 3_000;
     let folder = tempfile::tempdir().unwrap();
-    let server = start(folder.path(), &FOREVER.replace("{retention_time: 0}", "{retention_time: 0, memory_budget: 24MiB}"));
+    let server =
+        start(folder.path(), &FOREVER.replace("{retention_time: 0}", "{retention_time: 0, memory_budget: 24MiB}"));
     let mut text = String::new();
     for series in 0..SERIES {
         let long = format!("{series:x}").repeat(200);

@@ -54,7 +54,10 @@ async fn look(config: Config, found: watch::Sender<Arc<Found>>) {
         found.send_if_modified(|before| {
             let changed = **before != now;
             if changed {
-                tracing::info!(targets = now.groups.len(), "Cilium's endpoints on this node changed.");
+                // A machine without Cilium need not hear of it.
+                if !(before.groups.is_empty() && now.groups.is_empty()) {
+                    tracing::info!(targets = now.groups.len(), "Cilium's endpoints on this node changed.");
+                }
                 *before = Arc::new(now);
             }
             changed
