@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::{
-    Appendable, Durability, Exemplar, Hints, Labels, Metadata, MetricKind, Queryable, Sample, Samples, Selection,
-    stale_nan,
+    Appendable, Durability, Exemplar, Hints, Labels, Matcher, Metadata, MetricKind, Queryable, Sample, Samples,
+    Selection, stale_nan,
 };
 use tempfile::tempdir;
 use testkit::TestClock;
@@ -26,9 +26,14 @@ fn golden() -> PathBuf {
 }
 
 fn open(path: &Path) -> Db {
+    open_with(path, Options::default().head_bytes_max)
+}
+
+fn open_with(path: &Path, head_bytes_max: usize) -> Db {
     // A folder this small has no reserve.
     let (clock, retention_size) = (Arc::new(TestClock::new(NOW)), Some(16 << 20));
-    Db::open(Options { path: path.to_owned(), retention_time: None, retention_size, clock, ..Options::default() })
+    let path = path.to_owned();
+    Db::open(Options { path, retention_time: None, retention_size, clock, head_bytes_max, ..Options::default() })
         .unwrap()
 }
 
@@ -60,6 +65,9 @@ fn rows() -> impl Iterator<Item = (usize, i64, i64)> {
     rows.flat_map(|(row, time)| (0..2).map(move |instance| (instance, row, time + instance as i64 * 7_003 + row % 3)))
 }
 
+/// A stretch of the second day in which one series lost its samples.
+const DELETED: (i64, i64) = (NOW - 24 * 3_600_000 + 600_000, NOW - 24 * 3_600_000 + 900_000);
+
 fn exemplar() -> Exemplar {
     Exemplar { labels: Labels::from_pairs([("trace_id", "0af7")]), value: 12.5, timestamp: Some(NOW - 600_000) }
 }
@@ -71,7 +79,7 @@ fn metadata(kind: &str) -> Metadata {
 fn write(path: &Path) {
     let _ = std::fs::remove_dir_all(path);
     std::fs::create_dir_all(path).unwrap();
-    let db = open(path);
+    let mut db = open(path);
     for (instance, row, timestamp) in rows() {
         let mut batch = db.appender();
         for (kind, value) in KINDS {
@@ -82,18 +90,46 @@ fn write(path: &Path) {
             batch.set_metadata(kind, &metadata(kind)).unwrap();
         }
         batch.commit(if row % 4 == 0 { Durability::Disk } else { Durability::Kernel }).unwrap();
-        if (row, instance) == (149, 1) || (row, instance) == (299, 1) {
-            db.seal().unwrap();
+        if instance == 1 {
+            db = after_row(path, db, row);
         }
     }
     db.close().unwrap();
     std::fs::remove_file(path.join("lock")).unwrap();
 }
 
+/// The first day becomes one merged block. The second one becomes a block that is packed as it is sealed, from which
+/// something is deleted, and one that is sealed in a hurry, as a head does that has no room.
+fn after_row(path: &Path, db: Db, row: i64) -> Db {
+    match row {
+        74 | 149 | 224 => drop(db.seal().unwrap()),
+        299 => {
+            db.close().unwrap();
+            drop(db);
+            let small = open_with(path, 1);
+            small.maintain(NOW).unwrap();
+            small.close().unwrap();
+            drop(small);
+            return open(path);
+        }
+        _ => {}
+    }
+    match row {
+        149 => drop(db.maintain(NOW).unwrap()),
+        224 => {
+            let matchers = [Matcher::equal("instance", "node-1"), Matcher::equal("__name__", "ratio")];
+            db.delete_series(&matchers, DELETED.0, DELETED.1).unwrap();
+        }
+        _ => {}
+    }
+    db
+}
+
 fn expected() -> BTreeMap<Labels, BTreeMap<i64, u64>> {
     let mut all: BTreeMap<Labels, BTreeMap<i64, u64>> = BTreeMap::new();
     for (instance, row, timestamp) in rows() {
-        for (kind, value) in KINDS {
+        let is_deleted = |kind| (kind, instance) == ("ratio", 1) && (DELETED.0..=DELETED.1).contains(&timestamp);
+        for (kind, value) in KINDS.into_iter().filter(|(kind, _)| !is_deleted(*kind)) {
             all.entry(labels(kind, instance)).or_default().insert(timestamp, value(row).to_bits());
         }
     }
