@@ -17,6 +17,7 @@ use crate::head::Head;
 use crate::index::PageCache;
 use crate::log::{self, Log};
 use crate::pace::Pace;
+use crate::quarantine::Quarantine;
 use crate::replay::replay;
 use crate::reserve::{self, Reserve};
 use crate::seal::Sealing;
@@ -68,14 +69,7 @@ pub(crate) struct Counters {
     pub(crate) seal_failures: AtomicU64,
     pub(crate) compactions: AtomicU64,
     pub(crate) removed_blocks: AtomicU64,
-}
-
-/// A block that is not served, and why.
-#[derive(Clone, Debug)]
-pub(crate) struct SetAside {
-    pub(crate) min_time: Timestamp,
-    pub(crate) max_time: Timestamp,
-    pub(crate) reason: String,
+    pub(crate) removed_damaged: AtomicU64,
 }
 
 /// The store. All methods may be called from many threads, and may block on the disk.
@@ -112,15 +106,13 @@ pub struct Db {
     pub(crate) synced_at: AtomicI64,
     /// When the cached pages aged last, by the clock.
     pub(crate) pages_aged: AtomicI64,
-    pub(crate) aside: Mutex<Vec<SetAside>>,
+    pub(crate) quarantine: Quarantine,
     /// What series cost, and when that was told.
     pub(crate) costs: Mutex<Option<(Timestamp, model::status::Costs)>>,
     /// Sealing and merging, for those who watch.
     pub(crate) progress: Progress,
     /// When it was opened, by the clock.
     pub(crate) opened: Timestamp,
-    quarantined: AtomicU64,
-    quarantined_bytes: AtomicU64,
     /// Whether the last write to the log failed for want of space.
     pub(crate) full: AtomicBool,
     read_only_reason: Mutex<String>,
@@ -162,12 +154,10 @@ impl Db {
             head_since: AtomicI64::new(Timestamp::MAX),
             synced_at: AtomicI64::new(options.clock.now()),
             pages_aged: AtomicI64::new(options.clock.now()),
-            aside: Mutex::default(),
+            quarantine: Quarantine::default(),
             costs: Mutex::default(),
             progress: Progress::default(),
             opened: options.clock.now(),
-            quarantined: AtomicU64::new(0),
-            quarantined_bytes: AtomicU64::new(0),
             full: AtomicBool::new(false),
             read_only_reason: Mutex::default(),
             recovery: Recovery::default(),
@@ -256,11 +246,6 @@ impl Db {
         }
     }
 
-    /// Blocks and files that are not served, counted since ever.
-    pub(crate) fn quarantined(&self) -> u64 {
-        self.quarantined.load(Ordering::Relaxed)
-    }
-
     /// Bytes of all that the store keeps in its folder.
     pub(crate) fn size_bytes(&self) -> u64 {
         // One lock after the other: a commit that holds the log may wait for a sealing that waits for the blocks.
@@ -270,58 +255,12 @@ impl Db {
 
     /// Log, metadata, quarantine and reserve.
     pub(crate) fn size_bytes_beside_blocks(&self) -> u64 {
-        let quarantined = self.quarantined_bytes.load(Ordering::Relaxed);
         let small = self.families.size_bytes() + self.exemplars.size_bytes() + self.reserve.size_bytes();
-        self.log.size_bytes() + small + quarantined
-    }
-
-    /// What is missing from an answer about this time.
-    pub(crate) fn warnings(&self, min_time: Timestamp, max_time: Timestamp) -> Vec<String> {
-        let aside = self.aside.lock();
-        let touched = aside.iter().filter(|a| a.min_time <= max_time && a.max_time >= min_time);
-        touched.map(|a| format!("a block was set aside, its samples are missing: {}", a.reason)).collect()
-    }
-
-    /// Sets aside what queries found to be damaged while they read it.
-    pub(crate) fn set_damaged_aside(&self) {
-        let damaged: Vec<_> = self.blocks.read().iter().filter_map(|b| Some((Arc::clone(b), b.damage()?))).collect();
-        damaged.iter().for_each(|(block, reason)| self.set_aside(block, reason));
-    }
-
-    /// Takes a block out of service and moves it to the quarantine.
-    pub(crate) fn set_aside(&self, block: &Block, reason: &str) {
-        let before = self.blocks.read().len();
-        self.blocks.write().retain(|b| b.number != block.number);
-        if self.blocks.read().len() == before {
-            return;
-        }
-        let (min_time, max_time) = (block.meta.min_time, block.meta.max_time);
-        self.quarantine(&block.folder, SetAside { min_time, max_time, reason: reason.to_owned() });
-    }
-
-    fn quarantine(&self, folder: &Path, aside: SetAside) {
-        tracing::error!(folder = %folder.display(), reason = aside.reason, "a block is damaged and set aside");
-        self.aside.lock().push(aside);
-        self.quarantined.fetch_add(1, Ordering::Relaxed);
-        self.quarantined_bytes.fetch_add(reserve::folder_bytes(self.disk(), folder), Ordering::Relaxed);
-        let target = self.options.path.join(QUARANTINE_FOLDER);
-        let name = folder.file_name().unwrap_or_default();
-        let moved = self
-            .disk()
-            .create_dir(&target)
-            .and_then(|()| self.disk().rename(folder, &target.join(name)))
-            .and_then(|()| self.disk().sync_dir(&target))
-            .and_then(|()| self.disk().sync_dir(&self.blocks_folder()));
-        if let Err(error) = moved {
-            tracing::warn!(folder = %folder.display(), %error, "the damaged block could not be moved, it stays where it is");
-        }
+        self.log.size_bytes() + small + self.quarantine.size_bytes()
     }
 
     fn recover(&mut self, segments: &[log::Segment]) -> Result<(), Error> {
-        let quarantine = self.options.path.join(QUARANTINE_FOLDER);
-        let kept = self.disk().list(&quarantine);
-        self.quarantined.store(kept.map_or(0, |names| names.len() as u64), Ordering::Relaxed);
-        self.quarantined_bytes.store(reserve::folder_bytes(self.disk(), &quarantine), Ordering::Relaxed);
+        self.load_quarantine()?;
         self.open_blocks()?;
         let damaged = self.families.load(self.disk(), &self.options.path)?
             + self.exemplars.load(self.disk(), &self.options.path)?;
@@ -335,7 +274,7 @@ impl Db {
         self.exemplars.replayed();
         self.log.set_lengths(lengths, covered);
         found.damaged_records += damaged;
-        found.quarantined = self.aside.lock().len() as u64;
+        found.quarantined = self.quarantine.told().len() as u64;
         if found.samples > 0 {
             self.head_since.store(self.options.clock.now(), Ordering::Relaxed);
         }
@@ -366,7 +305,8 @@ impl Db {
             }
         }
         numbers.sort_unstable();
-        self.next_block.store(numbers.last().map_or(1, |last| last + 1), Ordering::Relaxed);
+        let last = numbers.last().copied().max(self.quarantine.last_number()).unwrap_or_default();
+        self.next_block.store(last + 1, Ordering::Relaxed);
         for number in numbers {
             self.open_block(number)?;
         }
@@ -382,8 +322,7 @@ impl Db {
                 return Err(Error::Version { path: folder, found, supported: crate::block::VERSION });
             }
             Err(OpenError::Storage(error)) => {
-                let aside = SetAside { min_time: 0, max_time: Timestamp::MAX, reason: error.to_string() };
-                self.quarantine(&folder, aside);
+                self.put_aside(number, None, &error.to_string());
             }
         }
         Ok(())

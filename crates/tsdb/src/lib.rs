@@ -59,6 +59,7 @@ mod pack;
 mod parity;
 mod postings;
 mod publish;
+mod quarantine;
 mod query;
 mod record;
 mod replay;

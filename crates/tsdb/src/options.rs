@@ -35,10 +35,10 @@ pub struct Options {
     /// The data folder; created if it is not there.
     pub path: PathBuf,
     /// Blocks whose newest sample is older are removed, once as much time was recorded after them, so that a clock
-    /// that jumps ahead removes nothing; `None` keeps all.
+    /// that jumps ahead removes nothing; so are damaged ones that were set aside. `None` keeps all.
     pub retention_time: Option<Duration>,
-    /// Oldest blocks are removed while the folder, with log, metadata, quarantine and reserve, holds more bytes;
-    /// `None` is no limit. A folder that may hold less than 32 MiB has no reserve.
+    /// Oldest blocks, damaged ones before the others, are removed while the folder, with log, metadata, quarantine and
+    /// reserve, holds more bytes; `None` is no limit. A folder that may hold less than 32 MiB has no reserve.
     pub retention_size: Option<u64>,
     /// Longest time that a sample committed with [`model::Durability::Kernel`] waits for the disk, provided that
     /// [`crate::Db::maintain`] is called at least that often. Zero: every commit waits for the disk.

@@ -281,6 +281,8 @@ impl Db {
         let blocks = self.blocks.read().clone();
         let candidates: Vec<Candidate> = blocks.iter().map(|b| candidate(b)).collect();
         let cutoff = self.options.retention_time.and_then(|kept| self.cutoff(&candidates, millis(kept), now));
+        let damaged = self.empty_quarantine(&candidates, cutoff);
+        self.counters.removed_damaged.fetch_add(damaged, Ordering::Relaxed);
         let gone = expired(candidates, cutoff, self.options.retention_size, self.size_bytes_beside_blocks());
         for block in blocks.iter().filter(|b| gone.contains(&b.number)) {
             self.remove_block(block)?;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::status::{Costs, SetAsideStatus, Store, StoreDetails, StoreStatus, WorkStatus};
+use model::status::{Costs, Store, StoreDetails, StoreStatus, WorkStatus};
 use model::{CollectError, Collector, Families, MetricKind, StorageError, Timestamp};
 use parking_lot::Mutex;
 
@@ -65,7 +65,7 @@ impl Store for Db {
             min_time: known.then_some(whole.0),
             max_time: known.then_some(whole.1),
             blocks: blocks.len() as u64,
-            quarantined: self.quarantined() + self.recovery().damaged_records,
+            quarantined: self.quarantine.len() + self.recovery().damaged_records,
             size_bytes,
             read_only_reason: self.read_only_reason(),
             sync_interval: self.options.sync_interval,
@@ -103,7 +103,7 @@ impl Store for Db {
             seal_failures: get(&counters.seal_failures),
             blocks,
             work: self.progress.0.lock().clone().into_iter().collect(),
-            set_aside: self.set_aside_blocks(),
+            set_aside: self.quarantine.told(),
             damaged_records: self.recovery().damaged_records,
             memory: parts.into_iter().map(|(name, bytes)| (name, bytes as u64)).collect(),
             head_bytes_max: options.head_bytes_max as u64,
@@ -139,15 +139,6 @@ impl Db {
             self.head.with_index(|index| tally.count(index));
         }
         Ok(tally.costs(COSTS_MAX))
-    }
-
-    fn set_aside_blocks(&self) -> Vec<SetAsideStatus> {
-        let all = self.aside.lock();
-        let told = |aside: &crate::db::SetAside| {
-            let (min_time, max_time) = (aside.min_time, aside.max_time);
-            SetAsideStatus { min_time, max_time, reason: aside.reason.clone() }
-        };
-        all.iter().map(told).collect()
     }
 }
 
@@ -233,7 +224,7 @@ impl Db {
         let counters = &self.counters;
         let blocks = self.blocks.read();
         let samples: u64 = blocks.iter().map(|b| b.meta.samples).sum();
-        let bytes: u64 = blocks.iter().map(|b| b.size_bytes).sum();
+        let bytes: u64 = blocks.iter().map(|b| b.folder_bytes()).sum();
         families.gauge("skep_tsdb_blocks", "Sealed blocks.", blocks.len() as f64);
         families.gauge("skep_tsdb_blocks_bytes", "Size of the sealed blocks.", bytes as f64);
         let index: u64 = blocks.iter().map(|b| b.meta.index.size_bytes()).sum();
@@ -242,8 +233,12 @@ impl Db {
         families.gauge("skep_tsdb_tombstones", "Deleted stretches of series that still take space.", tombstones as f64);
         families.gauge("skep_tsdb_blocks_samples", "Samples in sealed blocks.", samples as f64);
         families
-            .family("skep_tsdb_blocks_quarantined", MetricKind::Gauge, "Damaged blocks that were set aside.")
-            .value(self.quarantined() as f64);
+            .family(
+                "skep_tsdb_blocks_quarantined",
+                MetricKind::Gauge,
+                "Damaged blocks that were set aside and are kept.",
+            )
+            .value(self.quarantine.len() as f64);
         let mut counter = |name, help, value| families.counter(name, help, load(value));
         counter("skep_tsdb_blocks_sealed_total", "Blocks written from the head.", &counters.sealed_blocks);
         counter(
@@ -253,6 +248,11 @@ impl Db {
         );
         counter("skep_tsdb_compactions_total", "Times blocks of a day were merged into one.", &counters.compactions);
         counter("skep_tsdb_blocks_removed_total", "Blocks removed by retention.", &counters.removed_blocks);
+        counter(
+            "skep_tsdb_blocks_quarantined_removed_total",
+            "Damaged blocks removed by retention after they were set aside.",
+            &counters.removed_damaged,
+        );
         counter("skep_tsdb_seal_failures_total", "Sealings that failed and are tried again.", &counters.seal_failures);
     }
 }

@@ -322,15 +322,60 @@ fn retention_by_size_counts_the_whole_folder() {
     std::fs::remove_file(folder.path().join("reserve")).unwrap();
     let whole = ["blocks", "log", "quarantine"].map(|name| file_bytes(&folder.path().join(name)));
     let whole = whole.iter().sum::<u64>() + std::fs::metadata(folder.path().join("metadata")).unwrap().len();
-    let check = |size_max, removed| {
+    let check = |size_max, size, removed| {
         let db = Db::open(Options { retention_size: Some(size_max), ..options(folder.path()) }).unwrap();
-        assert_eq!(db.status().size_bytes, whole);
+        assert_eq!(db.status().size_bytes, size);
         assert_eq!(db.maintain(NOW).unwrap().removed_blocks, removed, "at most {size_max} of {whole}");
         assert_eq!(db.status().blocks, blocks - removed);
         db.close().unwrap();
     };
-    check(whole, 0);
-    check(whole - 1, 1);
+    check(whole, whole, 0);
+    // What is damaged goes first, and is enough.
+    assert!(aside.exists());
+    check(whole - 1, whole, 0);
+    assert!(!aside.exists());
+    check(whole - 10_000, whole - 10_000, 0);
+    check(whole - 10_001, whole - 10_000, 1);
+}
+
+/// Blocks that were set aside go with their time, those that cannot tell it with the blocks that are older.
+#[test]
+fn retention_removes_what_was_set_aside() {
+    let folder = tempdir().unwrap();
+    let aside = |number: u64| folder.path().join(format!("quarantine/{number:010}"));
+    let open = |days: u64| {
+        let retention_time = Some(Duration::from_secs(days * 24 * 3600));
+        Db::open(Options { retention_time, ..options(folder.path()) }).unwrap()
+    };
+    let db = open(20);
+    record(&db, NOW - 9 * DAY, NOW);
+    let blocks = db.status().blocks;
+    db.close().unwrap();
+    // The first and the third block of ten, one a day; the first one can be read but for a column.
+    let spoil = |number: u64, at: fn(usize) -> usize| {
+        let path = folder.path().join(format!("blocks/{number:010}/block"));
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = at(bytes.len());
+        bytes[at] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    };
+    spoil(1, |_| 20);
+    spoil(3, |length| length - 1);
+    let db = open(20);
+    assert!(db.select(&selection(&[], NOW - 9 * DAY, NOW)).unwrap().series[0].read(&mut Samples::default()).is_err());
+    db.maintain(NOW).unwrap();
+    let warnings = |db: &Db| db.select(&selection(&[], 0, NOW)).unwrap().warnings.len();
+    assert_eq!((db.status().quarantined, warnings(&db), db.status().blocks), (2, 2, blocks - 2));
+    db.close().unwrap();
+    for (days, kept, first, third) in
+        [(20, 2, true, true), (8, 2, true, true), (7, 1, false, true), (6, 0, false, false)]
+    {
+        let db = open(days);
+        db.maintain(NOW).unwrap();
+        let there = (db.status().quarantined, aside(1).exists(), aside(3).exists());
+        assert_eq!(there, (kept, first, third), "{days} days");
+        db.close().unwrap();
+    }
 }
 
 fn file_bytes(folder: &Path) -> u64 {
