@@ -469,7 +469,6 @@ mod tests {
         check("status", Err("unknown command \"status\";"));
         check("serve extra", Err("unexpected argument \"extra\""));
         check("--confg x", Err("unknown flag --confg; did you mean --config?"));
-        check("--storage.tsdb.retention=1d", Err("did you mean --storage.tsdb.retention.time?"));
         check("--frobnicate", Err("unknown flag --frobnicate;"));
         check("--config", Err("missing"));
         check("--listen 9090", Err("not ADDR:PORT"));
