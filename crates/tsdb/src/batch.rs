@@ -204,7 +204,7 @@ impl Appender for Batch<'_> {
 
     fn commit(mut self: Box<Self>, durability: Durability) -> Result<Committed, AppendError> {
         let db = self.db;
-        let ready = db.relieve().and_then(|()| db.log.make_room());
+        let ready = db.check_folder_seen().and_then(|()| db.relieve()).and_then(|()| db.log.make_room());
         if ready.is_err() {
             db.note_write(&ready.clone().map_err(AppendError::from));
         }

@@ -34,6 +34,10 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// queries read parts of it again and again, and what is not here costs a read of the kernel's cache.
 const PAGE_CACHE_BYTES_MAX: usize = 4 << 20;
 
+/// Commits look whether the data folder is there when nobody did for so long: less often than they come on a busy machine,
+/// and sooner than anybody would notice.
+const FOLDER_SEEN_MILLIS: i64 = 1_000;
+
 /// What is being written, or waits to be removed, carries a suffix and is cleaned away at the next start.
 pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
 pub(crate) const REMOVED_SUFFIX: &str = ".removed";
@@ -104,6 +108,8 @@ pub struct Db {
     pub(crate) head_since: AtomicI64,
     /// When the log was synced last without being asked by a commit, by the clock.
     pub(crate) synced_at: AtomicI64,
+    /// When the data folder was last seen to be there, by the clock.
+    pub(crate) folder_seen_at: AtomicI64,
     /// When the cached pages aged last, by the clock.
     pub(crate) pages_aged: AtomicI64,
     pub(crate) quarantine: Quarantine,
@@ -153,6 +159,7 @@ impl Db {
             has_leftovers: AtomicBool::new(false),
             head_since: AtomicI64::new(Timestamp::MAX),
             synced_at: AtomicI64::new(options.clock.now()),
+            folder_seen_at: AtomicI64::new(options.clock.now()),
             pages_aged: AtomicI64::new(options.clock.now()),
             quarantine: Quarantine::default(),
             costs: Mutex::default(),
@@ -198,6 +205,28 @@ impl Db {
         if self.closed.load(Ordering::Acquire) { Err(StorageError::Closed) } else { Ok(()) }
     }
 
+    /// An error when the data folder is not there any more: the log would go on into a file that has no name, and all
+    /// that it acknowledges would be gone with the process.
+    pub(crate) fn check_folder(&self) -> Result<(), StorageError> {
+        let folder = &self.options.path;
+        let names = self.disk().list(folder).map_err(io_error("list", folder))?;
+        let missing = [LOG_FOLDER, BLOCKS_FOLDER].into_iter().find(|name| !names.iter().any(|found| found == name));
+        let Some(missing) = missing else {
+            self.folder_seen_at.store(self.options.clock.now(), Ordering::Relaxed);
+            return Ok(());
+        };
+        let reason =
+            "it was removed while skep runs; stop skep, put the folder back or restore a backup, start skep again";
+        let source = std::io::Error::new(ErrorKind::NotFound, reason);
+        Err(io_error("find", &folder.join(missing))(source))
+    }
+
+    /// As [`Db::check_folder`], once in a while.
+    pub(crate) fn check_folder_seen(&self) -> Result<(), StorageError> {
+        let since = self.options.clock.now() - self.folder_seen_at.load(Ordering::Relaxed);
+        if (0..FOLDER_SEEN_MILLIS).contains(&since) { Ok(()) } else { self.check_folder() }
+    }
+
     pub(crate) fn disk(&self) -> &dyn Disk {
         &*self.options.disk
     }
@@ -217,23 +246,28 @@ impl Db {
 
     /// Remembers whether the log takes writes.
     pub(crate) fn note_write<T>(&self, outcome: &Result<T, AppendError>) {
-        let mut reason = self.read_only_reason.lock();
         match outcome {
-            Ok(_) if reason.is_empty() => {}
-            Ok(_) => {
-                tracing::info!("the log takes writes again");
-                self.full.store(false, Ordering::Relaxed);
-                reason.clear();
-            }
-            Err(AppendError::Storage(error)) => {
-                self.full.store(reserve::is_full(error), Ordering::Relaxed);
-                if reason.is_empty() {
-                    tracing::error!(%error, "the log refuses writes, samples are refused until it takes them again");
-                }
-                *reason = error.to_string();
-            }
+            Err(AppendError::Storage(error)) => self.note_failure(error),
             Err(_) => {}
+            Ok(_) => {
+                let mut reason = self.read_only_reason.lock();
+                if !reason.is_empty() {
+                    tracing::info!("the log takes writes again");
+                    self.full.store(false, Ordering::Relaxed);
+                    reason.clear();
+                }
+            }
         }
+    }
+
+    /// Remembers why nothing can be written.
+    pub(crate) fn note_failure(&self, error: &StorageError) {
+        let mut reason = self.read_only_reason.lock();
+        self.full.store(reserve::is_full(error), Ordering::Relaxed);
+        if reason.is_empty() {
+            tracing::error!(%error, "the log refuses writes, samples are refused until it takes them again");
+        }
+        *reason = error.to_string();
     }
 
     pub(crate) fn note_commit(&self, committed: Committed) {

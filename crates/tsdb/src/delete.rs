@@ -39,6 +39,7 @@ impl Db {
     pub fn delete_series(&self, matchers: &[Matcher], min_time: Timestamp, max_time: Timestamp) -> Result<(), Error> {
         let mut pending = self.maintenance.lock();
         self.check_open()?;
+        self.check_folder()?;
         if min_time > max_time {
             return Ok(());
         }

@@ -77,6 +77,7 @@ impl Db {
         seal_now: bool,
     ) -> Result<Maintained, Error> {
         self.check_open()?;
+        self.check_folder().inspect_err(|error| self.note_failure(error))?;
         self.set_damaged_aside();
         self.make_up();
         self.forget_idle_pages(now);

@@ -3,11 +3,13 @@
 // A helper of a test may fail the test.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use model::status::Store;
 use model::{
-    Appendable, Collector, Durability, Families, Hints, Labels, MatchOp, Matcher, Queryable, Sample, Samples, Selection,
+    Appendable, Collector, Durability, Exemplar, Families, Hints, Labels, MatchOp, Matcher, Queryable, Sample, Samples,
+    Selection,
 };
 use proptest::prelude::*;
 use testkit::{CrashDisk, Loss, TestClock};
@@ -169,48 +171,154 @@ fn merging_drops_what_was_deleted() {
     assert_eq!(disk.list("/data/blocks".as_ref()).unwrap().len(), 2);
 }
 
-/// Every image that a power cut leaves while samples are deleted and blocks cleaned: what was deleted and acknowledged
-/// does not come back, what was not deleted is there.
+/// Series and time of all exemplars.
+type Marks = BTreeSet<(u32, i64)>;
+
+fn append_exemplars(db: &Db, marks: &[(u32, i64)]) -> Marks {
+    let mut batch = db.appender();
+    for &(x, time) in marks {
+        let series = batch.append(&labels(x), Sample { timestamp: time, value: f64::from(x) }).unwrap();
+        let labels = Labels::from_pairs([("trace_id", time.to_string())]);
+        batch.append_exemplar(series, &Exemplar { labels, value: 0.5, timestamp: Some(time) }).unwrap();
+    }
+    batch.commit(Durability::Disk).unwrap();
+    marks.iter().copied().collect()
+}
+
+fn read_exemplars(db: &Db) -> Marks {
+    let found = db.exemplars(&selection(&[], i64::MIN, i64::MAX)).unwrap();
+    let x = |labels: &Labels| labels.get("x").unwrap().parse().unwrap();
+    found.iter().flat_map(|(labels, list)| list.iter().map(move |e| (x(labels), e.timestamp.unwrap()))).collect()
+}
+
+#[test]
+fn exemplars_are_deleted_with_their_series() {
+    let disk = CrashDisk::new();
+    let db = open(&disk);
+    let mut marks = append_exemplars(&db, &[(0, NOW), (0, NOW + 1000), (1, NOW), (2, NOW)]);
+    let mut check = |db: &Db, matchers: &[Matcher], min_time, max_time, gone: &[(u32, i64)]| {
+        db.delete_series(matchers, min_time, max_time).unwrap();
+        marks.retain(|mark| !gone.contains(mark));
+        assert_eq!(read_exemplars(db), marks, "{matchers:?}");
+        // The file and the log say the same, whatever the file was before.
+        assert_eq!(read_exemplars(&open(&disk.copy())), marks, "{matchers:?}, opened again");
+    };
+    check(&db, &of("5"), i64::MIN, i64::MAX, &[]);
+    check(&db, &of("0"), NOW + 1, NOW + 999, &[]);
+    check(&db, &of("0"), NOW + 1000, NOW + 1000, &[(0, NOW + 1000)]);
+    check(&db, &of("0|1"), NOW, NOW, &[(0, NOW), (1, NOW)]);
+    // A page that goes on showing one shows a new one.
+    append_exemplars(&db, &[(1, NOW)]);
+    assert_eq!(read_exemplars(&db), Marks::from([(1, NOW), (2, NOW)]));
+}
+
+/// What is done in the life of [`a_power_cut_does_not_bring_back_what_was_deleted`].
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Append(i64),
+    Delete(&'static str, i64, i64),
+    Clean,
+    Seal,
+}
+
+/// Every image that a power cut leaves while samples and exemplars are deleted, blocks merged and cleaned: what was deleted
+/// and acknowledged does not come back, what was not deleted is there.
 #[test]
 fn a_power_cut_does_not_bring_back_what_was_deleted() {
     let disk = CrashDisk::new();
     let db = open(&disk);
-    let rows: Vec<(u32, i64, f64)> =
-        (0..3).flat_map(|x| (0..6).map(move |i| (x, NOW - 2000 + i * 1000, f64::from(x)))).collect();
-    let all = append(&db, &rows);
-    let mut content = all.clone();
-    let mut milestones = vec![(disk.operations(), content.clone())];
-    for step in 0..6 {
-        match step {
-            0 => db.delete_series(&of("1"), NOW, NOW + 1000).unwrap(),
-            1 => db.delete_series(&of("0|1"), NOW + 1000, NOW + 2000).unwrap(),
-            2 | 4 => drop(db.clean_tombstones().unwrap()),
-            3 => db.delete_series(&of("2"), i64::MIN, i64::MAX).unwrap(),
-            _ => db.delete_series(&[], i64::MIN, i64::MAX).unwrap(),
+    // The end of yesterday, whose blocks are merged.
+    let past = NOW.div_euclid(DAY) * DAY - 9000;
+    let rows = |start: i64| (0..3).flat_map(move |x| (0..6).map(move |i| (x, start + i * 1000, f64::from(x))));
+    let (mut content, mut marks) = (Content::new(), Marks::new());
+    let mut milestones = vec![(disk.operations(), content.clone(), marks.clone())];
+    let acts = [
+        Act::Append(NOW - 2000),
+        Act::Delete("1", NOW, NOW + 1000),
+        Act::Append(past),
+        Act::Delete("0|1", NOW + 1000, NOW + 2000),
+        Act::Clean,
+        Act::Append(past + 500),
+        Act::Delete("1", past, past + 2000),
+        Act::Seal,
+        Act::Delete("2", i64::MIN, i64::MAX),
+        Act::Clean,
+        Act::Append(NOW + 3500),
+        Act::Delete(".*", i64::MIN, i64::MAX),
+        Act::Clean,
+    ];
+    for act in acts {
+        match act {
+            Act::Append(start) => {
+                // Half of a commit may be there when it is not acknowledged, so each is two.
+                content.extend(append(&db, &rows(start).collect::<Vec<_>>()));
+                milestones.push((disk.operations(), content.clone(), marks.clone()));
+                marks.extend(append_exemplars(&db, &[(0, start + 6000), (1, start + 6000), (2, start)]));
+                content.extend(
+                    [(0, start + 6000), (1, start + 6000), (2, start)]
+                        .map(|(x, time)| ((x, time), f64::from(x).to_bits())),
+                );
+            }
+            Act::Delete(x, min_time, max_time) => {
+                db.delete_series(&of(x), min_time, max_time).unwrap();
+                let is_gone = |y: u32, time| of(x)[0].matches(&y.to_string()) && (min_time..=max_time).contains(&time);
+                content.retain(|&(y, time), _| !is_gone(y, time));
+                marks.retain(|&(y, time)| !is_gone(y, time));
+            }
+            Act::Clean => drop(db.clean_tombstones().unwrap()),
+            Act::Seal => drop(db.seal().unwrap()),
         }
-        content.retain(|&(x, time), _| match step {
-            0 => x != 1 || !(NOW..=NOW + 1000).contains(&time),
-            1 => x > 1 || !(NOW + 1000..=NOW + 2000).contains(&time),
-            3 => x != 2,
-            5 => false,
-            _ => true,
-        });
-        assert_eq!(read_all(&db), content, "step {step}");
-        milestones.push((disk.operations(), content.clone()));
+        assert_eq!((read_all(&db), read_exemplars(&db)), (content.clone(), marks.clone()), "{act:?}");
+        milestones.push((disk.operations(), content.clone(), marks.clone()));
     }
-    db.clean_tombstones().unwrap();
-    for operations in milestones[0].0..=disk.operations() {
-        for loss in [Loss::Nothing, Loss::Everything].into_iter().chain((0..20).map(Loss::Some)) {
+    for operations in 0..=disk.operations() {
+        for loss in [Loss::Nothing, Loss::Everything].into_iter().chain((0..12).map(Loss::Some)) {
             let db = open(&disk.image(operations, loss));
-            let got = read_all(&db);
-            let next = milestones.partition_point(|(at, _)| *at <= operations);
-            let most = &milestones[next - 1].1;
-            let least = milestones.get(next).map_or(most, |(_, content)| content);
+            let (got, got_marks) = (read_all(&db), read_exemplars(&db));
+            let next = milestones.partition_point(|(at, ..)| *at <= operations).max(1);
+            let (_, before, marks_before) = &milestones[next - 1];
+            let (_, after, marks_after) = milestones.get(next).unwrap_or(&milestones[next - 1]);
             let at = format!("after {operations} operations, losing {loss:?}");
-            assert!(got.iter().all(|(key, bits)| most.get(key) == Some(bits)), "deleted samples came back {at}");
-            assert!(least.iter().all(|(key, bits)| got.get(key) == Some(bits)), "lost samples {at}");
+            let is_told =
+                |(key, bits): (&(u32, i64), &u64)| [before, after].iter().any(|all| all.get(key) == Some(bits));
+            assert!(got.iter().all(is_told), "deleted samples came back {at}");
+            let is_sure = |(key, bits): (&(u32, i64), &u64)| after.get(key) != Some(bits) || got.get(key) == Some(bits);
+            assert!(before.iter().all(is_sure), "lost samples {at}");
+            assert!(
+                got_marks.iter().all(|m| marks_before.contains(m) || marks_after.contains(m)),
+                "exemplars came back {at}"
+            );
+            assert!(marks_before.intersection(marks_after).all(|m| got_marks.contains(m)), "lost exemplars {at}");
         }
     }
+}
+
+/// A block that lost a twentieth of its samples is written anew, one that lost less is left as it is.
+#[test]
+fn what_is_much_deleted_is_cleaned_by_itself() {
+    let check = |x: &str, min_time: i64, expected: f64| {
+        let disk = CrashDisk::new();
+        let db = open(&disk);
+        let rows: Vec<_> = (0..10).flat_map(|x| (0..100).map(move |i| (x, NOW - 100 + i, f64::from(x)))).collect();
+        let mut content = append(&db, &rows);
+        db.delete_series(&of(x), min_time, NOW).unwrap();
+        content.retain(|&(y, time), _| !of(x)[0].matches(&y.to_string()) || time < min_time);
+        let files = || disk.files().into_iter().filter(|(path, _)| path.ends_with("tombstones")).count();
+        assert_eq!(files(), 1, "{x} {min_time}");
+        let size = |disk: &CrashDisk| {
+            let files = disk.files().into_iter().filter(|(path, _)| !path.ends_with("reserve"));
+            files.map(|(_, length)| length as u64).sum::<u64>()
+        };
+        let reserve = || db.status().size_bytes - size(&disk);
+        assert_eq!(reserve() % (2 << 20), 0, "the list counts");
+        db.maintain(NOW).unwrap();
+        assert_eq!((tombstones(&db), files() as f64), (expected, expected.min(1.0)), "{x} {min_time}");
+        assert_eq!((read_all(&db), reserve() % (2 << 20)), (content, 0), "{x} {min_time}");
+    };
+    check("0", NOW - 50, 1.0);
+    check("0", NOW - 51, 0.0);
+    check("0|1|2", NOW - 5, 3.0);
+    check("0|1|2", NOW - 50, 0.0);
 }
 
 #[test]

@@ -639,3 +639,36 @@ fn large_label_sets_come_back() {
     drop(db);
     assert_eq!(read(&open(folder.path()), &[], NOW, NOW).len(), 1000);
 }
+
+/// What is written into files without names is gone with the process: nobody is told that it is kept.
+#[test]
+fn a_folder_that_is_removed_is_noticed() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("data");
+    let check = |what: &str, name: &str| {
+        let clock = Arc::new(TestClock::new(NOW));
+        let db = Db::open(Options { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..options(&path) }).unwrap();
+        append(&db, &series("m", 1), NOW, 1.0).unwrap();
+        std::fs::remove_dir_all(path.join(what)).unwrap();
+        clock.set(NOW + 1000);
+        let expected = format!(
+            "find {}: it was removed while skep runs; stop skep, put the folder back or restore a backup, start skep again",
+            path.join(name).display()
+        );
+        let refused = append(&db, &series("m", 1), NOW + 1, 1.0).unwrap_err();
+        assert_eq!(refused.to_string(), expected);
+        assert_eq!(db.status().read_only_reason, expected);
+        let outcomes = [db.maintain(NOW).map(drop), db.seal().map(drop), db.delete_series(&[], 0, NOW)];
+        assert_eq!(
+            outcomes.map(|outcome| outcome.unwrap_err().to_string()),
+            [expected.clone(), expected.clone(), expected]
+        );
+        // What is in memory is still answered.
+        assert_eq!(read_all(&db).len(), 1);
+        drop(db);
+        std::fs::remove_dir_all(&path).ok();
+    };
+    check("", "log");
+    check("log", "log");
+    check("blocks", "blocks");
+}
