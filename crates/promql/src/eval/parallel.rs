@@ -10,32 +10,56 @@ use std::thread;
 
 use crate::QueryError;
 
-/// Items that a thread takes at once.
-const BATCH: usize = 16;
+/// Fewest items that a thread takes at once.
+const BATCH_MIN: usize = 16;
+
+/// Most items that a thread takes at once. What is taken and handed on costs a lock and often a waking thread.
+const BATCH_MAX: usize = 256;
+
+/// A list is cut into this many batches for each thread, so that none waits long for the others at the end.
+const BATCHES: usize = 16;
 
 /// Shorter lists are done before a thread would have started.
-const ITEMS_MIN: usize = 4 * BATCH;
+const ITEMS_MIN: usize = 4 * BATCH_MIN;
+
+/// Slots of the columns of one batch, two megabytes.
+const SLOTS_MAX: usize = 1 << 18;
 
 /// Batches for each thread that may be done before those in front of them are handed on: what waits is not counted against
 /// the query's limits.
 const AHEAD: usize = 2;
 
+/// How a list is shared out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share {
+    pub(super) threads: usize,
+    /// How many slots a result has.
+    pub(super) slots: usize,
+}
+
+impl Share {
+    fn batch(self, items: usize) -> usize {
+        let fitting = (SLOTS_MAX / self.slots.max(1)).clamp(1, BATCH_MAX);
+        (items / (self.threads * BATCHES)).max(BATCH_MIN).min(fitting)
+    }
+}
+
 /// Does `work` on every item, with what a thread keeps from one item to the next, and hands the results on in the order
 /// of the items. Ends at the first error in that order.
 pub(super) fn in_order<T: Send, K: Default, R: Send>(
     items: Vec<T>,
-    threads: usize,
+    mut share: Share,
     work: impl Fn(&mut K, T) -> Result<R, QueryError> + Sync,
     sink: &mut dyn FnMut(R) -> Result<(), QueryError>,
 ) -> Result<(), QueryError> {
-    if threads <= 1 || items.len() < ITEMS_MIN {
+    if share.threads <= 1 || items.len() < ITEMS_MIN {
         let mut kept = K::default();
         return items.into_iter().try_for_each(|item| sink(work(&mut kept, item)?));
     }
-    let threads = threads.min(items.len() / BATCH);
-    let list = List::new(items, threads);
+    share.threads = share.threads.min(items.len() / BATCH_MIN);
+    let list = List::new(items, share);
     thread::scope(|scope| {
-        for _ in 1..threads {
+        for _ in 1..share.threads {
             // Without the thread it takes longer.
             let _ = thread::Builder::new().name("query".to_owned()).spawn_scoped(scope, || list.help(&work));
         }
@@ -84,14 +108,15 @@ impl<T, R> Drop for Stop<'_, T, R> {
 }
 
 impl<T: Send, R: Send> List<T, R> {
-    fn new(items: Vec<T>, threads: usize) -> Self {
+    fn new(items: Vec<T>, share: Share) -> Self {
+        let size = share.batch(items.len());
         let mut items = items.into_iter();
         let batches =
-            std::iter::from_fn(|| Some(items.by_ref().take(BATCH).collect()).filter(|b: &Vec<T>| !b.is_empty()));
+            std::iter::from_fn(|| Some(items.by_ref().take(size).collect()).filter(|b: &Vec<T>| !b.is_empty()));
         let waiting: VecDeque<Vec<T>> = batches.collect();
         let batches = waiting.len();
         let state = State { waiting, next: 0, done: BTreeMap::new(), delivered: 0, batches, stopped: false };
-        Self { state: Mutex::new(state), changed: Condvar::new(), ahead: AHEAD * threads }
+        Self { state: Mutex::new(state), changed: Condvar::new(), ahead: AHEAD * share.threads }
     }
 
     /// Works until nothing waits.
@@ -162,7 +187,8 @@ mod tests {
             if Some(item) == failing { Err(QueryError::Parameter(item.to_string())) } else { Ok(item) }
         };
         let mut got = Vec::new();
-        let outcome = in_order((0..items).collect(), threads, work, &mut |item| {
+        let share = Share { threads, slots: 1 };
+        let outcome = in_order((0..items).collect(), share, work, &mut |item| {
             if Some(item) == sink_fails {
                 return Err(QueryError::Parameter(item.to_string()));
             }
@@ -188,7 +214,7 @@ mod tests {
         }
         check(5_003, 1, Some(1_234), None, 1_234);
         // The batch of the failing item is not handed on.
-        check(5_003, 3, Some(1_234), None, 1_234 / BATCH * BATCH);
+        check(5_003, 3, Some(1_234), None, 1_234 / 104 * 104);
         check(5_003, 3, Some(5_002), Some(17), 17);
     }
 }

@@ -4,7 +4,7 @@ use model::{Hints, Labels, Samples, Selection, Timestamp, is_stale};
 
 use super::budget::{Cost, Hold};
 use super::grid::Grid;
-use super::parallel::in_order;
+use super::parallel::{Share, in_order};
 use super::series::{ABSENT, Series};
 use super::{Evaluation, Sink};
 use crate::QueryError;
@@ -52,17 +52,26 @@ impl Evaluation<'_> {
     pub(super) fn read_each<R: Send>(
         &self,
         found: Vec<Box<dyn model::Series>>,
+        slots: usize,
         work: impl Fn(&Labels, &mut Samples) -> Result<R, QueryError> + Sync,
         sink: &mut dyn FnMut(R) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        let read = |samples: &mut Samples, series: Box<dyn model::Series>| {
-            self.budget.check()?;
-            self.read(series.as_ref(), samples)?;
-            let mut hold = self.budget.hold();
-            hold.add(Cost::samples(samples.len()))?;
-            work(series.labels(), samples)
-        };
-        in_order(found, self.options.threads, read, sink)
+        let read =
+            |samples: &mut Samples, series: Box<dyn model::Series>| self.read_one(samples, series.as_ref(), &work);
+        in_order(found, Share { threads: self.options.threads, slots }, read, sink)
+    }
+
+    fn read_one<R>(
+        &self,
+        samples: &mut Samples,
+        series: &dyn model::Series,
+        work: impl Fn(&Labels, &mut Samples) -> Result<R, QueryError>,
+    ) -> Result<R, QueryError> {
+        self.budget.check()?;
+        self.read(series, samples)?;
+        let mut hold = self.budget.hold();
+        hold.add(Cost::samples(samples.len()))?;
+        work(series.labels(), samples)
     }
 
     /// Passes on the series of an instant selector.
@@ -117,7 +126,13 @@ impl Evaluation<'_> {
         let column = |labels: &Labels, samples: &mut Samples| {
             Ok(Series::new(labels.clone(), lookback_column(samples, grid.count, self.lookback, time_of, &value_of)))
         };
-        self.read_each(found, column, &mut |series| if series.has_values() { sink(series) } else { Ok(()) })
+        let mut pass = |series: Series| if series.has_values() { sink(series) } else { Ok(()) };
+        if hints.presence && grid.count == 1 {
+            // Hardly anything is read, so that handing it over would be all the work.
+            let samples = &mut Samples::default();
+            return found.iter().try_for_each(|series| pass(self.read_one(samples, series.as_ref(), column)?));
+        }
+        self.read_each(found, grid.count, column, &mut pass)
     }
 
     /// The time a selector looks at for a step.

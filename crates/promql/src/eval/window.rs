@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{Hints, Labels, Sample, Samples, Timestamp, is_stale};
 
 use super::grid::Grid;
-use super::parallel::in_order;
+use super::parallel::{Share, in_order};
 use super::series::{ABSENT, Series, is_present};
 use super::{Column, Evaluation};
 use crate::QueryError;
@@ -160,9 +160,11 @@ impl<'q> Evaluation<'q> {
                     remove_stale(samples);
                     work(&RangeSeries { labels, drop_name: false, samples })
                 };
-                self.read_each(found, work, sink)
+                self.read_each(found, grid.count, work, sink)
             }
-            Kind::Subquery { expr, step, .. } => self.stream_subquery(*expr, *step, (start, end), work, sink),
+            Kind::Subquery { expr, step, .. } => {
+                self.stream_subquery(*expr, *step, (start, end), grid.count, work, sink)
+            }
             _ => Ok(()),
         }
     }
@@ -173,6 +175,7 @@ impl<'q> Evaluation<'q> {
         expr: NodeId,
         step: Option<i64>,
         (start, end): (Timestamp, Timestamp),
+        slots: usize,
         work: impl Fn(&RangeSeries<'_>) -> Result<R, QueryError> + Sync,
         sink: &mut dyn FnMut(R) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
@@ -192,7 +195,8 @@ impl<'q> Evaluation<'q> {
             }
             work(&RangeSeries { labels: &series.labels, drop_name: series.drop_name, samples })
         };
-        in_order(vector.series.iter().collect(), self.options.threads, of_series, sink)
+        let share = Share { threads: self.options.threads, slots };
+        in_order(vector.series.iter().collect(), share, of_series, sink)
     }
 }
 
