@@ -125,7 +125,8 @@ async fn serve(plan: Plan) -> Result<()> {
             return Ok(());
         }
     };
-    let server = tokio::spawn(listen::serve(listener, router, stopping.clone()));
+    let lane = remote::Lane::start().context("cannot start a thread")?;
+    let server = tokio::spawn(listen::serve(listener, router, lane, stopping.clone()));
     let maintenance = tokio::spawn(maintain(Arc::clone(&app.rooms.store), stopping, app.settings.sync_interval));
     app.rooms.process.set_ready();
     // Whoever started it may not listen to its output.

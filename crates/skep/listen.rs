@@ -1,6 +1,7 @@
 //! The front door: one TCP listener, bounded connections, slow clients cut off, a clean end.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,8 +9,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use remote::Lane;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
@@ -20,7 +22,8 @@ const CONNECTIONS_MAX: usize = 256;
 /// One address cannot take all connections. The loopback is exempt: a proxy on this machine speaks for many people.
 const CONNECTIONS_PER_ADDRESS_MAX: usize = 32;
 
-/// A client that does not finish its request head within this time is cut off.
+/// A client that does not send the first byte of a connection, or then the rest of a request head, within this time is cut
+/// off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// While more than half of the connections are taken, clients have to be this quick, so that half-open connections make
@@ -33,6 +36,12 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// After accept fails, for want of file descriptors say, the loop rests this long instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// A connection whose first bytes hold this in their first line is run by the lane of remote write.
+const WRITE_PATH: &[u8] = b"/api/v1/write ";
+
+/// Bytes of a connection that are looked at before it is known who runs it: a method and a path under a prefix.
+const PEEKED_BYTES: usize = 256;
+
 /// Connections by address.
 #[derive(Clone, Default)]
 struct Addresses(Arc<Mutex<HashMap<IpAddr, usize>>>);
@@ -43,8 +52,19 @@ struct Admission {
     address: IpAddr,
 }
 
-/// Serves until `stop` turns true, then drains.
-pub(crate) async fn serve(listener: TcpListener, app: Router, mut stop: watch::Receiver<bool>) {
+/// A connection that is not served yet.
+struct Visitor<Held> {
+    stream: TcpStream,
+    peer: SocketAddr,
+    /// Time until its head must have come.
+    patience: Duration,
+    watcher: Watcher,
+    /// Released when it ends.
+    held: Held,
+}
+
+/// Serves until `stop` turns true, then drains. Those who write are served on the lane.
+pub(crate) async fn serve(listener: TcpListener, app: Router, lane: Lane, mut stop: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let addresses = Addresses::default();
     let graceful = GracefulShutdown::new();
@@ -62,7 +82,9 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, mut stop: watch::R
                 if let Some(admission) = addresses.admit(peer.ip()) {
                     let crowded = slots.available_permits() < CONNECTIONS_MAX / 2;
                     let patience = if crowded { HEADER_TIMEOUT_CROWDED } else { HEADER_TIMEOUT };
-                    connection((stream, peer), patience, &app, &graceful, (slot, admission));
+                    let (watcher, held) = (graceful.watcher(), (slot, admission));
+                    let visitor = Visitor { stream, peer, patience, watcher, held };
+                    tokio::spawn(visitor.guide(app.clone(), lane.clone(), stop.clone()));
                 }
             }
             Err(error) => {
@@ -75,31 +97,55 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, mut stop: watch::R
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await;
 }
 
-/// Serves one connection in a task of its own; `held` is released when it ends.
-fn connection(
-    (stream, peer): (TcpStream, SocketAddr),
-    patience: Duration,
-    app: &Router,
-    graceful: &GracefulShutdown,
-    held: impl Send + 'static,
-) {
-    // Answers are written whole; Nagle's delay would only add to them.
-    let _ = stream.set_nodelay(true);
-    let service = app.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(patience)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
+impl<Held: Send + 'static> Visitor<Held> {
+    /// Serves the connection on the thread that suits its first request.
+    async fn guide(self, app: Router, lane: Lane, mut stop: watch::Receiver<bool>) {
+        // Answers are written whole; Nagle's delay would only add to them.
+        let _ = self.stream.set_nodelay(true);
+        let writes = tokio::select! {
+            writes = tokio::time::timeout(self.patience, writes(&self.stream)) => writes,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        let Ok(Ok(writes)) = writes else { return };
+        if !writes {
+            return self.serve(app, None).await;
+        }
+        let Ok(stream) = self.stream.into_std() else { return };
+        lane.clone().spawn(async move {
+            // A stream belongs to the thread that waits for it.
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                Self { stream, ..self }.serve(app, Some(lane)).await;
+            }
+        });
+    }
+
+    async fn serve(self, app: Router, lane: Option<Lane>) {
+        let Self { stream, peer, patience, watcher, held } = self;
+        let service = app.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            if let Some(lane) = &lane {
+                request.extensions_mut().insert(lane.clone());
+            }
+            request
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(patience)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, %peer, "a connection ended early");
         }
         drop(held);
-    });
+    }
+}
+
+/// Whether the first request of a connection is a remote write. What is not known yet does not matter: both ways answer
+/// every request.
+async fn writes(stream: &TcpStream) -> io::Result<bool> {
+    let mut head = [0; PEEKED_BYTES];
+    let length = stream.peek(&mut head).await?;
+    let line = head[..length].split(|&byte| byte == b'\n').next().unwrap_or_default();
+    Ok(line.windows(WRITE_PATH.len()).any(|part| part == WRITE_PATH))
 }
 
 impl Addresses {

@@ -34,6 +34,15 @@ pub struct Committed {
 pub trait Appendable: Send + Sync {
     /// A new batch: the samples of one scrape or of one write request.
     fn appender(&self) -> Box<dyn Appender + '_>;
+
+    /// Brings all that was committed to the disk, by waiting for a batch without samples.
+    fn sync(&self) -> Result<(), StorageError> {
+        match self.appender().commit(Durability::Disk) {
+            Ok(_) => Ok(()),
+            Err(AppendError::Storage(error)) => Err(error),
+            Err(error) => Err(StorageError::Limit(error.to_string())),
+        }
+    }
 }
 
 /// One batch. Nothing is visible before `commit`; dropping it discards all. An error of one sample leaves the batch usable.

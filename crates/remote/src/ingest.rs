@@ -15,12 +15,13 @@ pub(crate) struct Outcome {
     pub(crate) complaint: Option<Error>,
 }
 
-/// Writes a `WriteRequest` and waits for the disk. Samples that cannot be taken are left out and the first of them is
+/// Writes a `WriteRequest`, as far as `durability` says. Samples that cannot be taken are left out and the first of them is
 /// complained of; a damaged message or a store that fails keeps everything out.
 pub(crate) fn write(
     appender: Box<dyn Appender + '_>,
     known: &RwLock<KnownSeries>,
     message: &[u8],
+    durability: Durability,
 ) -> Result<Outcome, Error> {
     let (appender, learnt, mut outcome) = {
         let known = known.read();
@@ -29,13 +30,13 @@ pub(crate) fn write(
         let mut batch = Batch { appender, known: &known, cursor, learnt, run, outcome };
         for entry in wire::entries(message) {
             match entry? {
-                Entry::Series(series) => batch.series(&series)?,
+                Entry::Series(message) => batch.series(message)?,
                 Entry::Metadata(metadata) => batch.metadata(&metadata)?,
             }
         }
         (batch.appender, batch.learnt, batch.outcome)
     };
-    let committed = appender.commit(Durability::Disk)?;
+    let committed = appender.commit(durability)?;
     if !learnt.is_empty() {
         known.write().learn(learnt);
     }
@@ -60,7 +61,7 @@ struct Batch<'s, 'k> {
 
 /// The series of which samples are being written.
 struct Target<'a> {
-    series: &'a TimeSeries<'a>,
+    series: TimeSeries<'a>,
     fingerprint: Option<Fingerprint>,
     reference: Option<SeriesRef>,
     labels: Option<Labels>,
@@ -79,8 +80,15 @@ impl Outcome {
 }
 
 impl Batch<'_, '_> {
-    fn series(&mut self, series: &TimeSeries<'_>) -> Result<(), Error> {
-        let fingerprint = series.label_bytes().map(|bytes| self.known.fingerprint(bytes));
+    fn series(&mut self, message: &[u8]) -> Result<(), Error> {
+        if let Some((fingerprint, labels_end, reference)) = self.known.expected(&mut self.cursor, message)
+            && let Some(series) = TimeSeries::after(message, labels_end)
+        {
+            let (fingerprint, reference) = (Some(fingerprint), Some(reference));
+            return self.items(&mut Target { series, fingerprint, reference, labels: None });
+        }
+        let series = TimeSeries::new(message)?;
+        let fingerprint = series.label_bytes().and_then(|bytes| self.known.fingerprint(bytes));
         let found = fingerprint.and_then(|fingerprint| self.known.get(fingerprint, &mut self.cursor));
         let reference = found.map(|(reference, _)| reference);
         if let (Some(fingerprint), Some((reference, true))) = (fingerprint, found) {
@@ -90,25 +98,29 @@ impl Batch<'_, '_> {
         if reference.is_none() && !self.resolve(&mut target)? {
             return Ok(());
         }
-        let mut items = series.items();
+        self.items(&mut target)
+    }
+
+    fn items(&mut self, target: &mut Target<'_>) -> Result<(), Error> {
+        let mut items = target.series.items();
         loop {
             items.take_samples(&mut self.run);
             let Some(item) = items.next() else { break };
             match item? {
                 Item::Sample(sample) => self.run.push(sample),
                 Item::Exemplar(exemplar) => {
-                    self.end_run(&mut target)?;
-                    self.exemplar(&target, &exemplar)?;
+                    self.end_run(target)?;
+                    self.exemplar(target, &exemplar)?;
                 }
                 Item::Histogram => self.histogram(),
             }
         }
-        self.end_run(&mut target)
+        self.end_run(target)
     }
 
     /// Parses the labels. `false` if they name no series: its samples are counted and left out, as in Prometheus.
     fn resolve(&mut self, target: &mut Target<'_>) -> Result<bool, Error> {
-        match parse_labels(target.series) {
+        match parse_labels(&target.series) {
             Ok(labels) => target.labels = Some(labels),
             Err(LabelsError::Wire(error)) => return Err(error.into()),
             Err(LabelsError::Invalid) => {
@@ -171,7 +183,7 @@ impl Batch<'_, '_> {
         if reason == Reason::Labels || self.outcome.complaint.is_some() {
             return Ok(());
         }
-        let labels = target.labels.clone().or_else(|| parse_labels(target.series).ok()).unwrap_or_default();
+        let labels = target.labels.clone().or_else(|| parse_labels(&target.series).ok()).unwrap_or_default();
         let text = format!("{prefix}{error}: timestamp {} of {labels}", sample.timestamp);
         self.outcome.complaint = Some(if reason == Reason::Limit { Error::Limit(text) } else { Error::Rejected(text) });
         Ok(())

@@ -5,7 +5,7 @@
 //! Never: a query, a wait without a limit, a buffer whose size the sender decides.
 //!
 //! The way of a request: `media` reads the headers, `receive` the body under the limits below, `wire` walks the
-//! message in place, `ingest` appends. `known` remembers which series a label list named, so that a sender's steady
+//! message in place, `ingest` appends, `lane` does all of it on one thread and syncs. `known` remembers which series a label list named, so that a sender's steady
 //! series cost a hash and no parse.
 
 mod buffers;
@@ -13,6 +13,7 @@ mod counters;
 mod error;
 mod ingest;
 mod known;
+mod lane;
 mod media;
 mod message;
 mod receive;
@@ -32,6 +33,7 @@ use crate::counters::Counters;
 use crate::known::KnownSeries;
 
 use error::Error;
+pub use lane::Lane;
 pub use message::Message;
 pub use send::{Answer, SendError, Sender};
 

@@ -1,16 +1,19 @@
-//! The request: its body under limits, then a thread that may block on the disk.
+//! The request: its body under limits, then a thread that may block on the disk: the lane's, or another one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
+use model::Durability;
 use tokio::sync::SemaphorePermit;
 
 use crate::counters::Tally;
-use crate::{Error, Shared, State, ingest, media};
+use crate::lane::INLINE_BYTES_MAX;
+use crate::{Error, Lane, Shared, State, ingest, media};
 
 /// Time in which a body must have come. Prometheus' senders give up after 30 s themselves.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -18,10 +21,12 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// `POST /api/v1/write`.
 pub(crate) async fn write(
     axum::extract::State(state): axum::extract::State<State>,
+    lane: Option<Extension<Lane>>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let (tally, failure) = match take(&state.shared, &headers, body).await {
+    let lane = lane.map(|Extension(lane)| lane);
+    let (tally, failure) = match take(&state.shared, lane.as_ref(), &headers, body).await {
         Ok((tally, complaint)) => (Some(tally), complaint),
         Err(error) => (None, Some(error)),
     };
@@ -55,7 +60,12 @@ fn report(error: &Error) {
 }
 
 /// Stores a request: what became of it, and what the sender is told though the rest was stored.
-async fn take(shared: &Arc<Shared>, headers: &HeaderMap, body: Body) -> Result<(Tally, Option<Error>), Error> {
+async fn take(
+    shared: &Arc<Shared>,
+    lane: Option<&Lane>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Tally, Option<Error>), Error> {
     media::check(headers)?;
     let _place = shared.requests.try_acquire().map_err(|_| Error::Busy)?;
     let reading = tokio::time::timeout(BODY_TIMEOUT, read(shared, headers, body));
@@ -64,12 +74,19 @@ async fn take(shared: &Arc<Shared>, headers: &HeaderMap, body: Body) -> Result<(
     let length = decoded_length(&packed, shared.limits.message)?;
     let weight = u32::try_from(length).map_err(|_| too_long(length as u64, shared.limits.message))?;
     let room = Arc::clone(&shared.message_bytes).acquire_many_owned(weight).await.map_err(|_| Error::Internal)?;
+    if let Some(lane) = lane.filter(|_| length <= INLINE_BYTES_MAX) {
+        let stored = store(shared, &packed, length, Durability::Kernel);
+        drop((packed, room));
+        let stored = stored?;
+        lane.synced(&shared.store).await?;
+        return Ok(stored);
+    }
     let writer = Arc::clone(&shared.writers).acquire_owned().await.map_err(|_| Error::Internal)?;
     let shared = Arc::clone(shared);
     let writing = tokio::task::spawn_blocking(move || {
         // The permits belong to the thread: a sender that hangs up does not make room for another one.
         let _held = (room, writer);
-        store(&shared, &packed, length)
+        store(&shared, &packed, length, Durability::Disk)
     });
     writing.await.map_err(|_| Error::Internal)?
 }
@@ -119,10 +136,16 @@ fn too_long(length: u64, limit: usize) -> Error {
     Error::DecodedTooLarge { length, limit }
 }
 
-fn store(shared: &Shared, packed: &[u8], length: usize) -> Result<(Tally, Option<Error>), Error> {
+fn store(
+    shared: &Shared,
+    packed: &[u8],
+    length: usize,
+    durability: Durability,
+) -> Result<(Tally, Option<Error>), Error> {
     let mut message = shared.messages.take(length);
     let unpacked = snap::raw::Decoder::new().decompress(packed, &mut message[..length]).map_err(|_| Error::Snappy);
-    let result = unpacked.and_then(|length| ingest::write(shared.store.appender(), &shared.known, &message[..length]));
+    let result = unpacked
+        .and_then(|length| ingest::write(shared.store.appender(), &shared.known, &message[..length], durability));
     shared.messages.give_back(message);
     let tally = result.as_ref().map_or_else(|_| Tally::default(), |outcome| outcome.tally);
     shared.counters.add(&tally);

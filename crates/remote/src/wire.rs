@@ -120,7 +120,8 @@ pub(crate) struct Metadata<'a> {
 /// What stands in a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Entry<'a> {
-    Series(TimeSeries<'a>),
+    /// The message of a [`TimeSeries`].
+    Series(&'a [u8]),
     Metadata(Metadata<'a>),
 }
 
@@ -128,7 +129,7 @@ pub(crate) enum Entry<'a> {
 pub(crate) fn entries(message: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, WireError>> {
     Fields::new(message).filter_map(|field| {
         let entry = field.and_then(|field| match field.number {
-            1 => Ok(Some(Entry::Series(TimeSeries::new(field.bytes()?)?))),
+            1 => field.bytes().map(|message| Some(Entry::Series(message))),
             3 => Ok(Some(Entry::Metadata(Metadata::read(field.bytes()?)?))),
             _ => Ok(None),
         });
@@ -139,14 +140,16 @@ pub(crate) fn entries(message: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, 
 impl<'a> TimeSeries<'a> {
     /// Splits the message behind its leading labels. Every encoder writes the labels first; where one does not, both
     /// parts are the whole message.
-    fn new(message: &'a [u8]) -> Result<Self, WireError> {
+    pub(crate) fn new(message: &'a [u8]) -> Result<Self, WireError> {
         let labels_end = pass_short(message, |tag| tag == tag::LABEL);
-        let (labels, others) = message.split_at(labels_end);
+        Self::after(message, labels_end).map_or_else(|| Self::split(message), Ok)
+    }
+
+    /// A message that is known to begin with so many bytes of labels. `None` if there may be further ones.
+    pub(crate) fn after(message: &'a [u8], labels_end: usize) -> Option<Self> {
+        let (labels, others) = message.split_at_checked(labels_end)?;
         let passed = pass_short(others, |tag| matches!(tag, tag::SAMPLE | tag::EXEMPLAR | tag::HISTOGRAM));
-        if passed == others.len() {
-            return Ok(Self { labels, others, labels_are_first: true });
-        }
-        Self::split(message)
+        (passed == others.len()).then_some(Self { labels, others, labels_are_first: true })
     }
 
     /// As [`TimeSeries::new`], whatever the fields are.

@@ -289,8 +289,11 @@ impl Appender for FailingBatch<'_> {
     fn set_metadata(&mut self, _: &str, _: &model::Metadata) -> Result<(), AppendError> {
         Ok(())
     }
-    fn commit(self: Box<Self>, _: Durability) -> Result<Committed, AppendError> {
-        Err(self.0.commit.clone())
+    fn commit(self: Box<Self>, durability: Durability) -> Result<Committed, AppendError> {
+        match durability {
+            Durability::Kernel => Ok(Committed::default()),
+            Durability::Disk => Err(self.0.commit.clone()),
+        }
     }
 }
 
@@ -318,6 +321,54 @@ async fn a_failing_store_is_never_acknowledged() {
         let answered = response.headers().get("retry-after").map(|value| value.to_str().unwrap());
         assert_eq!((response.status().as_u16(), answered), (status, retry), "{case}");
     }
+}
+
+#[tokio::test]
+async fn requests_on_a_lane_share_syncs() {
+    const SENDERS: usize = 8;
+    const REQUESTS: i64 = 20;
+    let receiver = Receiver::start();
+    let lane = remote::Lane::start().unwrap();
+    let post = |sender: usize, at: i64| {
+        let labels = [("__name__", "m"), ("sender", &sender.to_string())];
+        let body = pack(&request(vec![series(&labels, &[(at as f64, receiver.now - at)])]).encode_to_vec());
+        Request::post("/api/v1/write").extension(lane.clone()).body(Body::from(body)).unwrap()
+    };
+    let senders = (0..SENDERS).map(|sender| (0..REQUESTS).map(|at| post(sender, at)).collect::<Vec<_>>());
+    let (senders, router) = (senders.collect::<Vec<_>>(), remote::router(receiver.state.clone()));
+    let (tell, told) = tokio::sync::oneshot::channel();
+    lane.spawn(async move {
+        let mut running = tokio::task::JoinSet::new();
+        for posts in senders {
+            let router = router.clone();
+            running.spawn(async move {
+                for post in posts {
+                    assert_eq!(router.clone().oneshot(post).await.unwrap().status(), 204);
+                }
+            });
+        }
+        running.join_all().await;
+        tell.send(()).unwrap();
+    });
+    told.await.unwrap();
+    let stored: usize = receiver.stored().iter().map(|line| line.matches('@').count()).sum();
+    assert_eq!(stored, SENDERS * REQUESTS as usize);
+    let mut families = Families::default();
+    receiver.db.collect(&mut families).unwrap();
+    let syncs = families.iter().find(|f| f.name == "skep_tsdb_log_fsyncs_total").unwrap().points[0].value;
+    assert!(syncs < 2.0 * REQUESTS as f64, "{syncs}");
+}
+
+#[tokio::test]
+async fn a_failing_sync_on_a_lane_is_never_acknowledged() {
+    let source = Arc::new(std::io::Error::from(std::io::ErrorKind::Other));
+    let commit = AppendError::Storage(StorageError::Io { operation: "fsync", path: "log/1".into(), source });
+    let lane = remote::Lane::start().unwrap();
+    let state = remote::State::new(Arc::new(Failing { append: None, commit }), remote::Limits::default());
+    let sent = request(vec![series(&[("__name__", "m")], &[(1.0, 1)])]);
+    let body = Body::from(pack(&sent.encode_to_vec()));
+    let post = Request::post("/api/v1/write").extension(lane.clone()).body(body).unwrap();
+    assert_eq!(remote::router(state).oneshot(post).await.unwrap().status(), 500);
 }
 
 #[tokio::test]

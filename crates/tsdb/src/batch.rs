@@ -9,7 +9,7 @@ use model::{
 
 use crate::Db;
 use crate::exemplars::LABEL_CHARS_MAX;
-use crate::head::Run;
+use crate::head::{Began, Run};
 use crate::log::UNSYNCED_BYTES_MAX;
 use crate::options::millis;
 use crate::series::Slot;
@@ -18,7 +18,9 @@ use crate::writer::Writer;
 /// The samples of one scrape or write request.
 struct Batch<'a> {
     db: &'a Db,
-    began: u32,
+    began: Began,
+    /// Whether all samples were new without a look.
+    is_ahead: bool,
     oldest: Timestamp,
     newest: Timestamp,
     /// Which series the samples belong to, in their order.
@@ -34,6 +36,7 @@ impl Appendable for Db {
         Box::new(Batch {
             db: self,
             began: self.head.begin(),
+            is_ahead: true,
             oldest: self.oldest_taken(now),
             newest: now.saturating_add(millis(crate::FUTURE_MAX)),
             runs: Vec::new(),
@@ -41,6 +44,10 @@ impl Appendable for Db {
             exemplars: Vec::new(),
             metadata: Vec::new(),
         })
+    }
+
+    fn sync(&self) -> Result<(), StorageError> {
+        Db::sync(self)
     }
 }
 
@@ -72,7 +79,8 @@ impl Batch<'_> {
         let first = self.samples.len();
         let (mut late, mut conflicting) = (0, Vec::new());
         let slot = self.db.head.check(series, samples, &mut |at| conflicting.push(at));
-        let slot = slot.ok_or(AppendError::UnknownSeries)?;
+        let (slot, is_ahead) = slot.ok_or(AppendError::UnknownSeries)?;
+        self.is_ahead &= is_ahead;
         if conflicting.is_empty() && samples.iter().all(|sample| self.time_error(*sample).is_none()) {
             self.samples.extend_from_slice(samples);
         } else {
@@ -135,7 +143,11 @@ impl Batch<'_> {
 
     /// Leaves what is new, and gives it to the log.
     fn log(&mut self, writer: &mut Writer) -> Committed {
-        let known = self.db.head.sift(&mut self.runs, &mut self.samples);
+        let known = if self.is_ahead && self.db.head.is_unchanged(self.began) {
+            Committed::default()
+        } else {
+            self.db.head.sift(&mut self.runs, &mut self.samples)
+        };
         self.db.head.log(writer, &self.runs, &self.samples, &self.exemplars);
         self.metadata.iter().for_each(|(family, metadata)| writer.add_metadata(family, metadata));
         known

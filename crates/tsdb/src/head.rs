@@ -53,6 +53,8 @@ struct Inner {
     index: HeadIndex,
     frozen: Option<Arc<Frozen>>,
     freezes: u32,
+    /// How many batches were added.
+    commits: u64,
     /// Where the words of a run are encoded.
     scratch: Vec<u8>,
 }
@@ -79,6 +81,13 @@ pub(crate) struct Found {
     pub(crate) labels: Labels,
     pub(crate) frozen: Option<FrozenSeries>,
     pub(crate) open: Option<Chunks>,
+}
+
+/// What the head was like when a batch began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Began {
+    freezes: u32,
+    commits: u64,
 }
 
 /// Consecutive samples of a batch that belong to one series.
@@ -292,20 +301,20 @@ impl Head {
     }
 
     /// A batch begins: until it ends, no series is forgotten that it asks for.
-    pub(crate) fn begin(&self) -> u32 {
+    pub(crate) fn begin(&self) -> Began {
         let mut open = self.open.lock();
-        let freezes = self.inner.read().freezes;
+        let Inner { freezes, commits, .. } = *self.inner.read();
         *open.entry(freezes).or_default() += 1;
-        freezes
+        Began { freezes, commits }
     }
 
     /// The batch that began then ends.
-    pub(crate) fn end(&self, began: u32) {
+    pub(crate) fn end(&self, began: Began) {
         let mut open = self.open.lock();
-        if let Some(count) = open.get_mut(&began) {
+        if let Some(count) = open.get_mut(&began.freezes) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&began);
+                open.remove(&began.freezes);
             }
         }
     }
@@ -318,23 +327,24 @@ impl Head {
         Some(slot)
     }
 
-    /// The series of a reference and what becomes of samples of it; `refused` is told those that conflict. `None` if
-    /// there is no such series.
+    /// The series of a reference, and whether its samples are new without a look; `refused` is told those that conflict.
+    /// `None` if there is no such series.
     pub(crate) fn check(
         &self,
         reference: SeriesRef,
         samples: &[Sample],
         refused: &mut dyn FnMut(usize),
-    ) -> Option<Slot> {
+    ) -> Option<(Slot, bool)> {
         let (slot, generation) = (reference.0.get() as u32, (reference.0.get() >> 32) as u32);
         let inner = self.inner.read();
         let series = inner.slab.find(slot, generation)?;
         series.touch(inner.freezes);
-        if !series.is_ahead(samples) {
+        let is_ahead = series.is_ahead(samples);
+        if !is_ahead {
             let conflicts = |(_, sample): &(usize, &Sample)| inner.fate(slot, **sample) == Fate::Conflict;
             samples.iter().enumerate().filter(conflicts).for_each(|(at, _)| refused(at));
         }
-        Some(slot)
+        Some((slot, is_ahead))
     }
 
     /// The series of a label set, created if it is new. Errors: the set is invalid, or a limit is reached.
@@ -384,6 +394,11 @@ impl Head {
     pub(crate) fn labels(&self, slot: Slot) -> Labels {
         let inner = self.inner.read();
         inner.slab.get(slot).labels(&inner.symbols)
+    }
+
+    /// Whether nothing was added since the batch began, so that what was found for it then still holds.
+    pub(crate) fn is_unchanged(&self, began: Began) -> bool {
+        self.inner.read().commits == began.commits
     }
 
     /// Leaves the samples of a batch that are new, and counts the others. Only to be called by the commit.
@@ -449,6 +464,7 @@ impl Head {
         let mut inner = self.inner.write();
         let before = inner.lines.bytes();
         inner.lines.begin();
+        inner.commits += 1;
         let mut done = Inserted::default();
         let mut rest = samples;
         for run in runs {

@@ -102,7 +102,7 @@ fn read_request(bytes: &[u8]) -> WriteRequest {
     let mut read = WriteRequest::default();
     for entry in entries(bytes) {
         match entry.unwrap() {
-            Entry::Series(series) => read.timeseries.push(read_series(&series)),
+            Entry::Series(message) => read.timeseries.push(read_series(&TimeSeries::new(message).unwrap())),
             Entry::Metadata(m) => {
                 let [family, help, unit] = [m.family, m.help, m.unit].map(text);
                 read.metadata.push(MetricMetadata { kind: m.kind as i32, family, help, unit });
@@ -157,7 +157,9 @@ proptest! {
     #[test]
     fn any_bytes_end_well(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         for entry in entries(&bytes) {
-            if let Ok(Entry::Series(series)) = entry {
+            if let Ok(Entry::Series(message)) = entry
+                && let Ok(series) = TimeSeries::new(message)
+            {
                 series.labels().count();
                 series.items().count();
             }
