@@ -22,14 +22,20 @@ pub(crate) struct Options {
 /// Writes a backup and says what is in it; whether nothing had to be left out.
 pub(crate) fn backup(options: &Options) -> Result<bool> {
     let Options { data_dir, target } = options;
+    let mut incomplete = None;
     let extra = |folder: &Path| {
         let exported = catalog::export(&data_dir.join(CATALOG), &folder.join(CATALOG));
-        exported.map_err(|error| tsdb::Error::Storage(error.into()))
+        let exported = exported.map_err(|error| tsdb::Error::Storage(error.into()))?;
+        incomplete = exported.incomplete;
+        Ok(exported.files)
     };
     let done = tsdb::backup(&FileDisk, data_dir, target, SystemClock.now(), extra)
         .with_context(|| format!("no backup of {} was made", data_dir.display()))?;
     for reason in &done.unreadable {
         crate::complain(&format_args!("not in the backup, because it could not be read: {reason}"));
+    }
+    if let Some(reason) = &incomplete {
+        crate::complain(&format_args!("the catalog, with the state of alerts, may not be whole in the backup: {reason}"));
     }
     crate::say(&format!(
         "{}: {} files, {}, {} of it shared with the data folder\n",
@@ -38,7 +44,7 @@ pub(crate) fn backup(options: &Options) -> Result<bool> {
         mebibytes(done.bytes()),
         mebibytes(done.shared_bytes),
     ));
-    Ok(done.unreadable.is_empty())
+    Ok(done.unreadable.is_empty() && incomplete.is_none())
 }
 
 /// Makes a data folder from a backup.

@@ -67,7 +67,7 @@ const SPECS: &[Spec] = &[
         details: "Blocks are shared with the data folder where TARGET lies on the same file system, else copied. TARGET appears\n\
                   when all of it is on the disk; before, it is called TARGET.tmp. Samples are in it up to its beginning.\n\n\
                   \x20 --data-dir DIR    the data folder [as for the server]\n\n\
-                  Exit code: 0 all is in it, 1 nothing was made or a block could not be read, 2 bad usage.\n",
+                  Exit code: 0 all is in it, 1 nothing was made or something could not be read, 2 bad usage.\n",
         parse: parse_backup,
     },
     Spec {

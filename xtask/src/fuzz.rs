@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: coverage-guided inputs for every decoder of the store.
+//! `cargo xtask fuzz`: coverage-guided inputs for the store, from its decoders to the whole of it.
 //!
 //! The targets lie in `crates/tsdb/fuzz`, a package of its own, because sanitizers need the nightly toolchain. Each
 //! begins with the inputs of `fuzz/corpus/TARGET`, which every `cargo test` replays, too.
@@ -25,6 +25,9 @@ pub(crate) const SECONDS: u64 = 5;
 
 /// An input that takes longer is a finding: a decoder must not be slowed down by what it reads.
 const INPUT_SECONDS_MAX: &str = "10";
+
+/// So is one that asks for more memory at once: the longest frame takes 32 MiB, and is read into twice as much.
+const ALLOCATION_MB_MAX: u32 = 100;
 
 /// The tests begin with the same numbers each time: what a run of theirs finds is found again by the next one.
 pub(crate) const TESTS_SEED: u32 = 1;
@@ -88,6 +91,7 @@ fn fuzz(binary: &Path, target: &str, findings: &Path, seconds: u64, seed: u32) -
         format!("-timeout={INPUT_SECONDS_MAX}"),
         artifacts,
         "-rss_limit_mb=1024".to_owned(),
+        format!("-malloc_limit_mb={ALLOCATION_MB_MAX}"),
         inputs.display().to_string(),
         corpus.display().to_string(),
     ];

@@ -14,28 +14,35 @@ const ATTEMPTS_MAX: u32 = 5;
 /// The database writes for a few milliseconds at a time.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Writes everything that the catalog of `folder` holds to the folder `target`, from which it opens as a catalog; gives
-/// the files written, none where there is no catalog. The catalog's own process is not asked and not disturbed: the
-/// database is copied, and the copy is opened.
-pub fn export(folder: &Path, target: &Path) -> Result<Vec<PathBuf>, Error> {
+/// What [`export`] wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Export {
+    /// The files, none where there is no catalog or nothing was ever changed.
+    pub files: Vec<PathBuf>,
+    /// Why not all of the catalog may be in them, in words; `None` if all is.
+    pub incomplete: Option<String>,
+}
+
+/// Writes everything that the catalog of `folder` holds to the folder `target`, from which it opens as a catalog. The
+/// catalog's own process is not asked and not disturbed: the database is copied, and the copy is opened.
+pub fn export(folder: &Path, target: &Path) -> Result<Export, Error> {
     if !folder.is_dir() {
-        return Ok(Vec::new());
+        return Ok(Export::default());
     }
     fs::create_dir_all(target).map_err(Error::io("create", target))?;
     let scratch = target.join("copy.tmp");
-    let outcome = settled_copy(folder, &scratch).and_then(|()| {
+    let outcome = settled_copy(folder, &scratch).and_then(|incomplete| {
         let (made, file) = (snapshot::path(&scratch), snapshot::path(target));
         if !made.exists() {
-            // Nothing was ever changed.
-            return Ok(Vec::new());
+            return Ok(Export { files: Vec::new(), incomplete });
         }
         fs::copy(made, &file).map_err(Error::io("write", &file))?;
         let sync = |path: &Path| fs::File::open(path).and_then(|file| file.sync_all());
         sync(&file).and_then(|()| sync(target)).map_err(Error::io("fsync", &file))?;
-        Ok(vec![file])
+        Ok(Export { files: vec![file], incomplete })
     });
     let removed = remove(&scratch);
-    outcome.and_then(|files| removed.map(|()| files))
+    outcome.and_then(|done| removed.map(|()| done))
 }
 
 /// Removes a folder in which the threads of a database that was just closed may still write.
@@ -51,19 +58,24 @@ fn remove(scratch: &Path) -> Result<(), Error> {
     }
 }
 
-/// Copies until the copy is sound; the last one is taken as it is, with what its snapshot fills in.
-fn settled_copy(folder: &Path, scratch: &Path) -> Result<(), Error> {
+/// Copies until the copy is sound; the last one is taken as it is, with what its snapshot fills in, and says so.
+fn settled_copy(folder: &Path, scratch: &Path) -> Result<Option<String>, Error> {
     for attempt in 1..=ATTEMPTS_MAX {
         remove(scratch)?;
         copy(folder, scratch).map_err(Error::io("copy", folder))?;
         let catalog = Catalog::open(scratch)?;
-        if catalog.state() == State::Open || attempt == ATTEMPTS_MAX {
-            return catalog.save();
+        let incomplete = match catalog.state() {
+            State::Open => None,
+            State::Recovered(reason) | State::ReadOnly(reason) => Some(reason),
+        };
+        if incomplete.is_none() || attempt == ATTEMPTS_MAX {
+            catalog.save()?;
+            return Ok(incomplete);
         }
         drop(catalog);
         thread::sleep(PAUSE);
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Snapshot first, so that the database is not older.

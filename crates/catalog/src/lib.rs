@@ -19,4 +19,4 @@ mod store;
 
 pub use catalog::{Catalog, State};
 pub use error::Error;
-pub use export::export;
+pub use export::{Export, export};

@@ -17,7 +17,7 @@ use model::KeyValue;
 /// Set in the victim: the folder to write to.
 const VICTIM: &str = "SKEP_CATALOG_VICTIM";
 
-/// Kills in a run; the long form is the soak.
+/// Kills in a run; more in `cargo xtask soak`.
 const KILLS: u64 = 30;
 
 /// Opens a catalog that this process may have closed a moment ago: sled's threads let go of the lock soon after the last
@@ -58,7 +58,8 @@ fn a_kill_loses_nothing_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged = 0;
     let mut slowest = Duration::ZERO;
-    for round in 0..KILLS {
+    let kills = KILLS * testkit::soak_factor();
+    for round in 0..kills {
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "victim", "--nocapture", "--test-threads=1"])
             .env(VICTIM, folder.path())
@@ -90,7 +91,7 @@ fn a_kill_loses_nothing_acknowledged() {
         assert!(last(&catalog) >= acknowledged, "round {round}: {} < {acknowledged}", last(&catalog));
         check_numbers(&catalog, last(&catalog));
     }
-    println!("{KILLS} kills, {acknowledged} changes acknowledged, none lost, slowest start {slowest:?}");
+    println!("{kills} kills, {acknowledged} changes acknowledged, none lost, slowest start {slowest:?}");
 }
 
 /// Every key holds the newest number that belongs to it.
@@ -260,7 +261,7 @@ impl Drop for Unmount {
 fn an_export_of_a_catalog_in_use_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("catalog");
-    assert!(catalog::export(&source, &folder.path().join("none")).unwrap().is_empty());
+    assert_eq!(catalog::export(&source, &folder.path().join("none")).unwrap(), catalog::Export::default());
     let open = Catalog::open(&source).unwrap();
     let write = |n: u64| open.change("numbers", &[("last".to_owned(), Some(n.to_string().into_bytes()))]).unwrap();
     write(1);
@@ -269,11 +270,23 @@ fn an_export_of_a_catalog_in_use_is_whole() {
         for n in 0..3 {
             let known = last(&open);
             let target = folder.path().join(format!("export{n}"));
-            let files = catalog::export(&source, &target).unwrap();
-            assert_eq!(files, [target.join("snapshot.json")]);
+            let done = catalog::export(&source, &target).unwrap();
+            assert_eq!(done, catalog::Export { files: vec![target.join("snapshot.json")], incomplete: None });
             assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
             assert!(last(&Catalog::open(&target).unwrap()) >= known);
         }
         writer.join().unwrap();
     });
+}
+
+/// A database that is damaged gives what is left of it, and says so.
+#[test]
+fn an_export_of_a_damaged_catalog_tells_that_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("catalog");
+    fill(&source, 100);
+    fs::write(source.join("snapshot.json"), "damaged").unwrap();
+    let done = catalog::export(&source, &folder.path().join("export")).unwrap();
+    assert!(done.incomplete.is_some_and(|reason| reason.contains("snapshot.json is damaged")));
+    assert_eq!(done.files.len(), 1);
 }

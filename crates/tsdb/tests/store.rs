@@ -553,6 +553,7 @@ fn many_threads_append_and_ask() {
 #[derive(Clone, Debug)]
 enum Step {
     Append(Vec<(u32, i64, u64)>),
+    Churn(u32),
     Seal,
     Reopen,
     Query(i64, i64),
@@ -564,6 +565,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let sample = (0u32..5, time.prop_map(|t| t / 10_000 * 10_000), value);
     let step = prop_oneof![
         8 => prop::collection::vec(sample, 1..40).prop_map(Step::Append),
+        1 => (10u32..60).prop_map(Step::Churn),
         1 => Just(Step::Seal),
         1 => Just(Step::Reopen),
         2 => (NOW - 4_000_000..NOW, 0i64..2_000_000).prop_map(|(from, span)| Step::Query(from, from + span)),
@@ -580,6 +582,21 @@ impl Naive {
         let cut = |column: &BTreeMap<i64, u64>| column.range(min_time..=max_time).map(|(t, v)| (*t, *v)).collect();
         let all = self.0.iter().map(|(labels, column)| (labels.clone(), cut(column)));
         all.filter(|(_, column): &(Labels, BTreeMap<i64, u64>)| !column.is_empty()).collect()
+    }
+}
+
+/// An hour of scrapes, in which every five minutes other series take the place of those that were there.
+fn churn(db: &Db, first: u32, naive: &mut Naive) {
+    for minute in 0..60 {
+        let timestamp = NOW - 3_700_000 + i64::from(minute) * 60_000;
+        let mut batch = db.appender();
+        for pod in 0..4 {
+            let (labels, value) = (series("m", first + minute / 5 * 4 + pod), f64::from(minute * pod));
+            if batch.append(&labels, Sample { timestamp, value }).is_ok() {
+                naive.0.entry(labels).or_default().entry(timestamp).or_insert(value.to_bits());
+            }
+        }
+        batch.commit(Durability::Kernel).unwrap();
     }
 }
 
@@ -604,6 +621,7 @@ fn run(steps: Vec<Step>) {
                 }
                 batch.commit(Durability::Kernel).unwrap();
             }
+            Step::Churn(first) => churn(&db, first, &mut naive),
             Step::Seal => drop(db.seal().unwrap()),
             Step::Reopen => {
                 db.close().unwrap();
