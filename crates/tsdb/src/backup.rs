@@ -20,12 +20,13 @@ use std::path::{Component, Path, PathBuf};
 
 use model::{StorageError, Timestamp};
 
+use crate::block::block_name;
 use crate::bytes::{Damage, Reader, put_bytes, put_int, put_uint};
 use crate::db::{BLOCKS_FOLDER, LOCK_FILE, LOG_FOLDER, QUARANTINE_FOLDER, REMOVED_SUFFIX, TEMPORARY_SUFFIX};
-use crate::error::io as io_error;
+use crate::error::{io as io_error, is_gone};
 use crate::frame::{self, Scanned, Scanner};
 use crate::record::Record;
-use crate::{Disk, DiskFile, Error, log, reserve};
+use crate::{Disk, DiskFile, Error, Folder, log, reserve};
 
 /// The file that makes a folder a backup.
 const MANIFEST: &str = "backup";
@@ -138,10 +139,7 @@ pub fn backup(
     now: Timestamp,
     extra: impl FnOnce(&Path) -> Result<Vec<PathBuf>, Error>,
 ) -> Result<Backup, Error> {
-    if !list(disk, folder)?.iter().any(|name| name == BLOCKS_FOLDER || name == LOG_FOLDER) {
-        let reason = "this is no data folder: there are neither blocks nor a log in it".to_owned();
-        return Err(Error::Folder { path: folder.to_owned(), reason });
-    }
+    Folder::open(disk, folder)?;
     let done = write_whole(disk, target, |temporary| {
         let mut copy = Copy { disk, target: temporary, done: Backup { created: now, ..Backup::default() } };
         copy.log(&folder.join(LOG_FOLDER))?;
@@ -286,10 +284,6 @@ fn each_piece(
         at += wanted as u64;
     }
     Ok(length)
-}
-
-fn is_gone(error: &StorageError) -> bool {
-    matches!(error, StorageError::Io { source, .. } if source.kind() == ErrorKind::NotFound)
 }
 
 /// A backup being written.
@@ -460,10 +454,6 @@ impl Copy<'_> {
 /// Whether a name is neither that of something being written nor of something being removed.
 fn is_whole(name: &str) -> bool {
     !name.ends_with(TEMPORARY_SUFFIX) && !name.ends_with(REMOVED_SUFFIX)
-}
-
-fn block_name(number: u64) -> String {
-    format!("{number:010}")
 }
 
 /// An error of the disk that concerns the place alone, so that the rest can be saved.

@@ -8,6 +8,7 @@
 use crate::bits::{BitReader, BitWriter};
 use crate::bytes::{Damage, Reader, put_bytes, unzigzag, zigzag};
 use crate::decimal;
+use crate::numbers::ordered;
 
 /// The state of one series within an epoch of the log, the same for who writes and who reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,14 +104,9 @@ impl UnitAndMisses {
     }
 }
 
-/// The order of doubles as whole numbers; its own inverse.
-fn order(bits: i64) -> i64 {
-    bits ^ ((bits >> 63) as u64 >> 1) as i64
-}
-
 fn number_in(value: f64, unit: u32) -> Option<i64> {
     match unit {
-        unit::ORDER => Some(order(value.to_bits() as i64)),
+        unit::ORDER => Some(ordered(value.to_bits() as i64)),
         unit::PAGE => decimal::mantissa_at(value, 0).filter(|n| n % (1 << PAGE_SHIFT) == 0).map(|n| n >> PAGE_SHIFT),
         exponent => decimal::mantissa_at(value, exponent as u8),
     }
@@ -118,7 +114,7 @@ fn number_in(value: f64, unit: u32) -> Option<i64> {
 
 fn value_in(number: i64, unit: u32) -> f64 {
     match unit {
-        unit::ORDER => f64::from_bits(order(number) as u64),
+        unit::ORDER => f64::from_bits(ordered(number) as u64),
         unit::PAGE => decimal::value(number.wrapping_shl(PAGE_SHIFT), 0),
         exponent => decimal::value(number, exponent as u8),
     }
@@ -129,7 +125,7 @@ fn choose(value: f64) -> (i64, u32) {
     match decimal::shortest(value, 0) {
         Some((pages, 0)) if pages != 0 && pages % (1 << PAGE_SHIFT) == 0 => (pages >> PAGE_SHIFT, unit::PAGE),
         Some((mantissa, exponent)) => (mantissa, u32::from(exponent)),
-        None => (order(value.to_bits() as i64), unit::ORDER),
+        None => (ordered(value.to_bits() as i64), unit::ORDER),
     }
 }
 

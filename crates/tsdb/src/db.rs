@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use model::{AppendError, Committed, StorageError, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
-use crate::block::{Block, OpenError};
+use crate::block::{Block, OpenError, block_name};
 use crate::error::io as io_error;
 use crate::exemplars::Exemplars;
 use crate::families::MetricFamilies;
@@ -236,7 +236,7 @@ impl Db {
     }
 
     pub(crate) fn block_folder(&self, number: u64) -> PathBuf {
-        self.blocks_folder().join(format!("{number:010}"))
+        self.blocks_folder().join(block_name(number))
     }
 
     /// Why writing is refused now; empty if it is not.

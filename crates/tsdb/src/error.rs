@@ -1,5 +1,6 @@
 //! What can go wrong when the store is opened, kept up or closed.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,6 +49,11 @@ pub enum Error {
     /// Reading, writing or checking failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+/// Whether an error says that the file or folder is not there.
+pub(crate) fn is_gone(error: &StorageError) -> bool {
+    matches!(error, StorageError::Io { source, .. } if source.kind() == ErrorKind::NotFound)
 }
 
 /// Names the operation and the file of an I/O error, and says in plain words that a disk is full.

@@ -12,10 +12,10 @@ use hashbrown::HashSet;
 use model::status::{BlockStatus, Costs};
 use model::{Samples, StorageError, Timestamp};
 
-use crate::block::{Block, OpenError, Reading};
+use crate::block::{Block, OpenError, Reading, block_name};
 use crate::costs::Tally;
 use crate::db::{BLOCKS_FOLDER, LOG_FOLDER, QUARANTINE_FOLDER};
-use crate::error::io as io_error;
+use crate::error::{io as io_error, is_gone};
 use crate::frame::{Scanned, Scanner};
 use crate::index::PageCache;
 use crate::{Backup, Disk, Error, exemplars, families, log, reserve};
@@ -215,7 +215,7 @@ impl<'a> Folder<'a> {
         numbers.sort_unstable();
         let mut blocks = Vec::new();
         for number in numbers {
-            let path = folder.join(format!("{number:010}"));
+            let path = folder.join(block_name(number));
             match Block::open(self.disk, &path, number, &self.pages) {
                 Ok(block) => blocks.push(block),
                 Err(OpenError::Version(found)) => {
@@ -357,10 +357,6 @@ fn each_codec(
         }
     }
     Ok(())
-}
-
-fn is_gone(error: &StorageError) -> bool {
-    matches!(error, StorageError::Io { source, .. } if source.kind() == ErrorKind::NotFound)
 }
 
 fn finding(path: &Path, error: &StorageError, lost: &str) -> Finding {

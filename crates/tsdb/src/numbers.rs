@@ -259,8 +259,8 @@ pub(crate) fn unpack_doubles(mut reader: Reader<'_>, count: usize) -> Result<Vec
     decode(headed, reader.0, count)
 }
 
-/// The place of a double in the order of all doubles, from its bits.
-fn ordered(bits: i64) -> i64 {
+/// The place of a double in the order of all doubles, from its bits; its own inverse.
+pub(crate) fn ordered(bits: i64) -> i64 {
     bits ^ ((bits >> 63) as u64 >> 1) as i64
 }
 

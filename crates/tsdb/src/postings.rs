@@ -55,7 +55,10 @@ pub(crate) fn evaluate(index: &dyn Index, matchers: &[Matcher]) -> Result<Roarin
             found.unwrap_or_else(|| index.all()) - refused(index, matcher)?
         } else {
             let wanted = accepted(index, matcher)?;
-            found.map_or(wanted.clone(), |found| found & wanted)
+            match found {
+                Some(found) => found & wanted,
+                None => wanted,
+            }
         });
     }
     Ok(found.unwrap_or_else(|| index.all()))
