@@ -13,6 +13,8 @@ mod import;
 mod inspect;
 mod listen;
 mod process;
+mod promtest;
+mod query;
 mod rooms;
 mod settings;
 mod simulation;
@@ -92,6 +94,8 @@ fn run(tool: &Tool) -> ExitCode {
     log_to_stderr("warn");
     let done = match tool {
         Tool::Import(options) => import::run(options),
+        Tool::Query(options) => query::query(options),
+        Tool::Promtest(files) => promtest::test(files),
         Tool::Backup(options) => backup::backup(options),
         Tool::Restore(options) => backup::restore(options),
         Tool::Inspect(options) => inspect::inspect(options),

@@ -9,12 +9,15 @@ use lexopt::{Arg, Parser, ValueExt};
 use crate::backup;
 use crate::import::{self, Nan};
 use crate::inspect;
+use crate::query::{self, Format, When};
 use crate::settings::default_data_dir;
 
 /// What stands after `skep`.
 #[derive(Debug)]
 pub(crate) enum Tool {
     Import(import::Options),
+    Query(query::Options),
+    Promtest(Vec<PathBuf>),
     Backup(backup::Options),
     Restore(backup::Options),
     Inspect(inspect::Options),
@@ -39,6 +42,30 @@ const LOOK: &str = "FOLDER is a data folder at rest or in use, a copy of one, or
                     \x20 --json            for programs\n";
 
 const SPECS: &[Spec] = &[
+    Spec {
+        name: "query ",
+        usage: "query EXPR",
+        purpose: "ask a server: a table of now, or charts of a range",
+        details: "Instant, unless --last or --start is given. Times are seconds since 1970 or dates as 2026-01-31T12:00:00Z.\n\n\
+                  \x20 --url URL         a server with Prometheus' HTTP API [http://127.0.0.1:9090]\n\
+                  \x20 --time TIME       of an instant query [now]\n\
+                  \x20 --last DURATION   a range up to now, such as 1h\n\
+                  \x20 --start TIME      a range from here on\n\
+                  \x20 --end TIME        and up to here [now]\n\
+                  \x20 --step DURATION   of a range [a sixtieth of it]\n\
+                  \x20 --json            the answer's data as the server wrote them\n\
+                  \x20 --csv             a line a sample\n\n\
+                  Exit code: 0, 1 the query failed or nobody answers, 2 bad usage.\n",
+        parse: parse_query,
+    },
+    Spec {
+        name: "promtest ",
+        usage: "promtest FILE...",
+        purpose: "run scripts of Prometheus' test language for PromQL",
+        details: "Names every evaluation that gave something else than the script says.\n\n\
+                  Exit code: 0 all passed, 1 something failed or could not be read, 2 bad usage.\n",
+        parse: parse_promtest,
+    },
     Spec {
         name: "tsdb inspect ",
         usage: "tsdb inspect FOLDER",
@@ -107,7 +134,7 @@ struct Words {
 const LIST_ENTRIES: usize = 20;
 
 /// Flags that are switches; all others take a value.
-const SWITCHES: &[&str] = &["skip-bad-lines", "json"];
+const SWITCHES: &[&str] = &["skip-bad-lines", "json", "csv"];
 
 impl Words {
     fn take(&mut self, name: &str) -> Option<String> {
@@ -215,6 +242,40 @@ fn parse_restore(mut words: Words) -> Result<Tool, String> {
     let data_dir = words.take_path("data-dir")?.ok_or("name the folder to make with --data-dir")?;
     words.finish()?;
     Ok(Tool::Restore(backup::Options { data_dir, target }))
+}
+
+fn parse_query(mut words: Words) -> Result<Tool, String> {
+    let expr = words.next().ok_or("name an EXPR, such as 'rate(node_network_receive_bytes_total[5m])'")?;
+    let expr = expr.into_os_string().into_string().map_err(|_| "the EXPR is not UTF-8")?;
+    let url = words.take("url").unwrap_or_else(|| "http://127.0.0.1:9090".to_owned());
+    let (time, last, start) = (words.take("time"), words.take("last"), words.take("start"));
+    let step = || words.flags.iter().any(|(name, _)| name == "step" || name == "end");
+    let when = match (time, last, start) {
+        (time, None, None) if step() && time.is_none() => {
+            return Err("--step and --end belong to --start or --last".to_owned());
+        }
+        (time, None, None) => When::At(time),
+        (None, Some(span), None) => {
+            let span = model::parse_duration(&span).map_err(|e| format!("--last: {e}; write for example 1h"))?;
+            When::Last { span, step: words.take("step") }
+        }
+        (None, None, Some(start)) => When::Range { start, end: words.take("end"), step: words.take("step") },
+        _ => return Err("of --time, --last and --start only one can be".to_owned()),
+    };
+    let format = match (words.take("json"), words.take("csv")) {
+        (Some(_), Some(_)) => return Err("--json and --csv exclude each other".to_owned()),
+        (Some(_), None) => Format::Json,
+        (None, Some(_)) => Format::Csv,
+        (None, None) => Format::Text,
+    };
+    words.finish()?;
+    Ok(Tool::Query(query::Options { expr, url, when, format }))
+}
+
+fn parse_promtest(mut words: Words) -> Result<Tool, String> {
+    let files: Vec<PathBuf> = std::iter::from_fn(|| words.next()).collect();
+    words.finish()?;
+    if files.is_empty() { Err("name a FILE".to_owned()) } else { Ok(Tool::Promtest(files)) }
 }
 
 fn parse_import(mut words: Words) -> Result<Tool, String> {

@@ -4,10 +4,11 @@
 //! than the message of an error needs.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::http::response::Parts;
 use hyper::{Request, Response};
@@ -26,7 +27,21 @@ pub enum Failure {
     Connection(String),
     /// No complete answer came within this time.
     Timeout(Duration),
+    /// The answer has more bytes than this.
+    TooLong(usize),
 }
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection(causes) => f.write_str(causes),
+            Self::Timeout(limit) => write!(f, "no answer within {limit:?}"),
+            Self::TooLong(bytes) => write!(f, "the answer has more than {bytes} bytes"),
+        }
+    }
+}
+
+impl StdError for Failure {}
 
 /// Sends requests over kept connections, one for each server.
 pub struct Client(HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>);
@@ -46,6 +61,25 @@ impl Client {
             // A success is one whatever comes behind its head.
             let text = if head.status.is_success() { Vec::new() } else { beginning(body).await };
             Ok((head, String::from_utf8_lossy(&text).trim().to_owned()))
+        };
+        tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Failure::Timeout(limit)))
+    }
+
+    /// Sends a request and gives the whole answer, whatever its status, within `limit`.
+    pub async fn fetch(
+        &self,
+        request: Request<Full<Bytes>>,
+        limit: Duration,
+        bytes_max: usize,
+    ) -> Result<(Parts, Bytes), Failure> {
+        let exchange = async {
+            let answer = self.0.request(request).await.map_err(|error| Failure::Connection(causes(&error)))?;
+            let (head, body) = answer.into_parts();
+            match Limited::new(body, bytes_max).collect().await {
+                Ok(body) => Ok((head, body.to_bytes())),
+                Err(error) if error.is::<LengthLimitError>() => Err(Failure::TooLong(bytes_max)),
+                Err(error) => Err(Failure::Connection(causes(&*error))),
+            }
         };
         tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Failure::Timeout(limit)))
     }

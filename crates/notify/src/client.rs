@@ -57,8 +57,8 @@ impl Error {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Connection(reason) => Self::Connection(reason),
             Failure::Timeout(limit) => Self::Timeout(limit),
+            failure => Self::Connection(failure.to_string()),
         }
     }
 }

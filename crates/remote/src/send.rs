@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use client::{Client, Failure};
+use client::Client;
 use http_body_util::Full;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
@@ -134,10 +134,7 @@ impl Sender {
         match self.client.send(request, ANSWER_TIMEOUT).await {
             Ok((head, said)) => self.judge(head.status, &head.headers, &said),
             Err(failure) => {
-                let reason = match failure {
-                    Failure::Connection(reason) => reason,
-                    Failure::Timeout(limit) => format!("no answer within {limit:?}"),
-                };
+                let reason = failure.to_string();
                 Attempt::Failed(SendError::Connection { url: self.uri.to_string(), reason }, None)
             }
         }
