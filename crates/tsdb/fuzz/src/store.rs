@@ -15,7 +15,7 @@ const INTERVAL: i64 = 15_000;
 const DAY: i64 = 86_400_000;
 
 /// Steps of one input; more make it slow and say nothing new.
-const STEPS_MAX: usize = 120;
+const STEPS_MAX: usize = 60;
 
 /// Values by series and time.
 type Content = BTreeMap<(u8, i64), u64>;
