@@ -35,7 +35,9 @@ pub(crate) fn backup(options: &Options) -> Result<bool> {
         crate::complain(&format_args!("not in the backup, because it could not be read: {reason}"));
     }
     if let Some(reason) = &incomplete {
-        crate::complain(&format_args!("the catalog, with the state of alerts, may not be whole in the backup: {reason}"));
+        crate::complain(&format_args!(
+            "the catalog, with the state of alerts, may not be whole in the backup: {reason}"
+        ));
     }
     crate::say(&format!(
         "{}: {} files, {}, {} of it shared with the data folder\n",
