@@ -316,7 +316,9 @@ mod tests {
             cache.insert(name, kind, place(name)).unwrap();
         }
         cache.finish(true, 0);
-        names[1..].iter().for_each(|name| drop(cache.look_up(name)));
+        for name in &names[1..] {
+            let _ = cache.look_up(name);
+        }
         cache.finish(true, 0);
         let got: Vec<_> = (0..3).map(|slot| (cache.text(slot), cache.kind(slot))).collect();
         let expected = [("b", MetricKind::Histogram), ("c", MetricKind::Unknown), ("d", MetricKind::Unknown)];

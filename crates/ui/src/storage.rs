@@ -414,8 +414,8 @@ fn days_of(kept: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn check(costs: Costs, expected: &[&str]) {
-        let lists = lists(&costs, "/p");
+    fn check(costs: &Costs, expected: &[&str]) {
+        let lists = lists(costs, "/p");
         let links: Vec<&str> = lists.iter().flat_map(|list| &list.rows).map(|row| row.link.as_str()).collect();
         let query = |expr: &&str| format!("/p/query?{}", encode([("expr", *expr), ("tab", "table")]));
         assert_eq!(links, expected.iter().map(query).collect::<Vec<_>>());
@@ -428,19 +428,19 @@ mod tests {
     fn links_ask_for_what_they_stand_at() {
         let cost = |name: &str| vec![Cost { name: name.to_owned(), count: 1, ..Cost::default() }];
         let none = Costs::default;
-        check(Costs { metrics: cost("up"), ..none() }, &["topk(50, count by (job, instance) (up))"]);
+        check(&Costs { metrics: cost("up"), ..none() }, &["topk(50, count by (job, instance) (up))"]);
         check(
-            Costs { metrics: cost("a.\u{e9}\u{200b}\"\\"), ..none() },
+            &Costs { metrics: cost("a.\u{e9}\u{200b}\"\\"), ..none() },
             &["topk(50, count by (job, instance) ({\"a.\u{e9}\u{200b}\\\"\\\\\"}))"],
         );
         check(
-            Costs { targets: cost("my job 10.0.0.1:9"), ..none() },
+            &Costs { targets: cost("my job 10.0.0.1:9"), ..none() },
             &["topk(50, count by (__name__) ({job=\"my job\", instance=\"10.0.0.1:9\"}))"],
         );
         check(
-            Costs { label_pairs: cost("path=/a?b=c\nd"), ..none() },
+            &Costs { label_pairs: cost("path=/a?b=c\nd"), ..none() },
             &["topk(50, count by (__name__) ({path=\"/a?b=c\\nd\"}))"],
         );
-        check(Costs { labels: cost("le"), ..none() }, &["topk(50, count by (le) ({le!=\"\"}))"]);
+        check(&Costs { labels: cost("le"), ..none() }, &["topk(50, count by (le) ({le!=\"\"}))"]);
     }
 }
