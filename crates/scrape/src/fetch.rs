@@ -16,7 +16,7 @@ use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::{Builder, Client};
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
@@ -36,6 +36,10 @@ const REDIRECTS_MAX: usize = 10;
 
 /// Decompression asks for room in steps of this size.
 const CHUNK_SIZE_BYTES: u64 = 256 << 10;
+
+/// What a connection holds of an answer at most, and keeps between scrapes; a head must fit. hyper's 400 KiB are as much as
+/// a thousand series take.
+const RECEIVED_BYTES_MAX: usize = 64 << 10;
 
 /// Gets pages; connections are kept between scrapes.
 pub(crate) struct Fetcher {
@@ -76,7 +80,7 @@ struct BodyLimit {
 impl Fetcher {
     pub(crate) fn new(version: &str, body_size_bytes_max: u64, pages_bytes_max: u64) -> Self {
         Self {
-            plain: Client::builder(TokioExecutor::new()).build(connector(false)),
+            plain: client().build(connector(false)),
             secure: OnceCell::new(),
             user_agent: HeaderValue::from_str(&format!("skep/{version}")).unwrap_or(HeaderValue::from_static("skep")),
             body_size_bytes_max,
@@ -215,7 +219,13 @@ fn secure_client() -> Result<SecureClient, String> {
         .with_native_roots()
         .map_err(|e| format!("the system's certificates cannot be read, install ca-certificates: {e}"))?;
     let connector = builder.https_only().enable_http1().wrap_connector(connector(true));
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
+    Ok(client().build(connector))
+}
+
+fn client() -> Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.http1_max_buf_size(RECEIVED_BYTES_MAX);
+    builder
 }
 
 impl Reservation {
