@@ -213,6 +213,7 @@ async fn open_store(settings: &Settings) -> Result<Arc<Db>> {
         sync_interval: settings.sync_interval.unwrap_or(defaults.sync_interval),
         head_bytes_max: size(shares.head_bytes),
         head_series_max: size(shares.series),
+        index_cache_bytes_max: size(shares.index_cache_bytes()),
         ..defaults
     };
     let store = spawn_blocking(move || Db::open(options)).await?;

@@ -19,34 +19,63 @@ pub(crate) struct Options {
     pub(crate) target: PathBuf,
 }
 
-/// Writes a backup and says what is in it; whether nothing had to be left out.
-pub(crate) fn backup(options: &Options) -> Result<bool> {
-    let Options { data_dir, target } = options;
+/// What of a data folder is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All that was written.
+    Whole,
+    /// What is sealed in blocks.
+    Sealed,
+}
+
+/// A copy that was made.
+pub(crate) struct Copy {
+    pub(crate) done: tsdb::Backup,
+    /// Why the catalog may not be whole in it.
+    incomplete: Option<String>,
+}
+
+impl Copy {
+    /// What could not be copied, and why.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = String> {
+        let catalog = |reason| format!("the catalog, with the state of alerts, may not be whole: {reason}");
+        self.done.unreadable.iter().cloned().chain(self.incomplete.iter().map(catalog))
+    }
+}
+
+/// Copies store and catalog of a data folder.
+pub(crate) fn copy(data_dir: &Path, target: &Path, part: Part) -> Result<Copy> {
     let mut incomplete = None;
     let extra = |folder: &Path| {
         let exported = catalog::export(&data_dir.join(CATALOG), &folder.join(CATALOG));
         let exported = exported.map_err(|error| tsdb::Error::Storage(error.into()))?;
-        incomplete = exported.incomplete;
+        incomplete = exported.incomplete.map(|reason| reason.to_string());
         Ok(exported.files)
     };
-    let done = tsdb::backup(&FileDisk, data_dir, target, SystemClock.now(), extra)
+    let now = SystemClock.now();
+    let done = match part {
+        Part::Whole => tsdb::backup(&FileDisk, data_dir, target, now, extra)?,
+        Part::Sealed => tsdb::backup_sealed(&FileDisk, data_dir, target, now, extra)?,
+    };
+    Ok(Copy { done, incomplete })
+}
+
+/// Writes a backup and says what is in it; whether nothing had to be left out.
+pub(crate) fn backup(options: &Options) -> Result<bool> {
+    let Options { data_dir, target } = options;
+    let copy = copy(data_dir, target, Part::Whole)
         .with_context(|| format!("no backup of {} was made", data_dir.display()))?;
-    for reason in &done.unreadable {
-        crate::complain(&format_args!("not in the backup, because it could not be read: {reason}"));
-    }
-    if let Some(reason) = &incomplete {
-        crate::complain(&format_args!(
-            "the catalog, with the state of alerts, may not be whole in the backup: {reason}"
-        ));
+    for reason in copy.missing() {
+        crate::complain(&format_args!("not in the backup: {reason}"));
     }
     crate::say(&format!(
         "{}: {} files, {}, {} of it shared with the data folder\n",
         target.display(),
-        done.files.len(),
-        mebibytes(done.bytes()),
-        mebibytes(done.shared_bytes),
+        copy.done.files.len(),
+        mebibytes(copy.done.bytes()),
+        mebibytes(copy.done.shared_bytes),
     ));
-    Ok(done.unreadable.is_empty() && incomplete.is_none())
+    Ok(copy.missing().next().is_none())
 }
 
 /// Makes a data folder from a backup.

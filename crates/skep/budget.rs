@@ -38,6 +38,9 @@ const PARTS: u64 = 32;
 /// sealed.
 const HEAD_HELD: u64 = 4;
 
+/// Indexes of a million series.
+const INDEX_CACHE_BYTES_MAX: u64 = 16 << 20;
+
 /// Two hours of 40,000 series at 15 s take as much; more in memory would make blocks little smaller and a replay longer.
 const HEAD_BYTES_MAX: u64 = 32 << 20;
 
@@ -83,8 +86,15 @@ pub(crate) struct Shares {
     pub(crate) page_bytes: u64,
     /// Remote-write messages that are being received and stored.
     pub(crate) remote_bytes: u64,
-    /// Columns being sealed or merged, and parts of blocks that are kept for queries.
+    /// Columns being sealed or merged, and pages of indexes that are kept for queries.
     pub(crate) block_bytes: u64,
+}
+
+impl Shares {
+    /// Pages of the blocks' indexes: a quarter of what blocks have, as much as an index may well take.
+    pub(crate) fn index_cache_bytes(&self) -> u64 {
+        (self.block_bytes / 4).min(INDEX_CACHE_BYTES_MAX)
+    }
 }
 
 /// A budget as it was written, refused where nothing could work with it.

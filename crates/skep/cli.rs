@@ -34,6 +34,7 @@ pub(crate) struct ServeArgs {
     pub(crate) memory_budget: Option<u64>,
     pub(crate) external_url: Option<String>,
     pub(crate) enable_lifecycle: bool,
+    pub(crate) enable_admin_api: bool,
     pub(crate) log_level: Option<String>,
     pub(crate) lookback: Option<Duration>,
     pub(crate) query_timeout: Option<Duration>,
@@ -121,7 +122,11 @@ const FLAGS: &[Flag] = &[
         Effect::Switch(|a, on| a.enable_lifecycle = on),
         "allow POST /-/reload and /-/quit",
     ),
-    flag(&["web.enable-admin-api"], Effect::IgnoredSwitch("the admin endpoints are not built yet"), ""),
+    flag(
+        &["web.enable-admin-api"],
+        Effect::Switch(|a, on| a.enable_admin_api = on),
+        "allow POST /api/v1/admin/tsdb/snapshot, delete_series and clean_tombstones",
+    ),
     flag(
         &["query.lookback-delta"],
         Effect::Value("DURATION", |a, v| set_duration(&mut a.lookback, v)),

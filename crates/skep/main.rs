@@ -19,6 +19,7 @@ mod rooms;
 mod settings;
 mod simulation;
 mod size;
+mod snapshots;
 mod tools;
 mod web;
 

@@ -77,7 +77,7 @@ impl api::Process for Process {
             ("storage.tsdb.path", settings.data_dir.display().to_string()),
             ("storage.tsdb.retention.size", text(settings.retention_size.map(|bytes| format!("{bytes}B")))),
             ("storage.tsdb.retention.time", text(settings.retention_time.map(model::format_duration))),
-            ("web.enable-admin-api", false.to_string()),
+            ("web.enable-admin-api", settings.enable_admin_api.to_string()),
             ("web.enable-lifecycle", settings.enable_lifecycle.to_string()),
             ("web.external-url", text(settings.external_url.clone())),
             ("web.listen-address", settings.listen.clone()),

@@ -18,6 +18,7 @@ use crate::budget::Ledger;
 use crate::config::Config;
 use crate::process::{Process, SelfMetrics};
 use crate::settings::Settings;
+use crate::snapshots::Snapshots;
 use crate::web::{self, Order};
 
 /// How often own collectors are read.
@@ -36,6 +37,7 @@ pub(crate) struct Rooms {
     probes: Arc<Probes>,
     remote: remote::State,
     ledger: Arc<Ledger>,
+    snapshots: Arc<Snapshots>,
     /// What `/metrics` shows.
     collectors: Vec<Arc<dyn Collector>>,
     clock: Arc<dyn Clock>,
@@ -114,6 +116,8 @@ impl Rooms {
             remote: remote.clone(),
         });
         collectors.push(ledger.clone());
+        let snapshots = Arc::new(Snapshots::new(&settings.data_dir));
+        collectors.push(snapshots.clone());
         collectors.extend(notifier.clone().map(|notifier| notifier as Arc<dyn Collector>));
         Ok(Self {
             process,
@@ -125,6 +129,7 @@ impl Rooms {
             probes,
             remote,
             ledger,
+            snapshots,
             collectors,
             clock,
             node,
@@ -170,6 +175,9 @@ impl Rooms {
             process: self.process.clone(),
             collectors: self.collectors.clone(),
             external_labels,
+            admin: settings
+                .enable_admin_api
+                .then(|| api::Admin { data: self.store.clone(), snapshots: self.snapshots.clone() }),
             clock: self.clock.clone(),
         };
         let ui = ui::State {

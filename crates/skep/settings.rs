@@ -33,6 +33,7 @@ pub(crate) struct Settings {
     pub(crate) budget: Budget,
     pub(crate) external_url: Option<String>,
     pub(crate) enable_lifecycle: bool,
+    pub(crate) enable_admin_api: bool,
     pub(crate) engine: promql::EngineOptions,
 }
 
@@ -53,6 +54,7 @@ impl Settings {
             budget,
             external_url: args.external_url.clone().or(config.web.external_url.clone()),
             enable_lifecycle: args.enable_lifecycle,
+            enable_admin_api: args.enable_admin_api,
             engine: engine(args, budget.shares()),
             data_dir,
         }

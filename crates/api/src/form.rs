@@ -100,6 +100,19 @@ impl Form {
         if self.get(name).is_empty() { Ok(None) } else { self.needed_nanos(name).map(Some) }
     }
 
+    /// A switch, `false` where it is absent; what Go's `strconv.ParseBool` takes.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Failure> {
+        match self.get(name) {
+            "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+            text => {
+                let reason =
+                    format!("unable to parse boolean: strconv.ParseBool: parsing {text:?}: invalid syntax");
+                Err(Failure::parameter(name, &reason))
+            }
+        }
+    }
+
     /// `limit`: how many elements an answer may have; `None` for all.
     pub(crate) fn limit(&self) -> Result<Option<usize>, Failure> {
         let text = self.get("limit");

@@ -8,6 +8,7 @@
 //! block and cancels it when the client leaves; the function gives a `reply`, written piece by piece with `json` and
 //! `number`, or a `failure`.
 
+mod admin;
 mod call;
 mod exemplars;
 mod expression;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 use model::{Clock, Collector, Labels, Queryable};
 use promql::Engine;
 
+pub use admin::{Admin, Snapshots};
 pub use process::{Build, Process, Runtime};
 pub use router::router;
 
@@ -56,6 +58,8 @@ pub struct State {
     pub collectors: Vec<Arc<dyn Collector>>,
     /// `global.external_labels`, added to federated series that lack them.
     pub external_labels: Labels,
+    /// What `admin/tsdb/*` works on; `None` where the administration is switched off.
+    pub admin: Option<Admin>,
     /// The time of queries that name none.
     pub clock: Arc<dyn Clock>,
 }

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::routing::{MethodFilter, MethodRouter, any, get};
 
 use crate::call::{Route, Style, on};
-use crate::{State, exemplars, expression, federate, health, metrics, query, rules, series, status, targets};
+use crate::{State, admin, exemplars, expression, federate, health, metrics, query, rules, series, status, targets};
 
 /// All routes of the API but `/api/v1/write`, which is the room `remote`'s.
 pub fn router(state: State) -> Router {
@@ -32,9 +32,9 @@ pub fn router(state: State) -> Router {
         .route("/status/buildinfo", read(status::build))
         .route("/status/tsdb", read(status::store))
         .route("/status/walreplay", read(status::replay))
-        .route("/admin/tsdb/snapshot", administer())
-        .route("/admin/tsdb/delete_series", administer())
-        .route("/admin/tsdb/clean_tombstones", administer())
+        .route("/admin/tsdb/snapshot", administer(admin::snapshot))
+        .route("/admin/tsdb/delete_series", administer(admin::delete_series))
+        .route("/admin/tsdb/clean_tombstones", administer(admin::clean_tombstones))
         .route("/{*unknown}", unknown());
     Router::new()
         .nest("/api/v1", api)
@@ -56,8 +56,8 @@ fn ask(route: Route<State>) -> MethodRouter<State> {
     on(MethodFilter::GET.or(MethodFilter::POST), route, Style::Json)
 }
 
-fn administer() -> MethodRouter<State> {
-    on(MethodFilter::POST.or(MethodFilter::PUT), status::admin, Style::Json)
+fn administer(route: Route<State>) -> MethodRouter<State> {
+    on(MethodFilter::POST.or(MethodFilter::PUT), route, Style::Json)
 }
 
 fn unknown() -> MethodRouter<State> {

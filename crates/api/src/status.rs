@@ -74,11 +74,6 @@ pub(crate) fn notifications(_: &State, _: &Call) -> Result<Reply, Failure> {
     Ok(Reply::array(Vec::new(), |_, ()| {}, Notes::default()))
 }
 
-/// Routes of the administration, which is switched off.
-pub(crate) fn admin(_: &State, _: &Call) -> Result<Reply, Failure> {
-    Err(Failure::new(Kind::Unavailable, "admin APIs disabled"))
-}
-
 /// `DELETE series`.
 pub(crate) fn drop_series(_: &State, _: &Call) -> Result<Reply, Failure> {
     Err(Failure::new(Kind::Internal, "not implemented"))

@@ -139,10 +139,43 @@ pub fn backup(
     now: Timestamp,
     extra: impl FnOnce(&Path) -> Result<Vec<PathBuf>, Error>,
 ) -> Result<Backup, Error> {
+    copy_folder(disk, folder, target, now, Part::Whole, extra)
+}
+
+/// As [`backup`], of blocks alone: samples that are not sealed yet are not in it.
+pub fn backup_sealed(
+    disk: &dyn Disk,
+    folder: &Path,
+    target: &Path,
+    now: Timestamp,
+    extra: impl FnOnce(&Path) -> Result<Vec<PathBuf>, Error>,
+) -> Result<Backup, Error> {
+    copy_folder(disk, folder, target, now, Part::Sealed, extra)
+}
+
+/// What of a data folder is copied.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Log and blocks.
+    Whole,
+    /// Blocks.
+    Sealed,
+}
+
+fn copy_folder(
+    disk: &dyn Disk,
+    folder: &Path,
+    target: &Path,
+    now: Timestamp,
+    part: Part,
+    extra: impl FnOnce(&Path) -> Result<Vec<PathBuf>, Error>,
+) -> Result<Backup, Error> {
     Folder::open(disk, folder)?;
     let done = write_whole(disk, target, |temporary| {
         let mut copy = Copy { disk, target: temporary, done: Backup { created: now, ..Backup::default() } };
-        copy.log(&folder.join(LOG_FOLDER))?;
+        if part == Part::Whole {
+            copy.log(&folder.join(LOG_FOLDER))?;
+        }
         copy.small_files(folder)?;
         copy.blocks(&folder.join(BLOCKS_FOLDER))?;
         for path in extra(temporary)? {

@@ -30,10 +30,6 @@ pub(crate) const BLOCKS_FOLDER: &str = "blocks";
 pub(crate) const QUARANTINE_FOLDER: &str = "quarantine";
 pub(crate) const LOCK_FILE: &str = "lock";
 
-/// Pages of the blocks' indexes in memory. The index of 100,000 series takes two to three megabytes; a dashboard's
-/// queries read parts of it again and again, and what is not here costs a read of the kernel's cache.
-const PAGE_CACHE_BYTES_MAX: usize = 4 << 20;
-
 /// Commits look whether the data folder is there when nobody did for so long: less often than they come on a busy machine,
 /// and sooner than anybody would notice.
 const FOLDER_SEEN_MILLIS: i64 = 1_000;
@@ -143,7 +139,7 @@ impl Db {
             head: Head::new(options.head_series_max),
             log: Log::new(disk, log_folder, segments.iter().map(|s| (s.number, 0)).collect()),
             blocks: RwLock::default(),
-            pages: Arc::new(PageCache::new(PAGE_CACHE_BYTES_MAX)),
+            pages: Arc::new(PageCache::new(options.index_cache_bytes_max)),
             visible: RwLock::default(),
             families: MetricFamilies::default(),
             exemplars: Exemplars::default(),

@@ -76,7 +76,7 @@ mod tombstones;
 mod tsz;
 mod writer;
 
-pub use backup::{Backup, BackupFile, backup, damaged_files, restore};
+pub use backup::{Backup, BackupFile, backup, backup_sealed, damaged_files, restore};
 pub use db::{Db, Recovery};
 pub use disk::{Disk, DiskFile, FileDisk};
 pub use error::Error;

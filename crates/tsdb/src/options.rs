@@ -29,6 +29,10 @@ const HEAD_BYTES_MAX_DEFAULT: usize = 32 << 20;
 /// apart: place, labels, index, what the log and a sender's cache know of it.
 const HEAD_SERIES_MAX_DEFAULT: usize = 1_000_000;
 
+/// The index of 100,000 series takes one to three megabytes; a dashboard's queries read parts of it again and again, and
+/// what is not here costs a read of the kernel's cache.
+const INDEX_CACHE_BYTES_MAX_DEFAULT: usize = 4 << 20;
+
 /// How to open a store.
 #[derive(Clone)]
 pub struct Options {
@@ -49,6 +53,8 @@ pub struct Options {
     pub head_bytes_max: usize,
     /// New series are refused past this count, in words that name `--memory-budget`.
     pub head_series_max: usize,
+    /// Pages of the blocks' indexes that stay in memory, in bytes.
+    pub index_cache_bytes_max: usize,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The file system.
@@ -69,6 +75,7 @@ impl Default for Options {
             seal_interval: SEAL_INTERVAL_DEFAULT,
             head_bytes_max: HEAD_BYTES_MAX_DEFAULT,
             head_series_max: HEAD_SERIES_MAX_DEFAULT,
+            index_cache_bytes_max: INDEX_CACHE_BYTES_MAX_DEFAULT,
             clock: Arc::new(SystemClock),
             disk: Arc::new(FileDisk),
         }

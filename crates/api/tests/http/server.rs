@@ -81,6 +81,7 @@ impl Server {
             process: Arc::new(Nothing),
             collectors: vec![db.clone()],
             external_labels: Labels::empty(),
+            admin: None,
             clock: Arc::new(SystemClock),
         };
         change(&mut state);
