@@ -135,7 +135,9 @@ impl Db {
             found.begin_source();
             self.find_in_block(&block, selection, is_unnamed, &mut found)?;
         }
-        found.begin_source();
+        if !head.is_empty() {
+            found.begin_source();
+        }
         for (labels, parts) in head {
             if let Some(known) = found.parts(labels.as_packed(), || Some(labels.clone())) {
                 known.extend(parts);
