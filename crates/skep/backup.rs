@@ -49,7 +49,7 @@ pub(crate) fn copy(data_dir: &Path, target: &Path, part: Part) -> Result<Copy> {
     let extra = |folder: &Path| {
         let exported = catalog::export(&data_dir.join(CATALOG), &folder.join(CATALOG));
         let exported = exported.map_err(|error| tsdb::Error::Storage(error.into()))?;
-        incomplete = exported.incomplete.map(|reason| reason.to_string());
+        incomplete = exported.incomplete;
         Ok(exported.files)
     };
     let now = SystemClock.now();
@@ -63,8 +63,8 @@ pub(crate) fn copy(data_dir: &Path, target: &Path, part: Part) -> Result<Copy> {
 /// Writes a backup and says what is in it; whether nothing had to be left out.
 pub(crate) fn backup(options: &Options) -> Result<bool> {
     let Options { data_dir, target } = options;
-    let copy = copy(data_dir, target, Part::Whole)
-        .with_context(|| format!("no backup of {} was made", data_dir.display()))?;
+    let copy =
+        copy(data_dir, target, Part::Whole).with_context(|| format!("no backup of {} was made", data_dir.display()))?;
     for reason in copy.missing() {
         crate::complain(&format_args!("not in the backup: {reason}"));
     }

@@ -40,6 +40,9 @@ pub(crate) struct ServeArgs {
     pub(crate) query_timeout: Option<Duration>,
     pub(crate) query_concurrency: Option<u64>,
     pub(crate) query_samples: Option<u64>,
+    pub(crate) read_samples: Option<u64>,
+    pub(crate) read_concurrency: Option<u64>,
+    pub(crate) read_frame_bytes: Option<u64>,
     pub(crate) features: Vec<String>,
     /// Flags of Prometheus that were given but change nothing, with the reason; said once at the start.
     pub(crate) without_effect: Vec<String>,
@@ -167,12 +170,22 @@ const FLAGS: &[Flag] = &[
     flag(&["web.enable-remote-write-receiver"], Effect::IgnoredSwitch("remote write is always received"), ""),
     flag(&["storage.tsdb.no-lockfile"], Effect::Refused("two writers would destroy the data folder"), ""),
     flag(&["storage.tsdb.head-chunks-write-queue-size"], Effect::IgnoredValue("there is no such queue"), ""),
+    flag(&["storage.remote.flush-deadline"], Effect::IgnoredValue("remote write out is not built yet"), ""),
     flag(
-        &["storage.remote.flush-deadline", "storage.remote.read-sample-limit", "storage.remote.read-concurrent-limit"],
-        Effect::IgnoredValue("remote read and remote write out are not built yet"),
-        "",
+        &["storage.remote.read-sample-limit"],
+        Effect::Value("N", |a, v| set_number(&mut a.read_samples, v)),
+        "most samples of an answer of remote read that is no stream; 0 is no limit [50000000]",
     ),
-    flag(&["storage.remote.read-max-bytes-in-frame"], Effect::IgnoredValue("remote read is not built yet"), ""),
+    flag(
+        &["storage.remote.read-concurrent-limit"],
+        Effect::Value("N", |a, v| set_number(&mut a.read_concurrency, v)),
+        "requests of remote read that are answered at once; 0 is no limit [10]",
+    ),
+    flag(
+        &["storage.remote.read-max-bytes-in-frame"],
+        Effect::Value("N", |a, v| set_number(&mut a.read_frame_bytes, v)),
+        "bytes of a frame of streamed remote read [1048576]",
+    ),
     flag(
         &["rules.alert.for-outage-tolerance", "rules.alert.for-grace-period", "rules.alert.resend-delay"],
         Effect::IgnoredValue("Prometheus' default is used"),

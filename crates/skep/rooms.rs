@@ -174,7 +174,7 @@ impl Rooms {
             store: self.store.clone(),
             process: self.process.clone(),
             collectors: self.collectors.clone(),
-            external_labels,
+            external_labels: external_labels.clone(),
             admin: settings
                 .enable_admin_api
                 .then(|| api::Admin { data: self.store.clone(), snapshots: self.snapshots.clone() }),
@@ -198,8 +198,10 @@ impl Rooms {
                 interval: OWN_INTERVAL,
             },
         };
+        let reader = remote::Reader::new(self.store.clone(), external_labels, settings.read);
+        let remote = remote::router(self.remote.clone()).merge(reader.router());
         let guard = ui::guard::Guard::new(&settings.listen, settings.external_url.as_deref());
-        web::router(api, self.remote.clone(), ui, guard, lifecycle)
+        web::router(api, remote, ui, guard, lifecycle)
     }
 }
 

@@ -18,6 +18,9 @@ const RETENTION_TIME_DEFAULT: Duration = Duration::from_secs(400 * 24 * 3600);
 /// By default the store takes at most this much, and never more than a quarter of its filesystem.
 const RETENTION_SIZE_MAX_DEFAULT: u64 = 8 << 30;
 
+/// Of what queries may hold, answers of remote read that are no streams have this part.
+const READ_PART: u64 = 6;
+
 /// Settings of the process that do not change while it runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -35,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) enable_lifecycle: bool,
     pub(crate) enable_admin_api: bool,
     pub(crate) engine: promql::EngineOptions,
+    pub(crate) read: remote::ReadLimits,
 }
 
 impl Settings {
@@ -56,6 +60,7 @@ impl Settings {
             enable_lifecycle: args.enable_lifecycle,
             enable_admin_api: args.enable_admin_api,
             engine: engine(args, budget.shares()),
+            read: read_limits(args, budget.shares()),
             data_dir,
         }
     }
@@ -74,12 +79,23 @@ fn engine(args: &ServeArgs, shares: Shares) -> promql::EngineOptions {
     promql::EngineOptions {
         lookback: args.lookback.unwrap_or(defaults.lookback),
         timeout: args.query_timeout.unwrap_or(defaults.timeout),
-        memory_max: shares.query_bytes,
+        memory_max: shares.query_bytes - shares.query_bytes / READ_PART,
         samples_max: args.query_samples.unwrap_or(defaults.samples_max),
         concurrency: args.query_concurrency.and_then(|n| usize::try_from(n).ok()).unwrap_or(defaults.concurrency),
         experimental_functions: feature("promql-experimental-functions"),
         delayed_name_removal: feature("promql-delayed-name-removal"),
         ..defaults
+    }
+}
+
+fn read_limits(args: &ServeArgs, shares: Shares) -> remote::ReadLimits {
+    let defaults = remote::ReadLimits::default();
+    let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    remote::ReadLimits {
+        samples: args.read_samples.unwrap_or(defaults.samples),
+        concurrency: args.read_concurrency.map_or(defaults.concurrency, size),
+        frame_bytes: args.read_frame_bytes.map_or(defaults.frame_bytes, size),
+        answers_bytes: size(shares.query_bytes / READ_PART),
     }
 }
 

@@ -28,7 +28,7 @@ const CLOSED: &str = "Lifecycle API is not enabled; start skep with --web.enable
 /// API, remote write, pages and lifecycle, every write checked by the guard.
 pub(crate) fn router(
     api: api::State,
-    remote: remote::State,
+    remote: Router,
     ui: ui::State,
     guard: ui::guard::Guard,
     orders: Option<mpsc::Sender<Order>>,
@@ -40,7 +40,7 @@ pub(crate) fn router(
     let prefix = ui.config.prefix.clone();
     let routes = ui::router(ui)
         .merge(api::router(api))
-        .merge(remote::router(remote))
+        .merge(remote.method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n")))
         .merge(lifecycle)
         .layer(from_fn_with_state(Arc::new(guard), ui::guard::guard))
         .layer(from_fn(ui::security_headers));

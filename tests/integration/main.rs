@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod admin;
 mod alerting;
 mod backup;
 mod bad_input;
@@ -16,6 +17,7 @@ mod kill;
 mod lifecycle;
 mod memory;
 mod peers;
+mod remote_read;
 
 use std::path::Path;
 

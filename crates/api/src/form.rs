@@ -106,8 +106,7 @@ impl Form {
             "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
             text => {
-                let reason =
-                    format!("unable to parse boolean: strconv.ParseBool: parsing {text:?}: invalid syntax");
+                let reason = format!("unable to parse boolean: strconv.ParseBool: parsing {text:?}: invalid syntax");
                 Err(Failure::parameter(name, &reason))
             }
         }

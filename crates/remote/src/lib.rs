@@ -16,6 +16,7 @@ mod known;
 mod lane;
 mod media;
 mod message;
+mod read;
 mod receive;
 mod send;
 mod wire;
@@ -35,6 +36,7 @@ use crate::known::KnownSeries;
 use error::Error;
 pub use lane::Lane;
 pub use message::Message;
+pub use read::{ReadLimits, Reader};
 pub use send::{Answer, SendError, Sender};
 
 /// Longest body, packed. Prometheus sends 2,000 samples a request, some 100 KiB; a backfill of 100,000 samples stays

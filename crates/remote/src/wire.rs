@@ -334,21 +334,21 @@ fn kind(number: i64) -> MetricKind {
 }
 
 impl<'a> Field<'a> {
-    fn bytes(self) -> Result<&'a [u8], WireError> {
+    pub(crate) fn bytes(self) -> Result<&'a [u8], WireError> {
         match self.value {
             Value::Bytes(bytes) => Ok(bytes),
             _ => Err(self.wrong_type()),
         }
     }
 
-    fn double(self) -> Result<f64, WireError> {
+    pub(crate) fn double(self) -> Result<f64, WireError> {
         match self.value {
             Value::Fixed64(bits) => Ok(f64::from_bits(bits)),
             _ => Err(self.wrong_type()),
         }
     }
 
-    fn integer(self) -> Result<i64, WireError> {
+    pub(crate) fn integer(self) -> Result<i64, WireError> {
         match self.value {
             Value::Varint(number) => Ok(number.cast_signed()),
             _ => Err(self.wrong_type()),
@@ -369,6 +369,11 @@ impl<'a> Field<'a> {
 impl<'a> Fields<'a> {
     pub(crate) fn new(message: &'a [u8]) -> Self {
         Self { rest: message }
+    }
+
+    /// The next of numbers that stand packed, without tags; `None` at the end.
+    pub(crate) fn next_number(&mut self) -> Result<Option<u64>, WireError> {
+        if self.rest.is_empty() { Ok(None) } else { self.varint().map(Some) }
     }
 
     fn read(&mut self) -> Result<Field<'a>, WireError> {

@@ -1,7 +1,8 @@
 //! A copy of a data folder, taken while its owner works, and a folder made from such a copy.
 //!
 //! A backup reads the folder and asks nobody: it works beside a running server, beside one that hangs or whose disk is
-//! full, and on a folder at rest; nothing has to listen for it, so nobody on the network can make a server write files.
+//! full, and on a folder at rest; nothing has to listen for it, so nobody on the network can make a server write files,
+//! unless its administration was switched on.
 //! What it needs from the store is what the store promises anyway: a block is never changed and has its name only when it
 //! is whole; log segments only grow, and go only after blocks that hold their samples have their names; a merged block
 //! has its name before the blocks that it replaces go.
