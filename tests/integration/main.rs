@@ -13,11 +13,13 @@ mod backup;
 mod bad_input;
 mod demo;
 mod import;
+mod kept;
 mod kill;
 mod lifecycle;
 mod memory;
 mod peers;
 mod remote_read;
+mod remote_write;
 
 use std::path::Path;
 

@@ -72,6 +72,8 @@ fn limits(call: &Call) -> Result<QueryLimits, Failure> {
         timeout: timeout.map(|nanos| Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))),
         lookback: u64::try_from(lookback).ok().filter(|&nanos| nanos > 0).map(Duration::from_nanos),
         cancel: call.cancel.clone(),
+        // Statistics are of all the work.
+        fresh: call.form.get("nocache") == "1" || !call.form.get("stats").is_empty(),
     })
 }
 

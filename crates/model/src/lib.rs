@@ -23,8 +23,8 @@ pub use metric::{Exemplar, Metadata, MetricKind};
 pub use pattern::{Pattern, PatternError};
 pub use sample::{STALE_NAN_BITS, Sample, is_stale, stale_nan};
 pub use storage::{
-    AppendError, Appendable, Appender, Committed, Deletable, Durability, Hints, Queryable, Samples, Selection, Series,
-    SeriesRef, SeriesSet, StorageError,
+    AppendError, Appendable, Appender, Committed, Deletable, Durability, Hints, Moment, Queryable, Samples, Selection,
+    Series, SeriesRef, SeriesSet, StorageError,
 };
 pub use time::{Clock, DurationError, SystemClock, Timestamp, format_duration, parse_duration};
 

@@ -172,6 +172,10 @@ pub struct Selection<'a> {
     pub hints: Hints,
 }
 
+/// A place in the history of a store: how much was written to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub u64);
+
 /// Answers selections. Every method may be called from many threads and may block on the disk.
 pub trait Queryable: Send + Sync {
     /// The series that match and have samples in the time asked for, in no order, each once. Blocks and head are merged.
@@ -186,6 +190,17 @@ pub trait Queryable: Send + Sync {
 
     /// Exemplars of the series that match, by series, oldest first.
     fn exemplars(&self, selection: &Selection<'_>) -> Result<Vec<(Labels, Vec<Exemplar>)>, StorageError>;
+
+    /// Where the store stands now; `None` where it cannot tell what changes, so that no answer may be kept.
+    fn moment(&self) -> Option<Moment> {
+        None
+    }
+
+    /// The oldest timestamp at which samples came or went since then; `None` if none did.
+    fn changed_since(&self, moment: Moment) -> Option<Timestamp> {
+        let _ = moment;
+        Some(Timestamp::MIN)
+    }
 
     /// What is known of metric families, of one or of all, sorted by name.
     fn metadata(&self, family: Option<&str>) -> Vec<(String, Metadata)>;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use model::{Queryable, Sample, Timestamp};
 
 use crate::eval::{Budget, Caps, Notes, Pool, Setting, evaluate, evaluate_matrix};
+use crate::kept::{Answers, Begun};
 use crate::syntax::Type;
 use crate::{Answer, Cancel, Expr, QueryError, QueryLimits, Range, Value, parse};
 
@@ -18,6 +19,9 @@ const SAMPLES_MAX_DEFAULT: u64 = 50_000_000;
 /// As much as the samples of one query take at that limit; a server derives it from its memory budget.
 const MEMORY_MAX_DEFAULT: u64 = SAMPLES_MAX_DEFAULT * size_of::<Sample>() as u64;
 
+/// Some hundred panels of a thousand points for each of twenty series.
+const KEPT_BYTES_MAX_DEFAULT: usize = 32 << 20;
+
 /// What an engine allows and how it behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineOptions {
@@ -29,6 +33,8 @@ pub struct EngineOptions {
     pub memory_max: u64,
     /// Longest time a query may take, waiting for its turn included.
     pub timeout: Duration,
+    /// Most bytes of answers of range queries that are kept for the next refresh.
+    pub kept_bytes_max: usize,
     /// Queries evaluated at once; others wait.
     pub concurrency: usize,
     /// Threads that read the series of one query.
@@ -48,6 +54,7 @@ pub struct Engine {
     running: Mutex<usize>,
     finished: Condvar,
     pool: Pool,
+    answers: Answers,
 }
 
 /// A query's place among those that run.
@@ -61,6 +68,7 @@ impl Default for EngineOptions {
             samples_max: SAMPLES_MAX_DEFAULT,
             memory_max: MEMORY_MAX_DEFAULT,
             timeout: Duration::from_secs(120),
+            kept_bytes_max: KEPT_BYTES_MAX_DEFAULT,
             concurrency: 20,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             subquery_step: Duration::from_secs(60),
@@ -73,12 +81,13 @@ impl Default for EngineOptions {
 impl Engine {
     /// An engine with these options.
     pub fn new(options: EngineOptions) -> Self {
-        Self { options, running: Mutex::new(0), finished: Condvar::new(), pool: Pool::default() }
+        let answers = Answers::new(options.kept_bytes_max);
+        Self { options, running: Mutex::new(0), finished: Condvar::new(), pool: Pool::default(), answers }
     }
 
-    /// Bytes that running queries hold.
+    /// Bytes that running queries and kept answers hold.
     pub fn held_bytes(&self) -> u64 {
-        self.pool.bytes()
+        self.pool.bytes() + self.answers.bytes() as u64
     }
 
     /// The options it was made with.
@@ -140,7 +149,33 @@ impl Engine {
         if range.end < range.start {
             return Err(QueryError::Parameter("end timestamp must not be before start time".to_owned()));
         }
-        self.run(storage, expr, (range.start, range.end, Some(range.step)), limits)
+        let lookback = limits.lookback.unwrap_or(self.options.lookback);
+        let begun = if limits.fresh { None } else { self.answers.begin(storage, expr, range, lookback) };
+        match begun {
+            Some(begun) => self.continue_range(storage, expr, begun, limits),
+            None => self.run(storage, expr, (range.start, range.end, Some(range.step)), limits),
+        }
+    }
+
+    /// Computes what is not known of an answer, and keeps the whole.
+    fn continue_range(
+        &self,
+        storage: &dyn Queryable,
+        expr: &Expr,
+        begun: Begun,
+        limits: &QueryLimits,
+    ) -> Result<Answer, QueryError> {
+        let mut answer = match begun.missing() {
+            Some(part) => self.run(storage, expr, (part.start, part.end, Some(part.step)), limits)?,
+            None => Answer::of(Value::Matrix(Vec::new())),
+        };
+        if let Value::Matrix(series) = &mut answer.value {
+            *series = begun.complete(std::mem::take(series));
+            if answer.warnings.is_empty() && answer.infos.is_empty() {
+                self.answers.keep(begun, series);
+            }
+        }
+        Ok(answer)
     }
 
     fn run(

@@ -12,6 +12,7 @@ mod error;
 mod eval;
 mod function;
 mod hash;
+mod kept;
 pub mod script;
 mod syntax;
 mod value;

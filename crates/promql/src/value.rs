@@ -42,6 +42,8 @@ pub struct QueryLimits {
     pub lookback: Option<Duration>,
     /// Set when nobody waits for the answer any more.
     pub cancel: Cancel,
+    /// Computes all steps of a range, those of kept answers too.
+    pub fresh: bool,
 }
 
 /// An answer.
@@ -55,6 +57,13 @@ pub struct Answer {
     pub infos: Vec<String>,
     /// What it took.
     pub stats: QueryStats,
+}
+
+impl Answer {
+    /// A value without annotations that took nothing.
+    pub(crate) fn of(value: Value) -> Self {
+        Self { value, warnings: Vec::new(), infos: Vec::new(), stats: QueryStats::default() }
+    }
 }
 
 /// What a query took.

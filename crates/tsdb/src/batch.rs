@@ -156,7 +156,9 @@ impl Batch<'_> {
     /// Makes what was logged visible, all at once.
     fn apply(&mut self) -> Committed {
         let db = self.db;
+        let oldest = self.samples.iter().map(|sample| sample.timestamp).min();
         let _snapshots_wait = db.visible.write();
+        oldest.into_iter().for_each(|oldest| db.news.note(oldest));
         let committed = db.head.apply(&self.runs, &self.samples);
         for (slot, exemplar) in self.exemplars.drain(..) {
             db.exemplars.push(db.head.labels(slot), exemplar);

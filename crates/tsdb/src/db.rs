@@ -16,6 +16,7 @@ use crate::families::MetricFamilies;
 use crate::head::Head;
 use crate::index::PageCache;
 use crate::log::{self, Log};
+use crate::news::News;
 use crate::pace::Pace;
 use crate::quarantine::Quarantine;
 use crate::replay::replay;
@@ -83,6 +84,7 @@ pub struct Db {
     pub(crate) pages: Arc<PageCache>,
     /// Held by a query while it takes its snapshot, and alone by a commit while it makes its samples visible.
     pub(crate) visible: RwLock<()>,
+    pub(crate) news: News,
     pub(crate) families: MetricFamilies,
     pub(crate) exemplars: Exemplars,
     pub(crate) counters: Counters,
@@ -141,6 +143,7 @@ impl Db {
             blocks: RwLock::default(),
             pages: Arc::new(PageCache::new(options.index_cache_bytes_max)),
             visible: RwLock::default(),
+            news: News::default(),
             families: MetricFamilies::default(),
             exemplars: Exemplars::default(),
             counters: Counters::default(),

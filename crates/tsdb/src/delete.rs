@@ -51,6 +51,7 @@ impl Db {
         let outcome = self.bury(doomed, &mut buried);
         {
             let _snapshots_wait = self.visible.write();
+            self.news.note(min_time);
             buried.into_iter().for_each(|(block, tombstones)| block.set_tombstones(tombstones));
         }
         outcome?;

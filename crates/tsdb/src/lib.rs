@@ -52,6 +52,7 @@ mod head;
 mod index;
 mod labels;
 mod log;
+mod news;
 mod numbers;
 mod options;
 mod pace;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use model::StorageError;
+use model::{StorageError, Timestamp};
 
 use crate::Db;
 use crate::block::{Block, BlockWriter};
@@ -117,6 +117,7 @@ impl Db {
         let removed = removed_of(&block.folder);
         self.rename(&block.folder, &removed)?;
         self.blocks.write().retain(|b| b.number != block.number);
+        self.news.note(Timestamp::MIN);
         self.remove_leftover(&removed)?;
         self.settle()
     }

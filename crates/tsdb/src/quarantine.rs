@@ -103,6 +103,7 @@ impl Db {
             blocks.len() < before
         };
         if is_served {
+            self.news.note(Timestamp::MIN);
             self.put_aside(block.number, Some((block.meta.min_time, block.meta.max_time)), reason);
         }
     }

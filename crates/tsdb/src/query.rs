@@ -5,7 +5,9 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-use model::{Exemplar, Labels, Metadata, Queryable, Samples, Selection, Series, SeriesSet, StorageError, Timestamp};
+use model::{
+    Exemplar, Labels, Metadata, Moment, Queryable, Samples, Selection, Series, SeriesSet, StorageError, Timestamp,
+};
 use roaring::RoaringBitmap;
 
 use crate::Db;
@@ -252,6 +254,14 @@ impl Queryable for Db {
 
     fn exemplars(&self, selection: &Selection<'_>) -> Result<Vec<(Labels, Vec<Exemplar>)>, StorageError> {
         Ok(self.exemplars.select(selection.matchers, selection.min_time, selection.max_time))
+    }
+
+    fn moment(&self) -> Option<Moment> {
+        Some(self.news.moment())
+    }
+
+    fn changed_since(&self, moment: Moment) -> Option<Timestamp> {
+        self.news.since(moment)
     }
 
     fn metadata(&self, family: Option<&str>) -> Vec<(String, Metadata)> {

@@ -1,0 +1,249 @@
+//! Answers of range queries that are kept, so that a panel which refreshes has only its new steps computed.
+//!
+//! The value of a step depends on the samples up to it and on nothing else, unless the expression says `@`. An answer
+//! therefore stays right before the oldest time at which the store changed since it was computed; from there on its
+//! steps are computed again. Nothing is kept where the store cannot tell what changed, nor an answer with annotations,
+//! which belong to all of its steps together.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use model::{Labels, METRIC_NAME, MatchOp, Moment, Queryable, Samples, Timestamp};
+
+use crate::syntax::{Kind, NodeId};
+use crate::{Expr, MatrixSeries, Range};
+
+/// An answer with more bytes than this part of all that may be kept would push out most of the others.
+const ANSWER_PART: usize = 4;
+
+/// What a series takes beside its samples.
+const SERIES_BYTES: usize = 96;
+
+/// Which answers continue each other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    text: String,
+    step: i64,
+    /// Where in a step the steps lie.
+    phase: i64,
+    lookback: Duration,
+}
+
+/// The answer for the steps from `start` to `end`.
+#[derive(Clone, Debug)]
+struct Kept {
+    series: Arc<Vec<MatrixSeries>>,
+    start: Timestamp,
+    end: Timestamp,
+    /// Where the store stood before the answer was computed.
+    moment: Moment,
+    bytes: usize,
+    /// When it was used last, as a count.
+    used: u64,
+}
+
+/// Answers, those least recently used leaving first.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    bytes_max: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    kept: HashMap<Key, Kept>,
+    bytes: usize,
+    uses: u64,
+}
+
+/// What is known of an answer before it is computed.
+pub(crate) struct Begun {
+    key: Key,
+    moment: Moment,
+    /// The part that is right, and its last step.
+    known: Option<(Arc<Vec<MatrixSeries>>, Timestamp)>,
+    range: Range,
+}
+
+impl Answers {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, state: Mutex::default() }
+    }
+
+    /// Bytes that are held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
+    /// Looks what is known of an answer; `None` where it cannot be kept.
+    pub(crate) fn begin(
+        &self,
+        storage: &dyn Queryable,
+        expr: &Expr,
+        range: Range,
+        lookback: Duration,
+    ) -> Option<Begun> {
+        let delay = shortest_delay(expr)?;
+        // Before anything is read: what is written from now on counts as later.
+        let moment = storage.moment()?;
+        let step = i64::try_from(range.step.as_millis()).ok()?;
+        let key = Key { text: expr.text().to_owned(), step, phase: range.start.rem_euclid(step), lookback };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.uses += 1;
+        let uses = state.uses;
+        let known = state.kept.get_mut(&key).and_then(|kept| {
+            let right_until = match storage.changed_since(kept.moment) {
+                Some(changed) => kept.end.min(last_before(changed.saturating_add(delay), kept.end, step)),
+                None => kept.end,
+            };
+            kept.used = uses;
+            let last = right_until.min(last_step(range, step));
+            (kept.start <= range.start && last >= range.start).then(|| (Arc::clone(&kept.series), last))
+        });
+        drop(state);
+        Some(Begun { key, moment, known, range })
+    }
+
+    /// Keeps a whole answer.
+    pub(crate) fn keep(&self, begun: Begun, series: &[MatrixSeries]) {
+        let bytes: usize = begun.key.text.len() + series.iter().map(bytes_of).sum::<usize>();
+        if bytes > self.bytes_max / ANSWER_PART {
+            return;
+        }
+        let (start, end) = (begun.range.start, last_step(begun.range, begun.key.step));
+        let series = Arc::new(series.to_vec());
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.uses += 1;
+        let kept = Kept { series, start, end, moment: begun.moment, bytes, used: state.uses };
+        state.bytes += bytes;
+        if let Some(before) = state.kept.insert(begun.key, kept) {
+            state.bytes -= before.bytes;
+        }
+        while state.bytes > self.bytes_max {
+            let oldest = state.kept.iter().min_by_key(|(_, kept)| kept.used).map(|(key, _)| key.clone());
+            let Some(gone) = oldest.and_then(|key| state.kept.remove(&key)) else { break };
+            state.bytes -= gone.bytes;
+        }
+    }
+}
+
+impl Begun {
+    /// The steps that are to be computed; `None` if all are known.
+    pub(crate) fn missing(&self) -> Option<Range> {
+        let Some((_, last)) = self.known else { return Some(self.range) };
+        let start = last.saturating_add(self.key.step);
+        (start <= self.range.end).then_some(Range { start, ..self.range })
+    }
+
+    /// The whole answer, from what was known and what was computed, ordered by labels.
+    pub(crate) fn complete(&self, computed: Vec<MatrixSeries>) -> Vec<MatrixSeries> {
+        let Some((known, last)) = &self.known else { return computed };
+        let mut series: Vec<MatrixSeries> =
+            known.iter().map(|series| cut(series, self.range.start, *last)).filter(|s| !s.samples.is_empty()).collect();
+        let places: HashMap<Labels, usize> = series.iter().enumerate().map(|(at, s)| (s.labels.clone(), at)).collect();
+        let mut is_ordered = true;
+        for new in computed {
+            if let Some(&at) = places.get(&new.labels) {
+                series[at].samples.timestamps.extend_from_slice(&new.samples.timestamps);
+                series[at].samples.values.extend_from_slice(&new.samples.values);
+            } else {
+                is_ordered = false;
+                series.push(new);
+            }
+        }
+        if !is_ordered {
+            series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        }
+        series
+    }
+}
+
+fn bytes_of(series: &MatrixSeries) -> usize {
+    SERIES_BYTES + series.labels.as_packed().len() + series.samples.len() * size_of::<model::Sample>()
+}
+
+/// The samples from `first` to `last`.
+fn cut(series: &MatrixSeries, first: Timestamp, last: Timestamp) -> MatrixSeries {
+    let times = &series.samples.timestamps;
+    let begin = times.partition_point(|&time| time < first);
+    let part = begin..begin + times[begin..].partition_point(|&time| time <= last);
+    let samples = Samples { timestamps: times[part.clone()].to_vec(), values: series.samples.values[part].to_vec() };
+    MatrixSeries { labels: series.labels.clone(), samples }
+}
+
+fn last_step(range: Range, step: i64) -> Timestamp {
+    range.start.saturating_add(range.end.saturating_sub(range.start) / step * step)
+}
+
+/// The last of the steps up to `end` that lies before `time`.
+fn last_before(time: Timestamp, end: Timestamp, step: i64) -> Timestamp {
+    if time > end {
+        return end;
+    }
+    let back = end.saturating_sub(time) / step + 1;
+    end.saturating_sub(back.saturating_mul(step))
+}
+
+/// The shortest time after which a sample shows in a step: zero, more where all selectors have an offset, less where one
+/// looks ahead. `None` where steps depend on other things: `@`, and names that are dropped of series which may become
+/// the same at different steps, which is an error of the range as a whole.
+fn shortest_delay(expr: &Expr) -> Option<i64> {
+    let mut delays: Vec<Option<i64>> = Vec::new();
+    for (_, node) in expr.nodes() {
+        let of = |id: &NodeId| delays[id.0 as usize];
+        let shortest = |ids: &mut dyn Iterator<Item = &NodeId>| ids.filter_map(of).min();
+        let delay = match &node.kind {
+            Kind::Number { .. } | Kind::Text(_) => None,
+            Kind::Vector(selector) => {
+                let is_named = |m: &model::Matcher| m.name() == METRIC_NAME && m.op() == MatchOp::Equal;
+                if selector.modifiers.at.is_some() || !selector.matchers.iter().any(is_named) {
+                    return None;
+                }
+                Some(selector.modifiers.offset)
+            }
+            Kind::Subquery { modifiers, .. } if modifiers.at.is_some() => return None,
+            Kind::Subquery { expr, modifiers, .. } => of(expr).map(|delay| delay.saturating_add(modifiers.offset)),
+            Kind::Call { function, .. } if matches!(function.name, "info" | "label_replace" | "label_join") => {
+                return None;
+            }
+            Kind::Call { args, .. } => shortest(&mut args.iter()),
+            Kind::Aggregate { expr, param, .. } => shortest(&mut [expr].into_iter().chain(param)),
+            Kind::Binary { lhs, rhs, .. } => shortest(&mut [lhs, rhs].into_iter()),
+            Kind::Matrix { selector: inner, .. } | Kind::Unary { expr: inner, .. } | Kind::Paren(inner) => of(inner),
+        };
+        delays.push(delay);
+    }
+    delays.last().copied().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_of_expressions() {
+        let check = |text: &str, expected: Option<i64>| {
+            assert_eq!(shortest_delay(&crate::parse(text).unwrap()), expected, "{text}");
+        };
+        check("up", Some(0));
+        check("sum(rate(a[5m] offset 1m)) / sum(b)", Some(0));
+        check("sum(rate(a[5m] offset 1m))", Some(60_000));
+        check("sum(rate(a[5m] offset -1m)) + a", Some(-60_000));
+        check("max_over_time(rate(a[5m] offset 1m)[10m:1m] offset 2m)", Some(180_000));
+        check("a @ 10", None);
+        check("max_over_time(a[10m:1m] @ end())", None);
+        check("{job=\"a\"}", None);
+        check("1 + 2", None);
+    }
+
+    #[test]
+    fn the_last_step_before_a_change() {
+        let check = |time, expected| assert_eq!(last_before(time, 100, 10), expected, "{time}");
+        check(101, 100);
+        check(100, 90);
+        check(91, 90);
+        check(90, 80);
+        check(Timestamp::MIN, Timestamp::MIN);
+    }
+}
