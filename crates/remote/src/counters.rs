@@ -57,8 +57,10 @@ pub(crate) struct Counters {
     received_bytes: AtomicU64,
 }
 
-/// Samples of a request that are stored, as receivers of remote write 2.0 say it.
+/// What of a request is stored, as receivers of remote write 2.0 say it; senders of 1.0 are told, too.
 pub(crate) const WRITTEN_HEADER: &str = "x-prometheus-remote-write-samples-written";
+const HISTOGRAMS_HEADER: &str = "x-prometheus-remote-write-histograms-written";
+const EXEMPLARS_HEADER: &str = "x-prometheus-remote-write-exemplars-written";
 
 /// Samples of a request that were left out, by reason: `conflicting_value=3;limit=1`.
 pub(crate) const LEFT_OUT_HEADER: &str = "x-skep-samples-left-out";
@@ -67,6 +69,8 @@ impl Tally {
     /// Tells the sender, who then need not count by the words of a complaint.
     pub(crate) fn say(&self, headers: &mut HeaderMap) {
         headers.insert(WRITTEN_HEADER, HeaderValue::from(self.samples));
+        headers.insert(HISTOGRAMS_HEADER, HeaderValue::from(0));
+        headers.insert(EXEMPLARS_HEADER, HeaderValue::from(self.exemplars));
         let left_out = REASONS.iter().zip(&self.left_out).filter(|(_, count)| **count > 0);
         let texts: Vec<String> = left_out.map(|((_, reason), count)| format!("{reason}={count}")).collect();
         if let Some(value) = HeaderValue::from_str(&texts.join(";")).ok().filter(|value| !value.is_empty()) {

@@ -42,6 +42,20 @@ pub(crate) enum Error {
     /// The protobuf message is damaged.
     #[error(transparent)]
     Message(#[from] WireError),
+    /// A message of remote write 1.0 that its headers call one of 2.0.
+    #[error("the body is no io.prometheus.write.v2.Request: it has fields that only prometheus.WriteRequest has")]
+    OtherMessage,
+    /// Labels that are no pairs.
+    #[error("{0} references to symbols are no pairs of label names and values")]
+    OddRefs(usize),
+    /// A reference past the end of the table.
+    #[error("there is no symbol {symbol}, the request has {count}")]
+    UnknownSymbol { symbol: u32, count: usize },
+    /// Few bytes that mean many.
+    #[error(
+        "labels exceed limit {0} bytes once their symbols are put in; send smaller batches, or raise --memory-budget"
+    )]
+    LabelsTooLarge(usize),
     /// Samples were refused; the others of the request are stored.
     #[error("{0}")]
     Rejected(String),
@@ -67,6 +81,9 @@ impl Error {
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Body(_) | Self::DecodedTooLarge { .. } | Self::Snappy | Self::Message(_) | Self::Rejected(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::OtherMessage | Self::OddRefs(_) | Self::UnknownSymbol { .. } | Self::LabelsTooLarge(_) => {
                 StatusCode::BAD_REQUEST
             }
             Self::Limit(_) => StatusCode::TOO_MANY_REQUESTS,

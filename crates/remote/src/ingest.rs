@@ -23,17 +23,27 @@ pub(crate) fn write(
     message: &[u8],
     durability: Durability,
 ) -> Result<Outcome, Error> {
+    whole_batch(appender, known, durability, |batch| {
+        wire::entries(message).try_for_each(|entry| match entry? {
+            Entry::Series(message) => batch.series(message),
+            Entry::Metadata(metadata) => batch.metadata(&metadata),
+        })
+    })
+}
+
+/// Commits what `fill` adds to a batch, and learns which series it named.
+pub(crate) fn whole_batch<'s>(
+    appender: Box<dyn Appender + 's>,
+    known: &RwLock<KnownSeries>,
+    durability: Durability,
+    fill: impl FnOnce(&mut Batch<'s, '_>) -> Result<(), Error>,
+) -> Result<Outcome, Error> {
     let (appender, learnt, mut outcome) = {
         let known = known.read();
         let (learnt, run, outcome) = (Vec::new(), Vec::new(), Outcome::empty());
         let cursor = Cursor::default();
         let mut batch = Batch { appender, known: &known, cursor, learnt, run, outcome };
-        for entry in wire::entries(message) {
-            match entry? {
-                Entry::Series(message) => batch.series(message)?,
-                Entry::Metadata(metadata) => batch.metadata(&metadata)?,
-            }
-        }
+        fill(&mut batch)?;
         (batch.appender, batch.learnt, batch.outcome)
     };
     let committed = appender.commit(durability)?;
@@ -49,32 +59,32 @@ pub(crate) fn write(
     Ok(outcome)
 }
 
-struct Batch<'s, 'k> {
-    appender: Box<dyn Appender + 's>,
-    known: &'k KnownSeries,
-    cursor: Cursor,
-    learnt: Vec<(Fingerprint, SeriesRef)>,
+pub(crate) struct Batch<'s, 'k> {
+    pub(crate) appender: Box<dyn Appender + 's>,
+    pub(crate) known: &'k KnownSeries,
+    pub(crate) cursor: Cursor,
+    pub(crate) learnt: Vec<(Fingerprint, SeriesRef)>,
     /// Samples of one series that follow each other.
-    run: Vec<Sample>,
-    outcome: Outcome,
+    pub(crate) run: Vec<Sample>,
+    pub(crate) outcome: Outcome,
 }
 
 /// The series of which samples are being written.
-struct Target<'a> {
-    series: TimeSeries<'a>,
-    fingerprint: Option<Fingerprint>,
-    reference: Option<SeriesRef>,
-    labels: Option<Labels>,
+pub(crate) struct Target<'a> {
+    pub(crate) series: TimeSeries<'a>,
+    pub(crate) fingerprint: Option<Fingerprint>,
+    pub(crate) reference: Option<SeriesRef>,
+    pub(crate) labels: Option<Labels>,
 }
 
 /// Why a label list names no series.
-enum LabelsError {
+pub(crate) enum LabelsError {
     Wire(WireError),
     Invalid,
 }
 
 impl Outcome {
-    fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self { tally: Tally::default(), complaint: None }
     }
 }
@@ -132,7 +142,7 @@ impl Batch<'_, '_> {
     }
 
     /// Appends the samples read so far.
-    fn end_run(&mut self, target: &mut Target<'_>) -> Result<(), Error> {
+    pub(crate) fn end_run(&mut self, target: &mut Target<'_>) -> Result<(), Error> {
         let mut run = std::mem::take(&mut self.run);
         let outcome = self.append(target, &run);
         run.clear();
@@ -206,7 +216,7 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    fn histogram(&mut self) {
+    pub(crate) fn histogram(&mut self) {
         self.outcome.tally.leave_out(Reason::Histogram, 1);
         self.outcome.complaint.get_or_insert_with(|| {
             let text = "native histograms are not stored; set send_native_histograms: false in remote_write";
@@ -215,7 +225,7 @@ impl Batch<'_, '_> {
     }
 
     /// Texts that are not UTF-8 are passed over, as are families without a name.
-    fn metadata(&mut self, metadata: &wire::Metadata<'_>) -> Result<(), Error> {
+    pub(crate) fn metadata(&mut self, metadata: &wire::Metadata<'_>) -> Result<(), Error> {
         let text = |bytes| std::str::from_utf8(bytes).ok();
         let (Some(family), Some(help), Some(unit)) = (text(metadata.family), text(metadata.help), text(metadata.unit))
         else {
@@ -238,7 +248,9 @@ fn parse_labels(series: &TimeSeries<'_>) -> Result<Labels, LabelsError> {
     if labels.metric_name().is_empty() { Err(LabelsError::Invalid) } else { Ok(labels) }
 }
 
-fn collect_labels<'a>(labels: impl Iterator<Item = Result<Label<'a>, WireError>>) -> Result<Labels, LabelsError> {
+pub(crate) fn collect_labels<'a>(
+    labels: impl Iterator<Item = Result<Label<'a>, WireError>>,
+) -> Result<Labels, LabelsError> {
     let text = |bytes| std::str::from_utf8(bytes).map_err(|_| LabelsError::Invalid);
     let mut pairs = Vec::new();
     for label in labels {

@@ -1,12 +1,12 @@
-//! Remote write: samples that other Prometheus servers and agents send, and a sender for history.
+//! Remote write and read: samples that other Prometheus servers and agents send and ask for, and a sender for history.
 //!
-//! In: `POST /api/v1/write`, a snappy block around a protobuf `WriteRequest` of remote write 1.0. Out: batches to a
-//! [`model::Appendable`], and a 2xx only once they are on the disk; the same requests to another server by [`Sender`].
-//! Never: a query, a wait without a limit, a buffer whose size the sender decides.
+//! In: `POST /api/v1/write`, a snappy block around the protobuf message of remote write 1.0 or 2.0. Out: batches to a
+//! [`model::Appendable`], and a 2xx only once they are on the disk; the same requests to another server by [`Sender`];
+//! series to those who ask for them by [`Reader`]. Never: a wait without a limit, a buffer whose size the sender decides.
 //!
-//! The way of a request: `media` reads the headers, `receive` the body under the limits below, `wire` walks the
-//! message in place, `ingest` appends, `lane` does all of it on one thread and syncs. `known` remembers which series a label list named, so that a sender's steady
-//! series cost a hash and no parse.
+//! The way of a write: `media` reads the headers, `receive` the body under the limits below, `wire` walks the message in
+//! place, `ingest` appends (`v2` what 2.0 says otherwise), `lane` does all of it on one thread and syncs. `known` remembers
+//! which series a label list named, so that a sender's steady series cost a hash and no parse.
 
 mod buffers;
 mod counters;
@@ -19,6 +19,7 @@ mod message;
 mod read;
 mod receive;
 mod send;
+mod v2;
 mod wire;
 
 use std::sync::Arc;

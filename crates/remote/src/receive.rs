@@ -13,7 +13,8 @@ use tokio::sync::SemaphorePermit;
 
 use crate::counters::Tally;
 use crate::lane::INLINE_BYTES_MAX;
-use crate::{Error, Lane, Shared, State, ingest, media};
+use crate::media::Message;
+use crate::{Error, Lane, Shared, State, ingest, media, v2};
 
 /// Time in which a body must have come. Prometheus' senders give up after 30 s themselves.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -66,7 +67,7 @@ async fn take(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(Tally, Option<Error>), Error> {
-    media::check(headers)?;
+    let format = media::check(headers)?;
     let _place = shared.requests.try_acquire().map_err(|_| Error::Busy)?;
     let reading = tokio::time::timeout(BODY_TIMEOUT, read(shared, headers, body));
     let (packed, _bytes) = reading.await.map_err(|_| Error::BodyTimeout)??;
@@ -75,7 +76,7 @@ async fn take(
     let weight = u32::try_from(length).map_err(|_| too_long(length as u64, shared.limits.message))?;
     let room = Arc::clone(&shared.message_bytes).acquire_many_owned(weight).await.map_err(|_| Error::Internal)?;
     if let Some(lane) = lane.filter(|_| length <= INLINE_BYTES_MAX) {
-        let stored = store(shared, &packed, length, Durability::Kernel);
+        let stored = store(shared, format, &packed, length, Durability::Kernel);
         drop((packed, room));
         let stored = stored?;
         lane.synced(&shared.store).await?;
@@ -86,7 +87,7 @@ async fn take(
     let writing = tokio::task::spawn_blocking(move || {
         // The permits belong to the thread: a sender that hangs up does not make room for another one.
         let _held = (room, writer);
-        store(&shared, &packed, length, Durability::Disk)
+        store(&shared, format, &packed, length, Durability::Disk)
     });
     writing.await.map_err(|_| Error::Internal)?
 }
@@ -138,14 +139,20 @@ fn too_long(length: u64, limit: usize) -> Error {
 
 fn store(
     shared: &Shared,
+    format: Message,
     packed: &[u8],
     length: usize,
     durability: Durability,
 ) -> Result<(Tally, Option<Error>), Error> {
     let mut message = shared.messages.take(length);
     let unpacked = snap::raw::Decoder::new().decompress(packed, &mut message[..length]).map_err(|_| Error::Snappy);
-    let result = unpacked
-        .and_then(|length| ingest::write(shared.store.appender(), &shared.known, &message[..length], durability));
+    let result = unpacked.and_then(|length| {
+        let (appender, known, message) = (shared.store.appender(), &shared.known, &message[..length]);
+        match format {
+            Message::V1 => ingest::write(appender, known, message, durability),
+            Message::V2 => v2::write(appender, known, message, shared.limits.message, durability),
+        }
+    });
     shared.messages.give_back(message);
     let tally = result.as_ref().map_or_else(|_| Tally::default(), |outcome| outcome.tally);
     shared.counters.add(&tally);

@@ -145,6 +145,11 @@ impl<'a> TimeSeries<'a> {
         Self::after(message, labels_end).map_or_else(|| Self::split(message), Ok)
     }
 
+    /// A series of these labels, and of nothing else yet.
+    pub(crate) fn of_labels(labels: &'a [u8]) -> Self {
+        Self { labels, others: &[], labels_are_first: true }
+    }
+
     /// A message that is known to begin with so many bytes of labels. `None` if there may be further ones.
     pub(crate) fn after(message: &'a [u8], labels_end: usize) -> Option<Self> {
         let (labels, others) = message.split_at_checked(labels_end)?;
@@ -270,7 +275,7 @@ impl<'a> Label<'a> {
     }
 }
 
-fn read_sample(message: &[u8]) -> Result<Sample, WireError> {
+pub(crate) fn read_sample(message: &[u8]) -> Result<Sample, WireError> {
     let mut sample = Sample { timestamp: 0, value: 0.0 };
     for field in Fields::new(message) {
         let field = field?;
@@ -320,7 +325,7 @@ impl<'a> Metadata<'a> {
     }
 }
 
-fn kind(number: i64) -> MetricKind {
+pub(crate) fn kind(number: i64) -> MetricKind {
     match number {
         1 => MetricKind::Counter,
         2 => MetricKind::Gauge,
