@@ -33,6 +33,8 @@ pub(crate) struct ServeArgs {
     pub(crate) retention_size: Option<u64>,
     pub(crate) memory_budget: Option<u64>,
     pub(crate) external_url: Option<String>,
+    pub(crate) route_prefix: Option<String>,
+    pub(crate) cors: api::Cors,
     pub(crate) enable_lifecycle: bool,
     pub(crate) enable_admin_api: bool,
     pub(crate) log_level: Option<String>,
@@ -166,7 +168,11 @@ const FLAGS: &[Flag] = &[
     flag(&["web.local-assets", "web.user-assets"], Effect::IgnoredValue("pages are inside the binary"), ""),
     flag(&["web.console.templates", "web.console.libraries"], Effect::IgnoredValue("there are no consoles"), ""),
     flag(&["web.page-title"], Effect::IgnoredValue("pages are named skep"), ""),
-    flag(&["web.cors.origin"], Effect::IgnoredValue("other sites cannot read answers"), ""),
+    flag(
+        &["web.cors.origin"],
+        Effect::Value("REGEX", set_cors),
+        "pages of other sites that may read answers, such as https://.*\\.example [none]",
+    ),
     flag(&["web.enable-remote-write-receiver"], Effect::IgnoredSwitch("remote write is always received"), ""),
     flag(&["storage.tsdb.no-lockfile"], Effect::Refused("two writers would destroy the data folder"), ""),
     flag(&["storage.tsdb.head-chunks-write-queue-size"], Effect::IgnoredValue("there is no such queue"), ""),
@@ -211,8 +217,11 @@ const FLAGS: &[Flag] = &[
     ),
     flag(
         &["web.route-prefix"],
-        Effect::IgnoredValue("everything answers at / and below the path of --web.external-url"),
-        "",
+        Effect::Value("PATH", |a, v| {
+            a.route_prefix = Some(v.to_owned());
+            Ok(())
+        }),
+        "answer below this path alone [below the path of --web.external-url, and at /]",
     ),
     flag(&["agent"], Effect::Refused("there is no agent mode: skep keeps what it collects"), ""),
 ];
@@ -367,6 +376,11 @@ fn set_external_url(args: &mut ServeArgs, value: &str) -> Result<(), String> {
         return Err(format!("{value:?} is not a URL, such as https://metrics.example/skep"));
     }
     args.external_url = Some(value.to_owned());
+    Ok(())
+}
+
+fn set_cors(args: &mut ServeArgs, value: &str) -> Result<(), String> {
+    args.cors = api::Cors::new(Some(value)).map_err(|e| format!("{value:?} is not a regular expression: {e}"))?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ mod config;
 mod import;
 mod inspect;
 mod listen;
+mod prefix;
 mod process;
 mod promtest;
 mod query;

@@ -16,6 +16,7 @@ use tsdb::Db;
 
 use crate::budget::Ledger;
 use crate::config::Config;
+use crate::prefix::Prefix;
 use crate::process::{Process, SelfMetrics};
 use crate::settings::Settings;
 use crate::snapshots::Snapshots;
@@ -180,6 +181,7 @@ impl Rooms {
                 .then(|| api::Admin { data: self.store.clone(), snapshots: self.snapshots.clone() }),
             clock: self.clock.clone(),
         };
+        let prefix = Prefix::new(&self.external_url, settings.route_prefix.as_deref());
         let ui = ui::State {
             storage: self.store.clone(),
             engine: self.engine.clone(),
@@ -191,7 +193,7 @@ impl Rooms {
             clock: self.clock.clone(),
             stopping,
             config: ui::Config {
-                prefix: path_of(&self.external_url),
+                prefix: prefix.external.clone(),
                 open_to_network,
                 version: VERSION.to_owned(),
                 node: self.node.clone(),
@@ -201,7 +203,7 @@ impl Rooms {
         let reader = remote::Reader::new(self.store.clone(), external_labels, settings.read);
         let remote = remote::router(self.remote.clone()).merge(reader.router());
         let guard = ui::guard::Guard::new(&settings.listen, settings.external_url.as_deref());
-        web::router(api, remote, ui, guard, lifecycle)
+        web::router(api, remote, ui, settings.cors.clone(), &prefix, guard, lifecycle)
     }
 }
 
@@ -214,10 +216,4 @@ async fn open_catalog(settings: &Settings) -> Result<Arc<catalog::Catalog>> {
     let folder = settings.data_dir.join("catalog");
     let catalog = spawn_blocking(move || catalog::Catalog::open(&folder)).await?.context("cannot open the catalog")?;
     Ok(Arc::new(catalog))
-}
-
-/// The path of a URL without its last slash: what proxies put before every address.
-fn path_of(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.find('/').map(|start| rest[start..].trim_end_matches('/').to_owned()).unwrap_or_default()
 }

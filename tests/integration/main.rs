@@ -20,6 +20,7 @@ mod memory;
 mod peers;
 mod remote_read;
 mod remote_write;
+mod web;
 
 use std::path::Path;
 

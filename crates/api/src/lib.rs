@@ -10,6 +10,7 @@
 
 mod admin;
 mod call;
+mod cors;
 mod exemplars;
 mod expression;
 mod failure;
@@ -36,6 +37,7 @@ use model::{Clock, Collector, Labels, Queryable};
 use promql::Engine;
 
 pub use admin::{Admin, Snapshots};
+pub use cors::{Cors, cors};
 pub use process::{Build, Process, Runtime};
 pub use router::router;
 
