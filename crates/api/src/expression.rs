@@ -12,7 +12,7 @@ use crate::tree::push_tree;
 /// `format_query`: the expression as Prometheus writes it.
 pub(crate) fn format(state: &State, call: &Call) -> Result<Reply, Failure> {
     let expr = read(state, call)?;
-    Ok(Reply::json(|out| push_text(out, &expr.to_string())))
+    Ok(Reply::json(|out| push_text(out, &expr.pretty())))
 }
 
 /// `parse_query`: the expression's syntax tree.

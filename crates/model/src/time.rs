@@ -35,6 +35,9 @@ pub enum DurationError {
     /// Not of the form number and unit, largest unit first, each unit once.
     #[error("not a valid duration string: {0:?}")]
     Invalid(String),
+    /// A number is followed by what is none of the units.
+    #[error("unknown unit {0:?} in duration {1:?}")]
+    Unit(String, String),
     /// More than 2^63 nanoseconds.
     #[error("duration out of range")]
     OutOfRange,
@@ -67,8 +70,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let mut total = 0u64;
     while !rest.is_empty() {
         let (number, unit) = split_term(rest).ok_or_else(invalid)?;
-        let (_, millis) = units.find(|(name, _)| *name == unit).ok_or_else(invalid)?;
         let number: u64 = number.parse().map_err(|_| invalid())?;
+        if !UNITS.iter().any(|(name, _)| *name == unit) {
+            return Err(DurationError::Unit(unit.to_owned(), text.to_owned()));
+        }
+        let (_, millis) = units.find(|(name, _)| *name == unit).ok_or_else(invalid)?;
         total = number.checked_mul(*millis).and_then(|n| total.checked_add(n)).ok_or(DurationError::OutOfRange)?;
         rest = &rest[number_and_unit_len(rest)..];
     }
@@ -97,7 +103,7 @@ pub fn format_duration(duration: Duration) -> String {
 
 fn number_and_unit_len(text: &str) -> usize {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    digits + text[digits..].bytes().take_while(u8::is_ascii_alphabetic).count()
+    digits + text[digits..].bytes().take_while(|b| !b.is_ascii_digit()).count()
 }
 
 fn split_term(text: &str) -> Option<(&str, &str)> {
@@ -131,6 +137,7 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(parse_duration(text).ok().map(|d| d.as_millis()), expected, "{text}");
         }
+        assert_eq!(parse_duration("1.5h").unwrap_err().to_string(), "unknown unit \".\" in duration \"1.5h\"");
     }
 
     #[test]

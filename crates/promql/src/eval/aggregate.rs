@@ -177,7 +177,7 @@ impl Evaluation<'_> {
         grid: Grid,
     ) -> Result<Vec<Series>, QueryError> {
         let quantiles = self.scalar(param, grid)?;
-        quantiles.iter().for_each(|q| self.check_quantile(*q, param));
+        self.check_quantiles(&quantiles, param);
         let mut groups: Groups<Vec<Vec<f64>>> = Groups::new();
         let mut hold = self.budget.hold();
         self.stream(expr, grid, &mut |series| {
@@ -192,6 +192,17 @@ impl Evaluation<'_> {
             if at_step.is_empty() { ABSENT } else { quantile(quantiles[i], &mut at_step) }
         };
         Ok(groups.into_series(|columns| (0..grid.count).map(|i| of_group(&columns, i)).collect()))
+    }
+
+    /// Of all steps the highest and the lowest φ are judged; NaN counts as the highest.
+    fn check_quantiles(&self, quantiles: &[f64], param: NodeId) {
+        let (lowest, highest) = bounds(quantiles);
+        if highest.is_nan() || highest > 1.0 {
+            self.check_quantile(highest, self.place(param));
+        }
+        if lowest < 0.0 {
+            self.check_quantile(lowest, self.place(param));
+        }
     }
 
     /// How many series of each group have each value; the value becomes a label.
@@ -212,11 +223,13 @@ impl Evaluation<'_> {
         let mut hold = self.budget.hold();
         let mut held = 0;
         self.stream(expr, grid, &mut |series| {
-            let base = group_labels(&series.labels, grouping);
+            let base = if grouping.without { series.labels.clone() } else { group_labels(&series.labels, grouping) };
             for (i, value) in series.values.iter().enumerate().filter(|(_, v)| is_present(**v)) {
                 let mut labels = base.to_builder();
                 labels.set(&label, format_value(*value));
-                let counts = groups.of(labels.build(), &series, || vec![ABSENT; grid.count]);
+                // `without` may name the new label, too.
+                let labels = if grouping.without { group_labels(&labels.build(), grouping) } else { labels.build() };
+                let counts = groups.of(labels, &series, || vec![ABSENT; grid.count]);
                 counts[i] = if is_present(counts[i]) { counts[i] + 1.0 } else { 1.0 };
             }
             let now = groups.groups.len();
@@ -229,6 +242,14 @@ impl Evaluation<'_> {
         counted.iter_mut().for_each(|series| series.drop_name = false);
         Ok(counted)
     }
+}
+
+/// The lowest and the highest value; both NaN where one is.
+pub(super) fn bounds(values: &[f64]) -> (f64, f64) {
+    if values.iter().any(|v| v.is_nan()) {
+        return (f64::NAN, f64::NAN);
+    }
+    values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lowest, highest), v| (v.min(lowest), v.max(highest)))
 }
 
 fn invalid_label(label: &[u8]) -> QueryError {

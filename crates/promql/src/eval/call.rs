@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use model::{Labels, METRIC_NAME, MatchOp};
+use model::{Hints, Labels, METRIC_NAME, MatchOp, Samples, Timestamp, is_stale};
 
 use super::elementwise;
 use super::grid::Grid;
@@ -11,9 +11,9 @@ use super::quantile::is_quantile;
 use super::series::{ABSENT, Series, is_present, merge_same_labels, same_labelset};
 use super::window::RangeSeries;
 use super::{Evaluation, Sink};
-use crate::QueryError;
 use crate::function::Function;
 use crate::syntax::{Kind, NodeId, Type};
+use crate::{Position, QueryError};
 
 impl Evaluation<'_> {
     /// `time`, `pi`, `scalar`.
@@ -80,7 +80,7 @@ impl Evaluation<'_> {
         let delayed = self.options.delayed_name_removal;
         if args.is_empty() {
             // Calendar functions without argument take the time of the step.
-            let values = grid.times().map(|t| elementwise::calendar(name, t.div_euclid(1000) as f64));
+            let values = grid.times().map(|t| elementwise::calendar(name, (t / 1000) as f64));
             return sink(Series::new(Labels::empty(), values.collect()));
         }
         let params = self.params(&args[1..], grid)?;
@@ -138,8 +138,13 @@ impl Evaluation<'_> {
             found.push(series);
             Ok(())
         };
-        if let Kind::Vector(_) = self.expr.kind(inner) {
-            self.stream_timestamps(inner, grid, &mut keep)?;
+        if let Kind::Vector(selector) = self.expr.kind(inner) {
+            match self.fixed_time(&selector.modifiers) {
+                Some(at) if selector.modifiers.offset != 0 => {
+                    self.stream_fixed_timestamps(inner, at, grid, &mut keep)?;
+                }
+                _ => self.stream_timestamps(inner, grid, &mut keep)?,
+            }
         } else {
             self.stream(arg, grid, &mut |mut series| {
                 for (i, value) in series.values.iter_mut().enumerate().filter(|(_, v)| is_present(**v)) {
@@ -149,6 +154,28 @@ impl Evaluation<'_> {
             })?;
         }
         merge_same_labels(found)?.into_iter().try_for_each(sink)
+    }
+
+    /// `timestamp(x @ 10 offset 1m)`: upstream reads the samples of the lookback before the shifted time, and then looks for
+    /// the newest one at the time of `@` itself.
+    fn stream_fixed_timestamps(&self, id: NodeId, at: Timestamp, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
+        let Kind::Vector(selector) = self.expr.kind(id) else {
+            return Ok(());
+        };
+        let end = at.saturating_sub(selector.modifiers.offset);
+        let start = end.saturating_sub(self.lookback).saturating_add(1);
+        let (found, _found) = self.select(id, (start, end), Hints::default())?;
+        let work = |labels: &Labels, samples: &mut Samples| {
+            let newest = samples.timestamps.partition_point(|t| *t <= at).checked_sub(1);
+            let newest =
+                newest.filter(|place| !is_stale(samples.values[*place])).map(|place| samples.timestamps[place]);
+            let newest = newest.filter(|time| *time > at.saturating_sub(self.lookback));
+            Ok(newest.map(|time| Series::new(labels.clone(), vec![time as f64 / 1e3; grid.count])))
+        };
+        self.read_each(found, grid.count, work, &mut |series| match series {
+            Some(series) => sink(series.without_name(self.options.delayed_name_removal)),
+            None => Ok(()),
+        })
     }
 
     /// A function of range vectors over every series.
@@ -182,11 +209,14 @@ impl Evaluation<'_> {
             }
             if function.name == "quantile_over_time" {
                 let judged = series.values.iter().zip(&params).filter(|(value, _)| is_present(**value));
-                judged.for_each(|(_, params)| self.check_quantile(params[0], args[0]));
+                let place = self.place_of_param(args[0], range);
+                judged.for_each(|(_, params)| self.check_quantile(params[0], place));
             }
             if matches!(function.name, "rate" | "increase") {
                 self.note_possible_gauge(&series.labels, range);
             }
+            // A name that is kept is kept for good, even one that was to be removed.
+            series.drop_name = false;
             if !over_time.keeps_name {
                 series = series.without_name(delayed);
             }
@@ -198,10 +228,10 @@ impl Evaluation<'_> {
     }
 
     /// Warns of a φ outside of [0, 1].
-    pub(super) fn check_quantile(&self, q: f64, arg: NodeId) {
+    pub(super) fn check_quantile(&self, q: f64, place: Position) {
         if !is_quantile(q) {
             let message = format!("quantile value should be between 0 and 1, got {}", elementwise::shortest(q));
-            self.warn(self.place(arg), &message);
+            self.warn(place, &message);
         }
     }
 
@@ -212,7 +242,7 @@ impl Evaluation<'_> {
         }
         // A subquery has no place of its own in upstream's notes.
         let position = match self.expr.kind(self.expr.unwrapped(range)) {
-            Kind::Subquery { .. } => crate::Position::default(),
+            Kind::Subquery { .. } => Position::default(),
             _ => self.place(range),
         };
         let name = crate::syntax::quote(name.as_bytes());
@@ -221,13 +251,13 @@ impl Evaluation<'_> {
     }
 }
 
-/// Factors of smoothing are judged only at steps where there is something to smooth.
+/// Factors of smoothing are judged only at steps where there is something to smooth; NaN passes.
 fn check_factors(name: &str, params: &[f64]) -> Result<(), QueryError> {
     let ("double_exponential_smoothing", [smoothing, trend]) = (name, params) else {
         return Ok(());
     };
     for (factor, what, symbol) in [(smoothing, "smoothing", "sf"), (trend, "trend", "tf")] {
-        if *factor <= 0.0 || *factor >= 1.0 || factor.is_nan() {
+        if *factor <= 0.0 || *factor >= 1.0 {
             let message = format!("invalid {what} factor. Expected: 0 < {symbol} < 1, got: {factor:.6}");
             return Err(QueryError::Execution(message));
         }

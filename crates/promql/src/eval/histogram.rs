@@ -41,7 +41,8 @@ impl Histogram {
 impl Evaluation<'_> {
     pub(super) fn histogram_quantile(&self, q: NodeId, arg: NodeId, grid: Grid) -> Result<Vec<Series>, QueryError> {
         let quantiles = self.scalar(q, grid)?;
-        quantiles.iter().for_each(|value| self.check_quantile(*value, q));
+        let place = self.place_of_param(q, arg);
+        quantiles.iter().for_each(|value| self.check_quantile(*value, place));
         self.over_histograms(arg, grid, |i, name, buckets| {
             let (value, forced) = quantile(quantiles[i], buckets);
             if forced {
@@ -79,10 +80,13 @@ impl Evaluation<'_> {
         for histogram in &histograms {
             self.budget.check()?;
             let mut values = vec![ABSENT; grid.count];
+            let mut name = histogram.labels.metric_name();
             for (i, slot) in values.iter_mut().enumerate() {
                 histogram.at(i, &mut buckets);
                 if !buckets.is_empty() {
-                    *slot = f(i, histogram.labels.metric_name(), &mut buckets);
+                    *slot = f(i, name, &mut buckets);
+                    // Upstream removes the name at the first step, so that later ones are noted without it.
+                    name = if self.options.delayed_name_removal { name } else { "" };
                 }
             }
             let series = Series { labels: histogram.labels.clone(), drop_name: histogram.drop_name, values };

@@ -108,8 +108,8 @@ impl Evaluation<'_> {
                 let values = self.pair(op, returns_bool, series, partner, swapped);
                 let labels = self.joined_labels(op, returns_bool, matching, &series.labels, &partner.labels);
                 targets.claim(&signature, &labels, series, partner, &mut found);
-                let drop_name = self.options.delayed_name_removal && drops_name(op, returns_bool);
-                let drop_name = drop_name || series.drop_name;
+                // A comparison that filters forgets that the name was to be removed, as upstream does.
+                let drop_name = self.options.delayed_name_removal && returns_bool;
                 joined.push(Series { labels, drop_name, values });
             }
         }
@@ -142,17 +142,18 @@ impl Evaluation<'_> {
         many: &Labels,
         one: &Labels,
     ) -> Labels {
-        let drop_name = drops_name(op, returns_bool) && !self.options.delayed_name_removal;
+        // Arithmetic removes the name before labels are copied, `bool` afterwards, or at the end.
+        let drop_name = drops_name(op, false);
         let listed = |name: &str| matching.labels.iter().any(|label| label == name);
         let one_to_one = matching.sides == Sides::OneToOne;
         let kept =
             many.filter(|name| !(drop_name && name == METRIC_NAME) && (!one_to_one || listed(name) == matching.on));
-        if matching.include.is_empty() {
-            return kept;
-        }
         let mut labels = kept.to_builder();
         for name in &matching.include {
             labels.set(name, one.get(name).unwrap_or_default());
+        }
+        if returns_bool && !self.options.delayed_name_removal {
+            labels.remove(METRIC_NAME);
         }
         labels.build()
     }

@@ -14,6 +14,7 @@ mod counter;
 mod datetime;
 mod elementwise;
 mod grid;
+mod heap;
 mod histogram;
 mod info;
 mod kahan;
@@ -259,6 +260,13 @@ impl<'q> Evaluation<'q> {
         self.expr.position(self.expr.unwrapped(id))
     }
 
+    /// Where the scalar parameter of a call stands. Upstream evaluates one that is the same at every step as a whole, with
+    /// the parentheses around it, unless the call's vector is the same at every step, too.
+    fn place_of_param(&self, param: NodeId, vector: NodeId) -> Position {
+        let invariant = |id: NodeId| self.invariant[id.0 as usize];
+        if invariant(param) && !invariant(vector) { self.expr.position(param) } else { self.place(param) }
+    }
+
     fn warn(&self, position: Position, message: &str) {
         self.notes.warn(self.expr.text(), position, message);
     }
@@ -284,7 +292,8 @@ fn invariant_nodes(expr: &Expr) -> Vec<bool> {
             Kind::Subquery { modifiers, .. } => modifiers.at.is_some(),
             Kind::Matrix { selector: inner, .. } | Kind::Paren(inner) | Kind::Unary { expr: inner, .. } => is(inner),
             Kind::Call { function, args } => !follows_steps(function.name) && args.iter().all(is),
-            Kind::Aggregate { expr, param, .. } => is(expr) && param.as_ref().is_none_or(is),
+            // Upstream does not look at the parameter: over a vector that stays, it is that of the first step.
+            Kind::Aggregate { expr, .. } => is(expr),
             Kind::Binary { lhs, rhs, .. } => is(lhs) && is(rhs),
         };
         invariant.push(value);

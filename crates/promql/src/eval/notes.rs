@@ -10,47 +10,57 @@ const LISTED_MAX: usize = 10;
 /// Warnings and infos of one query.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
-    warnings: Mutex<Vec<String>>,
-    infos: Mutex<Vec<String>>,
+    warnings: Mutex<Vec<Note>>,
+    infos: Mutex<Vec<Note>>,
+}
+
+/// What was found, and where; warnings of the store have no place.
+#[derive(Debug)]
+struct Note {
+    message: String,
+    place: String,
 }
 
 impl Notes {
     pub(crate) fn warn(&self, text: &str, position: Position, message: &str) {
-        add(&self.warnings, format!("PromQL warning: {message} {}", place(text, position)));
+        add(&self.warnings, format!("PromQL warning: {message}"), place(text, position));
     }
 
     pub(crate) fn info(&self, text: &str, position: Position, message: &str) {
-        add(&self.infos, format!("PromQL info: {message} {}", place(text, position)));
+        add(&self.infos, format!("PromQL info: {message}"), place(text, position));
     }
 
     /// A warning of the store.
     pub(crate) fn pass_on(&self, warning: String) {
-        add(&self.warnings, warning);
+        add(&self.warnings, warning, String::new());
     }
 
     /// Warnings and infos, the surplus counted.
     pub(crate) fn finish(self) -> (Vec<String>, Vec<String>) {
-        let notes = |kind: Mutex<Vec<String>>| kind.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let notes = |kind: Mutex<Vec<Note>>| kind.into_inner().unwrap_or_else(PoisonError::into_inner);
         (listed(notes(self.warnings), "warning"), listed(notes(self.infos), "info"))
     }
 }
 
 fn place(text: &str, position: Position) -> String {
     let (line, column) = position.line_and_column(text);
-    format!("({line}:{column})")
+    format!(" ({line}:{column})")
 }
 
-fn add(to: &Mutex<Vec<String>>, note: String) {
+/// Of the same message at several places the last one is told, as in Prometheus.
+fn add(to: &Mutex<Vec<Note>>, message: String, place: String) {
     let mut notes = to.lock().unwrap_or_else(PoisonError::into_inner);
-    if !notes.contains(&note) {
-        notes.push(note);
+    match notes.iter_mut().find(|note| note.message == message) {
+        Some(known) => known.place = place,
+        None => notes.push(Note { message, place }),
     }
 }
 
-fn listed(mut notes: Vec<String>, kind: &str) -> Vec<String> {
-    if let Some(surplus) = notes.len().checked_sub(LISTED_MAX).filter(|n| *n > 0) {
-        notes.truncate(LISTED_MAX);
-        notes.push(format!("{surplus} more {kind} annotations omitted"));
+fn listed(notes: Vec<Note>, kind: &str) -> Vec<String> {
+    let surplus = notes.len().saturating_sub(LISTED_MAX);
+    let mut texts: Vec<String> = notes.into_iter().take(LISTED_MAX).map(|note| note.message + &note.place).collect();
+    if surplus > 0 {
+        texts.push(format!("{surplus} more {kind} annotations omitted"));
     }
-    notes
+    texts
 }

@@ -42,7 +42,8 @@ pub(super) fn find(name: &str) -> Option<OverTime> {
         "stddev_over_time" => |w, _| Some(variance(w.values).sqrt()),
         "stdvar_over_time" => |w, _| Some(variance(w.values)),
         "sum_over_time" => |w, _| Some(sum(w.values)),
-        "ts_of_last_over_time" => |w, _| w.timestamps.last().map(|t| seconds(*t)),
+        // Upstream takes the later of the last float and the last histogram, and counts a lack of them as the epoch.
+        "ts_of_last_over_time" => |w, _| w.timestamps.last().map(|t| seconds(*t).max(0.0)),
         "ts_of_max_over_time" => |w, _| Some(seconds(w.timestamps[extreme(w.values, |v, max| v >= max)])),
         "ts_of_min_over_time" => |w, _| Some(seconds(w.timestamps[extreme(w.values, |v, min| v <= min)])),
         _ => return None,

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use model::Labels;
 
 use super::Evaluation;
-use super::aggregate::group_labels;
+use super::aggregate::{bounds, group_labels};
 use super::elementwise::shortest;
 use super::grid::Grid;
-use super::quantile::nan_last;
+use super::heap::Best;
 use super::series::{ABSENT, Series, is_present};
 use crate::QueryError;
 use crate::hash::hash_labels;
@@ -34,7 +34,6 @@ impl Evaluation<'_> {
         grid: Grid,
     ) -> Result<Vec<Series>, QueryError> {
         let params = self.scalar(param, grid)?;
-        let choices = self.choices(op, param, &params)?;
         let mut hold = self.budget.hold();
         let mut series: Vec<Series> = Vec::new();
         self.stream(expr, grid, &mut |next| {
@@ -42,14 +41,27 @@ impl Evaluation<'_> {
             series.push(next);
             Ok(())
         })?;
+        let (lowest, highest) = bounds(&params);
+        let nothing = if op == Aggregation::LimitRatio { lowest == 0.0 && highest == 0.0 } else { highest < 1.0 };
+        if nothing {
+            return Ok(Vec::new());
+        }
+        if op == Aggregation::LimitRatio {
+            self.check_ratios(lowest, highest, param);
+        }
         let groups = group_members(&series, grouping);
         let mut chosen: Vec<Vec<f64>> = series.iter().map(|_| vec![ABSENT; grid.count]).collect();
         let mut order = Vec::new();
-        for (i, choice) in choices.iter().enumerate() {
+        for (i, param) in params.iter().enumerate() {
             self.budget.check()?;
+            // A parameter is judged at steps where there is something to choose from.
+            if !series.iter().any(|series| is_present(series.values[i])) {
+                continue;
+            }
+            let choice = choice(op, *param)?;
             for members in &groups {
                 let present = members.iter().copied().filter(|m| is_present(series[*m].values[i]));
-                for member in choose_of(*choice, present.collect(), &series, i) {
+                for member in choose_of(choice, present.collect(), &series, i) {
                     chosen[member][i] = series[member].values[i];
                     order.push(member);
                 }
@@ -58,38 +70,35 @@ impl Evaluation<'_> {
         Ok(chosen_series(series, chosen, &order, grid))
     }
 
-    fn choices(&self, op: Aggregation, param: NodeId, params: &[f64]) -> Result<Vec<Choice>, QueryError> {
-        params.iter().map(|value| self.choice(op, param, *value)).collect()
-    }
-
-    fn choice(&self, op: Aggregation, param: NodeId, value: f64) -> Result<Choice, QueryError> {
-        if op == Aggregation::LimitRatio {
-            return self.ratio(param, value).map(Choice::Ratio);
+    /// Of all steps the highest and the lowest ratio are judged.
+    fn check_ratios(&self, lowest: f64, highest: f64, param: NodeId) {
+        for (is_outside, value, cap) in [(highest > 1.0, highest, "1"), (lowest < -1.0, lowest, "-1")] {
+            if is_outside {
+                let value = shortest(value);
+                let message = format!("ratio value should be between -1 and 1, got {value}, capping to {cap}");
+                self.warn(self.place(param), &message);
+            }
         }
-        if value.is_nan() || value >= i64::MAX as f64 {
-            let message = format!("Scalar value {} overflows int64", shortest(value));
-            return Err(QueryError::Execution(message));
-        }
-        let k = value.max(0.0) as usize;
-        Ok(match op {
-            Aggregation::Topk => Choice::Highest(k),
-            Aggregation::Bottomk => Choice::Lowest(k),
-            _ => Choice::First(k),
-        })
     }
+}
 
-    fn ratio(&self, param: NodeId, value: f64) -> Result<f64, QueryError> {
-        if value.is_nan() {
+fn choice(op: Aggregation, param: f64) -> Result<Choice, QueryError> {
+    if op == Aggregation::LimitRatio {
+        if param.is_nan() {
             return Err(QueryError::Execution("Ratio value NaN is NaN".to_owned()));
         }
-        let capped = value.clamp(-1.0, 1.0);
-        if capped != value {
-            let (value, cap) = (shortest(value), shortest(capped));
-            let message = format!("ratio value should be between -1 and 1, got {value}, capping to {cap}");
-            self.warn(self.place(param), &message);
-        }
-        Ok(capped)
+        return Ok(Choice::Ratio(param.clamp(-1.0, 1.0)));
     }
+    if param.is_nan() || param >= i64::MAX as f64 || param < i64::MIN as f64 {
+        let message = format!("Scalar value {} overflows int64", shortest(param));
+        return Err(QueryError::Execution(message));
+    }
+    let k = param.max(0.0) as usize;
+    Ok(match op {
+        Aggregation::Topk => Choice::Highest(k),
+        Aggregation::Bottomk => Choice::Lowest(k),
+        _ => Choice::First(k),
+    })
 }
 
 /// Places of the series of each group.
@@ -107,24 +116,21 @@ fn group_members(series: &[Series], grouping: &Grouping) -> Vec<Vec<usize>> {
     groups
 }
 
-/// The chosen of the members that have a value at step `i`, best first. Of equal values the first series win.
+/// The chosen of the members that have a value at step `i`, best first.
 fn choose_of(choice: Choice, mut present: Vec<usize>, series: &[Series], i: usize) -> Vec<usize> {
-    let mut sort = |descending: bool| {
-        present.sort_by(|a, b| nan_last(series[*a].values[i], series[*b].values[i], descending));
+    let offered = |lowest, k, members: &[usize]| {
+        let mut best = Best::new(lowest, k);
+        members.iter().for_each(|member| best.offer(series[*member].values[i], *member));
+        best
     };
     match choice {
-        Choice::Highest(k) => {
-            sort(true);
-            present.truncate(k);
-        }
-        Choice::Lowest(k) => {
-            sort(false);
-            present.truncate(k);
-        }
+        Choice::Highest(k) => return offered(false, k, &present).into_places(),
+        Choice::Lowest(k) => return offered(true, k, &present).into_places(),
         Choice::First(k) => present.truncate(k),
         Choice::Ratio(ratio) => present.retain(|m| is_in_ratio(&series[*m].labels, ratio)),
     }
-    present
+    // Those that are not chosen by value come from a heap, too, in its own order.
+    offered(false, present.len(), &present).into_heap()
 }
 
 fn is_in_ratio(labels: &Labels, ratio: f64) -> bool {

@@ -22,7 +22,48 @@ enum Piece<'a> {
 
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let mut pieces = vec![Piece::Node(self.root())];
+        self.write_from(f, self.root())
+    }
+}
+
+/// A node on one line.
+struct OneLine<'a>(&'a Expr, NodeId);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.write_from(f, self.1)
+    }
+}
+
+/// The operator of a binary node with what belongs to it, blanks around.
+struct Operator<'a>(&'a Expr, NodeId);
+
+impl fmt::Display for Operator<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.write_operator(f, self.1)
+    }
+}
+
+/// ` by (a) `, or nothing.
+pub(super) struct Grouped<'a>(pub(super) &'a Grouping);
+
+impl fmt::Display for Grouped<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write_grouping(f, self.0)
+    }
+}
+
+impl Expr {
+    pub(super) fn one_line(&self, id: NodeId) -> String {
+        OneLine(self, id).to_string()
+    }
+
+    pub(super) fn operator(&self, id: NodeId) -> String {
+        Operator(self, id).to_string()
+    }
+
+    fn write_from(&self, f: &mut Formatter<'_>, id: NodeId) -> fmt::Result {
+        let mut pieces = vec![Piece::Node(id)];
         while let Some(piece) = pieces.pop() {
             match piece {
                 Piece::Text(text) => f.write_str(text)?,
@@ -35,9 +76,7 @@ impl fmt::Display for Expr {
         }
         Ok(())
     }
-}
 
-impl Expr {
     /// Prints the head of a node and puts the rest on the stack, last piece first.
     fn write_node<'a>(&'a self, f: &mut Formatter<'_>, id: NodeId, pieces: &mut Vec<Piece<'a>>) -> fmt::Result {
         match self.kind(id) {

@@ -404,7 +404,10 @@ fn quote_next(c: Option<char>) -> String {
     c.map_or_else(|| "'\u{fffd}'".to_owned(), quote_char)
 }
 
-/// `U+0071 'q'`
+/// `U+0071 'q'`, or `U+000A` where there is nothing to see.
 fn describe_char(c: char) -> String {
-    format!("U+{:04X} '{c}'", u32::from(c))
+    let code = format!("U+{:04X}", u32::from(c));
+    let quoted = super::quote(c.encode_utf8(&mut [0; 4]).as_bytes());
+    let is_visible = matches!(c, '"' | '\\') || quoted[1..quoted.len() - 1].chars().eq([c]);
+    if is_visible { format!("{code} '{c}'") } else { code }
 }

@@ -7,6 +7,7 @@ mod lexer;
 mod modifier;
 mod number;
 mod parser;
+mod pretty;
 mod selector;
 mod token;
 mod tree;

@@ -47,7 +47,8 @@ impl Parser<'_> {
         if selector.modifiers.offset != 0 {
             return self.error(brackets, "no offset modifiers allowed before range");
         }
-        if selector.modifiers.at.is_some() {
+        // `start()` and `end()` pass, as upstream forgets them here.
+        if matches!(selector.modifiers.at, Some(AtTime::Fixed(_))) {
             return self.error(brackets, "no @ modifiers allowed before range");
         }
         self.advance()?;
@@ -92,11 +93,11 @@ impl Parser<'_> {
             return self.duration_arithmetic(None, expected);
         }
         let (millis, zero) = self.duration(expected)?;
+        let operand = start.to(self.token.position);
+        self.advance()?;
         if negative || zero || millis < 0 {
             return self.error(start, "duration must be greater than 0");
         }
-        let operand = start.to(self.token.position);
-        self.advance()?;
         match self.token.kind {
             TokenKind::Operator(op) if op.is_arithmetic() => self.duration_arithmetic(Some(operand), expected),
             _ => Ok(millis),

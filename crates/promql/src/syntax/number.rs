@@ -22,6 +22,9 @@ fn parse_number(text: &str) -> Result<f64, String> {
         "nan" => return Ok(f64::NAN),
         _ => {}
     }
+    if lower.ends_with('_') {
+        return Err(format!("strconv.ParseFloat: parsing \"{text}\": invalid syntax"));
+    }
     let digits = lower.replace('_', "");
     if let Some(hex) = digits.strip_prefix("0x") {
         return i64::from_str_radix(hex, 16)

@@ -219,8 +219,8 @@ impl<'a> Parser<'a> {
             // What follows may be the operand, in parentheses, only if it cannot be a list of labels: the list wins.
             matching.include = match self.token.kind {
                 TokenKind::LeftParen => self.grouping_labels()?,
-                TokenKind::End => return self.unexpected("grouping opts", "\"(\""),
-                _ => Vec::new(),
+                kind if kind.starts_expression() => Vec::new(),
+                _ => return self.unexpected("grouping opts", "\"(\""),
             };
         }
         Ok((returns_bool, matching))
@@ -375,25 +375,32 @@ impl<'a> Parser<'a> {
         self.aggregations += 1;
         let mut grouping = self.aggregate_modifier()?;
         let mut args = self.arguments()?;
+        let wanted = if op.takes_param() { 2 } else { 1 };
+        // What follows is looked at only where it may be the grouping.
+        if grouping.is_some() {
+            self.check_arity(name.position, args.len(), wanted)?;
+        }
         self.advance()?;
         self.aggregations -= 1;
-        let end = self.end;
         if grouping.is_none() {
             grouping = self.aggregate_modifier()?;
+            self.check_arity(name.position, args.len(), wanted)?;
         }
-        let position = Position::new(name.position.start as usize, end.max(self.end));
-        let wanted = if op.takes_param() { 2 } else { 1 };
-        if args.is_empty() {
-            return self.error(position, "no arguments for aggregate expression provided");
-        }
-        if args.len() != wanted {
-            let got = args.len();
-            let message = "wrong number of arguments for aggregate expression provided, expected";
-            return self.error(position, format!("{message} {wanted}, got {got}"));
-        }
+        let position = Position::new(name.position.start as usize, self.end);
         let expr = args.remove(wanted - 1);
         let kind = Kind::Aggregate { op, expr, param: args.pop(), grouping: grouping.unwrap_or_default() };
         Ok(self.push(kind, position))
+    }
+
+    fn check_arity(&self, position: Position, got: usize, wanted: usize) -> Result<(), ParseError> {
+        if got == 0 {
+            return self.error(position, "no arguments for aggregate expression provided");
+        }
+        if got != wanted {
+            let message = "wrong number of arguments for aggregate expression provided, expected";
+            return self.error(position, format!("{message} {wanted}, got {got}"));
+        }
+        Ok(())
     }
 
     fn aggregate_modifier(&mut self) -> Result<Option<Grouping>, ParseError> {

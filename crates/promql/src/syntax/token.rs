@@ -104,7 +104,7 @@ impl TokenKind {
             Self::Operator(op) => {
                 matches!(op, BinaryOp::And | BinaryOp::Or | BinaryOp::Unless | BinaryOp::Atan2)
             }
-            Self::Keyword(_) => true,
+            Self::Keyword(word) => word != Keyword::Without,
             other => other.names_metric(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use model::{Labels, Sample, Timestamp};
 use promql::Range;
@@ -46,21 +47,26 @@ impl Server {
         let body = pairs.join("&");
         let (_, answer) =
             self.request("POST", path, "application/x-www-form-urlencoded", body.as_bytes()).expect("the peer answers");
-        serde_json::from_slice(&answer).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&answer)))
+        // Label values of the peer hold any bytes.
+        let answer = String::from_utf8_lossy(&answer);
+        serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{answer}"))
     }
 
-    pub(crate) fn instant(&self, query: &str, at: Timestamp) -> Json {
-        self.ask("/api/v1/query", &[("query", query.to_owned()), ("time", seconds(at))])
+    pub(crate) fn instant(&self, query: &str, at: Timestamp, lookback: Option<Duration>) -> Json {
+        let mut params = vec![("query", query.to_owned()), ("time", seconds(at))];
+        params.extend(lookback.map(lookback_param));
+        self.ask("/api/v1/query", &params)
     }
 
-    pub(crate) fn range(&self, query: &str, range: &Range) -> Json {
+    pub(crate) fn range(&self, query: &str, range: &Range, lookback: Option<Duration>) -> Json {
         let step = range.step.as_millis() as i64;
-        let params = [
+        let mut params = vec![
             ("query", query.to_owned()),
             ("start", seconds(range.start)),
             ("end", seconds(range.end)),
             ("step", seconds(step)),
         ];
+        params.extend(lookback.map(lookback_param));
         self.ask("/api/v1/query_range", &params)
     }
 
@@ -88,6 +94,10 @@ impl Server {
             assert!(status < 300, "remote write: {status} {}", String::from_utf8_lossy(&body));
         }
     }
+}
+
+fn lookback_param(lookback: Duration) -> (&'static str, String) {
+    ("lookback_delta", lookback.as_secs().to_string())
 }
 
 fn seconds(millis: i64) -> String {
