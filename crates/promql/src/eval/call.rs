@@ -209,7 +209,7 @@ impl Evaluation<'_> {
             }
             if function.name == "quantile_over_time" {
                 let judged = series.values.iter().zip(&params).filter(|(value, _)| is_present(**value));
-                let place = self.place_of_param(args[0], range);
+                let place = self.place_in_call(args[0], args);
                 judged.for_each(|(_, params)| self.check_quantile(params[0], place));
             }
             if matches!(function.name, "rate" | "increase") {

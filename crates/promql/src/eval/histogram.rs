@@ -7,8 +7,8 @@ use model::{BUCKET_BOUND, Labels, METRIC_NAME};
 use super::Evaluation;
 use super::grid::Grid;
 use super::series::{ABSENT, Series, is_present, merge_same_labels};
-use crate::QueryError;
 use crate::syntax::{NodeId, quote};
+use crate::{Position, QueryError};
 
 /// Relative differences between buckets up to this are rounding errors, not broken monotonicity.
 const SMALL_DELTA: f64 = 1e-12;
@@ -41,16 +41,16 @@ impl Histogram {
 impl Evaluation<'_> {
     pub(super) fn histogram_quantile(&self, q: NodeId, arg: NodeId, grid: Grid) -> Result<Vec<Series>, QueryError> {
         let quantiles = self.scalar(q, grid)?;
-        let place = self.place_of_param(q, arg);
+        let (place, arg_place) = (self.place_in_call(q, &[q, arg]), self.place_in_call(arg, &[q, arg]));
         quantiles.iter().for_each(|value| self.check_quantile(*value, place));
-        self.over_histograms(arg, grid, |i, name, buckets| {
+        self.over_histograms((arg, arg_place), grid, |i, name, buckets| {
             let (value, forced) = quantile(quantiles[i], buckets);
             if forced {
                 let name = quote(name.as_bytes());
                 let message = format!(
                     "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric name {name}"
                 );
-                self.info(self.place(arg), &message);
+                self.info(arg_place, &message);
             }
             value
         })
@@ -63,18 +63,19 @@ impl Evaluation<'_> {
         arg: NodeId,
         grid: Grid,
     ) -> Result<Vec<Series>, QueryError> {
+        let place = self.place_in_call(arg, &[lower, upper, arg]);
         let (lower, upper) = (self.scalar(lower, grid)?, self.scalar(upper, grid)?);
-        self.over_histograms(arg, grid, |i, _, buckets| fraction(lower[i], upper[i], buckets))
+        self.over_histograms((arg, place), grid, |i, _, buckets| fraction(lower[i], upper[i], buckets))
     }
 
     /// Computes one value for each histogram and step from its buckets, in no order.
     fn over_histograms(
         &self,
-        arg: NodeId,
+        (arg, place): (NodeId, Position),
         grid: Grid,
         f: impl Fn(usize, &str, &mut Vec<Bucket>) -> f64,
     ) -> Result<Vec<Series>, QueryError> {
-        let histograms = self.histograms(arg, grid)?;
+        let histograms = self.histograms(arg, place, grid)?;
         let mut buckets = Vec::new();
         let mut result = Vec::with_capacity(histograms.len());
         for histogram in &histograms {
@@ -95,31 +96,31 @@ impl Evaluation<'_> {
         merge_same_labels(result)
     }
 
-    fn histograms(&self, arg: NodeId, grid: Grid) -> Result<Vec<Histogram>, QueryError> {
+    fn histograms(&self, arg: NodeId, place: Position, grid: Grid) -> Result<Vec<Histogram>, QueryError> {
         let mut histograms: Vec<Histogram> = Vec::new();
         let mut places: HashMap<Labels, usize> = HashMap::new();
         self.stream(arg, grid, &mut |series| {
             let text = series.labels.get(BUCKET_BOUND).unwrap_or_default();
             let Some(bound) = parse_bound(text) else {
-                self.warn_bad_bound(&series.labels, text, arg);
+                self.warn_bad_bound(&series.labels, text, place);
                 return Ok(());
             };
             let labels = series.labels.filter(|name| name != BUCKET_BOUND);
-            let place = *places.entry(labels.clone()).or_insert_with(|| {
+            let known = *places.entry(labels.clone()).or_insert_with(|| {
                 histograms.push(Histogram { labels, drop_name: series.drop_name, columns: Vec::new() });
                 histograms.len() - 1
             });
-            histograms[place].columns.push((bound, series.values));
+            histograms[known].columns.push((bound, series.values));
             Ok(())
         })?;
         Ok(histograms)
     }
 
-    fn warn_bad_bound(&self, labels: &Labels, text: &str, arg: NodeId) {
+    fn warn_bad_bound(&self, labels: &Labels, text: &str, place: Position) {
         let (text, name) = (quote(text.as_bytes()), quote(labels.get(METRIC_NAME).unwrap_or_default().as_bytes()));
         let message =
             format!("bucket label \"le\" is missing or has a malformed value of {text} for metric name {name}");
-        self.warn(self.place(arg), &message);
+        self.warn(place, &message);
     }
 }
 

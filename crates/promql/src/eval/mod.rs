@@ -260,11 +260,11 @@ impl<'q> Evaluation<'q> {
         self.expr.position(self.expr.unwrapped(id))
     }
 
-    /// Where the scalar parameter of a call stands. Upstream evaluates one that is the same at every step as a whole, with
-    /// the parentheses around it, unless the call's vector is the same at every step, too.
-    fn place_of_param(&self, param: NodeId, vector: NodeId) -> Position {
-        let invariant = |id: NodeId| self.invariant[id.0 as usize];
-        if invariant(param) && !invariant(vector) { self.expr.position(param) } else { self.place(param) }
+    /// Where an argument of a call stands. Upstream evaluates one that is the same at every step as a whole, with the
+    /// parentheses around it, unless the whole call is the same at every step.
+    fn place_in_call(&self, arg: NodeId, args: &[NodeId]) -> Position {
+        let invariant = |id: &NodeId| self.invariant[id.0 as usize];
+        if invariant(&arg) && !args.iter().all(invariant) { self.expr.position(arg) } else { self.place(arg) }
     }
 
     fn warn(&self, position: Position, message: &str) {

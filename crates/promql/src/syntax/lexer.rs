@@ -23,11 +23,13 @@ pub(super) struct Lexer<'a> {
     parens: usize,
     in_braces: bool,
     bracket: Bracket,
+    /// Some bracket had a duration. Upstream asks no more: a later one may begin with a colon, which the parser refuses.
+    had_duration: bool,
 }
 
 impl<'a> Lexer<'a> {
     pub(super) fn new(input: &'a str) -> Self {
-        Self { input, at: 0, start: 0, parens: 0, in_braces: false, bracket: Bracket::Closed }
+        Self { input, at: 0, start: 0, parens: 0, in_braces: false, bracket: Bracket::Closed, had_duration: false }
     }
 
     /// The next token, comments left out; at the end [`TokenKind::End`] again and again.
@@ -174,6 +176,10 @@ impl<'a> Lexer<'a> {
                 self.bracket = Bracket::Closed;
                 TokenKind::RightBracket
             }
+            ':' if self.had_duration => {
+                self.bracket = Bracket::Colon;
+                TokenKind::Colon
+            }
             ':' => {
                 self.start = self.at;
                 return self.error("unexpected colon before duration in duration expression");
@@ -187,6 +193,7 @@ impl<'a> Lexer<'a> {
             '^' => TokenKind::Operator(BinaryOp::Pow),
             '0'..='9' | '.' if c != '.' || self.peek().is_some_and(|c| c.is_ascii_digit()) => {
                 self.bracket = Bracket::Duration;
+                self.had_duration = true;
                 return self.number_or_duration(c);
             }
             c => return self.error(format!("unexpected character in duration expression: {}", quote_char(c))),

@@ -202,7 +202,9 @@ impl Parser<'_> {
             let message = format!("timestamp out of bounds for @ modifier: {}", go_fixed(seconds));
             return self.error(self.position(operand), message);
         }
-        Ok(AtTime::Fixed((seconds * 1e3).round() as i64))
+        // Milliseconds that do not fit are the smallest number in Go on amd64.
+        let millis = (seconds * 1e3).round();
+        Ok(AtTime::Fixed(if millis.abs() < i64::MAX as f64 { millis as i64 } else { i64::MIN }))
     }
 
     /// The modifiers of a selector or subquery, whose text now ends with the next token.

@@ -21,7 +21,8 @@ use promql::{Engine, EngineOptions, QueryLimits, Range};
 use data::{BASE, EPOCH_BASE, STEP, series};
 use expressions::{FORMATTED, MISTAKES, expressions};
 use outcome::{
-    Distance, Outcome, distance, is_decided_otherwise, is_order_of_lacking, of_error, of_text, ours, show, theirs,
+    Distance, Outcome, distance, is_amplified, is_decided_otherwise, is_order_of_equals, is_order_of_lacking, of_error,
+    of_text, ours, show, theirs,
 };
 use random::Case;
 use server::Server;
@@ -99,10 +100,15 @@ impl Pair {
             }
             Distance::Far => {}
         }
+        if is_amplified(what, ours, &their) {
+            self.tally.digits += 1;
+            return;
+        }
         let delayed = self.engine.options().delayed_name_removal;
         if is_decided_otherwise(ours, &their, delayed)
             || is_info_over_steps(what)
             || is_order_of_lacking(what, ours, &their)
+            || is_order_of_equals(what, ours, &their)
         {
             self.tally.otherwise += 1;
             return;
@@ -232,17 +238,19 @@ fn same_patterns_as_the_peer() {
 
 /// Upstream forgets the quotes of names in `on` and `ignoring`, and the braces of `info(x, {})`, which makes texts that cannot
 /// be read again.
-fn unquoted(text: &str) -> String {
-    text.replace('"', "").replace(" {}", " ")
+fn unquoted(text: &str, formatted: &str) -> String {
+    let unquoted = formatted.replace('"', "").replace(" {}", " ");
+    // Names without quotes are shorter, so that lines are split elsewhere.
+    if text.contains("(\"") || text.contains("{}") { unquoted.split_whitespace().collect() } else { unquoted }
 }
 
 fn check_syntax(server: &Server, texts: &[String]) {
     let mut different = 0;
     for text in texts {
-        let our = promql::parse(text).map_or_else(|e| of_error(&e.into()), |e| of_text(&unquoted(&e.pretty())));
+        let our = promql::parse(text).map_or_else(|e| of_error(&e.into()), |e| of_text(&unquoted(text, &e.pretty())));
         let json = server.format(text);
         let their = match json["data"].as_str() {
-            Some(text) => of_text(&unquoted(text)),
+            Some(formatted) => of_text(&unquoted(text, formatted)),
             None => theirs(&json, false),
         };
         if distance(&our, &their) != Distance::None && !is_decided_otherwise(&our, &their, false) {

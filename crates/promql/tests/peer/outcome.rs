@@ -68,6 +68,38 @@ pub(crate) fn is_decided_otherwise(ours: &Outcome, theirs: &Outcome, delayed_nam
     }
 }
 
+/// Functions and operators that turn a difference in the last digits into one of all.
+const AMPLIFIERS: [&str; 12] =
+    ["%", "cos(", "sin(", "tan(", "floor(", "ceil(", "round(", "==", "hour(", "minute(", "day_", "month("];
+/// Functions and operators whose last digits are the mathematical library's.
+const TRANSCENDENTAL: [&str; 17] = [
+    "^", "atan2", "acos(", "acosh(", "asin(", "asinh(", "atan(", "atanh(", "cos(", "cosh(", "exp(", "ln(", "log10(",
+    "log2(", "sin(", "sinh(", "tan(",
+];
+
+/// Numbers alone differ, and the query has a reason for it.
+pub(crate) fn is_amplified(query: &str, ours: &Outcome, theirs: &Outcome) -> bool {
+    let (Outcome::Answer { series: a, .. }, Outcome::Answer { series: b, .. }) = (ours, theirs) else {
+        return false;
+    };
+    let times = |series: &Series| series.1.iter().map(|(time, _)| *time).collect::<Vec<_>>();
+    AMPLIFIERS.iter().any(|name| query.contains(name))
+        && TRANSCENDENTAL.iter().any(|name| query.contains(name))
+        && a.len() == b.len()
+        && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && times(a) == times(b))
+}
+
+/// Equal values stand in some order where many are sorted, as Go's sort is not stable.
+pub(crate) fn is_order_of_equals(query: &str, ours: &Outcome, theirs: &Outcome) -> bool {
+    let (Outcome::Answer { series: a, .. }, Outcome::Answer { series: b, .. }) = (ours, theirs) else {
+        return false;
+    };
+    let value = |series: &Series| series.1[0].1.to_bits();
+    (query.starts_with("sort(") || query.starts_with("sort_desc("))
+        && a.iter().map(value).eq(b.iter().map(value))
+        && a.iter().all(|s| b.iter().any(|o| of_series(s, o) != Distance::Far))
+}
+
 /// Upstream's comparison of a lacking label with one that is there says "greater" both ways, so that the algorithm of the
 /// sort decides; skep puts those that lack it first.
 pub(crate) fn is_order_of_lacking(query: &str, ours: &Outcome, theirs: &Outcome) -> bool {
