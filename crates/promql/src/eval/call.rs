@@ -121,6 +121,7 @@ impl Evaluation<'_> {
             Kind::Vector(selector) => {
                 selector.matchers.iter().any(|m| m.name() == METRIC_NAME && m.op() == MatchOp::Equal)
             }
+            Kind::Matrix { selector, .. } => self.is_distinct_without_name(*selector),
             Kind::Call { function, .. } => {
                 !matches!(function.name, "label_replace" | "label_join" | "last_over_time" | "info")
                     && !function.name.starts_with("sort")
@@ -200,10 +201,14 @@ impl Evaluation<'_> {
                 failure = failure.take().or_else(|| check_factors(function.name, &params[i]).err());
                 (over_time.of)(window, &params[i])
             });
-            let labels = source.labels.clone();
-            failure.map_or(Ok(Series { labels, drop_name: source.drop_name, values }), Err)
+            let is_bare = !over_time.keeps_name && !delayed;
+            let labels = if is_bare { source.labels.without_name() } else { source.labels.clone() };
+            // A name that is kept is kept for good, even one that was to be removed.
+            let series = Series { labels, drop_name: delayed && !over_time.keeps_name, values };
+            failure.map_or(Ok((source.labels.clone(), series)), Err)
         };
-        self.stream_ranges(range, grid, function.name, work, &mut |mut series| {
+        let is_distinct = delayed || over_time.keeps_name || self.is_distinct_without_name(range);
+        self.stream_ranges(range, grid, function.name, work, &mut |(labels, series)| {
             if !series.has_values() {
                 return Ok(());
             }
@@ -213,14 +218,9 @@ impl Evaluation<'_> {
                 judged.for_each(|(_, params)| self.check_quantile(params[0], place));
             }
             if matches!(function.name, "rate" | "increase") {
-                self.note_possible_gauge(&series.labels, range);
+                self.note_possible_gauge(&labels, range);
             }
-            // A name that is kept is kept for good, even one that was to be removed.
-            series.drop_name = false;
-            if !over_time.keeps_name {
-                series = series.without_name(delayed);
-            }
-            if !seen.insert(series.labels.clone()) {
+            if !is_distinct && !seen.insert(series.labels.clone()) {
                 return Err(same_labelset());
             }
             sink(series)
