@@ -16,7 +16,14 @@ pub(crate) fn query(state: &State, call: &Call) -> Result<Reply, Failure> {
     if end < start {
         return Err(Failure::bad_data("end timestamp must not be before start timestamp"));
     }
-    let expr = promql::parse(call.form.get("query")).map_err(|error| Failure::bad_data(error.to_string()))?;
+    let expr = promql::parse(call.form.get("query")).and_then(|expr| {
+        // Upstream's parser does not know them where they are not switched on.
+        if !state.engine.options().experimental_functions {
+            expr.refuse_experimental()?;
+        }
+        Ok(expr)
+    });
+    let expr = expr.map_err(|error| Failure::bad_data(error.to_string()))?;
     let mut found: Vec<(Labels, Vec<Exemplar>)> = Vec::new();
     let mut selectors = 0;
     for selector in expr.selectors() {

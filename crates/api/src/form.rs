@@ -18,9 +18,6 @@ const FORM_BYTES_MAX: usize = 1 << 20;
 /// jobs name some dozens.
 const SELECTORS_MAX: usize = 1000;
 
-/// What the parser says of a selector that the empty string would satisfy.
-const NO_CONDITION: &str = "must contain at least one non-empty matcher";
-
 /// Parameters in order; of a name that stands in both, the body's come first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Form {
@@ -142,11 +139,9 @@ impl Form {
 
 /// A selector of `match[]`; at least one condition must refuse the empty string.
 pub(crate) fn read_selector(text: &str) -> Result<Vec<Matcher>, String> {
-    let matchers = parse_selector(text).map_err(|error| {
-        if error.message.ends_with(NO_CONDITION) { format!("match[] {NO_CONDITION}") } else { error.to_string() }
-    })?;
+    let matchers = parse_selector(text).map_err(|error| error.to_string())?;
     if matchers.iter().all(Matcher::matches_empty) {
-        return Err(format!("match[] {NO_CONDITION}"));
+        return Err("match[] must contain at least one non-empty matcher".to_owned());
     }
     Ok(matchers)
 }

@@ -7,6 +7,23 @@
 //! The way of a request: `call` reads the parameters (`form`, `time`), runs the route's function on a thread that may
 //! block and cancels it when the client leaves; the function gives a `reply`, written piece by piece with `json` and
 //! `number`, or a `failure`.
+//!
+//! # Where it differs from Prometheus 3.5, and why
+//!
+//! | what | reason |
+//! |---|---|
+//! | other sites may not read answers unless `--web.cors.origin` names them; there is no `Vary` without it | a server without a login would show itself to every page its users open |
+//! | `metadata` knows what remote write told | upstream keeps it for senders only |
+//! | `status/tsdb` has a field `skep`, counts series of the last two hours, and takes any `limit` | bytes are what users pay; upstream hangs up on a huge limit |
+//! | `delete_series` reads all selectors before it deletes anything | upstream has deleted by the first ones when a later one is refused |
+//! | `start` and `end` beyond what milliseconds in 64 bits hold stop at the bound | upstream's wrap, so that `end=1e40` finds nothing |
+//! | times in hexadecimal are refused; a label name that is not UTF-8 is told as its path | side effects of Go's libraries |
+//! | a timeout that is over at once is always an `execution` error | upstream answers one of three at random |
+//! | phases of `stats` that skep does not tell apart are zero, samples are counted as they are read from the store, there are none by step | series are read once for all steps |
+//! | answers are packed by gzip alone | whoever takes `deflate` takes it, too |
+//! | series of a selector without `sort` come in the order of their labels | upstream's is any |
+//! | `OPTIONS` outside of `/api/v1` is 405; unknown addresses outside of it are a page | nobody asks |
+//! | 405 names skep's methods in `Allow` | `OPTIONS` is answered before the routes |
 
 mod admin;
 mod call;

@@ -7,6 +7,8 @@ use axum::routing::{MethodFilter, MethodRouter, any, get};
 use crate::call::{Route, Style, on};
 use crate::{State, admin, exemplars, expression, federate, health, metrics, query, rules, series, status, targets};
 
+const NOT_ALLOWED: &str = "Method Not Allowed\n";
+
 /// All routes of the API but `/api/v1/write`, which is the room `remote`'s.
 pub fn router(state: State) -> Router {
     let api = Router::new()
@@ -38,22 +40,28 @@ pub fn router(state: State) -> Router {
         .route("/{*unknown}", unknown());
     Router::new()
         .nest("/api/v1", api)
-        .route("/federate", on(MethodFilter::GET, federate::federate, Style::Text))
+        .route("/api/v1/", unknown())
+        .route("/federate", on(MethodFilter::GET, federate::federate, Style::Text).head(no_head))
         .route("/metrics", on(MethodFilter::GET, metrics::metrics, Style::Text))
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
-        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n"))
+        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, NOT_ALLOWED))
         .with_state(state)
 }
 
 /// GET alone.
 fn read(route: Route<State>) -> MethodRouter<State> {
-    on(MethodFilter::GET, route, Style::Json)
+    on(MethodFilter::GET, route, Style::Json).head(no_head)
 }
 
 /// GET, or POST with a form: for parameters that are too long for a URL.
 fn ask(route: Route<State>) -> MethodRouter<State> {
-    on(MethodFilter::GET.or(MethodFilter::POST), route, Style::Json)
+    on(MethodFilter::GET.or(MethodFilter::POST), route, Style::Json).head(no_head)
+}
+
+/// As upstream, which knows it for pages and probes alone.
+async fn no_head() -> (StatusCode, &'static str) {
+    (StatusCode::METHOD_NOT_ALLOWED, NOT_ALLOWED)
 }
 
 fn administer(route: Route<State>) -> MethodRouter<State> {

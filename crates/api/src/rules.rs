@@ -101,7 +101,11 @@ impl<'a> Page<'a> {
             let stray = !token.is_empty();
             return if stray { Err(Failure::parameter("group_next_token", reason)) } else { Ok(None) };
         }
-        let size = parse_integer(size, "ParseInt").map_err(|reason| {
+        let number = parse_integer(size, "ParseInt").and_then(|number| {
+            let too_large = |_| format!("strconv.ParseInt: parsing {size:?}: value out of range");
+            i32::try_from(number).map_err(too_large)
+        });
+        let size = number.map_err(|reason| {
             Failure::parameter("group_limit", &format!("group_limit needs to be a valid number: {reason}"))
         })?;
         let size = usize::try_from(size).ok().filter(|&size| size > 0);

@@ -1,5 +1,7 @@
 //! Times and durations of parameters, and times of answers.
 
+use std::cmp::Ordering;
+
 use jiff::civil::{Date, Time};
 use model::{Timestamp, parse_duration};
 
@@ -11,11 +13,26 @@ const EARLIEST: (&str, i64) = ("-292273086-05-16T16:47:06Z", i64::MIN / 1000 + 6
 const LATEST: (&str, i64) = ("292277025-08-18T07:12:54.999999999Z", i64::MAX / 1000 - 62_135_596_801);
 
 /// A point in time as a parameter names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Instant {
     seconds: i64,
     /// 0 to 999,999,999.
     nanos: i64,
+}
+
+/// Go counts from the year 1; seconds near the ends of 64 bits wrap on the way there, and compare as they come out.
+const SECONDS_FROM_YEAR_1: i64 = 62_135_596_800;
+
+impl PartialOrd for Instant {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Instant {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.seconds_in_go(), self.nanos).cmp(&(other.seconds_in_go(), other.nanos))
+    }
 }
 
 impl Instant {
@@ -60,9 +77,13 @@ impl Instant {
         self.seconds.wrapping_mul(NANOS).wrapping_add(self.nanos) / 1_000_000
     }
 
+    fn seconds_in_go(self) -> i64 {
+        self.seconds.wrapping_add(SECONDS_FROM_YEAR_1)
+    }
+
     /// Nanoseconds from `earlier` to here, at most what 64 bits hold.
     pub(crate) fn nanos_since(self, earlier: Self) -> i64 {
-        let seconds = i128::from(self.seconds) - i128::from(earlier.seconds);
+        let seconds = i128::from(self.seconds_in_go()) - i128::from(earlier.seconds_in_go());
         let nanos = seconds * i128::from(NANOS) + i128::from(self.nanos - earlier.nanos);
         i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX })
     }

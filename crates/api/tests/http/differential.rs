@@ -12,13 +12,13 @@ use crate::server::{self, Server};
 /// An answer as far as it is compared.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
-    status: u16,
-    media: String,
-    body: String,
+    pub(crate) status: u16,
+    pub(crate) media: String,
+    pub(crate) body: String,
 }
 
 /// Asks `METHOD PATH[ FORM]`.
-fn ask(base: &str, request: &str) -> Answer {
+pub(crate) fn ask(base: &str, request: &str) -> Answer {
     let agent = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build().new_agent();
     let mut words = request.splitn(3, ' ');
     let (method, path) = (words.next().unwrap(), words.next().unwrap());
@@ -29,6 +29,7 @@ fn ask(base: &str, request: &str) -> Answer {
         "POST" => agent.post(url).header("Content-Type", form).send(words.next().unwrap_or_default()),
         "PUT" => agent.put(url).send(""),
         "DELETE" => agent.delete(url).call(),
+        "HEAD" => agent.head(url).call(),
         other => panic!("unknown method {other}"),
     };
     let mut answer = result.unwrap_or_else(|error| panic!("{request}: {error}"));
@@ -38,7 +39,7 @@ fn ask(base: &str, request: &str) -> Answer {
 }
 
 /// Puts the series of an answer in order: neither side promises one.
-fn normal(mut answer: Answer) -> Answer {
+pub(crate) fn normal(mut answer: Answer) -> Answer {
     for (start, separator) in [("\"result\":[", ",{\"metric\":"), ("\"data\":[{", ",{\"__name__\":")] {
         let Some(at) = answer.body.find(start) else { continue };
         let first = at + start.len() - usize::from(start.ends_with('{'));

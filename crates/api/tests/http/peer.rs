@@ -14,7 +14,8 @@ impl Peer {
     pub(crate) fn start() -> Option<Self> {
         let program = testkit::peer("prometheus")?;
         let folder = tempfile::tempdir().unwrap();
-        let args = ["--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage"];
+        let args =
+            ["--web.enable-remote-write-receiver", "--web.enable-admin-api", "--enable-feature=exemplar-storage"];
         let config = "global: {evaluation_interval: 1m}\n";
         let process = Prometheus::start(&program, folder.path(), config, &args).unwrap();
         let url = process.url();

@@ -31,46 +31,6 @@ pub(crate) const ACCEPTED: &[Accepted] = &[
         ours: (200, r#"{"status":"success","data":{"resultType":"vector","result":["#),
         reason: "durations differ from run to run, and the engines hold samples at different moments",
     },
-    Accepted {
-        request: "GET /api/v1/series?match[]=up[5m]",
-        ours: (
-            400,
-            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"match[]\": 1:1: parse error: expected a series selector"#,
-        ),
-        reason: "what is no selector is refused in one sentence",
-    },
-    Accepted {
-        request: "GET /api/v1/series?match[]=1",
-        ours: (
-            400,
-            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"match[]\": 1:1: parse error: expected a series selector"#,
-        ),
-        reason: "as above",
-    },
-    Accepted {
-        request: "GET /api/v1/series?match[]=sum(up)",
-        ours: (
-            400,
-            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"match[]\": 1:1: parse error: expected a series selector"#,
-        ),
-        reason: "as above",
-    },
-    Accepted {
-        request: "GET /api/v1/series?match[]=up%20offset",
-        ours: (
-            400,
-            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"match[]\": 1:1: parse error: expected a series selector"#,
-        ),
-        reason: "as above",
-    },
-    Accepted {
-        request: "GET /api/v1/series?match[]=",
-        ours: (
-            400,
-            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"match[]\": unknown position: parse error: no expression found in input"#,
-        ),
-        reason: "an empty text is no expression either",
-    },
 ];
 
 /// The requests: method, path, form.
@@ -206,7 +166,6 @@ pub(crate) const REQUESTS: &[&str] = &[
     "POST /api/v1/series match[]=ALERTS%zz",
     "GET /api/v1/series?match[]=%zz",
     "GET /api/v1/query?time=1;query=1",
-    "POST /api/v1/admin/tsdb/snapshot",
     "GET /api/v1/notifications",
     "GET /api/v1/scrape_pools",
     "DELETE /api/v1/series",

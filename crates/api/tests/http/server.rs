@@ -67,10 +67,26 @@ impl Server {
         Self::start_with(|_| {})
     }
 
+    /// Starts it with the administration switched on.
+    pub(crate) fn start_with_admin() -> Self {
+        struct Refuse;
+        impl api::Snapshots for Refuse {
+            fn take(&self, _: bool) -> Result<String, String> {
+                Err("not here".to_owned())
+            }
+        }
+        Self::start_over(|state, db| state.admin = Some(api::Admin { data: db, snapshots: Arc::new(Refuse) }))
+    }
+
     /// Starts it with another state.
     pub(crate) fn start_with(change: impl FnOnce(&mut api::State)) -> Self {
+        Self::start_over(|state, _| change(state))
+    }
+
+    fn start_over(change: impl FnOnce(&mut api::State, Arc<tsdb::Db>)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = tsdb::Options { path: folder.path().join("data"), ..tsdb::Options::default() };
+        let options =
+            tsdb::Options { path: folder.path().join("data"), retention_time: None, ..tsdb::Options::default() };
         let db = Arc::new(tsdb::Db::open(options).unwrap());
         let mut state = api::State {
             storage: db.clone(),
@@ -84,7 +100,7 @@ impl Server {
             admin: None,
             clock: Arc::new(SystemClock),
         };
-        change(&mut state);
+        change(&mut state, db.clone());
         let router = api::router(state).merge(remote::router(remote::State::new(db, remote::Limits::default())));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();

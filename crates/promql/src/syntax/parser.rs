@@ -7,7 +7,7 @@ use super::check::check;
 use super::escape::unescape;
 use super::lexer::Lexer;
 use super::token::{Keyword, Token, TokenKind};
-use super::tree::{Aggregation, BinaryOp, Expr, Grouping, Kind, Matching, Modifiers, Node, NodeId, Sides};
+use super::tree::{Aggregation, BinaryOp, Expr, Grouping, Kind, Matching, Node, NodeId, Sides};
 use crate::error::{ParseError, Position};
 use crate::function;
 
@@ -34,14 +34,18 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
     check(parser.nodes, &parser.operators, text)
 }
 
-/// Reads a series selector such as `up{job="a"}`, as `match[]` parameters carry it. It must have a condition that the empty
-/// string does not satisfy.
+/// Reads a series selector such as `up{job="a"}`, as `match[]` parameters carry it: nothing stands around or behind it. As
+/// upstream it may have no condition at all, which is for the caller to refuse.
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
-    let expr = parse(text)?;
-    match expr.kind(expr.root()) {
-        Kind::Vector(selector) if selector.modifiers == Modifiers::default() => Ok(selector.matchers.clone()),
-        _ => Err(ParseError::new(text, expr.position(expr.root()), "expected a series selector without modifiers")),
-    }
+    let mut parser = Parser::new(text)?;
+    let name = match parser.token.kind {
+        TokenKind::End => return Err(ParseError::new(text, Position::default(), "unexpected end of input")),
+        TokenKind::LeftBrace => None,
+        kind if kind.names_metric() => Some(parser.advance()?),
+        _ => return parser.unexpected("", ""),
+    };
+    let selector = parser.selector(name)?;
+    if parser.token.kind == TokenKind::End { Ok(selector.matchers) } else { parser.unexpected("", "") }
 }
 
 pub(super) struct Parser<'a> {
