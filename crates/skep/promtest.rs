@@ -13,7 +13,7 @@ pub(crate) fn test(files: &[PathBuf]) -> Result<bool> {
         match report_of(file) {
             Ok(report) => {
                 crate::say(&text(file, &report));
-                all_passed &= report.failed.is_empty();
+                all_passed &= report.failed.is_empty() && report.unread.is_empty();
             }
             Err(error) => {
                 crate::complain(&crate::causes(&error));
@@ -35,6 +35,7 @@ fn text(file: &Path, report: &Report) -> String {
         |kind: &str, remark: &Remark| format!("{file}:{}: {kind}: {}: {}\n", remark.line, remark.query, remark.message);
     let mut text = String::new();
     text.extend(report.skipped.iter().map(|remark| line("skipped", remark)));
+    text.extend(report.unread.iter().map(|remark| line("cannot be read", remark)));
     text.extend(report.failed.iter().map(|remark| line("failed", remark)));
     let (passed, skipped, failed) = (report.passed, report.skipped.len(), report.failed.len());
     text.push_str(&format!("{file}: {passed} passed, {skipped} skipped, {failed} failed\n"));

@@ -177,7 +177,6 @@ impl Evaluation<'_> {
         grid: Grid,
     ) -> Result<Vec<Series>, QueryError> {
         let quantiles = self.scalar(param, grid)?;
-        self.check_quantiles(&quantiles, param);
         let mut groups: Groups<Vec<Vec<f64>>> = Groups::new();
         let mut hold = self.budget.hold();
         self.stream(expr, grid, &mut |series| {
@@ -185,6 +184,7 @@ impl Evaluation<'_> {
             groups.of(group_labels(&series.labels, grouping), &series, Vec::new).push(series.values);
             Ok(())
         })?;
+        self.check_quantiles(&quantiles, param);
         let mut at_step = Vec::new();
         let mut of_group = |columns: &[Vec<f64>], i: usize| {
             at_step.clear();

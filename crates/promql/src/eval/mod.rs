@@ -302,7 +302,7 @@ fn invariant_nodes(expr: &Expr) -> Vec<bool> {
 }
 
 /// Functions that look at the time of the step themselves.
-fn follows_steps(name: &str) -> bool {
+pub(crate) fn follows_steps(name: &str) -> bool {
     matches!(
         name,
         "day_of_month"

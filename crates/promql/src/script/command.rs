@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{Labels, Sample, Timestamp, parse_duration};
 use thiserror::Error;
 
-use super::values::{Item, Sequence, parse_sequence};
+use super::values::{Item, Sequence, parse_sequence, series_labels};
 use crate::Range;
 
 /// The script cannot be read.
@@ -27,6 +27,13 @@ pub(super) enum Command {
         with_native: bool,
     },
     Eval(Box<Evaluation>),
+    /// What is not of the language, or of a later one.
+    Unread {
+        error: ScriptError,
+        text: String,
+        /// Series that are not there because of it, if their names could be read.
+        loads: Vec<Option<Labels>>,
+    },
 }
 
 /// A series of a `load`.
@@ -73,7 +80,7 @@ pub(super) struct Evaluation {
 
 type Numbered<'a> = (usize, &'a str);
 
-/// Reads a whole script.
+/// Reads a whole script. What cannot be read stands among the commands; an error means that nothing could.
 pub(super) fn parse(script: &str) -> Result<Vec<Command>, ScriptError> {
     let lines: Vec<Numbered<'_>> = script
         .lines()
@@ -82,44 +89,87 @@ pub(super) fn parse(script: &str) -> Result<Vec<Command>, ScriptError> {
         .filter(|(_, line)| !line.starts_with('#'))
         .collect();
     let mut commands = Vec::new();
+    let mut refused: Option<ScriptError> = None;
     let mut rest = lines.as_slice();
     while let Some((&(number, line), tail)) = rest.split_first() {
-        let block_len = tail.iter().take_while(|(_, line)| !line.is_empty()).count();
+        // A block ends at a blank line, or where a command follows at once.
+        let block_len = tail.iter().take_while(|(_, line)| !line.is_empty() && !is_command(line)).count();
         let (block, after) = tail.split_at(block_len);
-        let word = line.split_whitespace().next().unwrap_or_default();
         rest = after;
-        match word {
+        match line.split_whitespace().next().unwrap_or_default() {
             "" => rest = tail,
             "clear" => {
                 commands.push(Command::Clear);
                 rest = tail;
             }
-            "load" | "load_with_nhcb" => commands.push(load(number, line, block)?),
-            word if word.starts_with("eval") => commands.push(Command::Eval(Box::new(eval(number, line, block)?))),
-            other => return Err(error(number, format!("unknown command {other:?}"))),
+            word if word.starts_with("eval") => match eval(number, line, block) {
+                Ok(evaluation) => commands.push(Command::Eval(Box::new(evaluation))),
+                Err(error) => commands.push(Command::Unread { error, text: line.to_owned(), loads: Vec::new() }),
+            },
+            word if word.starts_with("load") => load(number, line, block, &mut commands),
+            other => {
+                let error = error(number, format!("unknown command {other:?}"));
+                refused.get_or_insert_with(|| error.clone());
+                commands.push(Command::Unread { error, text: line.to_owned(), loads: Vec::new() });
+            }
         }
     }
-    Ok(commands)
+    match refused {
+        Some(error) if commands.iter().all(|command| matches!(command, Command::Unread { .. })) => Err(error),
+        _ => Ok(commands),
+    }
+}
+
+/// Whether the line begins a block. A series may have a name that begins as a command does.
+fn is_command(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let (first, second, third) = (words.next().unwrap_or_default(), words.next(), words.next());
+    match first {
+        "clear" => second.is_none(),
+        word if word.starts_with("eval") => matches!(second, Some("instant" | "range")),
+        word if word.starts_with("load") => third.is_none() && second.is_some_and(|step| millis(step).is_ok()),
+        _ => false,
+    }
 }
 
 fn error(line: usize, message: impl Into<String>) -> ScriptError {
     ScriptError { line, message: message.into() }
 }
 
-fn load(number: usize, line: &str, block: &[Numbered<'_>]) -> Result<Command, ScriptError> {
-    let (word, step) = line.split_once(char::is_whitespace).ok_or_else(|| error(number, "load needs a step"))?;
-    let step = millis(step.trim()).map_err(|e| error(number, e))?;
+fn load(number: usize, line: &str, block: &[Numbered<'_>], commands: &mut Vec<Command>) {
+    let (word, step) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let is_known = matches!(word, "load" | "load_with_nhcb");
+    let step = if is_known { millis(step.trim()) } else { Err(format!("unknown command {word:?}")) };
+    let step = match step {
+        Ok(step) => step,
+        Err(message) => {
+            let loads = block.iter().map(|(_, line)| series_labels(line).ok()).collect();
+            let error = error(number, message);
+            commands.push(Command::Unread { error, text: line.to_owned(), loads });
+            return;
+        }
+    };
     let mut series = Vec::new();
     for (number, line) in block {
-        let sequence = parse_sequence(line).map_err(|e| error(*number, e))?;
-        let native = sequence.items.contains(&Item::Native);
-        let samples = sequence.items.iter().enumerate().filter_map(|(i, item)| match item {
-            Item::Value(value) => Some(Sample { timestamp: i as i64 * step, value: *value }),
-            _ => None,
-        });
-        series.push(Loaded { samples: samples.collect(), labels: sequence.labels, native });
+        match parse_sequence(line) {
+            Ok(sequence) => series.push(loaded(sequence, step)),
+            Err(message) => commands.push(Command::Unread {
+                error: error(*number, message),
+                text: (*line).to_owned(),
+                loads: vec![series_labels(line).ok()],
+            }),
+        }
     }
-    Ok(Command::Load { series, with_native: word == "load_with_nhcb" })
+    commands.push(Command::Load { series, with_native: word == "load_with_nhcb" });
+}
+
+fn loaded(sequence: Sequence, step: i64) -> Loaded {
+    let native = sequence.items.contains(&Item::Native);
+    let samples = sequence.items.iter().enumerate().filter_map(|(i, item)| match item {
+        Item::Value(value) => Some(Sample { timestamp: i as i64 * step, value: *value }),
+        _ => None,
+    });
+    Loaded { samples: samples.collect(), labels: sequence.labels, native }
 }
 
 fn eval(number: usize, line: &str, block: &[Numbered<'_>]) -> Result<Evaluation, ScriptError> {
@@ -148,11 +198,14 @@ fn eval(number: usize, line: &str, block: &[Numbered<'_>]) -> Result<Evaluation,
     Ok(evaluation)
 }
 
-/// `instant at 5m QUERY` or `range from 0 to 10m step 1m QUERY`
+/// `instant at 5m QUERY`, `instant QUERY` for the epoch, or `range from 0 to 10m step 1m QUERY`
 fn head(text: &str) -> Result<(Time, &str), String> {
-    if let Some(rest) = words(text, &["instant", "at"]) {
+    if let Some(rest) = words(text, &["instant", "at "]) {
         let (at, query) = word(rest)?;
         return Ok((Time::Instant(signed_millis(at)?), query));
+    }
+    if let Some(query) = words(text, &["instant "]) {
+        return Ok((Time::Instant(0), query));
     }
     let rest = words(text, &["range", "from"]).ok_or_else(|| format!("expected instant or range in {text:?}"))?;
     let (range, query) = steps(rest)?;
@@ -205,13 +258,25 @@ fn expectation(evaluation: &mut Evaluation, line: &str) -> Result<(), String> {
         evaluation.fail = Some(Wanted::Pattern(rest.trim().to_owned()));
         return Ok(());
     }
-    evaluation.expects_native |= line.contains("{{");
-    if let Ok(value) = line.parse() {
-        evaluation.scalar = Some(value);
-        return Ok(());
-    }
-    evaluation.series.push(parse_sequence(line)?);
+    let sequence = match scalar(line) {
+        Some(value) => {
+            evaluation.scalar = Some(value);
+            return Ok(());
+        }
+        None => parse_sequence(line)?,
+    };
+    evaluation.expects_native |= sequence.items.contains(&Item::Native);
+    evaluation.series.push(sequence);
     Ok(())
+}
+
+/// A number alone on its line, as PromQL writes it.
+fn scalar(line: &str) -> Option<f64> {
+    let expr = crate::parse(line).ok()?;
+    match expr.node(expr.root()).kind {
+        crate::Kind::Number { value, .. } => Some(value),
+        _ => None,
+    }
 }
 
 fn expect_line(evaluation: &mut Evaluation, text: &str) -> Result<(), String> {

@@ -30,6 +30,11 @@ pub(super) fn parse_sequence(line: &str) -> Result<Sequence, String> {
     Ok(Sequence { labels: parse_labels(name)?, items: parse_items(rest)? })
 }
 
+/// The series of a line, whatever its sequence.
+pub(super) fn series_labels(line: &str) -> Result<Labels, String> {
+    parse_labels(split_series(line)?.0)
+}
+
 /// Splits a line behind the series, which may have blanks inside braces and quotes.
 fn split_series(line: &str) -> Result<(&str, &str), String> {
     let (mut quote, mut escaped, mut braces) = (None, false, 0usize);
@@ -72,7 +77,7 @@ fn parse_labels(series: &str) -> Result<Labels, String> {
 fn parse_items(text: &str) -> Result<Vec<Item>, String> {
     let mut items = Vec::new();
     let mut rest = text;
-    while !rest.is_empty() {
+    while !rest.is_empty() && !rest.starts_with('#') {
         if rest.starts_with("{{") {
             let end = rest.find("}}").ok_or("a native histogram is not closed")?;
             rest = skip_native_suffix(&rest[end + 2..]);
@@ -102,6 +107,8 @@ fn parse_item(token: &str, items: &mut Vec<Item>) -> Result<(), String> {
         items.extend(std::iter::repeat_n(Item::Gap, count));
         return Ok(());
     }
+    // A comment may follow without a blank.
+    let token = token.split('#').next().unwrap_or_default();
     let (mut value, rest) = number(token).ok_or_else(bad)?;
     if rest.is_empty() {
         items.push(Item::Value(value));

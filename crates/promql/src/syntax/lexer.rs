@@ -75,7 +75,7 @@ impl<'a> Lexer<'a> {
     fn skip_blanks(&mut self) {
         loop {
             self.accept_while(|c| matches!(c, ' ' | '\t' | '\n' | '\r'));
-            if self.peek() != Some('#') {
+            if self.peek() != Some('#') || self.bracket == Bracket::Open {
                 return;
             }
             self.accept_while(|c| !matches!(c, '\n' | '\r'));

@@ -3,6 +3,7 @@
 mod check;
 mod display;
 mod escape;
+mod fixed;
 mod lexer;
 mod modifier;
 mod number;

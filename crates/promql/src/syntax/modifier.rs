@@ -61,18 +61,21 @@ impl Parser<'_> {
     fn duration_arithmetic<T>(&mut self, operand: Option<Position>, expected: Expected) -> Result<T, ParseError> {
         let mut parens = 0usize;
         let mut first = operand;
+        let mut sign: Option<Position> = None;
         let mut wants_operand = operand.is_none();
         loop {
             let token = self.token;
             match token.kind {
                 TokenKind::LeftParen if wants_operand => parens += 1,
-                TokenKind::Operator(BinaryOp::Add | BinaryOp::Sub) if wants_operand => {}
+                TokenKind::Operator(BinaryOp::Add | BinaryOp::Sub) if wants_operand => {
+                    sign = sign.or(Some(token.position));
+                }
                 TokenKind::Number | TokenKind::Duration if wants_operand => {
                     self.duration(expected)?;
                     if let Some(first) = first {
                         return self.error(first, NOT_ENABLED);
                     }
-                    first = Some(token.position);
+                    first = sign.or(Some(token.position));
                     wants_operand = false;
                 }
                 TokenKind::RightParen if parens > 0 && !wants_operand => {
