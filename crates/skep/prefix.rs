@@ -7,6 +7,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower::ServiceExt;
 
+/// An address that nothing answers at.
+const NOWHERE: &str = "/api/v1/not-below-the-route-prefix";
+
 /// The paths, without a slash at the end; empty where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Prefix {
@@ -29,7 +32,7 @@ impl Prefix {
         match &self.route {
             Some(route) => {
                 let (below, start) = (route.clone(), format!("{route}/"));
-                let routes = routes.map_request(move |request| strip(&below, request).unwrap_or_else(nowhere));
+                let routes = routes.map_request(move |request| strip(&below, request, Some(NOWHERE)));
                 let lead =
                     async move || -> Response { (StatusCode::FOUND, [(header::LOCATION, start)]).into_response() };
                 Router::new().route("/", get(lead)).fallback_service(routes)
@@ -37,8 +40,7 @@ impl Prefix {
             None if self.external.is_empty() => routes,
             None => {
                 let below = self.external.clone();
-                let strip = move |request| strip(&below, request).unwrap_or_else(|request| request);
-                Router::new().fallback_service(routes.map_request(strip))
+                Router::new().fallback_service(routes.map_request(move |request| strip(&below, request, None)))
             }
         }
     }
@@ -50,20 +52,12 @@ fn path_of(url: &str) -> String {
     rest.find('/').map(|start| rest[start..].trim_end_matches('/').to_owned()).unwrap_or_default()
 }
 
-/// Takes the prefix off; `Err` with the request where its address does not lie below it.
-fn strip(prefix: &str, mut request: Request) -> Result<Request, Request> {
-    match without(prefix, request.uri()) {
-        Some(uri) => {
-            *request.uri_mut() = uri;
-            Ok(request)
-        }
-        None => Err(request),
+/// Takes the prefix off the address; one that does not lie below it becomes `otherwise`, or stays.
+fn strip(prefix: &str, mut request: Request, otherwise: Option<&'static str>) -> Request {
+    let uri = without(prefix, request.uri()).or_else(|| otherwise.map(Uri::from_static));
+    if let Some(uri) = uri {
+        *request.uri_mut() = uri;
     }
-}
-
-/// An address that nothing answers at.
-fn nowhere(mut request: Request) -> Request {
-    *request.uri_mut() = Uri::from_static("/api/v1/not-below-the-route-prefix");
     request
 }
 
