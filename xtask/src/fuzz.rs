@@ -1,7 +1,7 @@
-//! `cargo xtask fuzz`: coverage-guided inputs for the store, from its decoders to the whole of it.
+//! `cargo xtask fuzz`: coverage-guided inputs for the store, from its decoders to the whole of it, and for the language.
 //!
-//! The targets lie in `crates/tsdb/fuzz`, a package of its own, because sanitizers need the nightly toolchain. Each
-//! begins with the inputs of `fuzz/corpus/TARGET`, which every `cargo test` replays, too.
+//! The targets lie in packages of their own, because sanitizers need the nightly toolchain. Each begins with the inputs
+//! of `fuzz/corpus/TARGET`, which every `cargo test` replays, too.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::machine::{command, root, target};
 
-const PACKAGE: &str = "crates/tsdb/fuzz";
+/// They share a target folder, so that what both depend on is built once.
+const PACKAGES: [&str; 2] = ["crates/tsdb/fuzz", "crates/promql/fuzz"];
 
 /// The sanitizer wants its target named, so that build scripts are built without it.
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
@@ -38,13 +39,23 @@ pub(crate) fn run(seconds: u64, seed: u32) -> Result<()> {
         eprintln!("skipped: fuzzing, there is no nightly toolchain for {TRIPLE}");
         return Ok(());
     }
-    let binaries = build()?;
     let findings = target().join("fuzz/findings");
     std::fs::create_dir_all(&findings)?;
-    for target in targets()? {
-        fuzz(&binaries.join(&target), &target, &findings, seconds, seed)?;
+    for package in PACKAGES {
+        let binaries = build(package)?;
+        for target in targets(package)? {
+            let place = Place { binary: binaries.join(&target), package: root().join(package), target };
+            fuzz(&place, &findings, seconds, seed)?;
+        }
     }
     Ok(())
+}
+
+/// Where a target lies.
+struct Place {
+    binary: PathBuf,
+    package: PathBuf,
+    target: String,
 }
 
 fn has_nightly() -> bool {
@@ -53,9 +64,9 @@ fn has_nightly() -> bool {
 }
 
 /// Returns the folder of the binaries.
-fn build() -> Result<PathBuf> {
+fn build(package: &str) -> Result<PathBuf> {
     let folder = target().join("fuzz");
-    let manifest = format!("{PACKAGE}/Cargo.toml");
+    let manifest = format!("{package}/Cargo.toml");
     let args = ["+nightly", "build", "--release", "--quiet", "--target", TRIPLE, "--manifest-path", &manifest];
     eprintln!("\n==> cargo {}", args.join(" "));
     let status = command("cargo", &args)
@@ -69,9 +80,9 @@ fn build() -> Result<PathBuf> {
     Ok(folder.join(TRIPLE).join("release"))
 }
 
-/// The names of the targets: those of their sources.
-fn targets() -> Result<Vec<String>> {
-    let folder = root().join(PACKAGE).join("fuzz_targets");
+/// The names of a package's targets: those of their sources.
+fn targets(package: &str) -> Result<Vec<String>> {
+    let folder = root().join(package).join("fuzz_targets");
     let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut names: Vec<String> =
         entries.filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_string_lossy().into_owned())).collect();
@@ -79,13 +90,16 @@ fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// New inputs go to a folder of their own first, so that a run changes nothing in the project.
-fn fuzz(binary: &Path, target: &str, findings: &Path, seconds: u64, seed: u32) -> Result<()> {
+/// New inputs go to a folder of their own first, so that a run changes nothing in the project. A package may have a list of
+/// words, `words.dict`.
+fn fuzz(place: &Place, findings: &Path, seconds: u64, seed: u32) -> Result<()> {
+    let Place { binary, package, target } = place;
     let inputs = findings.join(format!("{target}-inputs"));
     std::fs::create_dir_all(&inputs)?;
-    let corpus = root().join(PACKAGE).join("corpus").join(target);
+    let corpus = package.join("corpus").join(target);
+    let words = package.join("words.dict");
     let artifacts = format!("-artifact_prefix={}/{target}-", findings.display());
-    let args = [
+    let mut args = vec![
         format!("-max_total_time={seconds}"),
         format!("-seed={seed}"),
         format!("-timeout={INPUT_SECONDS_MAX}"),
@@ -95,6 +109,7 @@ fn fuzz(binary: &Path, target: &str, findings: &Path, seconds: u64, seed: u32) -
         inputs.display().to_string(),
         corpus.display().to_string(),
     ];
+    args.extend(words.exists().then(|| format!("-dict={}", words.display())));
     let output = command(&binary.to_string_lossy(), &[]).args(&args).output().context("cannot start a fuzz target")?;
     let text = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {

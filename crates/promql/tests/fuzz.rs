@@ -1,0 +1,26 @@
+//! The corpora of the fuzz targets, replayed.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests may stop at the first surprise")]
+
+#[path = "../fuzz/src/lib.rs"]
+mod targets;
+
+use std::fs;
+use std::path::Path;
+
+fn check(target: &str, run: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let inputs: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!inputs.is_empty(), "the corpus of {target} is empty");
+    inputs.iter().for_each(|input| run(&fs::read(input).unwrap()));
+}
+
+#[test]
+fn syntax() {
+    check("syntax", targets::syntax);
+}
+
+#[test]
+fn evaluation() {
+    check("evaluation", targets::evaluation);
+}
