@@ -16,6 +16,7 @@ mod known;
 mod lane;
 mod media;
 mod message;
+mod put;
 mod read;
 mod receive;
 mod send;

@@ -2,10 +2,7 @@
 
 use model::{Exemplar, Labels, Metadata, MetricKind, Timestamp};
 
-/// Wire types of protobuf.
-const VARINT: u8 = 0;
-const FIXED64: u8 = 1;
-const BYTES: u8 = 2;
+use crate::put::{put_bytes, put_double, put_label, put_number, put_sample};
 
 /// Collects series, their samples and what families are.
 #[derive(Clone, Debug, Default)]
@@ -21,16 +18,13 @@ impl Message {
     pub fn series(&mut self, labels: &Labels) {
         self.close();
         for (name, value) in labels {
-            put_label(&mut self.series, name, value);
+            put_label(&mut self.series, name.as_bytes(), value.as_bytes());
         }
     }
 
     /// Adds a sample of the series.
     pub fn sample(&mut self, timestamp: Timestamp, value: f64) {
-        let at = begin(&mut self.series, 2);
-        put_double(&mut self.series, 1, value);
-        put_time(&mut self.series, 2, timestamp);
-        end(&mut self.series, at);
+        put_sample(&mut self.series, timestamp, value);
         self.samples += 1;
     }
 
@@ -38,17 +32,18 @@ impl Message {
     pub fn exemplar(&mut self, exemplar: &Exemplar, timestamp: Timestamp) {
         let mut fields = Vec::new();
         for (name, value) in &exemplar.labels {
-            put_label(&mut fields, name, value);
+            put_label(&mut fields, name.as_bytes(), value.as_bytes());
         }
         put_double(&mut fields, 2, exemplar.value);
-        put_time(&mut fields, 3, exemplar.timestamp.unwrap_or(timestamp));
+        put_number(&mut fields, 3, exemplar.timestamp.unwrap_or(timestamp).cast_unsigned());
         put_bytes(&mut self.series, 3, &fields);
     }
 
     /// Says what a family is.
     pub fn metadata(&mut self, family: &str, metadata: &Metadata) {
         self.close();
-        let mut fields = vec![1 << 3 | VARINT, kind_number(metadata.kind)];
+        let mut fields = Vec::new();
+        put_number(&mut fields, 1, kind_number(metadata.kind));
         put_bytes(&mut fields, 2, family.as_bytes());
         put_bytes(&mut fields, 4, metadata.help.as_bytes());
         put_bytes(&mut fields, 5, metadata.unit.as_bytes());
@@ -88,7 +83,7 @@ impl Message {
 }
 
 /// Numbers of `MetricMetadata.MetricType`.
-fn kind_number(kind: MetricKind) -> u8 {
+fn kind_number(kind: MetricKind) -> u64 {
     match kind {
         MetricKind::Unknown => 0,
         MetricKind::Counter => 1,
@@ -99,45 +94,4 @@ fn kind_number(kind: MetricKind) -> u8 {
         MetricKind::Info => 6,
         MetricKind::StateSet => 7,
     }
-}
-
-fn put_label(out: &mut Vec<u8>, name: &str, value: &str) {
-    let mut label = Vec::with_capacity(name.len() + value.len() + 6);
-    put_bytes(&mut label, 1, name.as_bytes());
-    put_bytes(&mut label, 2, value.as_bytes());
-    put_bytes(out, 1, &label);
-}
-
-fn put_double(out: &mut Vec<u8>, field: u8, value: f64) {
-    out.push(field << 3 | FIXED64);
-    out.extend_from_slice(&value.to_le_bytes());
-}
-
-fn put_time(out: &mut Vec<u8>, field: u8, timestamp: Timestamp) {
-    out.push(field << 3 | VARINT);
-    put_varint(out, timestamp.cast_unsigned());
-}
-
-fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
-    out.push(field << 3 | BYTES);
-    put_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-/// Begins a field of fewer than 128 bytes, whose length is one byte.
-fn begin(out: &mut Vec<u8>, field: u8) -> usize {
-    out.extend_from_slice(&[field << 3 | BYTES, 0]);
-    out.len()
-}
-
-fn end(out: &mut [u8], begun: usize) {
-    out[begun - 1] = (out.len() - begun) as u8;
-}
-
-fn put_varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
 }

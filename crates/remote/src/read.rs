@@ -27,6 +27,7 @@ use tokio::task::spawn_blocking;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::put::put_bytes;
 use crate::wire::WireError;
 use request::{Form, Query, Request};
 use response::Frames;
@@ -188,7 +189,7 @@ impl Reader {
                 }
                 held.grow_to(message.len() + result.len())?;
             }
-            response::put_bytes(&mut message, 1, &result);
+            put_bytes(&mut message, 1, &result);
         }
         snap::raw::Encoder::new().compress_vec(&message).map_err(|_| Error::Internal)
     }
@@ -318,4 +319,24 @@ fn stream_body(told: mpsc::Receiver<Bytes>, whole: Arc<AtomicBool>) -> Body {
         (!is_whole).then(|| Err(io::Error::other("the answer is not whole")))
     };
     Body::from_stream(ReceiverStream::new(told).map(Ok).chain(tokio_stream::iter(std::iter::from_fn(broken))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn check(is_whole: bool, expected: Option<&[u8]>) {
+        let (tell, told) = mpsc::channel(1);
+        let whole = Arc::new(AtomicBool::new(is_whole));
+        tell.send(Bytes::from_static(b"piece")).await.unwrap();
+        drop(tell);
+        let collected = stream_body(told, whole).collect().await.map(http_body_util::Collected::to_bytes);
+        assert_eq!(collected.ok().as_deref(), expected, "{is_whole}");
+    }
+
+    #[tokio::test]
+    async fn a_part_is_not_taken_for_the_whole() {
+        check(true, Some(b"piece")).await;
+        check(false, None).await;
+    }
 }

@@ -19,6 +19,7 @@ use crate::Error;
 use crate::counters::Reason;
 use crate::ingest::{Batch, LabelsError, Outcome, Target, collect_labels, whole_batch};
 use crate::known::KnownSeries;
+use crate::put::put_label;
 use crate::wire::{self, Field, Fields, Label, TimeSeries, Value, WireError};
 
 /// Writes a `Request`, as far as `durability` says, as [`crate::ingest::write`] does; labels that name no series are complained
@@ -280,31 +281,6 @@ fn read_refs(field: Field<'_>, into: &mut Vec<u32>) -> Result<(), WireError> {
 /// No table is so long that a larger number were another one.
 fn reference(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-/// A label as 1.0 sends it.
-fn put_label(into: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    const LABEL: u8 = 1 << 3 | 2;
-    let length = |text: &[u8]| 1 + varint_bytes(text.len()) + text.len();
-    into.push(LABEL);
-    put_varint(into, length(name) + length(value));
-    for (number, text) in [(1, name), (2, value)] {
-        into.push(number << 3 | 2);
-        put_varint(into, text.len());
-        into.extend_from_slice(text);
-    }
-}
-
-fn put_varint(into: &mut Vec<u8>, mut number: usize) {
-    while number >= 0x80 {
-        into.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    into.push(number as u8);
-}
-
-fn varint_bytes(number: usize) -> usize {
-    (number.max(1).ilog2() as usize) / 7 + 1
 }
 
 /// The family that a series belongs to: histograms and summaries have series with suffixes.

@@ -11,11 +11,7 @@
 use model::{Labels, Samples};
 
 use super::chunk::{Chunk, SAMPLES_MAX};
-
-/// Wire types of protobuf.
-const VARINT: u8 = 0;
-const FIXED64: u8 = 1;
-const BYTES: u8 = 2;
+use crate::put::{put_bytes, put_label, put_number, put_sample, put_varint};
 
 /// `Chunk.Encoding` of XOR chunks.
 const XOR: u64 = 1;
@@ -26,16 +22,7 @@ const FRAME_HEAD_BYTES: usize = 10 + 4;
 /// Writes a `TimeSeries` of the message of a query's result.
 pub(super) fn put_series(into: &mut Vec<u8>, labels: &[u8], samples: &Samples) {
     let mut series = labels.to_vec();
-    let mut fields = Vec::with_capacity(24);
-    for (timestamp, value) in samples.timestamps.iter().zip(&samples.values) {
-        fields.clear();
-        if value.to_bits() != 0 {
-            fields.push(1 << 3 | FIXED64);
-            fields.extend(value.to_le_bytes());
-        }
-        put_number(&mut fields, 2, timestamp.cast_unsigned());
-        put_bytes(&mut series, 2, &fields);
-    }
+    samples.iter().for_each(|sample| put_sample(&mut series, sample.timestamp, sample.value));
     put_bytes(into, 1, &series);
 }
 
@@ -44,13 +31,8 @@ pub(super) fn labels(labels: &Labels, external: &Labels) -> Vec<u8> {
     let missing = external.iter().filter(|(name, _)| labels.get(name).is_none());
     let mut pairs: Vec<(&str, &str)> = labels.iter().chain(missing).collect();
     pairs.sort_unstable();
-    let (mut message, mut label) = (Vec::new(), Vec::new());
-    for (name, value) in pairs {
-        label.clear();
-        put_bytes(&mut label, 1, name.as_bytes());
-        put_bytes(&mut label, 2, value.as_bytes());
-        put_bytes(&mut message, 1, &label);
-    }
+    let mut message = Vec::new();
+    pairs.iter().for_each(|(name, value)| put_label(&mut message, name.as_bytes(), value.as_bytes()));
     message
 }
 
@@ -105,27 +87,4 @@ fn put_chunk(into: &mut Vec<u8>, timestamps: &[i64], values: &[f64]) {
     put_number(&mut fields, 3, XOR);
     put_bytes(&mut fields, 4, &Chunk::encode(timestamps, values));
     put_bytes(into, 2, &fields);
-}
-
-/// Writes a field of bytes or text.
-pub(super) fn put_bytes(into: &mut Vec<u8>, number: u8, bytes: &[u8]) {
-    into.push(number << 3 | BYTES);
-    put_varint(into, bytes.len() as u64);
-    into.extend(bytes);
-}
-
-/// Writes a field of a number; zero is what an absent one means.
-fn put_number(into: &mut Vec<u8>, number: u8, value: u64) {
-    if value != 0 {
-        into.push(number << 3 | VARINT);
-        put_varint(into, value);
-    }
-}
-
-fn put_varint(into: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        into.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    into.push(number as u8);
 }
