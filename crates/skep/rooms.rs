@@ -37,6 +37,7 @@ pub(crate) struct Rooms {
     engine: Arc<Engine>,
     probes: Arc<Probes>,
     remote: remote::State,
+    reader: remote::Reader,
     ledger: Arc<Ledger>,
     snapshots: Arc<Snapshots>,
     /// What `/metrics` shows.
@@ -107,6 +108,8 @@ impl Rooms {
         ));
         let probes = start_probes(config.probes.clone()).await?;
         let remote = remote::State::new(store.clone(), remote::Limits::within(shares.remote_bytes, shares.series));
+        let labels = config.scrape.global.external_labels.clone();
+        let reader = remote::Reader::new(store.clone(), labels, settings.read);
         let mut collectors: Vec<Arc<dyn Collector>> =
             vec![process.clone(), store.clone(), scrape.clone(), rules.clone(), remote.collector(), probes.clone()];
         let ledger = Arc::new(Ledger {
@@ -119,6 +122,7 @@ impl Rooms {
         collectors.push(ledger.clone());
         let snapshots = Arc::new(Snapshots::new(&settings.data_dir));
         collectors.push(snapshots.clone());
+        collectors.push(Arc::new(reader.clone()));
         collectors.extend(notifier.clone().map(|notifier| notifier as Arc<dyn Collector>));
         Ok(Self {
             process,
@@ -129,6 +133,7 @@ impl Rooms {
             engine,
             probes,
             remote,
+            reader,
             ledger,
             snapshots,
             collectors,
@@ -175,7 +180,7 @@ impl Rooms {
             store: self.store.clone(),
             process: self.process.clone(),
             collectors: self.collectors.clone(),
-            external_labels: external_labels.clone(),
+            external_labels,
             admin: settings
                 .enable_admin_api
                 .then(|| api::Admin { data: self.store.clone(), snapshots: self.snapshots.clone() }),
@@ -200,8 +205,7 @@ impl Rooms {
                 interval: OWN_INTERVAL,
             },
         };
-        let reader = remote::Reader::new(self.store.clone(), external_labels, settings.read);
-        let remote = remote::router(self.remote.clone()).merge(reader.router());
+        let remote = remote::router(self.remote.clone()).merge(self.reader.clone().router());
         let guard = ui::guard::Guard::new(&settings.listen, settings.external_url.as_deref());
         web::router(api, remote, ui, settings.cors.clone(), &prefix, guard, lifecycle)
     }

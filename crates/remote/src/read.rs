@@ -10,7 +10,7 @@ mod response;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,7 +20,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http_body_util::{BodyExt, Limited};
-use model::{Hints, Labels, Queryable, Samples, Selection, Series, StorageError};
+use model::{
+    CollectError, Collector, Families, Hints, Labels, MetricKind, Queryable, Samples, Selection, Series, StorageError,
+};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::spawn_blocking;
@@ -75,6 +77,24 @@ pub struct Reader {
     places: Arc<Semaphore>,
     /// KiB of answers that may still be held.
     room: Arc<Semaphore>,
+    counters: Arc<Counters>,
+}
+
+/// What readers got since the start.
+#[derive(Debug, Default)]
+struct Counters {
+    answered: AtomicU64,
+    refused: AtomicU64,
+    broken_off: AtomicU64,
+}
+
+/// Whether somebody waits for an answer that is being made; dropped with the request.
+struct Waiting(Arc<AtomicBool>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Why a request was not answered.
@@ -136,7 +156,8 @@ impl Reader {
     pub fn new(storage: Arc<dyn Queryable>, external_labels: Labels, limits: ReadLimits) -> Self {
         let places = if limits.concurrency == 0 { Semaphore::MAX_PERMITS } else { limits.concurrency };
         let (places, room) = (Semaphore::new(places), Semaphore::new(limits.answers_bytes >> 10));
-        Self { storage, external_labels, limits, places: Arc::new(places), room: Arc::new(room) }
+        let (places, room, counters) = (Arc::new(places), Arc::new(room), Arc::default());
+        Self { storage, external_labels, limits, places, room, counters }
     }
 
     /// The route `POST /api/v1/read`.
@@ -150,8 +171,11 @@ impl Reader {
         let packed = receiving.await.map_err(|_| Error::Late)?.map_err(|_| Error::TooLong)?.to_bytes();
         let request = Request::read(&unpack(&packed)?, &self.external_labels)?;
         if request.form == Form::Samples {
-            let answer =
-                spawn_blocking(move || self.samples(&request.queries)).await.map_err(|_| Error::Internal)??;
+            let waiting = Waiting(Arc::default());
+            let gone = Arc::clone(&waiting.0);
+            let making = spawn_blocking(move || self.samples(&request.queries, &gone));
+            let answer = making.await.map_err(|_| Error::Internal)??;
+            drop((waiting, place));
             let packed = [(header::CONTENT_ENCODING, "snappy"), (header::CONTENT_TYPE, "application/x-protobuf")];
             return Ok((packed, answer).into_response());
         }
@@ -170,13 +194,16 @@ impl Reader {
         Ok(([(header::CONTENT_TYPE, media)], stream_body(told, whole)).into_response())
     }
 
-    /// The packed `ReadResponse`.
-    fn samples(&self, queries: &[Query]) -> Result<Vec<u8>, Error> {
+    /// The packed `ReadResponse`, unless the reader has gone.
+    fn samples(&self, queries: &[Query], gone: &AtomicBool) -> Result<Vec<u8>, Error> {
         let mut held = Held { reader: self, permit: None, kibibytes: 0 };
         let mut message = Vec::new();
         for query in queries {
             let (mut result, mut read, mut samples) = (Vec::new(), 0, Samples::default());
             for series in self.select(query)? {
+                if gone.load(Ordering::Relaxed) {
+                    return Err(StorageError::Canceled.into());
+                }
                 samples.clear();
                 series.read(&mut samples)?;
                 read += samples.len() as u64;
@@ -192,6 +219,12 @@ impl Reader {
             put_bytes(&mut message, 1, &result);
         }
         snap::raw::Encoder::new().compress_vec(&message).map_err(|_| Error::Internal)
+    }
+
+    /// Notes that a stream ended before its end.
+    fn break_off(&self, reason: &str) {
+        self.counters.broken_off.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(reason, "an answer of remote read broke off");
     }
 
     /// The series of a query by their labels.
@@ -211,10 +244,39 @@ impl Reader {
 }
 
 async fn read(Shared(reader): Shared<Reader>, body: Body) -> Response {
-    reader.answer(body).await.unwrap_or_else(|error| {
-        tracing::debug!(%error, "a request of remote read was refused");
-        error.into_response()
-    })
+    let counters = Arc::clone(&reader.counters);
+    match reader.answer(body).await {
+        Ok(answer) => {
+            counters.answered.fetch_add(1, Ordering::Relaxed);
+            answer
+        }
+        Err(error) => {
+            counters.refused.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(%error, "a request of remote read was refused");
+            error.into_response()
+        }
+    }
+}
+
+impl Collector for Reader {
+    fn name(&self) -> &'static str {
+        "remote_read"
+    }
+
+    fn collect(&self, families: &mut Families) -> Result<(), CollectError> {
+        let counters = &self.counters;
+        let requests = families.family(
+            "skep_remote_read_requests_total",
+            MetricKind::Counter,
+            "Requests of remote read: answered, refused, and of those answered as streams the ones that broke off.",
+        );
+        let outcomes =
+            [("answered", &counters.answered), ("refused", &counters.refused), ("broken_off", &counters.broken_off)];
+        for (outcome, count) in outcomes {
+            requests.with([("outcome", outcome)], count.load(Ordering::Relaxed) as f64);
+        }
+        Ok(())
+    }
 }
 
 fn unpack(packed: &[u8]) -> Result<Vec<u8>, Error> {
@@ -300,11 +362,12 @@ impl Stream {
             match tokio::time::timeout(READER_TIMEOUT, to.send(bytes)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return,
-                Err(_) => return tracing::warn!("a reader of remote read took nothing for {READER_TIMEOUT:?}"),
+                Err(_) => return stream.reader.break_off(&format!("its reader took nothing for {READER_TIMEOUT:?}")),
             }
+            let reader = stream.reader.clone();
             (piece, stream) = match stream.next().await {
                 Ok(next) => next,
-                Err(error) => return tracing::warn!(%error, "an answer of remote read broke off"),
+                Err(error) => return reader.break_off(&error.to_string()),
             };
         }
         whole.store(true, Ordering::Release);
