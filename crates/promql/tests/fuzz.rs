@@ -1,6 +1,8 @@
 //! The corpora of the fuzz targets, replayed.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests may stop at the first surprise")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// The targets are public for the package that fuzzes them.
+#![allow(unreachable_pub)]
 
 #[path = "../fuzz/src/lib.rs"]
 mod targets;

@@ -45,7 +45,7 @@ fn check(path: &Path, excused: impl Fn(&Remark) -> bool) -> usize {
 
 #[test]
 fn own_scripts() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/promql");
     let failed: usize = scripts(&folder).iter().map(|path| check(path, |_| false)).sum();
     assert_eq!(failed, 0);
 }

@@ -17,12 +17,8 @@ pub fn syntax(bytes: &[u8]) {
         check_position(&text, node.position);
     }
     for printed in [expr.to_string(), expr.pretty()] {
-        match parse(&printed) {
-            Ok(again) => {
-                assert!(is_same(&expr, &again), "{text:?} is printed as {printed:?}, which is another expression")
-            }
-            Err(error) => panic!("{text:?} is printed as {printed:?}: {error}"),
-        }
+        let again = parse(&printed).unwrap_or_else(|error| panic!("{text:?} is printed as {printed:?}: {error}"));
+        assert!(is_same(&expr, &again), "{text:?} is printed as {printed:?}, which is another expression");
     }
 }
 

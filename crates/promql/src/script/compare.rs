@@ -88,7 +88,7 @@ fn succeeded<'a>(evaluation: &Evaluation, outcome: &'a Outcome) -> Result<Option
 fn find(wanted: &Wanted, notes: &[String], kind: &str) -> Result<(), String> {
     let found = match wanted {
         Wanted::Any => !notes.is_empty(),
-        Wanted::Text(text) => notes.iter().any(|note| note == text),
+        Wanted::Text(text) => notes.iter().any(|note| note.trim() == text),
         Wanted::Pattern(pattern) => {
             let pattern = Pattern::new(&format!(".*(?:{pattern}).*")).map_err(|e| e.to_string())?;
             notes.iter().any(|note| pattern.is_match(note))

@@ -18,8 +18,8 @@ pub use command::ScriptError;
 pub use memory::MemoryStore;
 
 use crate::eval::follows_steps;
-use crate::syntax::Kind;
-use crate::{Engine, EngineOptions, QueryError, QueryLimits, parse};
+use crate::syntax::{AtTime, Kind, VectorSelector};
+use crate::{Engine, EngineOptions, Expr, QueryError, QueryLimits, parse};
 use command::{Command, Evaluation, Time};
 use compare::check;
 
@@ -146,8 +146,11 @@ fn outcome(engine: &Engine, store: &MemoryStore, evaluation: &Evaluation) -> Res
     let Time::Instant(at) = evaluation.time else {
         return Ok(());
     };
-    fixed(engine, store, evaluation, at)?;
-    if evaluation.ordered || evaluation.text.is_some() || is_matrix(&answer) {
+    let Ok(expr) = parse(&evaluation.query) else {
+        return Ok(());
+    };
+    fixed(engine, store, evaluation, &expr, at)?;
+    if evaluation.ordered || evaluation.text.is_some() || is_matrix(&answer) || follows_query(&expr) {
         return Ok(());
     }
     let minute = 60_000;
@@ -157,13 +160,21 @@ fn outcome(engine: &Engine, store: &MemoryStore, evaluation: &Evaluation) -> Res
     Ok(compare::check_middle(evaluation, &around, at).map_err(|message| format!("as a range query: {message}"))?)
 }
 
-/// The expression with `@` at all selectors, evaluated at other times, unless it looks at the time of the step itself.
-fn fixed(engine: &Engine, store: &MemoryStore, evaluation: &Evaluation, at: Timestamp) -> Result<(), String> {
-    let Ok(expr) = parse(&evaluation.query) else {
-        return Ok(());
+/// The expression with `@` at all selectors, evaluated at other times, unless its value moves with the step
+/// all the same.
+fn fixed(
+    engine: &Engine,
+    store: &MemoryStore,
+    evaluation: &Evaluation,
+    expr: &Expr,
+    at: Timestamp,
+) -> Result<(), String> {
+    // `info` looks up what it joins at the time of the step.
+    let moves = |kind: &Kind| match kind {
+        Kind::Call { function, .. } => follows_steps(function.name) || function.name == "info",
+        _ => false,
     };
-    let looks_at_steps = |kind: &Kind| matches!(kind, Kind::Call { function, .. } if follows_steps(function.name));
-    if evaluation.fail.is_some() || expr.nodes().any(|(_, node)| looks_at_steps(&node.kind)) {
+    if evaluation.fail.is_some() || follows_query(expr) || expr.nodes().any(|(_, node)| moves(&node.kind)) {
         return Ok(());
     }
     let expr = expr.fixed_at(at);
@@ -174,6 +185,16 @@ fn fixed(engine: &Engine, store: &MemoryStore, evaluation: &Evaluation, at: Time
         check(&values_only, &answer).map_err(|message| format!("with @, at {time}: {message}"))?;
     }
     Ok(())
+}
+
+/// Whether the value follows the start or the end of the query.
+fn follows_query(expr: &Expr) -> bool {
+    expr.nodes().any(|(_, node)| match &node.kind {
+        Kind::Vector(VectorSelector { modifiers, .. }) | Kind::Subquery { modifiers, .. } => {
+            matches!(modifiers.at, Some(AtTime::Start | AtTime::End))
+        }
+        _ => false,
+    })
 }
 
 fn is_matrix(answer: &Result<crate::Answer, QueryError>) -> bool {
