@@ -380,7 +380,7 @@ fn set_external_url(args: &mut ServeArgs, value: &str) -> Result<(), String> {
 }
 
 fn set_cors(args: &mut ServeArgs, value: &str) -> Result<(), String> {
-    args.cors = api::Cors::new(Some(value)).map_err(|e| format!("{value:?} is not a regular expression: {e}"))?;
+    args.cors = api::Cors::new(value).map_err(|e| format!("{value:?} is not a regular expression: {e}"))?;
     Ok(())
 }
 
@@ -487,6 +487,10 @@ mod tests {
         check("--storage.tsdb.retention.time=15d --retention-time 0", Ok("retention_time: Some(0ns)"));
         check("--web.enable-lifecycle --no-web.enable-lifecycle", Ok("enable_lifecycle: false"));
         check("--web.page-title=x", Ok("--web.page-title has no effect"));
+        check("--web.enable-admin-api", Ok("enable_admin_api: true"));
+        check("--web.cors.origin=https?://.*", Ok("https?://.*"));
+        check("--web.route-prefix=/skep", Ok("route_prefix: Some(\"/skep\")"));
+        check("--storage.remote.read-sample-limit=5", Ok("read_samples: Some(5)"));
         check("--enable-feature=promql-experimental-functions,exemplar-storage", Ok("promql-experimental-functions"));
         check("check rules a.yml b.yml", Ok("CheckRules([\"a.yml\", \"b.yml\"])"));
         check("--help", Ok("Help"));
@@ -507,6 +511,8 @@ mod tests {
         check("--retention-time 5", Err("not a valid duration"));
         check("--retention-size many", Err("not a size"));
         check("--storage.tsdb.no-lockfile", Err("refused"));
+        check("--web.cors.origin=(", Err("\"(\" is not a regular expression"));
+        check("--storage.remote.read-concurrent-limit=few", Err("not a whole number"));
         check("--no-config x", Err("unknown flag"));
         check("check rules", Err("at least one FILE"));
         check("--log-level loud", Err("not one of"));

@@ -74,13 +74,18 @@ impl api::Process for Process {
             ("query.max-concurrency", settings.engine.concurrency.to_string()),
             ("query.max-samples", settings.engine.samples_max.to_string()),
             ("query.timeout", model::format_duration(settings.engine.timeout)),
+            ("storage.remote.read-concurrent-limit", settings.read.concurrency.to_string()),
+            ("storage.remote.read-max-bytes-in-frame", settings.read.frame_bytes.to_string()),
+            ("storage.remote.read-sample-limit", settings.read.samples.to_string()),
             ("storage.tsdb.path", settings.data_dir.display().to_string()),
             ("storage.tsdb.retention.size", text(settings.retention_size.map(|bytes| format!("{bytes}B")))),
             ("storage.tsdb.retention.time", text(settings.retention_time.map(model::format_duration))),
+            ("web.cors.origin", settings.cors.to_string()),
             ("web.enable-admin-api", settings.enable_admin_api.to_string()),
             ("web.enable-lifecycle", settings.enable_lifecycle.to_string()),
             ("web.external-url", text(settings.external_url.clone())),
             ("web.listen-address", settings.listen.clone()),
+            ("web.route-prefix", text(settings.route_prefix.clone())),
         ];
         flags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }

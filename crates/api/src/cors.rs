@@ -6,6 +6,7 @@
 //! A page that is named may read, and no more: writes, administration and lifecycle stay with the guard of the
 //! program. Queries by POST are reads.
 
+use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -30,17 +31,30 @@ const API: &str = "/api/v1/";
 
 /// The origins that may read, such as `https?://.*\.example`, matched whole.
 #[derive(Clone, Debug, Default)]
-pub struct Cors(Option<Arc<Pattern>>);
+pub struct Cors(Option<Arc<Origins>>);
+
+#[derive(Debug)]
+struct Origins {
+    text: String,
+    pattern: Pattern,
+}
+
+impl fmt::Display for Cors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_ref().map_or("", |origins| &origins.text))
+    }
+}
 
 impl Cors {
-    /// None without a pattern. Errors: the pattern is none.
-    pub fn new(pattern: Option<&str>) -> Result<Self, PatternError> {
-        Ok(Self(pattern.map(Pattern::new).transpose()?.map(Arc::new)))
+    /// Those that the pattern matches. Errors: it is no regular expression.
+    pub fn new(pattern: &str) -> Result<Self, PatternError> {
+        let origins = Origins { text: pattern.to_owned(), pattern: Pattern::new(pattern)? };
+        Ok(Self(Some(Arc::new(origins))))
     }
 
     fn allows(&self, origin: &HeaderValue) -> bool {
         let origin = origin.to_str().ok();
-        self.0.as_ref().zip(origin).is_some_and(|(pattern, origin)| pattern.is_match(origin))
+        self.0.as_ref().zip(origin).is_some_and(|(origins, origin)| origins.pattern.is_match(origin))
     }
 }
 
