@@ -45,7 +45,7 @@ impl fmt::Display for Operator<'_> {
 }
 
 /// ` by (a) `, or nothing.
-pub(super) struct Grouped<'a>(pub(super) &'a Grouping);
+pub(crate) struct Grouped<'a>(pub(crate) &'a Grouping);
 
 impl fmt::Display for Grouped<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -54,11 +54,11 @@ impl fmt::Display for Grouped<'_> {
 }
 
 impl Expr {
-    pub(super) fn one_line(&self, id: NodeId) -> String {
+    pub(crate) fn one_line(&self, id: NodeId) -> String {
         OneLine(self, id).to_string()
     }
 
-    pub(super) fn operator(&self, id: NodeId) -> String {
+    pub(crate) fn operator(&self, id: NodeId) -> String {
         Operator(self, id).to_string()
     }
 
@@ -81,7 +81,7 @@ impl Expr {
     fn write_node<'a>(&'a self, f: &mut Formatter<'_>, id: NodeId, pieces: &mut Vec<Piece<'a>>) -> fmt::Result {
         match self.kind(id) {
             Kind::Number { value, duration } => f.write_str(&format_number(*value, *duration)),
-            Kind::Text(bytes) => f.write_str(&quote(bytes)),
+            Kind::Text(bytes) => f.write_str(&literal(bytes)),
             Kind::Vector(selector) => {
                 pieces.extend([Piece::Modifiers(&selector.modifiers), Piece::Selector(selector)]);
                 Ok(())
@@ -182,7 +182,7 @@ fn write_labels(f: &mut Formatter<'_>, labels: &[String]) -> fmt::Result {
             f.write_str(", ")?;
         }
         // A colon needs no quotes in lists of labels.
-        let quoted = if is_valid_metric_name(label) { label.clone() } else { quote(label.as_bytes()) };
+        let quoted = if is_valid_metric_name(label) { label.clone() } else { literal(label.as_bytes()) };
         f.write_str(&quoted)?;
     }
     Ok(())
@@ -190,7 +190,7 @@ fn write_labels(f: &mut Formatter<'_>, labels: &[String]) -> fmt::Result {
 
 /// A label name, quoted where it is not of the classic alphabet.
 fn label_name(name: &str) -> String {
-    if is_valid_label_name(name) { name.to_owned() } else { quote(name.as_bytes()) }
+    if is_valid_label_name(name) { name.to_owned() } else { literal(name.as_bytes()) }
 }
 
 fn write_selector(f: &mut Formatter<'_>, selector: &VectorSelector) -> fmt::Result {
@@ -207,7 +207,7 @@ fn write_selector(f: &mut Formatter<'_>, selector: &VectorSelector) -> fmt::Resu
 }
 
 fn format_matcher(matcher: &Matcher) -> String {
-    format!("{}{}{}", label_name(matcher.name()), matcher.op(), quote(matcher.value().as_bytes()))
+    format!("{}{}{}", label_name(matcher.name()), matcher.op(), literal(matcher.value().as_bytes()))
 }
 
 fn write_modifiers(f: &mut Formatter<'_>, modifiers: &Modifiers) -> fmt::Result {
@@ -245,6 +245,12 @@ fn format_number(value: f64, duration: bool) -> String {
         v if v.is_infinite() => if v > 0.0 { "+Inf" } else { "-Inf" }.to_owned(),
         v => v.to_string(),
     }
+}
+
+/// A string literal. The lexer refuses the replacement character, which stands for bytes that are no UTF-8, unless it is
+/// escaped.
+fn literal(bytes: &[u8]) -> String {
+    quote(bytes).replace('\u{fffd}', "\\ufffd")
 }
 
 /// A label set as Prometheus prints it: `{__name__="up", job="a"}`.

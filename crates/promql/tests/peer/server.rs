@@ -23,6 +23,9 @@ impl Server {
         let args = ["--web.enable-remote-write-receiver", "--storage.tsdb.retention.time=100y", &features];
         let config = "global: {evaluation_interval: 1m}\n";
         let process = Prometheus::start(&program, folder.path(), config, &args).unwrap();
+        let build = process.get("/api/v1/status/buildinfo").unwrap();
+        let build: Json = serde_json::from_str(&build).unwrap();
+        println!("the peer is Prometheus {}", build["data"]["version"]);
         Some(Self { process, _folder: folder })
     }
 
