@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use model::{Queryable, Sample, Timestamp};
 
-use crate::eval::{Budget, Caps, Notes, Pool, Setting, evaluate, evaluate_matrix};
+use crate::eval::{Budget, Caps, Notes, Pool, Setting, Trace, evaluate, evaluate_matrix};
 use crate::kept::{Answers, Begun};
 use crate::syntax::Type;
-use crate::{Answer, Cancel, Expr, QueryError, QueryLimits, Range, Value, parse};
+use crate::{Answer, Cancel, Explained, Expr, Plan, QueryError, QueryLimits, Range, Value, parse};
 
 /// How often a query that waits for its turn looks whether it was cancelled.
 const QUEUE_POLL: Duration = Duration::from_millis(50);
@@ -114,7 +114,7 @@ impl Engine {
         at: Timestamp,
         limits: &QueryLimits,
     ) -> Result<Answer, QueryError> {
-        self.run(storage, expr, (at, at, None), limits)
+        self.run(storage, expr, (at, at, None), limits, None)
     }
 
     /// Evaluates `query` at every step of a range; the value is a matrix, ordered by labels.
@@ -136,6 +136,49 @@ impl Engine {
         range: Range,
         limits: &QueryLimits,
     ) -> Result<Answer, QueryError> {
+        self.continue_or_run(storage, expr, range, limits, None).map(|(answer, _)| answer)
+    }
+
+    /// Evaluates `query` at one time, and tells how.
+    pub fn explain_instant(
+        &self,
+        storage: &dyn Queryable,
+        query: &str,
+        at: Timestamp,
+        limits: &QueryLimits,
+    ) -> Result<Explained, QueryError> {
+        let begun = Instant::now();
+        let expr = parse(query)?;
+        let trace = Trace::new(&expr);
+        let answer = self.run(storage, &expr, (at, at, None), limits, Some(&trace))?;
+        Ok(Explained { answer, plan: Plan::new(&expr, trace.finish(), begun.elapsed(), None) })
+    }
+
+    /// Evaluates `query` at every step of a range, as [`Engine::range`] does, and tells how. The nodes tell of the steps
+    /// that were computed; where a kept answer had them all, nothing was.
+    pub fn explain_range(
+        &self,
+        storage: &dyn Queryable,
+        query: &str,
+        range: Range,
+        limits: &QueryLimits,
+    ) -> Result<Explained, QueryError> {
+        let begun = Instant::now();
+        let expr = parse(query)?;
+        let trace = Trace::new(&expr);
+        let (answer, kept_until) = self.continue_or_run(storage, &expr, range, limits, Some(&trace))?;
+        Ok(Explained { answer, plan: Plan::new(&expr, trace.finish(), begun.elapsed(), kept_until) })
+    }
+
+    /// The answer of a range query, and the last step that a kept one had.
+    fn continue_or_run(
+        &self,
+        storage: &dyn Queryable,
+        expr: &Expr,
+        range: Range,
+        limits: &QueryLimits,
+        trace: Option<&Trace>,
+    ) -> Result<(Answer, Option<Timestamp>), QueryError> {
         let of = expr.value_type();
         if !matches!(of, Type::Scalar | Type::Vector) {
             let of = of.documented();
@@ -152,8 +195,14 @@ impl Engine {
         let lookback = limits.lookback.unwrap_or(self.options.lookback);
         let begun = if limits.fresh { None } else { self.answers.begin(storage, expr, range, lookback) };
         match begun {
-            Some(begun) => self.continue_range(storage, expr, begun, limits),
-            None => self.run(storage, expr, (range.start, range.end, Some(range.step)), limits),
+            Some(begun) => {
+                let kept_until = begun.known_until();
+                Ok((self.continue_range(storage, expr, begun, limits, trace)?, kept_until))
+            }
+            None => {
+                let steps = (range.start, range.end, Some(range.step));
+                Ok((self.run(storage, expr, steps, limits, trace)?, None))
+            }
         }
     }
 
@@ -164,9 +213,10 @@ impl Engine {
         expr: &Expr,
         begun: Begun,
         limits: &QueryLimits,
+        trace: Option<&Trace>,
     ) -> Result<Answer, QueryError> {
         let mut answer = match begun.missing() {
-            Some(part) => self.run(storage, expr, (part.start, part.end, Some(part.step)), limits)?,
+            Some(part) => self.run(storage, expr, (part.start, part.end, Some(part.step)), limits, trace)?,
             None => Answer::of(Value::Matrix(Vec::new())),
         };
         if let Value::Matrix(series) = &mut answer.value {
@@ -184,6 +234,7 @@ impl Engine {
         expr: &Expr,
         (start, end, step): (Timestamp, Timestamp, Option<Duration>),
         limits: &QueryLimits,
+        trace: Option<&Trace>,
     ) -> Result<Answer, QueryError> {
         if !self.options.experimental_functions {
             expr.refuse_experimental()?;
@@ -203,6 +254,7 @@ impl Engine {
             start,
             end,
             step,
+            trace,
         };
         let value = value_of(expr, &setting)?;
         let (warnings, infos) = notes.finish();

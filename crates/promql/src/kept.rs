@@ -129,6 +129,11 @@ impl Answers {
 }
 
 impl Begun {
+    /// The last step that is known.
+    pub(crate) fn known_until(&self) -> Option<Timestamp> {
+        self.known.as_ref().map(|(_, last)| *last)
+    }
+
     /// The steps that are to be computed; `None` if all are known.
     pub(crate) fn missing(&self) -> Option<Range> {
         let Some((_, last)) = self.known else { return Some(self.range) };

@@ -13,6 +13,7 @@ mod eval;
 mod function;
 mod hash;
 mod kept;
+mod plan;
 pub mod script;
 mod syntax;
 mod value;
@@ -20,6 +21,7 @@ mod value;
 pub use engine::{Engine, EngineOptions};
 pub use error::{ParseError, Position, QueryError};
 pub use function::{FUNCTIONS, Function, Variadic};
+pub use plan::{Explained, Plan, PlanNode, Selected};
 pub use syntax::{
     Aggregation, AtTime, BinaryOp, Expr, Grouping, Kind, Matching, Modifiers, Node, NodeId, Sides, Type,
     VectorSelector, parse, parse_selector,

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use model::{Sample, StorageError};
 
+use super::shared::Shared;
 use crate::{Cancel, QueryError, QueryStats};
 
 /// Where evaluation errors of limits say that they happened.
@@ -57,6 +58,8 @@ pub(crate) struct Budget {
     held_bytes: AtomicU64,
     peak: AtomicU64,
     total: AtomicU64,
+    /// Values kept for equal nodes, the first to go where a limit is reached.
+    shared: Shared,
 }
 
 /// What is counted until this is dropped.
@@ -96,7 +99,7 @@ impl Pool {
 impl Budget {
     pub(crate) fn new(pool: Pool, caps: Caps, deadline: Option<Instant>, cancel: Cancel) -> Self {
         let (held, held_bytes, peak, total) = Default::default();
-        Self { pool, caps, deadline, cancel, held, held_bytes, peak, total }
+        Self { pool, caps, deadline, cancel, held, held_bytes, peak, total, shared: Shared::default() }
     }
 
     pub(crate) fn hold(&self) -> Hold<'_> {
@@ -137,7 +140,28 @@ impl Hold<'_> {
     /// Counts more; fails above a limit.
     pub(crate) fn add(&mut self, cost: Cost) -> Result<(), QueryError> {
         self.cost += cost;
-        let Budget { pool, caps, held, held_bytes, peak, .. } = self.budget;
+        let budget = self.budget;
+        budget.count(cost).or_else(|_| {
+            budget.give_back(budget.shared.clear());
+            budget.count(Cost::default())
+        })
+    }
+}
+
+impl Budget {
+    /// Values kept for equal nodes.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Counts more, unless that exceeds a limit.
+    pub(super) fn take(&self, cost: Cost) -> Result<(), QueryError> {
+        self.count(cost).inspect_err(|_| self.give_back(cost))
+    }
+
+    /// Counts more; fails above a limit, and counts it all the same.
+    fn count(&self, cost: Cost) -> Result<(), QueryError> {
+        let Self { pool, caps, held, held_bytes, peak, .. } = self;
         let add = |counter: &AtomicU64, more| counter.fetch_add(more, Ordering::Relaxed) + more;
         let (held, held_bytes) = (add(held, cost.samples), add(held_bytes, cost.bytes));
         peak.fetch_max(held, Ordering::Relaxed);
@@ -150,6 +174,20 @@ impl Hold<'_> {
         }
         Ok(())
     }
+
+    pub(super) fn give_back(&self, cost: Cost) {
+        let take = |counter: &AtomicU64, less| counter.fetch_sub(less, Ordering::Relaxed);
+        take(&self.held, cost.samples);
+        take(&self.held_bytes, cost.bytes);
+        take(&self.pool.0.samples, cost.samples);
+        take(&self.pool.0.bytes, cost.bytes);
+    }
+}
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        self.give_back(self.shared.clear());
+    }
 }
 
 fn is_too_much(held: u64, together: u64, max: u64) -> bool {
@@ -158,12 +196,7 @@ fn is_too_much(held: u64, together: u64, max: u64) -> bool {
 
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
-        let Budget { pool, held, held_bytes, .. } = self.budget;
-        let take = |counter: &AtomicU64, less| counter.fetch_sub(less, Ordering::Relaxed);
-        take(held, self.cost.samples);
-        take(held_bytes, self.cost.bytes);
-        take(&pool.0.samples, self.cost.samples);
-        take(&pool.0.bytes, self.cost.bytes);
+        self.budget.give_back(self.cost);
     }
 }
 

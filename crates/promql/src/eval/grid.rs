@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::Timestamp;
 
 /// Evenly spaced times; an instant query has one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Grid {
     pub(super) start: Timestamp,
     /// Milliseconds, at least 1.

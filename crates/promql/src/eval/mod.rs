@@ -29,7 +29,9 @@ mod regression;
 mod result;
 mod select;
 mod series;
+mod shared;
 mod sort;
+mod trace;
 mod window;
 
 use std::time::Duration;
@@ -41,10 +43,13 @@ use crate::{EngineOptions, Position, QueryError};
 use budget::Cost;
 use grid::Grid;
 use series::{Series, Vector};
+use shared::{Class, classes};
+use trace::filled;
 
 pub(crate) use budget::{Budget, Caps, Pool};
 pub(crate) use notes::Notes;
 pub(crate) use result::{evaluate, evaluate_matrix};
+pub(crate) use trace::{Record, Trace};
 
 /// The value of a node at all steps.
 #[derive(Debug)]
@@ -70,6 +75,9 @@ pub(crate) struct Evaluation<'q> {
     query_end: Timestamp,
     /// Nodes whose value is the same at every step.
     invariant: Vec<bool>,
+    /// Nodes that are equal, by node; none where there is nothing to share.
+    classes: Vec<Class>,
+    trace: Option<&'q Trace>,
 }
 
 /// What an evaluation needs to know besides the expression.
@@ -82,12 +90,25 @@ pub(crate) struct Setting<'q> {
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
     pub(crate) step: Option<Duration>,
+    /// Measures what the nodes take.
+    pub(crate) trace: Option<&'q Trace>,
 }
 
 /// A step of the operator machine.
 enum Task {
     Visit(NodeId),
     Combine(NodeId),
+}
+
+impl Column<'_> {
+    /// Its series and the values in them.
+    fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Scalar(values) => (0, values.len()),
+            Self::Text(_) => (0, 0),
+            Self::Vector(vector) => (vector.series.len(), vector.series.iter().map(filled).sum()),
+        }
+    }
 }
 
 impl<'q> Evaluation<'q> {
@@ -102,6 +123,8 @@ impl<'q> Evaluation<'q> {
             query_start: setting.start,
             query_end: setting.end,
             invariant: invariant_nodes(expr),
+            classes: classes(expr),
+            trace: setting.trace,
         }
     }
 
@@ -133,7 +156,7 @@ impl<'q> Evaluation<'q> {
                 },
                 Task::Combine(id) => {
                     self.budget.check()?;
-                    let value = self.combine(id, grid, &mut values)?;
+                    let value = self.measured(id, grid, Column::size, || self.combine(id, grid, &mut values))?;
                     values.push(value);
                 }
             }
@@ -182,11 +205,12 @@ impl<'q> Evaluation<'q> {
             let once = self.leaf(id, Grid::one(grid.start))?;
             return self.spread(once, grid.count);
         }
+        let measured = |work: &dyn Fn() -> Result<Column<'q>, QueryError>| self.measured(id, grid, Column::size, work);
         match self.expr.kind(id) {
-            Kind::Number { value, .. } => Ok(Column::Scalar(vec![*value; grid.count])),
-            Kind::Text(text) => Ok(Column::Text(text.clone())),
+            Kind::Number { value, .. } => measured(&|| Ok(Column::Scalar(vec![*value; grid.count]))),
+            Kind::Text(text) => measured(&|| Ok(Column::Text(text.clone()))),
             Kind::Call { function, args } if function.returns == Type::Scalar => {
-                self.scalar_call(function.name, args, grid).map(Column::Scalar)
+                measured(&|| self.scalar_call(function.name, args, grid).map(Column::Scalar))
             }
             _ => self.collect(id, grid).map(Column::Vector),
         }
@@ -194,13 +218,18 @@ impl<'q> Evaluation<'q> {
 
     /// An instant vector node with all its series.
     fn collect(&self, id: NodeId, grid: Grid) -> Result<Vector<'q>, QueryError> {
+        if let Some(series) = self.recall(id, grid) {
+            return Vector::new(series, self.budget);
+        }
         let mut hold = self.budget.hold();
         let mut collected = Vec::new();
+        let notes_before = self.notes.count();
         self.stream_node(id, grid, &mut |series| {
             hold.add(series.cost())?;
             collected.push(series);
             Ok(())
         })?;
+        self.keep(id, grid, &collected, notes_before);
         Ok(Vector::with_hold(collected, hold))
     }
 
@@ -217,12 +246,20 @@ impl<'q> Evaluation<'q> {
     }
 
     fn stream_node(&self, id: NodeId, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
+        if let Some(series) = self.recall(id, grid) {
+            return series.into_iter().try_for_each(sink);
+        }
         match self.expr.kind(id) {
             Kind::Vector(_) => self.stream_selector(id, grid, sink),
-            Kind::Call { function, args } => self.stream_call(function, args, grid, sink),
-            Kind::Aggregate { op, expr, param, grouping } => {
-                self.aggregate(*op, *expr, *param, grouping, grid)?.into_iter().try_for_each(sink)
+            Kind::Call { function, args } => {
+                self.measured_stream(id, grid, filled, sink, |sink| self.stream_call(function, args, grid, sink))
             }
+            Kind::Aggregate { op, expr, param, grouping } => self.measured_stream(id, grid, filled, sink, |sink| {
+                let notes_before = self.notes.count();
+                let series = self.aggregate(*op, *expr, *param, grouping, grid)?;
+                self.keep(id, grid, &series, notes_before);
+                series.into_iter().try_for_each(sink)
+            }),
             _ => match self.eval(id, grid)? {
                 Column::Vector(vector) => vector.series.into_iter().try_for_each(sink),
                 _ => Ok(()),

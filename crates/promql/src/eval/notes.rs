@@ -1,5 +1,6 @@
 //! Annotations: what a reader of the answer should know, each once, with its place in the query.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::Position;
@@ -12,6 +13,8 @@ const LISTED_MAX: usize = 10;
 pub(crate) struct Notes {
     warnings: Mutex<Vec<Note>>,
     infos: Mutex<Vec<Note>>,
+    /// How many were added, repeated ones too.
+    count: AtomicU64,
 }
 
 /// What was found, and where; warnings of the store have no place.
@@ -23,16 +26,26 @@ struct Note {
 
 impl Notes {
     pub(crate) fn warn(&self, text: &str, position: Position, message: &str) {
-        add(&self.warnings, format!("PromQL warning: {message}"), place(text, position));
+        self.add(&self.warnings, format!("PromQL warning: {message}"), place(text, position));
     }
 
     pub(crate) fn info(&self, text: &str, position: Position, message: &str) {
-        add(&self.infos, format!("PromQL info: {message}"), place(text, position));
+        self.add(&self.infos, format!("PromQL info: {message}"), place(text, position));
     }
 
     /// A warning of the store.
     pub(crate) fn pass_on(&self, warning: String) {
-        add(&self.warnings, warning, String::new());
+        self.add(&self.warnings, warning, String::new());
+    }
+
+    /// How many were added until now.
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, to: &Mutex<Vec<Note>>, message: String, place: String) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        add(to, message, place);
     }
 
     /// Warnings and infos, the surplus counted.

@@ -38,6 +38,11 @@ pub(super) struct Share {
 }
 
 impl Share {
+    /// How many threads work on so many items.
+    pub(super) fn threads_for(self, items: usize) -> usize {
+        if items < ITEMS_MIN { 1 } else { self.threads.min(items / BATCH_MIN).max(1) }
+    }
+
     fn batch(self, items: usize) -> usize {
         let fitting = (SLOTS_MAX / self.slots.max(1)).clamp(1, BATCH_MAX);
         (items / (self.threads * BATCHES)).max(BATCH_MIN).min(fitting)
@@ -52,11 +57,11 @@ pub(super) fn in_order<T: Send, K: Default, R: Send>(
     work: impl Fn(&mut K, T) -> Result<R, QueryError> + Sync,
     sink: &mut dyn FnMut(R) -> Result<(), QueryError>,
 ) -> Result<(), QueryError> {
-    if share.threads <= 1 || items.len() < ITEMS_MIN {
+    share.threads = share.threads_for(items.len());
+    if share.threads == 1 {
         let mut kept = K::default();
         return items.into_iter().try_for_each(|item| sink(work(&mut kept, item)?));
     }
-    share.threads = share.threads.min(items.len() / BATCH_MIN);
     let list = List::new(items, share);
     thread::scope(|scope| {
         for _ in 1..share.threads {

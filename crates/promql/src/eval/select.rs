@@ -6,6 +6,7 @@ use super::budget::{Cost, Hold};
 use super::grid::Grid;
 use super::parallel::{Share, in_order};
 use super::series::{ABSENT, Series};
+use super::trace::filled;
 use super::{Evaluation, Sink};
 use crate::QueryError;
 use crate::syntax::{Kind, Modifiers, NodeId, VectorSelector};
@@ -30,6 +31,7 @@ impl Evaluation<'_> {
         self.budget.check()?;
         let set = self.storage.select(&selection).map_err(|e| self.budget.storage_error(e))?;
         set.warnings.into_iter().for_each(|warning| self.notes.pass_on(warning));
+        self.trace_selection(&selection, set.series.len());
         let mut series = set.series;
         let labels: usize = series.iter().map(|series| series.labels().as_packed().len()).sum();
         hold.add(Cost { samples: 0, bytes: (series.len() * SERIES_BYTES + labels) as u64 })?;
@@ -58,7 +60,9 @@ impl Evaluation<'_> {
     ) -> Result<(), QueryError> {
         let read =
             |samples: &mut Samples, series: Box<dyn model::Series>| self.read_one(samples, series.as_ref(), &work);
-        in_order(found, Share { threads: self.options.threads, slots }, read, sink)
+        let share = Share { threads: self.options.threads, slots };
+        self.trace_threads(share.threads_for(found.len()));
+        in_order(found, share, read, sink)
     }
 
     fn read_one<R>(
@@ -108,6 +112,17 @@ impl Evaluation<'_> {
     }
 
     fn stream_lookback(
+        &self,
+        id: NodeId,
+        grid: Grid,
+        hints: Hints,
+        value_of: impl Fn(Timestamp, f64) -> f64 + Sync,
+        sink: Sink<'_>,
+    ) -> Result<(), QueryError> {
+        self.measured_stream(id, grid, filled, sink, |sink| self.read_lookback(id, grid, hints, value_of, sink))
+    }
+
+    fn read_lookback(
         &self,
         id: NodeId,
         grid: Grid,

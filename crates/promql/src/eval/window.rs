@@ -149,24 +149,30 @@ impl<'q> Evaluation<'q> {
         let windows = self.windows(id);
         let id = self.expr.unwrapped(id);
         let (start, end) = windows.span(grid);
-        match self.expr.kind(id) {
-            Kind::Matrix { selector, range } => {
-                let range = Duration::from_millis(range.unsigned_abs());
-                let presence = matches!(function, "count_over_time" | "present_over_time" | "absent_over_time");
-                let hints = Hints { step: grid.step_hint(), range, function, presence, ..Hints::default() };
-                // The start is open: its own millisecond is not wanted.
-                let (found, _found) = self.select(*selector, (start.saturating_add(1), end), hints)?;
-                let work = |labels: &Labels, samples: &mut Samples| {
-                    remove_stale(samples);
-                    work(&RangeSeries { labels, drop_name: false, samples })
-                };
-                self.read_each(found, grid.count, work, sink)
-            }
-            Kind::Subquery { expr, step, .. } => {
-                self.stream_subquery(*expr, *step, (start, end), grid.count, work, sink)
-            }
-            _ => Ok(()),
-        }
+        self.measured_stream(
+            id,
+            grid,
+            |_| 0,
+            sink,
+            |sink| match self.expr.kind(id) {
+                Kind::Matrix { selector, range } => {
+                    let range = Duration::from_millis(range.unsigned_abs());
+                    let presence = matches!(function, "count_over_time" | "present_over_time" | "absent_over_time");
+                    let hints = Hints { step: grid.step_hint(), range, function, presence, ..Hints::default() };
+                    // The start is open: its own millisecond is not wanted.
+                    let (found, _found) = self.select(*selector, (start.saturating_add(1), end), hints)?;
+                    let work = |labels: &Labels, samples: &mut Samples| {
+                        remove_stale(samples);
+                        work(&RangeSeries { labels, drop_name: false, samples })
+                    };
+                    self.read_each(found, grid.count, work, sink)
+                }
+                Kind::Subquery { expr, step, .. } => {
+                    self.stream_subquery(*expr, *step, (start, end), grid.count, work, sink)
+                }
+                _ => Ok(()),
+            },
+        )
     }
 
     /// A subquery is evaluated once, at the multiples of its step inside all windows together.
@@ -196,6 +202,7 @@ impl<'q> Evaluation<'q> {
             work(&RangeSeries { labels: &series.labels, drop_name: series.drop_name, samples })
         };
         let share = Share { threads: self.options.threads, slots };
+        self.trace_threads(share.threads_for(vector.series.len()));
         in_order(vector.series.iter().collect(), share, of_series, sink)
     }
 }

@@ -25,7 +25,8 @@ impl Expr {
     }
 }
 
-fn children(kind: &Kind) -> Vec<NodeId> {
+/// What a node is made of, in the order of evaluation.
+pub(crate) fn children(kind: &Kind) -> Vec<NodeId> {
     match kind {
         Kind::Number { .. } | Kind::Text(_) | Kind::Vector(_) => Vec::new(),
         Kind::Matrix { selector: inner, .. }

@@ -18,5 +18,6 @@ pub use tree::{
     Aggregation, AtTime, BinaryOp, Expr, Grouping, Kind, Matching, Modifiers, Node, NodeId, Sides, Type, VectorSelector,
 };
 
-pub(crate) use display::format_labels;
+pub(crate) use display::{Grouped, format_labels};
 pub(crate) use escape::quote;
+pub(crate) use fixed::children;
