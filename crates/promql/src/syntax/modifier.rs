@@ -73,6 +73,8 @@ impl Parser<'_> {
                 TokenKind::Number | TokenKind::Duration if wants_operand => {
                     self.duration(expected)?;
                     if let Some(first) = first {
+                        // Whether a tighter operator follows is looked at first.
+                        self.advance()?;
                         return self.error(first, NOT_ENABLED);
                     }
                     first = sign.or(Some(token.position));
@@ -98,11 +100,9 @@ impl Parser<'_> {
         let (millis, zero) = self.duration(expected)?;
         let operand = start.to(self.token.position);
         self.advance()?;
-        if negative || zero || millis < 0 {
-            return self.error(start, "duration must be greater than 0");
-        }
         match self.token.kind {
             TokenKind::Operator(op) if op.is_arithmetic() => self.duration_arithmetic(Some(operand), expected),
+            _ if negative || zero || millis < 0 => self.error(start, "duration must be greater than 0"),
             _ => Ok(millis),
         }
     }

@@ -22,7 +22,7 @@ fn parse_number(text: &str) -> Result<f64, String> {
         "nan" => return Ok(f64::NAN),
         _ => {}
     }
-    if lower.ends_with('_') {
+    if !separates_digits(&lower) {
         return Err(format!("strconv.ParseFloat: parsing \"{text}\": invalid syntax"));
     }
     let digits = lower.replace('_', "");
@@ -41,6 +41,14 @@ fn parse_number(text: &str) -> Result<f64, String> {
         return Err(format!("strconv.ParseFloat: parsing \"{text}\": value out of range"));
     }
     Ok(number)
+}
+
+/// Whether each underscore stands between digits, or behind `0x`.
+fn separates_digits(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_digit = |place: Option<usize>| place.and_then(|place| bytes.get(place)).is_some_and(u8::is_ascii_hexdigit);
+    let separates = |i: usize| (is_digit(i.checked_sub(1)) || text[..i] == *"0x") && is_digit(Some(i + 1));
+    (0..bytes.len()).filter(|i| bytes[*i] == b'_').all(separates)
 }
 
 /// Reads a duration token such as `1h30m`, in milliseconds.
