@@ -258,6 +258,24 @@ fn requests_by_hand() {
     assert_eq!(media(&format!("{TYPE};a=b"), "snappy"), 204);
 }
 
+/// A request of 2.0 that calls itself one of 1.0 is refused; upstream finds nothing in it and acknowledges that.
+#[test]
+fn requests_under_another_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), ALONE);
+    let now = value(&server, "vector(time())").unwrap() as i64 * 1000;
+    let body = pack(&request(&[&[refs(&[1, 2]), sample(now, 1.0)]]));
+    for media in ["", "application/x-protobuf", "application/x-protobuf;proto=prometheus.WriteRequest"] {
+        let (status, _, text) = send(server.url(), &[("Content-Type", media)], &body).unwrap();
+        assert!(
+            status == 400 && text.contains("which the proto parameter of Content-Type has to name"),
+            "{status} {text}"
+        );
+    }
+    let spaced = TYPE.replace(';', "; ");
+    assert_eq!(send(server.url(), &[("Content-Type", &spaced)], &body).unwrap().0, 204);
+}
+
 /// Few bytes that stand for many are refused before they are put together.
 #[test]
 fn symbols_do_not_multiply() {

@@ -7,7 +7,7 @@
 //! `Exemplar { repeated Label labels = 1; double value = 2; int64 timestamp = 3 }`
 //! `MetricMetadata { MetricType type = 1; string metric_family_name = 2; string help = 4; string unit = 5 }`
 //!
-//! As protobuf demands, unknown fields are passed over, absent ones are zero, and of a scalar that stands twice the
+//! As protobuf demands, unknown fields are passed over (those of remote write 2.0 excepted), absent ones are zero, and of a scalar that stands twice the
 //! last one holds.
 
 use model::{MetricKind, Sample, Timestamp};
@@ -16,6 +16,9 @@ use thiserror::Error;
 /// The bytes are not a protobuf message of the type that is read.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(crate) enum WireError {
+    /// Fields that only remote write 2.0 has: passed over, all of its samples would be acknowledged and lost.
+    #[error("the body is an io.prometheus.write.v2.Request, which the proto parameter of Content-Type has to name")]
+    OtherMessage,
     /// A length or a number reaches past the end.
     #[error("unexpected EOF")]
     UnexpectedEnd,
@@ -131,6 +134,7 @@ pub(crate) fn entries(message: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, 
         let entry = field.and_then(|field| match field.number {
             1 => field.bytes().map(|message| Some(Entry::Series(message))),
             3 => Ok(Some(Entry::Metadata(Metadata::read(field.bytes()?)?))),
+            4 | 5 => Err(WireError::OtherMessage),
             _ => Ok(None),
         });
         entry.transpose()
