@@ -23,12 +23,14 @@
 //! | answers are packed by gzip alone | whoever takes `deflate` takes it, too |
 //! | series of a selector without `sort` come in the order of their labels | upstream's is any |
 //! | `OPTIONS` outside of `/api/v1` is 405; unknown addresses outside of it are a page | nobody asks |
+//! | `explain` is there: what `query` or `query_range` would do with the same parameters, node by node (`src/explain.rs`) | a slow panel should say why |
 //! | 405 names skep's methods in `Allow` | `OPTIONS` is answered before the routes |
 
 mod admin;
 mod call;
 mod cors;
 mod exemplars;
+mod explain;
 mod expression;
 mod failure;
 mod federate;

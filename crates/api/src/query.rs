@@ -21,10 +21,10 @@ const SAMPLES_AT_ONCE: usize = 1_000;
 /// `query`: an expression at one time.
 pub(crate) fn instant(state: &State, call: &Call) -> Result<Reply, Failure> {
     let limit = call.form.limit()?;
-    let at = call.form.time("time", Instant::from_millis(state.clock.now()))?;
+    let at = read_instant(state, call)?;
     let limits = limits(call)?;
     let clock = Stopwatch::now();
-    let evaluate = || state.engine.instant(&*state.storage, call.form.get("query"), at.evaluation_millis(), &limits);
+    let evaluate = || state.engine.instant(&*state.storage, call.form.get("query"), at, &limits);
     let answer = run(&limits, evaluate, call)?;
     Ok(reply(answer, limit, stats(call, clock)))
 }
@@ -40,7 +40,13 @@ pub(crate) fn range(state: &State, call: &Call) -> Result<Reply, Failure> {
     Ok(reply(answer, limit, stats(call, clock)))
 }
 
-fn read_range(call: &Call) -> Result<Range, Failure> {
+/// The time of an instant query.
+pub(crate) fn read_instant(state: &State, call: &Call) -> Result<Timestamp, Failure> {
+    Ok(call.form.time("time", Instant::from_millis(state.clock.now()))?.evaluation_millis())
+}
+
+/// The steps of a range query.
+pub(crate) fn read_range(call: &Call) -> Result<Range, Failure> {
     let start = call.form.needed_time("start")?;
     let end = call.form.needed_time("end")?;
     if end < start {
@@ -61,7 +67,7 @@ fn read_range(call: &Call) -> Result<Range, Failure> {
     Ok(Range { start: start.evaluation_millis(), end: end.evaluation_millis(), step })
 }
 
-fn limits(call: &Call) -> Result<QueryLimits, Failure> {
+pub(crate) fn limits(call: &Call) -> Result<QueryLimits, Failure> {
     let timeout = call.form.nanos("timeout")?;
     let lookback = match call.form.get("lookback_delta") {
         "" => 0,
@@ -77,7 +83,12 @@ fn limits(call: &Call) -> Result<QueryLimits, Failure> {
     })
 }
 
-fn run<E>(limits: &QueryLimits, evaluate: impl FnOnce() -> Result<Answer, E>, call: &Call) -> Result<Answer, Failure>
+/// Evaluates, unless the time for it is over at once.
+pub(crate) fn run<T, E>(
+    limits: &QueryLimits,
+    evaluate: impl FnOnce() -> Result<T, E>,
+    call: &Call,
+) -> Result<T, Failure>
 where
     Failure: From<E>,
 {

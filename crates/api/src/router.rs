@@ -5,7 +5,9 @@ use axum::http::StatusCode;
 use axum::routing::{MethodFilter, MethodRouter, any, get};
 
 use crate::call::{Route, Style, on};
-use crate::{State, admin, exemplars, expression, federate, health, metrics, query, rules, series, status, targets};
+use crate::{
+    State, admin, exemplars, explain, expression, federate, health, metrics, query, rules, series, status, targets,
+};
 
 const NOT_ALLOWED: &str = "Method Not Allowed\n";
 
@@ -15,6 +17,7 @@ pub fn router(state: State) -> Router {
         .route("/query", ask(query::instant))
         .route("/query_range", ask(query::range))
         .route("/query_exemplars", ask(exemplars::query))
+        .route("/explain", ask(explain::explain))
         .route("/format_query", ask(expression::format))
         .route("/parse_query", ask(expression::parse))
         .route("/series", ask(series::series).merge(on(MethodFilter::DELETE, status::drop_series, Style::Json)))

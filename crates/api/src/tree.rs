@@ -160,7 +160,7 @@ impl NodeWriter<'_> {
     }
 }
 
-fn push_matcher(out: &mut Vec<u8>, matcher: &Matcher) {
+pub(crate) fn push_matcher(out: &mut Vec<u8>, matcher: &Matcher) {
     let mut object = Object::new(out);
     object.text("name", matcher.name());
     object.text(
@@ -212,7 +212,7 @@ fn push_fixed_time(object: &mut Object<'_>, modifiers: Modifiers) {
     };
 }
 
-fn type_word(kind: Type) -> &'static str {
+pub(crate) fn type_word(kind: Type) -> &'static str {
     match kind {
         Type::Scalar => "scalar",
         Type::String => "string",

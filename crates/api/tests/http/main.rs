@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod differential;
+mod explain;
 mod parameters;
 mod peer;
 mod promtool;
