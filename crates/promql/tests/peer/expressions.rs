@@ -49,6 +49,22 @@ const VECTORS: [&str; 7] = [
     "nothing",
 ];
 
+/// Expressions in which a vector, `$`, stands several times, on one grid or on several, with notes or without.
+const EQUAL_PARTS: [&str; 12] = [
+    "($) - ($)",
+    "($) * on (instance) group_left () (sum by (instance) ($) / sum by (instance) ($))",
+    "(($) or ($)) unless (($) and ($) > 3)",
+    "sum($) / count($) - avg($) + sum($) * 0",
+    "abs($) + ($) - abs($)",
+    "quantile by (instance) (2, $) + quantile by (instance) (2, $)",
+    "max_over_time(sum($)[3m:30s]) - sum($) + min_over_time(sum($)[3m:20s]) + sum($)",
+    "max_over_time((abs($))[3m:30s]) - min_over_time((abs($))[3m:30s]) + abs($)",
+    "sum($ @ end()) + sum($) - sum($ @ end())",
+    "sort($) + sort($) - sort_desc($)",
+    "rate(sum($)[4m:15s]) + rate(sum($)[4m:15s]) + rate(sum($)[4m:15s])",
+    "topk(1, $) + topk(1, $) + on () group_left () (count($) * scalar(sum($)) - scalar(sum($)))",
+];
+
 const FUNCTIONS: [&str; 44] = [
     "abs",
     "absent",
@@ -685,5 +701,6 @@ pub(crate) fn expressions() -> Vec<String> {
             all.push(format!("{lhs} {op} {rhs}"));
         }
     }
+    all.extend(VECTORS.iter().flat_map(|vector| EQUAL_PARTS.map(|form| form.replace('$', vector))));
     all
 }
