@@ -1,6 +1,6 @@
 // Pages, their charts, navigation, keyboard, themes and sizes.
 
-const PATHS = ["/", "/query", "/query?expr=up&tab=table", "/query?expr=up", "/targets", "/alerts", "/storage"];
+const PATHS = ["/", "/query", "/query?expr=up&tab=table", "/query?expr=up", "/query?expr=sum(rate(up[5m]))%2Bsum(up)&tab=explain", "/targets", "/alerts", "/storage"];
 
 export async function pages({ check, open, assertClean, equal, ok, axe, base, PHONE }) {
   for (const path of PATHS) {
@@ -228,6 +228,18 @@ export async function pages({ check, open, assertClean, equal, ok, axe, base, PH
     await page.keyboard.press("Control+Enter");
     await page.locator(".legend button").nth(1).waitFor();
     equal(await page.locator(".legend button").count(), 2, "series");
+  });
+
+  await check("a plan tells what each part of an expression took, and what was taken from an equal one", async () => {
+    const { page, seen } = await open("/query?expr=sum(up) / sum(up)");
+    await page.locator('#query input[value="explain"]').check({ force: true });
+    const parts = page.locator(".plan tbody tr");
+    await parts.first().waitFor();
+    equal(await page.locator(".plan code").allInnerTexts(), ["/", "sum", "up", "sum"], "parts");
+    ok((await parts.nth(2).innerText()).includes("store:"), "what was asked of the store is missing");
+    ok((await parts.nth(3).innerText()).includes("taken from an equal part"), await parts.nth(3).innerText());
+    equal(new URL(page.url()).searchParams.get("tab"), "explain", "tab in the address");
+    equal(seen.errors, [], "errors");
   });
 
   await check("a mistake is shown at its place", async () => {

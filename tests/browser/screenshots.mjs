@@ -30,6 +30,7 @@ const PAGES = [
   ["query-chart", expressions(RATES[0])],
   ["query-several", expressions(...RATES)],
   ["query-table", `${expressions("up")}&tab=table`],
+  ["query-explain", `${expressions("sum by (mode) (rate(node_cpu_seconds_total[5m])) / on () group_left () count(count by (cpu) (node_cpu_seconds_total)) * 100", "max_over_time(sum(up)[10m:1m]) / max_over_time(sum(up)[10m:1m]) + sum(up @ end())")}&tab=explain`],
   ["query-error", expressions("sum(rate(up[5m])")],
   ["query-nothing", expressions("no_such_metric")],
   ["targets", "/targets"],

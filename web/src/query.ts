@@ -52,7 +52,7 @@ export function start(): void {
   });
   for (const tab of all<HTMLInputElement>('input[name="tab"]', form)) tab.addEventListener("change", () => form.requestSubmit());
   document.body.addEventListener("skep:range", () => {
-    // The chart asks for itself; a table is of the server's making.
-    if (form.querySelector<HTMLInputElement>('input[name="tab"][value="table"]')?.checked) form.requestSubmit();
+    // The chart asks for itself; tables and plans are of the server's making.
+    if (!form.querySelector<HTMLInputElement>('input[name="tab"][value="chart"]')?.checked) form.requestSubmit();
   });
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Labels, Queryable, Samples, Timestamp};
-use promql::{Cancel, Engine, QueryError, QueryLimits, Range, Value};
+use promql::{Cancel, Engine, Explained, QueryError, QueryLimits, Range, Value};
 use tokio::time::timeout;
 
 use crate::Ui;
@@ -82,6 +82,17 @@ impl Asker {
     /// The whole answer at one time.
     pub(crate) fn instant(&self, expr: &str, at: Timestamp) -> Result<promql::Answer, QueryError> {
         self.engine.instant(&*self.storage, expr, at, &self.limits)
+    }
+
+    /// The plan of an expression at one time.
+    pub(crate) fn explain_instant(&self, expr: &str, at: Timestamp) -> Result<Explained, QueryError> {
+        self.engine.explain_instant(&*self.storage, expr, at, &self.limits)
+    }
+
+    /// The plan of an expression over a range, all of whose steps are computed.
+    pub(crate) fn explain_range(&self, expr: &str, range: Range) -> Result<Explained, QueryError> {
+        let limits = QueryLimits { fresh: true, ..self.limits.clone() };
+        self.engine.explain_range(&*self.storage, expr, range, &limits)
     }
 
     /// The values at one time; none if the expression has no answer.

@@ -13,6 +13,7 @@ mod ask;
 mod chart;
 mod complete;
 mod data;
+mod explain;
 mod files;
 mod format;
 pub mod guard;

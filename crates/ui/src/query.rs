@@ -1,4 +1,4 @@
-//! The query page: expressions, their values as a table or a chart.
+//! The query page: expressions, their values as a table or a chart, or how they are computed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use crate::Ui;
 use crate::ask::Asker;
 use crate::chart::Grid;
 use crate::data::{EXPRESSIONS_MAX, Request, with_intervals};
+use crate::explain::{Explanation, explain};
 use crate::format::{When, exact, series_name, took};
 use crate::overview::Chart;
 use crate::page::{Shell, respond};
@@ -34,11 +35,12 @@ struct Page {
     shell: Shell,
     /// The boxes: what was typed, one empty box if nothing was.
     boxes: Vec<String>,
-    table: bool,
+    tab: Tab,
     /// The same page with the table instead of the chart.
     table_link: String,
     at: When,
     results: Vec<Table>,
+    plans: Vec<Explanation>,
     chart: Option<Chart>,
     /// Parameters of `/ui/data` for the chart's script.
     data_query: String,
@@ -75,8 +77,17 @@ struct Broken {
     hint: &'static str,
 }
 
+/// What is shown of the answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tab {
+    Chart,
+    Table,
+    Explain,
+}
+
 struct Asked {
     results: Vec<Table>,
+    plans: Vec<Explanation>,
     chart: Option<Chart>,
     problem: Option<Broken>,
 }
@@ -105,8 +116,8 @@ async fn build(ui: &Ui, params: &Params) -> Result<Page, Problem> {
         let detail = format!("{} were given, {EXPRESSIONS_MAX} are possible.", expressions.len());
         return Err(Problem::bad_request("Too many expressions", detail));
     }
-    let table = params.get("tab") == Some("table");
-    let asked = if expressions.is_empty() { Asked::nothing() } else { ask(ui, &expressions, table, &range).await? };
+    let tab = Tab::read(params);
+    let asked = if expressions.is_empty() { Asked::nothing() } else { ask(ui, &expressions, tab, &range).await? };
     let shell = Shell::new(ui, params, "/query", "Query");
     let data_query = encode(expressions.iter().map(|expr| ("expr", expr.as_str())));
     Ok(Page {
@@ -114,22 +125,25 @@ async fn build(ui: &Ui, params: &Params) -> Result<Page, Problem> {
         examples: EXAMPLES.iter().map(|(words, expr)| (*words, *expr, encode([("expr", *expr)]))).collect(),
         data_query,
         boxes: if expressions.is_empty() { vec![String::new()] } else { expressions },
-        table,
+        tab,
         at: When::new(range.end),
         results: asked.results,
+        plans: asked.plans,
         chart: asked.chart,
         problem: asked.problem,
         shell,
     })
 }
 
-async fn ask(ui: &Ui, expressions: &[String], table: bool, range: &TimeRange) -> Result<Asked, Problem> {
+async fn ask(ui: &Ui, expressions: &[String], tab: Tab, range: &TimeRange) -> Result<Asked, Problem> {
     let interval = ui.state.config.interval;
     let expressions = expressions.to_vec();
     let grid = Grid::new(range.start, range.end, PICTURE_POINTS, interval);
     let at = range.end;
-    ui.ask(move |asker| {
-        if table { tables(asker, &expressions, at, grid, interval) } else { chart(asker, &expressions, grid, interval) }
+    ui.ask(move |asker| match tab {
+        Tab::Chart => chart(asker, &expressions, grid, interval),
+        Tab::Table => tables(asker, &expressions, at, grid, interval),
+        Tab::Explain => plans(asker, &expressions, grid, interval),
     })
     .await
 }
@@ -140,6 +154,17 @@ fn tables(asker: &Asker, expressions: &[String], at: Timestamp, grid: Grid, inte
         let begun = Instant::now();
         match asker.instant(&with_intervals(expr, grid, interval), at) {
             Ok(answer) => asked.results.push(Table::new(expr, answer, begun.elapsed())),
+            Err(error) => asked.problem = asked.problem.or_else(|| Some(Broken::new(expr, &error))),
+        }
+    }
+    asked
+}
+
+fn plans(asker: &Asker, expressions: &[String], grid: Grid, interval: Duration) -> Asked {
+    let mut asked = Asked::nothing();
+    for expr in expressions {
+        match explain(asker, expr, grid, interval) {
+            Ok(plan) => asked.plans.push(plan),
             Err(error) => asked.problem = asked.problem.or_else(|| Some(Broken::new(expr, &error))),
         }
     }
@@ -164,9 +189,19 @@ fn chart(asker: &Asker, expressions: &[String], grid: Grid, interval: Duration) 
     Asked { chart: Some(chart), ..Asked::nothing() }
 }
 
+impl Tab {
+    fn read(params: &Params) -> Self {
+        match params.get("tab") {
+            Some("table") => Self::Table,
+            Some("explain") => Self::Explain,
+            _ => Self::Chart,
+        }
+    }
+}
+
 impl Asked {
     fn nothing() -> Self {
-        Self { results: Vec::new(), chart: None, problem: None }
+        Self { results: Vec::new(), plans: Vec::new(), chart: None, problem: None }
     }
 }
 
