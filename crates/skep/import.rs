@@ -239,10 +239,10 @@ impl<S: Sink> Importer<'_, S> {
         } else {
             self.write(sample.timestamp, if stale { stale_nan() } else { sample.value })?;
         }
-        match &sample.exemplar {
-            Some(exemplar) => self.sink.exemplar(sample.timestamp, exemplar),
-            None => Ok(()),
+        if let Some(exemplar) = &sample.exemplar {
+            self.sink.exemplar(sample.timestamp, exemplar);
         }
+        Ok(())
     }
 
     fn write(&mut self, timestamp: Timestamp, value: f64) -> Result<()> {

@@ -22,14 +22,38 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// Takes series by series what was read.
 pub(super) trait Sink {
-    /// What follows belongs to this series.
-    fn series(&mut self, labels: &Labels) -> Result<()>;
-    fn sample(&mut self, timestamp: Timestamp, value: f64) -> Result<()>;
-    /// An example behind the sample of this time.
-    fn exemplar(&mut self, timestamp: Timestamp, exemplar: &Exemplar) -> Result<()>;
-    fn metadata(&mut self, family: &str, metadata: &Metadata) -> Result<()>;
+    /// What was not sent yet.
+    fn batch(&mut self) -> &mut Batch;
+
+    /// Sends it where it is large enough.
+    fn make_room(&mut self) -> Result<()>;
+
     /// Sends the rest and waits until all of it is on the disk.
     fn finish(self) -> Result<Outcome>;
+
+    /// What follows belongs to this series.
+    fn series(&mut self, labels: &Labels) -> Result<()> {
+        self.make_room()?;
+        self.batch().begin(labels);
+        Ok(())
+    }
+
+    fn sample(&mut self, timestamp: Timestamp, value: f64) -> Result<()> {
+        self.make_room()?;
+        self.batch().sample(timestamp, value);
+        Ok(())
+    }
+
+    /// An example behind the sample of this time, in whose batch it stays.
+    fn exemplar(&mut self, timestamp: Timestamp, exemplar: &Exemplar) {
+        self.batch().exemplar(timestamp, exemplar);
+    }
+
+    fn metadata(&mut self, family: &str, metadata: &Metadata) -> Result<()> {
+        self.make_room()?;
+        self.batch().metadata(family, metadata);
+        Ok(())
+    }
 }
 
 /// What became of the samples.
@@ -76,13 +100,6 @@ impl ServerSink {
         let (batches, waiting) = sync_channel(1);
         let sending = thread::spawn(move || courier.send_all(&waiting));
         Ok(Self { batch: Batch::default(), bytes_max, batches: Some(batches), sending: Some(sending) })
-    }
-
-    fn make_room(&mut self) -> Result<()> {
-        match self.batch.reaches(BATCH_SAMPLES, self.bytes_max.load(Ordering::Relaxed)) {
-            true => self.send(),
-            false => Ok(()),
-        }
     }
 
     fn send(&mut self) -> Result<()> {
@@ -154,27 +171,15 @@ fn body(batch: &Batch) -> Vec<u8> {
 }
 
 impl Sink for ServerSink {
-    fn series(&mut self, labels: &Labels) -> Result<()> {
-        self.make_room()?;
-        self.batch.begin(labels);
-        Ok(())
+    fn batch(&mut self) -> &mut Batch {
+        &mut self.batch
     }
 
-    fn sample(&mut self, timestamp: Timestamp, value: f64) -> Result<()> {
-        self.make_room()?;
-        self.batch.sample(timestamp, value);
-        Ok(())
-    }
-
-    fn exemplar(&mut self, timestamp: Timestamp, exemplar: &Exemplar) -> Result<()> {
-        self.batch.exemplar(timestamp, exemplar);
-        Ok(())
-    }
-
-    fn metadata(&mut self, family: &str, metadata: &Metadata) -> Result<()> {
-        self.make_room()?;
-        self.batch.metadata(family, metadata);
-        Ok(())
+    fn make_room(&mut self) -> Result<()> {
+        match self.batch.reaches(BATCH_SAMPLES, self.bytes_max.load(Ordering::Relaxed)) {
+            true => self.send(),
+            false => Ok(()),
+        }
     }
 
     fn finish(mut self) -> Result<Outcome> {
@@ -200,10 +205,6 @@ impl FolderSink {
         let options = tsdb::Options { path: folder.to_owned(), retention_time: None, ..tsdb::Options::default() };
         let db = Db::open(options).context("a server that runs takes an import by --url")?;
         Ok(Self { db, clock, batch: Batch::default(), outcome: Outcome::default() })
-    }
-
-    fn make_room(&mut self) -> Result<()> {
-        if self.batch.reaches(BATCH_SAMPLES, BATCH_BYTES) { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -253,27 +254,12 @@ fn reason(error: &AppendError) -> Option<&'static str> {
 }
 
 impl Sink for FolderSink {
-    fn series(&mut self, labels: &Labels) -> Result<()> {
-        self.make_room()?;
-        self.batch.begin(labels);
-        Ok(())
+    fn batch(&mut self) -> &mut Batch {
+        &mut self.batch
     }
 
-    fn sample(&mut self, timestamp: Timestamp, value: f64) -> Result<()> {
-        self.make_room()?;
-        self.batch.sample(timestamp, value);
-        Ok(())
-    }
-
-    fn exemplar(&mut self, timestamp: Timestamp, exemplar: &Exemplar) -> Result<()> {
-        self.batch.exemplar(timestamp, exemplar);
-        Ok(())
-    }
-
-    fn metadata(&mut self, family: &str, metadata: &Metadata) -> Result<()> {
-        self.make_room()?;
-        self.batch.metadata(family, metadata);
-        Ok(())
+    fn make_room(&mut self) -> Result<()> {
+        if self.batch.reaches(BATCH_SAMPLES, BATCH_BYTES) { self.flush() } else { Ok(()) }
     }
 
     /// Seals and merges, so that the server starts on finished blocks.

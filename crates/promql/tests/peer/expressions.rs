@@ -1,5 +1,7 @@
 //! What is asked of both sides.
 
+use crate::random::calls::ELEMENTWISE;
+
 /// Range vectors that range functions are tried on.
 const RANGES: [&str; 9] = [
     "cpu_seconds_total[1m]",
@@ -63,53 +65,6 @@ const EQUAL_PARTS: [&str; 12] = [
     "sort($) + sort($) - sort_desc($)",
     "rate(sum($)[4m:15s]) + rate(sum($)[4m:15s]) + rate(sum($)[4m:15s])",
     "topk(1, $) + topk(1, $) + on () group_left () (count($) * scalar(sum($)) - scalar(sum($)))",
-];
-
-const FUNCTIONS: [&str; 44] = [
-    "abs",
-    "absent",
-    "acos",
-    "acosh",
-    "asin",
-    "asinh",
-    "atan",
-    "atanh",
-    "ceil",
-    "cos",
-    "cosh",
-    "day_of_month",
-    "day_of_week",
-    "day_of_year",
-    "days_in_month",
-    "deg",
-    "exp",
-    "floor",
-    "histogram_avg",
-    "histogram_count",
-    "histogram_stddev",
-    "histogram_stdvar",
-    "histogram_sum",
-    "hour",
-    "ln",
-    "log10",
-    "log2",
-    "minute",
-    "month",
-    "rad",
-    "round",
-    "scalar",
-    "sgn",
-    "sin",
-    "sinh",
-    "sort",
-    "sort_desc",
-    "sqrt",
-    "tan",
-    "tanh",
-    "timestamp",
-    "vector",
-    "year",
-    "info",
 ];
 
 const AGGREGATIONS: [&str; 10] = ["sum", "avg", "min", "max", "count", "group", "stddev", "stdvar", "topk", "quantile"];
@@ -674,7 +629,7 @@ pub(crate) fn expressions() -> Vec<String> {
     for function in RANGE_FUNCTIONS {
         all.extend(RANGES.iter().map(|range| format!("{function}({range})")));
     }
-    for function in FUNCTIONS {
+    for function in ELEMENTWISE.into_iter().chain(["scalar"]) {
         all.extend(VECTORS.iter().map(|vector| format!("{function}({vector})")));
     }
     for op in AGGREGATIONS {

@@ -31,7 +31,7 @@ const OVER_TIME: [&str; 24] = [
 ];
 
 /// From an instant vector.
-const ELEMENTWISE: [&str; 43] = [
+pub(crate) const ELEMENTWISE: [&str; 43] = [
     "abs",
     "absent",
     "acos",

@@ -1,7 +1,7 @@
 //! Random expressions whose types fit, from the whole language, and random texts that are mostly no expressions.
 
 mod aggregations;
-mod calls;
+pub(crate) mod calls;
 mod patterns;
 mod texts;
 
