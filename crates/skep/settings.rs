@@ -21,6 +21,9 @@ const RETENTION_SIZE_MAX_DEFAULT: u64 = 8 << 30;
 /// Of what queries may hold, answers of remote read that are no streams have this part.
 const READ_PART: u64 = 6;
 
+/// And answers that are kept for the next refresh this one, up to what the engine keeps by itself.
+const KEPT_PART: u64 = 12;
+
 /// Settings of the process that do not change while it runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -80,10 +83,12 @@ impl Settings {
 fn engine(args: &ServeArgs, shares: Shares) -> promql::EngineOptions {
     let defaults = promql::EngineOptions::default();
     let feature = |name: &str| args.features.iter().any(|feature| feature == name);
+    let kept = (shares.query_bytes / KEPT_PART).min(defaults.kept_bytes_max as u64);
     promql::EngineOptions {
         lookback: args.lookback.unwrap_or(defaults.lookback),
         timeout: args.query_timeout.unwrap_or(defaults.timeout),
-        memory_max: shares.query_bytes - shares.query_bytes / READ_PART,
+        memory_max: shares.query_bytes - shares.query_bytes / READ_PART - kept,
+        kept_bytes_max: size(kept),
         samples_max: args.query_samples.unwrap_or(defaults.samples_max),
         concurrency: args.query_concurrency.and_then(|n| usize::try_from(n).ok()).unwrap_or(defaults.concurrency),
         experimental_functions: feature("promql-experimental-functions"),
@@ -94,13 +99,16 @@ fn engine(args: &ServeArgs, shares: Shares) -> promql::EngineOptions {
 
 fn read_limits(args: &ServeArgs, shares: Shares) -> remote::ReadLimits {
     let defaults = remote::ReadLimits::default();
-    let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     remote::ReadLimits {
         samples: args.read_samples.unwrap_or(defaults.samples),
         concurrency: args.read_concurrency.map_or(defaults.concurrency, size),
         frame_bytes: args.read_frame_bytes.map_or(defaults.frame_bytes, size),
         answers_bytes: size(shares.query_bytes / READ_PART),
     }
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// `$STATE_DIRECTORY` of systemd, `/var/lib/skep` for root, else the user's data folder.
