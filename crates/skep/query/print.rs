@@ -60,9 +60,9 @@ fn series(metric: &Value) -> String {
 
 fn charts(entries: &[Value]) -> String {
     let mut text = String::new();
+    let axis = Axis::of(entries);
     for entry in entries.iter().take(SERIES_SHOWN) {
-        let points = points(entry);
-        text.push_str(&format!("{}\n  {}\n", series(&entry["metric"]), chart(&points, span(entries))));
+        text.push_str(&format!("{}\n  {}\n", series(&entry["metric"]), chart(&points(entry), &axis)));
     }
     match entries.len().checked_sub(SERIES_SHOWN) {
         Some(more @ 1..) => text.push_str(&format!("and {more} more series\n")),
@@ -77,20 +77,41 @@ fn points(entry: &Value) -> Vec<(f64, f64)> {
     entries(&entry["values"]).iter().filter_map(point).collect()
 }
 
-/// The first and the last time of all series, so that their charts line up.
-fn span(all: &[Value]) -> (f64, f64) {
-    let times = all.iter().flat_map(|entry| entries(&entry["values"])).filter_map(|pair| pair[0].as_f64());
-    times.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), time| (low.min(time), high.max(time)))
+/// The times of all series, so that their charts line up: a column for each step, as far as there is room.
+struct Axis {
+    start: f64,
+    end: f64,
+    columns: usize,
+}
+
+impl Axis {
+    fn of(all: &[Value]) -> Self {
+        let (mut start, mut end, mut step) = (f64::INFINITY, f64::NEG_INFINITY, f64::INFINITY);
+        for entry in all {
+            let times: Vec<f64> = points(entry).into_iter().map(|(time, _)| time).collect();
+            start = times.first().map_or(start, |first| first.min(start));
+            end = times.last().map_or(end, |last| last.max(end));
+            step = times.windows(2).map(|two| two[1] - two[0]).fold(step, f64::min);
+        }
+        let steps = ((end - start) / step).round();
+        let columns = if steps.is_finite() { (steps as usize).saturating_add(1).min(CHART_COLUMNS) } else { 1 };
+        Self { start, end, columns }
+    }
+
+    fn column(&self, time: f64) -> usize {
+        let last = self.columns - 1;
+        let at = (time - self.start) / (self.end - self.start).max(f64::MIN_POSITIVE) * last as f64;
+        (at.round() as usize).min(last)
+    }
 }
 
 /// A line of bars from the lowest to the highest value, and these in numbers.
-fn chart(points: &[(f64, f64)], (start, end): (f64, f64)) -> String {
+fn chart(points: &[(f64, f64)], axis: &Axis) -> String {
     let finite = || points.iter().map(|(_, value)| *value).filter(|value| value.is_finite());
     let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
-    let mut columns = [None; CHART_COLUMNS];
+    let mut columns = vec![None; axis.columns];
     for &(time, value) in points.iter().filter(|(_, value)| value.is_finite()) {
-        let at = (time - start) / (end - start).max(f64::MIN_POSITIVE) * (CHART_COLUMNS - 1) as f64;
-        columns[(at as usize).min(CHART_COLUMNS - 1)] = Some(value);
+        columns[axis.column(time)] = Some(value);
     }
     let bar = |value: f64| {
         let part = (value - low) / (high - low).max(f64::MIN_POSITIVE);
@@ -162,8 +183,10 @@ mod tests {
         let data = json!({"resultType": "matrix", "result": [{"metric": {"__name__": "m"}, "values": values}]});
         let bars = "▁▂▃▄▅▆▇█".repeat(8).chars().take(60).collect::<String>();
         assert_eq!(text(&data), format!("m\n  {bars}  min 0, max 7, last 3\n"));
-        let gaps = json!([[0, "1"], [10, "NaN"], [59, "1"]]);
+        let gaps = json!([[0, "1"], [10, "NaN"], [20, "1"], [50, "1"]]);
         let data = json!({"resultType": "matrix", "result": [{"metric": {}, "values": gaps}]});
-        assert_eq!(text(&data), format!("{{}}\n  ▁{}▁  min 1, max 1, last 1\n", " ".repeat(58)));
+        assert_eq!(text(&data), "{}\n  ▁ ▁  ▁  min 1, max 1, last 1\n");
+        let one = json!({"resultType": "matrix", "result": [{"metric": {}, "values": [[7, "2"]]}]});
+        assert_eq!(text(&one), "{}\n  ▁  min 2, max 2, last 2\n");
     }
 }
