@@ -1,7 +1,7 @@
 //! PromQL as Prometheus 3.5 speaks it: text in, numbers out, equal to the last bit.
 //!
 //! In: an expression, a time or a range of times, and a [`model::Queryable`] to read from. Out: an [`Answer`] with
-//! value and annotations, or a [`QueryError`] in Prometheus' words. Never: a thread of its own, async, a clock other than
+//! value and annotations, or a [`QueryError`] in Prometheus' words. Never: a thread that outlives its query, async, a clock other than
 //! for time limits, the store's types.
 //!
 //! The way of a query: `syntax` makes a typed [`Expr`] (an arena of nodes, children before parents, so that a chain of any

@@ -5,6 +5,7 @@
 //! stand-in for a room.
 
 mod clock;
+mod content;
 mod disk;
 mod exporter;
 mod peer;
@@ -20,6 +21,7 @@ pub fn soak_factor() -> u64 {
 }
 
 pub use clock::TestClock;
+pub use content::{Content, content};
 pub use disk::{CrashDisk, Loss};
 pub use exporter::{Exporter, Reply};
 pub use peer::{PEERS_VARIABLE, Prometheus, free_port, peer};

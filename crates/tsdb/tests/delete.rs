@@ -3,16 +3,16 @@
 // A helper of a test may fail the test.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::status::Store;
 use model::{
-    Appendable, Collector, Durability, Exemplar, Families, Hints, Labels, MatchOp, Matcher, Queryable, Sample, Samples,
+    Appendable, Collector, Durability, Exemplar, Families, Hints, Labels, MatchOp, Matcher, Queryable, Sample,
     Selection,
 };
 use proptest::prelude::*;
-use testkit::{CrashDisk, Loss, TestClock};
+use testkit::{Content, CrashDisk, Loss, TestClock, content};
 use tsdb::{Db, Disk, Options};
 
 const NOW: i64 = 1_700_000_000_000;
@@ -23,9 +23,6 @@ fn open(disk: &CrashDisk) -> Db {
     let disk = Arc::new(disk.clone());
     Db::open(Options { path: "/data".into(), retention_time: None, clock, disk, ..Options::default() }).unwrap()
 }
-
-/// Values by series number and time.
-type Content = BTreeMap<(u32, i64), u64>;
 
 fn labels(x: u32) -> Labels {
     Labels::from_pairs([("__name__", "m"), ("x", &x.to_string())])
@@ -51,17 +48,7 @@ fn selection(matchers: &[Matcher], min_time: i64, max_time: i64) -> Selection<'_
 }
 
 fn read(db: &Db, min_time: i64, max_time: i64) -> Content {
-    let set = db.select(&selection(&[], min_time, max_time)).unwrap();
-    assert_eq!(set.warnings, [""; 0]);
-    let mut content = Content::new();
-    for series in &set.series {
-        let x = series.labels().get("x").unwrap().parse().unwrap();
-        let mut samples = Samples::default();
-        series.read(&mut samples).unwrap();
-        assert!(!samples.is_empty(), "a series without samples");
-        content.extend(samples.iter().map(|s| ((x, s.timestamp), s.value.to_bits())));
-    }
-    content
+    content(db, min_time, max_time).unwrap()
 }
 
 fn read_all(db: &Db) -> Content {

@@ -3,15 +3,14 @@
 // A helper of a test may fail the test.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use model::status::Store;
-use model::{Appendable, Durability, Hints, Labels, MatchOp, Matcher, Queryable, Sample, Samples, Selection};
-use testkit::{CrashDisk, Loss, TestClock};
+use model::{Appendable, Durability, Labels, MatchOp, Matcher, Sample};
+use testkit::{Content, CrashDisk, Loss, TestClock, content};
 use tsdb::{Db, Disk, DiskFile, Options};
 
 const NOW: i64 = 1_700_000_000_000;
@@ -134,21 +133,8 @@ fn open(disk: Arc<dyn Disk>) -> Db {
     Db::open(Options { path: "/data".into(), retention_time: None, clock, disk, ..Options::default() }).unwrap()
 }
 
-/// Values by series number and time.
-type Content = BTreeMap<(u32, i64), u64>;
-
 fn read(db: &Db) -> Content {
-    let selection = Selection { matchers: &[], min_time: i64::MIN, max_time: i64::MAX, hints: Hints::default() };
-    let set = db.select(&selection).unwrap();
-    assert_eq!(set.warnings, [""; 0]);
-    let mut content = Content::new();
-    for series in &set.series {
-        let x = series.labels().get("x").unwrap().parse().unwrap();
-        let mut samples = Samples::default();
-        series.read(&mut samples).unwrap();
-        content.extend(samples.iter().map(|s| ((x, s.timestamp), s.value.to_bits())));
-    }
-    content
+    content(db, i64::MIN, i64::MAX).unwrap()
 }
 
 fn append(db: &Db, samples: &[(u32, i64)]) -> Content {

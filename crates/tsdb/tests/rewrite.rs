@@ -3,13 +3,12 @@
 // A helper of a test may fail the test.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::status::Store;
-use model::{Appendable, Durability, Hints, Labels, MatchOp, Matcher, Queryable, Sample, Samples, Selection};
-use testkit::{CrashDisk, Loss, TestClock};
+use model::{Appendable, Durability, Labels, MatchOp, Matcher, Sample};
+use testkit::{Content, CrashDisk, Loss, TestClock, content};
 use tsdb::{Db, Disk, Options};
 
 const NOW: i64 = 1_700_000_000_000;
@@ -24,9 +23,6 @@ fn open(disk: &CrashDisk) -> Db {
     Db::open(Options { path: "/data".into(), retention_time: None, clock, disk, ..Options::default() }).unwrap()
 }
 
-/// Values by series number and time.
-type Content = BTreeMap<(u32, i64), u64>;
-
 fn append(db: &Db, series: u32, timestamp: i64) -> Content {
     let mut batch = db.appender();
     for x in 0..series {
@@ -38,17 +34,7 @@ fn append(db: &Db, series: u32, timestamp: i64) -> Content {
 }
 
 fn read(db: &Db) -> Content {
-    let selection = Selection { matchers: &[], min_time: i64::MIN, max_time: i64::MAX, hints: Hints::default() };
-    let set = db.select(&selection).unwrap();
-    assert_eq!(set.warnings, [""; 0]);
-    let mut content = Content::new();
-    for series in &set.series {
-        let x = series.labels().get("x").unwrap().parse().unwrap();
-        let mut samples = Samples::default();
-        series.read(&mut samples).unwrap();
-        content.extend(samples.iter().map(|s| ((x, s.timestamp), s.value.to_bits())));
-    }
-    content
+    content(db, i64::MIN, i64::MAX).unwrap()
 }
 
 fn yesterday() -> i64 {
