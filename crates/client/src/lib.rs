@@ -1,7 +1,10 @@
-//! The HTTP client of the rooms that send something out: webhooks and remote write.
+//! The HTTP clients: of the rooms that send something out (webhooks and remote write), and what a configuration says of any
+//! client ([`config`]).
 //!
 //! A request has one limit of time for all of it, the reading of the answer included, and of an answer no more is read
 //! than the message of an error needs.
+
+pub mod config;
 
 use std::error::Error as StdError;
 use std::fmt;
