@@ -9,9 +9,11 @@ pub mod history;
 mod labels;
 mod number;
 pub mod openmetrics;
+mod protocol;
 mod scan;
 pub mod text;
 
 pub use event::{Event, ParseError, RawExemplar, Series, unescape, unescape_help};
 pub use labels::SeriesLabels;
 pub use number::{format_float, format_float_with_point, parse_float};
+pub use protocol::{Escaping, Format, Protocol, accept, format_of};
