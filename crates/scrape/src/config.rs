@@ -6,10 +6,11 @@ mod job;
 mod relabel;
 mod size;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::config::HttpConfig;
+use exposition::{Escaping, Protocol};
 use model::Labels;
 use yaml::Section;
 
@@ -62,14 +63,18 @@ pub struct Job {
     pub track_timestamps_staleness: bool,
     /// Whether the page is asked for compressed.
     pub enable_compression: bool,
-    /// Whether redirects are followed.
-    pub follow_redirects: bool,
+    /// How the target's server is reached: credentials, TLS, proxy, headers, redirects.
+    pub http: HttpConfig,
+    /// `scrape_protocols`: formats that are asked for, the dearest first.
+    pub protocols: Vec<Protocol>,
     /// How a page without, or with an unknown, content type is read; `None` refuses it.
-    pub fallback: Option<Format>,
+    pub fallback: Option<Protocol>,
+    /// `metric_name_escaping_scheme`: how the target is to spell names of other letters.
+    pub escaping: Escaping,
+    /// `metric_name_validation_scheme: legacy`: names of other letters are refused.
+    pub legacy_names: bool,
     /// Limits of a scrape.
     pub limits: Limits,
-    /// Credentials.
-    pub auth: Auth,
     /// Rules over the labels of targets.
     pub relabel: Vec<Rule>,
     /// Rules over the labels of samples.
@@ -95,59 +100,6 @@ pub struct Limits {
     pub label_value_bytes: Option<u64>,
 }
 
-/// The format of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// The text format of Prometheus.
-    Text,
-    /// OpenMetrics.
-    OpenMetrics,
-}
-
-/// How a scrape proves who it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Auth {
-    /// Not at all.
-    #[default]
-    None,
-    /// User and password.
-    Basic {
-        /// The user.
-        username: Secret,
-        /// The password.
-        password: Secret,
-    },
-    /// `Authorization: SCHEME CREDENTIALS`.
-    Header {
-        /// The word before the credentials, `Bearer` by default.
-        scheme: String,
-        /// The credentials.
-        credentials: Secret,
-    },
-}
-
-/// A secret, or the file it stands in, which is read before each scrape. It is never printed.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub enum Secret {
-    /// No secret; it counts as the empty text.
-    #[default]
-    Empty,
-    /// In the configuration itself.
-    Inline(String),
-    /// In a file; blanks around it do not count.
-    File(PathBuf),
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Empty => f.write_str("Empty"),
-            Self::Inline(_) => f.write_str("<secret>"),
-            Self::File(path) => write!(f, "File({})", path.display()),
-        }
-    }
-}
-
 impl Default for Job {
     fn default() -> Self {
         let global = Global::default();
@@ -162,10 +114,12 @@ impl Default for Job {
             honor_timestamps: true,
             track_timestamps_staleness: false,
             enable_compression: true,
-            follow_redirects: true,
+            http: HttpConfig::default(),
+            protocols: Protocol::DEFAULT.to_vec(),
             fallback: None,
+            escaping: Escaping::default(),
+            legacy_names: false,
             limits: Limits::default(),
-            auth: Auth::None,
             relabel: Vec::new(),
             metric_relabel: Vec::new(),
             static_targets: Vec::new(),

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine;
 use bytes::Bytes;
+use client::config::{Auth, Source};
+use exposition::{Format, Protocol, accept, format_of};
 use flate2::read::MultiGzDecoder;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, LOCATION, USER_AGENT,
@@ -22,14 +24,8 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
 use self::connection::{Connector, connector};
-use crate::config::{Auth, Format, Secret};
 use crate::error::ScrapeError;
 use crate::target::Target;
-
-/// What Prometheus 3.5 asks for, with its weights.
-const ACCEPTED: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
-    application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
-    text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
 
 /// As Go's client, which Prometheus uses.
 const REDIRECTS_MAX: usize = 10;
@@ -108,7 +104,7 @@ impl Fetcher {
             // Credentials are for the host that the configuration names, and for no other.
             let trusted = uri.authority() == origin.authority() && uri.scheme() == origin.scheme();
             let response = self.request(target, &uri, trusted).await?;
-            match redirection(&response, &uri).filter(|_| target.job.follow_redirects) {
+            match redirection(&response, &uri).filter(|_| target.job.http.follow_redirects) {
                 Some(next) => uri = next.map_err(|reason| request_error(target, &reason))?,
                 None => return self.read(target, response, body).await,
             }
@@ -119,7 +115,7 @@ impl Fetcher {
     async fn request(&self, target: &Target, uri: &Uri, trusted: bool) -> Result<Response<Incoming>, ScrapeError> {
         let mut request = Request::get(uri).body(Empty::new()).map_err(|e| request_error(target, &e))?;
         self.set_headers(target, request.headers_mut());
-        if trusted && let Some(value) = authorization(&target.job.auth).await? {
+        if trusted && let Some(value) = authorization(&target.job.http.auth).await? {
             request.headers_mut().insert(AUTHORIZATION, value);
         }
         loop {
@@ -151,7 +147,9 @@ impl Fetcher {
 
     fn set_headers(&self, target: &Target, headers: &mut HeaderMap) {
         let encoding = if target.job.enable_compression { "gzip" } else { "identity" };
-        headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        if let Ok(accept) = HeaderValue::from_str(&accept(&target.job.protocols, target.job.escaping)) {
+            headers.insert(ACCEPT, accept);
+        }
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
         headers.insert(USER_AGENT, self.user_agent.clone());
         let seconds = target.timeout.as_secs_f64().to_string();
@@ -304,25 +302,9 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, ScrapeError> {
 }
 
 /// A page must say what it is, or the job must say what a page is that does not.
-fn format(headers: &HeaderMap, fallback: Option<Format>) -> Result<Format, ScrapeError> {
-    let content_type = headers.get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?")).trim();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let known = match &*media_type {
-        "text/plain" => Some(Format::Text),
-        "application/openmetrics-text" => Some(Format::OpenMetrics),
-        _ => fallback,
-    };
-    if let Some(format) = known {
-        return Ok(format);
-    }
-    Err(ScrapeError::ContentType(if content_type.is_empty() {
-        "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target"
-            .to_owned()
-    } else {
-        format!(
-            "received unsupported Content-Type {content_type:?} and no fallback_scrape_protocol specified for target"
-        )
-    }))
+fn format(headers: &HeaderMap, fallback: Option<Protocol>) -> Result<Format, ScrapeError> {
+    let content_type = headers.get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
+    format_of(content_type, fallback).map_err(ScrapeError::ContentType)
 }
 
 /// Where an answer sends us; `None` where it is an answer.
@@ -354,22 +336,22 @@ fn resolve(from: &Uri, location: &str) -> Option<Uri> {
 async fn authorization(auth: &Auth) -> Result<Option<HeaderValue>, ScrapeError> {
     let text = match auth {
         Auth::None => return Ok(None),
-        Auth::Basic { username, password } => {
-            let pair = format!("{}:{}", reveal(username).await?, reveal(password).await?);
+        Auth::Basic(auth) => {
+            let pair = format!("{}:{}", reveal(&auth.username).await?, reveal(&auth.password).await?);
             format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
         }
-        Auth::Header { scheme, credentials } => format!("{scheme} {}", reveal(credentials).await?),
+        Auth::Authorization(auth) => format!("{} {}", auth.kind, reveal(&auth.credentials).await?),
+        Auth::OAuth2(_) => return Err(ScrapeError::Credentials),
     };
     let mut value = HeaderValue::from_str(&text).map_err(|_| ScrapeError::Credentials)?;
     value.set_sensitive(true);
     Ok(Some(value))
 }
 
-async fn reveal(secret: &Secret) -> Result<String, ScrapeError> {
+async fn reveal(secret: &Source) -> Result<String, ScrapeError> {
     match secret {
-        Secret::Empty => Ok(String::new()),
-        Secret::Inline(text) => Ok(text.clone()),
-        Secret::File(path) => match tokio::fs::read_to_string(path).await {
+        Source::Inline(text) => Ok(text.reveal().to_owned()),
+        Source::File(path) => match tokio::fs::read_to_string(path).await {
             Ok(text) => Ok(text.trim().to_owned()),
             Err(error) => Err(ScrapeError::SecretFile { path: path.display().to_string(), reason: error.to_string() }),
         },

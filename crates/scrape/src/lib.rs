@@ -19,7 +19,7 @@ mod runner;
 mod target;
 mod texts;
 
-pub use config::{Auth, Config, Format, Global, Job, Limits, Secret};
+pub use config::{Config, Global, Job, Limits};
 pub use manager::{Manager, Options};
 pub use relabel::{Action, Rule, relabel};
 

@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use exposition::{unescape, unescape_help};
+use exposition::{Format, unescape, unescape_help};
 use model::{AppendError, Appender, Metadata, MetricKind};
-
-use crate::config::Format;
 
 /// A family that no page showed for so many pages is forgotten.
 const PAGES_KEPT: u64 = 10;
@@ -61,6 +59,7 @@ impl Families {
             let help = match format {
                 Format::Text => unescape_help(&family.help),
                 Format::OpenMetrics => unescape(&family.help),
+                Format::Protobuf => family.help.as_ref().into(),
             };
             let help = help.into_owned();
             batch.set_metadata(name, &Metadata { kind: family.kind, help, unit: family.unit.to_string() })?;

@@ -1,10 +1,9 @@
 //! One page on its way into a batch: each sample to its series, by the cache where it is known.
 
-use exposition::{Event, Series, openmetrics, text};
+use exposition::{Event, Format, Series, openmetrics, text};
 use model::{AppendError, Appender, Exemplar, Labels, Sample, SeriesRef, Timestamp};
 
 use crate::cache::{Cache, Known, Slot};
-use crate::config::Format;
 use crate::counters::Counters;
 use crate::error::ScrapeError;
 use crate::mapping::{Mapped, map};
@@ -66,6 +65,9 @@ impl Reading<'_> {
                 while let Some(event) = events.next_expecting(self.cache.guess()) {
                     self.append_event(event?)?;
                 }
+            }
+            Format::Protobuf => {
+                return Err(ScrapeError::ContentType("protobuf pages are not read yet".to_owned()));
             }
             Format::OpenMetrics => {
                 for event in openmetrics::Parser::new(page) {

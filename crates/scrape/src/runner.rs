@@ -4,12 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use exposition::Format;
 use model::status::Health;
 use model::{Appendable, Clock, Collector, Families, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Instant as Tick, Interval, MissedTickBehavior, interval_at};
 
-use crate::config::Format;
 use crate::counters::Counters;
 use crate::error::ScrapeError;
 use crate::fetch::Fetcher;

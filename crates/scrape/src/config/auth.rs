@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use client::config::{Auth, Authorization, BasicAuth, Secret, Source};
 use yaml::{Place, Section};
 
 use super::global::given;
-use super::{Auth, Secret};
 
 /// Kinds that exclude each other; bearer tokens are the older spelling of `authorization`.
 const KINDS: [&str; 5] = ["basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file"];
@@ -18,7 +18,7 @@ pub(super) fn decode(section: &Section<'_>) -> Auth {
             "keep one of them",
         );
     }
-    let bearer = |credentials| Auth::Header { scheme: "Bearer".to_owned(), credentials };
+    let bearer = |credentials| Auth::Authorization(Authorization { kind: "Bearer".to_owned(), credentials });
     let key = |name| section.get(name).filter(given);
     if let Some(place) = key("basic_auth") {
         return basic(&place);
@@ -27,8 +27,8 @@ pub(super) fn decode(section: &Section<'_>) -> Auth {
         return authorization(&place);
     }
     match secret(section, "bearer_token", "bearer_token_file") {
-        Secret::Empty => Auth::None,
-        credentials => bearer(credentials),
+        None => Auth::None,
+        Some(credentials) => bearer(credentials),
     }
 }
 
@@ -36,10 +36,10 @@ fn basic(place: &Place<'_>) -> Auth {
     let Some(section) = place.section() else { return Auth::None };
     at_most_one(&section, &["username", "username_file", "username_ref"]);
     at_most_one(&section, &["password", "password_file", "password_ref"]);
-    let auth = Auth::Basic {
-        username: secret(&section, "username", "username_file"),
-        password: secret(&section, "password", "password_file"),
-    };
+    let auth = Auth::Basic(BasicAuth {
+        username: secret(&section, "username", "username_file").unwrap_or_default(),
+        password: secret(&section, "password", "password_file").unwrap_or_default(),
+    });
     section.not_built(&["username_ref", "password_ref"]);
     section.finish();
     auth
@@ -52,11 +52,11 @@ fn authorization(place: &Place<'_>) -> Auth {
     if scheme.trim().eq_ignore_ascii_case("basic") {
         place.error("authorization type cannot be set to \"basic\", use \"basic_auth\" instead", "");
     }
-    let scheme = if scheme.trim().is_empty() { "Bearer".to_owned() } else { scheme.trim().to_owned() };
+    let kind = if scheme.trim().is_empty() { "Bearer".to_owned() } else { scheme.trim().to_owned() };
     let credentials = secret(&section, "credentials", "credentials_file");
     section.not_built(&["credentials_ref"]);
     section.finish();
-    if credentials == Secret::Empty { Auth::None } else { Auth::Header { scheme, credentials } }
+    credentials.map_or(Auth::None, |credentials| Auth::Authorization(Authorization { kind, credentials }))
 }
 
 fn at_most_one(section: &Section<'_>, keys: &[&'static str]) {
@@ -66,16 +66,16 @@ fn at_most_one(section: &Section<'_>, keys: &[&'static str]) {
     }
 }
 
-fn secret(section: &Section<'_>, inline: &'static str, file: &'static str) -> Secret {
+fn secret(section: &Section<'_>, inline: &'static str, file: &'static str) -> Option<Source> {
     let text = section.get(inline).filter(given).and_then(|place| place.string());
     let path = section.get(file).filter(given).and_then(|place| {
         let path = place.string()?;
         Some(beside(place.file(), &path))
     });
     match (text, path) {
-        (Some(text), _) if !text.is_empty() => Secret::Inline(text),
-        (_, Some(path)) => Secret::File(path),
-        _ => Secret::Empty,
+        (Some(text), _) if !text.is_empty() => Some(Source::Inline(Secret::new(text))),
+        (_, Some(path)) => Some(Source::File(path)),
+        _ => None,
     }
 }
 

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::config::HttpConfig;
+use exposition::Protocol;
 use model::Labels;
 use yaml::{Place, Section};
 
 use super::global::{decode_labels, given, nonzero};
-use super::{Format, Global, Job, Limits, auth, relabel};
+use super::{Global, Job, Limits, auth, relabel};
 use crate::ADDRESS;
 
 const PROTOCOLS: [&str; 5] =
@@ -109,10 +111,16 @@ fn decode(section: &Section<'_>, global: &Global) -> Job {
         honor_timestamps: flag("honor_timestamps", defaults.honor_timestamps),
         track_timestamps_staleness: flag("track_timestamps_staleness", defaults.track_timestamps_staleness),
         enable_compression: flag("enable_compression", defaults.enable_compression),
-        follow_redirects: flag("follow_redirects", defaults.follow_redirects),
+        http: HttpConfig {
+            auth: auth::decode(section),
+            follow_redirects: flag("follow_redirects", true),
+            ..HttpConfig::default()
+        },
+        protocols: defaults.protocols,
         fallback: fallback(section),
+        escaping: defaults.escaping,
+        legacy_names: false,
         limits: Limits::decode(section).or(global.limits),
-        auth: auth::decode(section),
         relabel: relabel::decode_all(&section.list("relabel_configs"), "target"),
         metric_relabel: relabel::decode_all(&section.list("metric_relabel_configs"), "metric"),
         static_targets: static_targets(&section.list("static_configs")),
@@ -167,18 +175,11 @@ fn params(section: &Section<'_>) -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
-fn fallback(section: &Section<'_>) -> Option<Format> {
+fn fallback(section: &Section<'_>) -> Option<Protocol> {
     let place = section.get("fallback_scrape_protocol").filter(given)?;
     let protocol = place.string()?;
     check_protocol(&place, &protocol);
-    match &*protocol {
-        "PrometheusProto" => {
-            place.warn("protobuf pages are not read in this version of skep", "use PrometheusText0.0.4");
-            None
-        }
-        open if open.starts_with("OpenMetrics") => Some(Format::OpenMetrics),
-        _ => Some(Format::Text),
-    }
+    Protocol::from_name(&protocol)
 }
 
 pub(super) fn check_protocols(section: &Section<'_>) {
