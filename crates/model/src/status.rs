@@ -41,8 +41,23 @@ pub struct TargetStatus {
     pub timeout: Duration,
     /// Samples of the last good scrape, before relabelling.
     pub samples: u64,
+    /// How much later than planned the last scrape began.
+    pub lateness: Duration,
+    /// What the page has too much of, where the last scrape was refused for its size.
+    pub excess: Option<Excess>,
     /// Something the reader of the page should know, such as how the target was found.
     pub note: String,
+}
+
+/// What makes a page large that a limit refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Excess {
+    /// Samples on the page.
+    pub samples: u64,
+    /// Labels with the most different values, the largest first.
+    pub labels: Vec<(String, u64)>,
+    /// Metrics with the most samples, the largest first.
+    pub metrics: Vec<(String, u64)>,
 }
 
 /// A target that relabelling left out.
@@ -54,6 +69,70 @@ pub struct DroppedTarget {
     pub discovered_labels: Labels,
 }
 
+/// A job, or a part of it, that is configured and not collected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SkippedJob {
+    /// Its name.
+    pub job: String,
+    /// The key that skep does not serve, such as `consul_sd_configs`.
+    pub key: String,
+    /// Where that stands: `FILE:LINE`.
+    pub place: String,
+}
+
+/// What became of a label set, rule by rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Relabeling {
+    /// One entry a rule, in their order.
+    pub steps: Vec<RelabelStep>,
+    /// The target that comes out; `None` where a rule dropped it or it cannot be scraped.
+    pub target: Option<RelabeledTarget>,
+    /// Why it cannot be scraped though no rule dropped it, empty if that is not so.
+    pub problem: String,
+}
+
+/// What relabelling made of a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RelabeledTarget {
+    /// Labels its series get.
+    pub labels: Labels,
+    /// Where it is read from.
+    pub url: String,
+}
+
+/// What one rule did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RelabelStep {
+    /// The rule as YAML, without keys that have their default.
+    pub rule: String,
+    /// What it does: `replace`, `keep`, ...
+    pub action: String,
+    /// The value that it looked at, source labels joined; empty for rules over label names.
+    pub read: String,
+    /// How it went.
+    pub outcome: RelabelOutcome,
+    /// Labels that it set or removed: name, value before, value after.
+    pub changes: Vec<(String, Option<String>, Option<String>)>,
+}
+
+/// How a rule went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RelabelOutcome {
+    /// A rule before it dropped the target.
+    #[default]
+    NotReached,
+    /// It matched nothing, and the labels stay.
+    NoMatch,
+    /// It matched, and the labels were like that already.
+    Unchanged,
+    /// It changed labels.
+    Changed,
+    /// It let the target pass.
+    Kept,
+    /// It dropped the target.
+    Dropped,
+}
+
 /// Tells of targets; the scrape room implements it.
 pub trait Targets: Send + Sync {
     /// Targets that are collected, by job, then by URL.
@@ -62,6 +141,16 @@ pub trait Targets: Send + Sync {
     fn dropped(&self) -> Vec<DroppedTarget>;
     /// Sentences on what was looked for and not found, or cannot be collected, such as the Hubble relay.
     fn notes(&self) -> Vec<String>;
+    /// Configured jobs that are not, or not wholly, collected.
+    fn skipped(&self) -> Vec<SkippedJob> {
+        Vec::new()
+    }
+    /// What the rules of a job make of labels before relabelling; `rules` are tried in place of its own where they are given,
+    /// written as in `relabel_configs`. Problems of the text are told in its place; `None` where there is no such job.
+    fn relabel(&self, job: &str, labels: &Labels, rules: Option<&str>) -> Option<Result<Relabeling, Vec<String>>> {
+        let _ = (job, labels, rules);
+        None
+    }
 }
 
 /// A rule group and its last evaluation.

@@ -375,6 +375,8 @@ impl Running {
             interval: self.target.interval,
             timeout: self.target.timeout,
             samples: progress.samples,
+            lateness: Duration::ZERO,
+            excess: None,
             note: notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; "),
         }
     }
