@@ -14,6 +14,7 @@ use exposition::{Escaping, Protocol};
 use model::Labels;
 use yaml::Section;
 
+pub(crate) use self::relabel::decode_all as decode_rules;
 use crate::relabel::Rule;
 
 /// The two sections that decide about collection.

@@ -54,3 +54,10 @@ pub(crate) enum ScrapeError {
     #[error("internal error while reading the page; this is a fault of skep")]
     Internal,
 }
+
+impl ScrapeError {
+    /// Whether the page was refused because it has too many series.
+    pub(crate) fn is_of_size(&self) -> bool {
+        matches!(self, Self::SampleLimit(_) | Self::SeriesBudget(_))
+    }
+}

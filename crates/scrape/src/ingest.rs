@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use exposition::Series;
+use model::status::Excess;
 use model::{AppendError, Appendable, Appender, Durability, Labels, Sample, SeriesRef, Timestamp, stale_nan};
 
 use crate::cache::{Cache, Slot};
 use crate::counters::Counters;
 use crate::error::ScrapeError;
+use crate::excess::excess;
 use crate::mapping::{Mapped, map, own_series};
 use crate::metadata::Families;
 use crate::reading::{Body, Counts, Reading};
@@ -31,6 +33,8 @@ pub(crate) struct Pipeline {
     own: Vec<OwnSeries>,
     counters: Arc<Counters>,
     series_max: u64,
+    /// Told when a page is refused for its size and kept while the next ones are, so that they need not be read twice.
+    excess: Option<Excess>,
 }
 
 struct OwnSeries {
@@ -45,13 +49,15 @@ pub(crate) struct Outcome {
     pub(crate) samples: u64,
     pub(crate) duration: Duration,
     pub(crate) error: Option<ScrapeError>,
+    /// What the page has too much of, if it was refused for its size.
+    pub(crate) excess: Option<Excess>,
 }
 
 impl Pipeline {
     /// Pages with more than `series_max` series will be refused.
     pub(crate) fn new(target: Arc<Target>, counters: Arc<Counters>, series_max: u64) -> Self {
         let own = own_series_of(&target);
-        Self { target, cache: Cache::new(), families: Families::default(), own, counters, series_max }
+        Self { target, cache: Cache::new(), families: Families::default(), own, counters, series_max, excess: None }
     }
 
     /// Goes on with a target whose settings changed. What it knows of series stays if they map to the same ones.
@@ -81,6 +87,9 @@ impl Pipeline {
         if error.is_some() {
             batch = store.appender();
         }
+        if !error.as_ref().is_some_and(ScrapeError::is_of_size) {
+            self.excess = None;
+        }
         if let Err(stale) = self.append_gone(batch.as_mut(), at) {
             batch = store.appender();
             error = error.or(Some(stale.into()));
@@ -93,7 +102,7 @@ impl Pipeline {
             Ok(committed) => self.counters.conflicting(committed.conflicting),
             Err(failure) => error = error.or(Some(failure.into())),
         }
-        Outcome { samples: counts.scraped, duration, error }
+        Outcome { samples: counts.scraped, duration, error, excess: self.excess.clone() }
     }
 
     /// Marks everything stale: the target is gone.
@@ -113,8 +122,12 @@ impl Pipeline {
         let Self { target, cache, families, counters, series_max, .. } = self;
         let (series_max, counts) = (*series_max, Counts::default());
         let mut reading = Reading { target, cache, families, counters, series_max, batch, page, at, counts };
-        let result = reading.read();
-        (reading.counts, result.err())
+        let error = reading.read().err();
+        let counts = reading.counts;
+        if error.as_ref().is_some_and(ScrapeError::is_of_size) {
+            self.excess.get_or_insert_with(|| excess(&page));
+        }
+        (counts, error)
     }
 
     fn append_gone(&self, batch: &mut dyn Appender, at: Timestamp) -> Result<(), AppendError> {

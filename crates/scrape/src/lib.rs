@@ -7,6 +7,7 @@ mod cache;
 mod config;
 mod counters;
 mod error;
+mod excess;
 mod fetch;
 mod found;
 mod ingest;
@@ -18,6 +19,7 @@ mod relabel;
 mod runner;
 mod target;
 mod texts;
+mod trace;
 
 pub use config::{Config, Global, Job, Limits};
 pub use manager::{Manager, Options};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use discovery::{Found, Updates};
-use model::status::{DroppedTarget, TargetStatus, Targets};
+use model::status::{DroppedTarget, Relabeling, TargetStatus, Targets};
 use model::{Appendable, Clock, CollectError, Collector, Families, Labels};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -20,6 +20,7 @@ use crate::found;
 use crate::ingest::Pipeline;
 use crate::runner::{Collectors, Progress, Runner, Shared, Source, Stop, lock};
 use crate::target::{Placed, Target, place};
+use crate::trace::{read_rules, trace};
 
 /// A page larger than this would take a small machine's memory: the largest known exporters stay under 10 MiB.
 const BODY_SIZE_BYTES_MAX: u64 = 64 << 20;
@@ -293,6 +294,12 @@ impl Manager {
 }
 
 impl State {
+    /// The job of this name, configured or of a discovery.
+    fn job(&self, name: &str) -> Option<Arc<Job>> {
+        let found = self.followed.iter().flat_map(|followed| &followed.jobs);
+        self.configured.iter().chain(found).find(|job| job.name == name).cloned()
+    }
+
     /// Whether series with the labels of this target are being written.
     fn runs(&self, target: &Target) -> bool {
         self.running.values().any(|running| running.target.labels == target.labels)
@@ -375,8 +382,8 @@ impl Running {
             interval: self.target.interval,
             timeout: self.target.timeout,
             samples: progress.samples,
-            lateness: Duration::ZERO,
-            excess: None,
+            lateness: progress.lateness,
+            excess: progress.excess,
             note: notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; "),
         }
     }
@@ -397,6 +404,15 @@ impl Targets for Manager {
 
     fn notes(&self) -> Vec<String> {
         lock(&self.state).notes.clone()
+    }
+
+    fn relabel(&self, job: &str, labels: &Labels, rules: Option<&str>) -> Option<Result<Relabeling, Vec<String>>> {
+        let job = lock(&self.state).job(job)?;
+        Some(match rules.map(read_rules) {
+            None => Ok(trace(&job, labels)),
+            Some(Err(problems)) => Err(problems),
+            Some(Ok(rules)) => Ok(trace(&Job { relabel: rules, ..Job::clone(&job) }, labels)),
+        })
     }
 }
 

@@ -142,7 +142,7 @@ fn set(labels: &mut LabelsBuilder, name: &str, value: String) {
     labels.set(name, value);
 }
 
-fn join(labels: &LabelsBuilder, rule: &Rule) -> String {
+pub(crate) fn join(labels: &LabelsBuilder, rule: &Rule) -> String {
     let mut joined = String::new();
     for (i, name) in rule.source_labels.iter().enumerate() {
         if i > 0 {

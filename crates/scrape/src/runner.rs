@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use exposition::Format;
-use model::status::Health;
+use model::status::{Excess, Health};
 use model::{Appendable, Clock, Collector, Families, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Instant as Tick, Interval, MissedTickBehavior, interval_at};
@@ -69,6 +69,9 @@ pub(crate) struct Progress {
     pub(crate) began: Option<Timestamp>,
     pub(crate) duration: Duration,
     pub(crate) samples: u64,
+    /// How much later than planned it began.
+    pub(crate) lateness: Duration,
+    pub(crate) excess: Option<Excess>,
 }
 
 /// Runs one target.
@@ -106,7 +109,9 @@ impl Runner {
                 () = halted(&mut halt) => return,
                 reason = stopped(&mut self.stop) => Some(reason),
                 due = ticks.tick() => {
-                    self.shared.counters.began(due.elapsed());
+                    let lateness = due.elapsed();
+                    self.shared.counters.began(lateness);
+                    lock(&self.progress).lateness = lateness;
                     self.scrape(&mut planned).await
                 }
             };
@@ -170,7 +175,8 @@ impl Runner {
             (outcome, note)
         };
         tokio::task::spawn_blocking(task).await.unwrap_or_else(|_| {
-            let outcome = Outcome { samples: 0, duration: began.elapsed(), error: Some(ScrapeError::Internal) };
+            let outcome =
+                Outcome { samples: 0, duration: began.elapsed(), error: Some(ScrapeError::Internal), excess: None };
             (outcome, String::new())
         })
     }
@@ -187,6 +193,7 @@ impl Runner {
         progress.note = note;
         progress.began = Some(at);
         progress.duration = outcome.duration;
+        progress.excess = outcome.excess;
         if progress.health == Health::Good {
             progress.samples = outcome.samples;
         }

@@ -6,7 +6,7 @@ use yaml::{Place, Section};
 use super::global::given;
 use crate::relabel::{Action, DEFAULT_PATTERN, DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, Rule};
 
-pub(super) fn decode_all(places: &[Place<'_>], of: &str) -> Vec<Rule> {
+pub(crate) fn decode_all(places: &[Place<'_>], of: &str) -> Vec<Rule> {
     places.iter().filter_map(|place| decode(place, of)).collect()
 }
 
