@@ -80,6 +80,17 @@ pub struct SkippedJob {
     pub place: String,
 }
 
+/// What an address answered when Cilium was looked for there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddressLook {
+    /// `host:port`.
+    pub address: String,
+    /// The job that collects it, if it was found to be Cilium's.
+    pub job: Option<String>,
+    /// What it answered the last time, in words.
+    pub answer: String,
+}
+
 /// What became of a label set, rule by rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Relabeling {
@@ -144,6 +155,10 @@ pub trait Targets: Send + Sync {
     /// Configured jobs that are not, or not wholly, collected.
     fn skipped(&self) -> Vec<SkippedJob> {
         Vec::new()
+    }
+    /// Where Cilium was looked for and what came back; `None` where it is not looked for.
+    fn cilium(&self) -> Option<Vec<AddressLook>> {
+        None
     }
     /// What the rules of a job make of labels before relabelling; `rules` are tried in place of its own where they are given,
     /// written as in `relabel_configs`. Problems of the text are told in its place; `None` where there is no such job.

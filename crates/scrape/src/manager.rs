@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use discovery::cilium::Looks;
 use discovery::{Found, Updates};
-use model::status::{DroppedTarget, Relabeling, TargetStatus, Targets};
+use model::status::{AddressLook, DroppedTarget, Relabeling, TargetStatus, Targets};
 use model::{Appendable, Clock, CollectError, Collector, Families, Labels};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -78,6 +79,8 @@ struct State {
     dropped: Vec<DroppedTarget>,
     notes: Vec<String>,
     tasks: JoinSet<()>,
+    /// Where Cilium is looked for.
+    cilium: Option<Looks>,
     closed: bool,
 }
 
@@ -157,8 +160,9 @@ impl Manager {
     /// Looks for Cilium and collects what is found.
     pub fn add_cilium(self: &Arc<Self>, config: &discovery::cilium::Config) {
         if config.enabled {
-            let updates = discovery::cilium::spawn(config.clone(), &self.runtime);
-            self.follow(found::cilium_jobs(config), updates);
+            let search = discovery::cilium::spawn(config.clone(), &self.runtime);
+            lock(&self.state).cilium = Some(search.looks);
+            self.follow(found::cilium_jobs(config), search.updates);
         }
     }
 
@@ -404,6 +408,10 @@ impl Targets for Manager {
 
     fn notes(&self) -> Vec<String> {
         lock(&self.state).notes.clone()
+    }
+
+    fn cilium(&self) -> Option<Vec<AddressLook>> {
+        lock(&self.state).cilium.as_ref().map(|looks| looks.borrow().to_vec())
     }
 
     fn relabel(&self, job: &str, labels: &Labels, rules: Option<&str>) -> Option<Result<Relabeling, Vec<String>>> {

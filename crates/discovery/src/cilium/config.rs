@@ -1,5 +1,7 @@
 //! The section `cilium`.
 
+use std::collections::HashSet;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -11,6 +13,9 @@ const PORTS: RangeInclusive<u16> = 9962..=9966;
 /// Each address costs a connection attempt an interval; more than a handful is a job for `scrape_configs`.
 const ADDRESSES_MAX: usize = 32;
 
+/// Hosts are looked at on five ports each; a larger cluster is a matter for Kubernetes' own discovery.
+const HOSTS_MAX: usize = 32;
+
 /// What the section `cilium` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -18,6 +23,8 @@ pub struct Config {
     pub enabled: bool,
     /// `host:port` of each place to look at.
     pub addresses: Vec<String>,
+    /// Further hosts, by name or address, each of which is looked at on all of Cilium's ports.
+    pub hosts: Vec<String>,
     /// Time between looks, and the scrape interval of what is found.
     pub interval: Duration,
     /// `host:port` of Hubble relay's metrics; it usually runs in the pod network, where nobody can guess it.
@@ -26,6 +33,8 @@ pub struct Config {
     pub node: Option<String>,
     /// The namespace of Cilium's pods.
     pub namespace: String,
+    /// The cluster's name; dashboards of Hubble's metrics select on it.
+    pub cluster: String,
 }
 
 impl Default for Config {
@@ -33,11 +42,14 @@ impl Default for Config {
         Self {
             enabled: true,
             addresses: PORTS.map(|port| format!("127.0.0.1:{port}")).collect(),
+            hosts: Vec::new(),
             // The official dashboards look at windows of one minute, most of them through `rate`.
             interval: Duration::from_secs(10),
             relay: None,
             node: None,
             namespace: "kube-system".to_owned(),
+            // Cilium's own default.
+            cluster: "default".to_owned(),
         }
     }
 }
@@ -49,13 +61,29 @@ impl Config {
         let config = Self {
             enabled: section.boolean("enabled").unwrap_or(defaults.enabled),
             addresses: section.get("addresses").map_or(defaults.addresses, |place| addresses(&place)),
+            hosts: section.get("hosts").map_or(defaults.hosts, |place| hosts(&place)),
             interval: interval(section).unwrap_or(defaults.interval),
             relay: section.get("relay").and_then(|place| address(&place)),
             node: section.string("node").filter(|node| !node.is_empty()),
             namespace: section.string("namespace").unwrap_or(defaults.namespace),
+            cluster: section.string("cluster").unwrap_or(defaults.cluster),
         };
         section.finish();
         config
+    }
+}
+
+impl Config {
+    /// Every `host:port` that is looked at, each once.
+    pub(super) fn places(&self) -> Vec<String> {
+        let mut places = self.addresses.clone();
+        for host in &self.hosts {
+            let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.clone() };
+            places.extend(PORTS.map(|port| format!("{host}:{port}")));
+        }
+        let mut seen = HashSet::new();
+        places.retain(|place| seen.insert(place.clone()));
+        places
     }
 }
 
@@ -75,6 +103,23 @@ fn addresses(place: &Place<'_>) -> Vec<String> {
         place.error(format!("more than {ADDRESSES_MAX} addresses"), "list further targets under scrape_configs");
     }
     places.iter().filter_map(address).collect()
+}
+
+fn hosts(place: &Place<'_>) -> Vec<String> {
+    let places = place.list();
+    if places.len() > HOSTS_MAX {
+        place.error(format!("more than {HOSTS_MAX} hosts"), "list further targets under scrape_configs");
+    }
+    places.iter().filter_map(host).collect()
+}
+
+fn host(place: &Place<'_>) -> Option<String> {
+    let text = place.string()?;
+    let is_host = text.parse::<IpAddr>().is_ok() || (!text.is_empty() && !text.contains([':', '/', ' ', '[']));
+    if !is_host {
+        place.error(format!("not a host: {text:?}"), "write a name or an IP address; host:port goes under addresses");
+    }
+    is_host.then_some(text)
 }
 
 fn address(place: &Place<'_>) -> Option<String> {
@@ -106,17 +151,32 @@ mod tests {
     #[test]
     fn decodes() {
         assert_eq!(check("", &[]), Config::default());
-        let config =
-            check("{enabled: false, addresses: ['[::1]:1'], interval: 5s, relay: 'r:2', node: n, namespace: c}", &[]);
+        let config = check(
+            "{enabled: false, addresses: ['[::1]:1'], hosts: [w1, 'fd00::1'], interval: 5s, relay: 'r:2', node: n, namespace: c, cluster: k}",
+            &[],
+        );
         let expected = Config {
             enabled: false,
             addresses: vec!["[::1]:1".to_owned()],
+            hosts: vec!["w1".to_owned(), "fd00::1".to_owned()],
             interval: Duration::from_secs(5),
             relay: Some("r:2".to_owned()),
             node: Some("n".to_owned()),
             namespace: "c".to_owned(),
+            cluster: "k".to_owned(),
         };
         assert_eq!(config, expected);
+        let places = config.places();
+        assert_eq!(
+            (places.len(), &*places[0], &*places[1], &*places[10]),
+            (11, "[::1]:1", "w1:9962", "[fd00::1]:9966")
+        );
+        check(
+            "{hosts: ['h:1', n]}",
+            &[
+                "f.yml:1:10: error: not a host: \"h:1\" (at hosts[0]); write a name or an IP address; host:port goes under addresses",
+            ],
+        );
         check(
             "{addresses: [x, 'http://h:1'], interval: 0s, nod: n}",
             &[

@@ -1,5 +1,6 @@
 //! A short look at an address: does a metrics page answer, and whose is it?
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +27,17 @@ pub(super) enum Answer {
     Unreadable(String),
     /// A page.
     Page(Recognized),
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "nothing listens",
+            Self::Unreadable(reason) => reason,
+            Self::Page(Recognized::Endpoint(_)) => "metrics of Cilium",
+            Self::Page(Recognized::Unknown) => "metrics of another program",
+        })
+    }
 }
 
 /// One connection, one request, at most [`TIME_MAX`] and [`PAGE_SIZE_BYTES_MAX`]; then the connection is closed.
