@@ -111,11 +111,14 @@ impl Labels {
     /// The labels that `keep` wants.
     pub fn filter(&self, keep: impl Fn(&str) -> bool) -> Self {
         let mut text = String::with_capacity(self.0.len());
-        for (name, value) in self.iter().filter(|(name, _)| keep(name)) {
-            push_part(&mut text, name);
-            push_part(&mut text, value);
+        let mut rest = self.iter();
+        loop {
+            let before = rest.0;
+            let Some((name, _)) = rest.next() else { return Self(Arc::from(text)) };
+            if keep(name) {
+                text.push_str(&before[..before.len() - rest.0.len()]);
+            }
         }
-        Self(Arc::from(text))
     }
 
     /// The set without its metric name.
@@ -141,7 +144,22 @@ impl Default for Labels {
 impl Ord for Labels {
     /// Label by label, name before value, as Prometheus orders series.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.iter().cmp(other.iter())
+        let (a, b) = (self.0.as_bytes(), other.0.as_bytes());
+        let common = common_bytes(a, b);
+        if common == a.len() || common == b.len() {
+            // A text that begins with another holds the labels of that one and more.
+            return a.len().cmp(&b.len());
+        }
+        // The parts before the one with the first difference are the same in both.
+        let (mut left, mut right) = (&*self.0, &*other.0);
+        while let Some(part) = take_part(&mut left) {
+            if left.len() < a.len() - common {
+                let other = take_part(&mut right).unwrap_or_default();
+                return part.cmp(other);
+            }
+            right = &other.0[a.len() - left.len()..];
+        }
+        Ordering::Equal
     }
 }
 
@@ -245,6 +263,12 @@ fn is_word(name: &str, extra: impl Fn(u8) -> bool) -> bool {
     !name.is_empty() && !first_is_digit && name.bytes().all(|b| b.is_ascii_alphanumeric() || extra(b))
 }
 
+/// How many bytes two texts begin with together.
+fn common_bytes(a: &[u8], b: &[u8]) -> usize {
+    let words = a.chunks_exact(8).zip(b.chunks_exact(8)).take_while(|(a, b)| a == b).count() * 8;
+    words + a[words..].iter().zip(&b[words..]).take_while(|(a, b)| a == b).count()
+}
+
 fn push_part(text: &mut String, part: &str) {
     let mut length = part.len();
     loop {
@@ -308,6 +332,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn order_is_that_of_names_and_values(
+            a in prop::collection::btree_map("[ab]{1,2}", "[xyé]{1,70}", 0..4),
+            b in prop::collection::btree_map("[ab]{1,2}", "[xyé]{1,70}", 0..4),
+        ) {
+            let expected = a.iter().cmp(b.iter());
+            prop_assert_eq!(Labels::from_pairs(&a).cmp(&Labels::from_pairs(&b)), expected);
+            let longer = a.iter().chain(&b).map(|(n, v)| (n.as_str(), v.as_str()));
+            let longer: std::collections::BTreeMap<_, _> = longer.collect();
+            let order = a.iter().map(|(n, v)| (n.as_str(), v.as_str())).cmp(longer.iter().map(|(n, v)| (*n, *v)));
+            prop_assert_eq!(Labels::from_pairs(&a).cmp(&Labels::from_pairs(&longer)), order);
+        }
+
+        #[test]
+        fn filters(pairs in prop::collection::btree_map("[a-c]", ".{1,70}", 0..4)) {
+            let kept = Labels::from_pairs(&pairs).filter(|name| name != "b");
+            prop_assert_eq!(kept, Labels::from_pairs(pairs.iter().filter(|(name, _)| *name != "b")));
+        }
+
         #[test]
         fn packed_text_round_trips(pairs in prop::collection::btree_map(".{1,8}", ".{1,200}", 0..6)) {
             let labels = Labels::from_pairs(pairs.iter());

@@ -3,8 +3,9 @@
 use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp};
 
 use super::Evaluation;
+use super::batch::{Batch, Identity, Part};
 use super::grid::Grid;
-use super::series::{ABSENT, Series, is_present};
+use super::series::{ABSENT, Series};
 use super::window::RangeSeries;
 use crate::QueryError;
 use crate::syntax::{Kind, NodeId};
@@ -12,8 +13,8 @@ use crate::syntax::{Kind, NodeId};
 impl Evaluation<'_> {
     pub(super) fn absent(&self, arg: NodeId, grid: Grid) -> Result<Vec<Series>, QueryError> {
         let mut present = vec![false; grid.count];
-        self.stream_presence(arg, grid, true, &mut |series| {
-            mark(&mut present, &series.values);
+        self.stream_presence(arg, grid, true, &mut |part| {
+            part.present().for_each(|(i, _)| present[i] = true);
             Ok(())
         })?;
         Ok(self.ones_where_absent(arg, &present))
@@ -22,9 +23,15 @@ impl Evaluation<'_> {
     pub(super) fn absent_over_time(&self, arg: NodeId, grid: Grid) -> Result<Vec<Series>, QueryError> {
         let mut present = vec![false; grid.count];
         let windows = self.windows(arg);
-        let ones = |source: &RangeSeries<'_>| Ok(source.slide(&windows, grid, false, |_, _| Some(1.0)));
-        self.stream_ranges(arg, grid, "absent_over_time", ones, &mut |values| {
-            mark(&mut present, &values);
+        let ones = |source: &RangeSeries<'_>, batch: &mut Batch| {
+            batch.add(
+                |into| source.slide(&windows, grid, false, into, |_, _| Some(1.0)),
+                || Identity::of(source.labels),
+            );
+            Ok(())
+        };
+        self.stream_ranges(arg, grid, "absent_over_time", ones, &mut |batch: Batch| {
+            batch.parts().flat_map(Part::present).for_each(|(i, _)| present[i] = true);
             Ok(())
         })?;
         Ok(self.ones_where_absent(arg, &present))
@@ -58,11 +65,5 @@ impl Evaluation<'_> {
             }
         }
         labels.build()
-    }
-}
-
-fn mark(present: &mut [bool], values: &[f64]) {
-    for (present, value) in present.iter_mut().zip(values) {
-        *present |= is_present(*value);
     }
 }

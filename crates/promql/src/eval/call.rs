@@ -1,19 +1,29 @@
 //! Calls: which functions work series by series, and which need the whole vector.
 
-use std::collections::HashSet;
-
+use hashbrown::HashSet;
 use model::{Hints, Labels, METRIC_NAME, MatchOp, Samples, Timestamp, is_stale};
 
+use super::batch::{Batch, Identity, Part};
 use super::elementwise;
 use super::grid::Grid;
 use super::over_time;
 use super::quantile::is_quantile;
+use super::select::pass_on;
 use super::series::{ABSENT, Series, is_present, merge_same_labels, same_labelset};
 use super::window::RangeSeries;
-use super::{Evaluation, Sink};
+use super::{Evaluation, Names, Sink};
 use crate::function::Function;
 use crate::syntax::{Kind, NodeId, Type};
 use crate::{Position, QueryError};
+
+/// A call of a function of range vectors.
+pub(super) struct WindowsCall<'e> {
+    function: &'static str,
+    over_time: over_time::OverTime,
+    /// The argument that is a range vector.
+    range: NodeId,
+    args: &'e [NodeId],
+}
 
 impl Evaluation<'_> {
     /// `time`, `pi`, `scalar`.
@@ -48,8 +58,8 @@ impl Evaluation<'_> {
         grid: Grid,
         sink: Sink<'_>,
     ) -> Result<(), QueryError> {
-        if let Some(over_time) = over_time::find(function.name) {
-            return self.stream_over_time(function, &over_time, args, grid, sink);
+        if let Some(call) = self.windows_call(function, args) {
+            return self.stream_over_time(&call, grid, sink);
         }
         let series = match (function.name, args) {
             ("absent", [arg]) => self.absent(*arg, grid)?,
@@ -166,64 +176,93 @@ impl Evaluation<'_> {
         let end = at.saturating_sub(selector.modifiers.offset);
         let start = end.saturating_sub(self.lookback).saturating_add(1);
         let (found, _found) = self.select(id, (start, end), Hints::default())?;
-        let work = |labels: &Labels, samples: &mut Samples| {
+        let work = |labels: &Labels, samples: &mut Samples, batch: &mut Vec<Series>| {
             let newest = samples.timestamps.partition_point(|t| *t <= at).checked_sub(1);
             let newest =
                 newest.filter(|place| !is_stale(samples.values[*place])).map(|place| samples.timestamps[place]);
             let newest = newest.filter(|time| *time > at.saturating_sub(self.lookback));
-            Ok(newest.map(|time| Series::new(labels.clone(), vec![time as f64 / 1e3; grid.count])))
+            batch.extend(newest.map(|time| Series::new(labels.clone(), vec![time as f64 / 1e3; grid.count])));
+            Ok(())
         };
-        self.read_each(found, grid.count, work, &mut |series| match series {
-            Some(series) => sink(series.without_name(self.options.delayed_name_removal)),
-            None => Ok(()),
+        self.read_batches(found, grid.count, work, &mut |(_, series): (usize, Vec<Series>)| {
+            series.into_iter().try_for_each(|series| sink(series.without_name(self.options.delayed_name_removal)))
         })
     }
 
-    /// A function of range vectors over every series.
-    fn stream_over_time(
+    /// A call of a function of range vectors.
+    fn windows_call<'e>(&self, function: &'static Function, args: &'e [NodeId]) -> Option<WindowsCall<'e>> {
+        let over_time = over_time::find(function.name)?;
+        let range = args.iter().copied().find(|arg| self.expr.type_of(*arg) == Type::Matrix)?;
+        Some(WindowsCall { function: function.name, over_time, range, args })
+    }
+
+    /// A call of a function of range vectors whose series surely differ without the name that it takes from them.
+    pub(super) fn distinct_windows<'e>(
         &self,
         function: &'static Function,
-        over_time: &over_time::OverTime,
-        args: &[NodeId],
-        grid: Grid,
-        sink: Sink<'_>,
-    ) -> Result<(), QueryError> {
-        let Some(range) = args.iter().copied().find(|arg| self.expr.type_of(*arg) == Type::Matrix) else {
-            return Ok(());
+        args: &'e [NodeId],
+    ) -> Option<WindowsCall<'e>> {
+        self.windows_call(function, args).filter(|call| self.is_distinct(call))
+    }
+
+    fn is_distinct(&self, call: &WindowsCall<'_>) -> bool {
+        self.options.delayed_name_removal || call.over_time.keeps_name || self.is_distinct_without_name(call.range)
+    }
+
+    /// Passes on the series of a call of a function of range vectors.
+    fn stream_over_time(&self, call: &WindowsCall<'_>, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
+        if self.is_distinct(call) {
+            return self.stream_windows(call, Names::Wanted, grid, &mut |batch| pass_on(&batch, grid, sink));
+        }
+        let mut seen: HashSet<Labels> = HashSet::new();
+        let mut unless_seen = |series: Series| {
+            if seen.insert(series.labels.clone()) { sink(series) } else { Err(same_labelset()) }
         };
+        self.stream_windows(call, Names::Wanted, grid, &mut |batch| pass_on(&batch, grid, &mut unless_seen))
+    }
+
+    /// Passes on the columns of a call of a function of range vectors; where names are ignored they may stay.
+    pub(super) fn stream_windows(
+        &self,
+        call: &WindowsCall<'_>,
+        names: Names,
+        grid: Grid,
+        sink: &mut dyn FnMut(Batch) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        let &WindowsCall { function, ref over_time, range, args } = call;
         let params = self.params(args, grid)?;
         let windows = self.windows(range);
         let delayed = self.options.delayed_name_removal;
-        let mut seen = HashSet::new();
-        let work = |source: &RangeSeries<'_>| {
+        let is_bare = !over_time.keeps_name && !delayed && names == Names::Wanted;
+        let is_of_counters = matches!(function, "rate" | "increase");
+        let has_factors = function == "double_exponential_smoothing";
+        let work = |source: &RangeSeries<'_>, batch: &mut Batch| {
             let mut failure = None;
-            let values = source.slide(&windows, grid, over_time.resets, |i, window| {
-                failure = failure.take().or_else(|| check_factors(function.name, &params[i]).err());
-                (over_time.of)(window, &params[i])
+            let column = |into: &mut Vec<f64>| {
+                source.slide(&windows, grid, over_time.resets, into, |i, window| {
+                    if has_factors && failure.is_none() {
+                        failure = check_factors(&params[i]).err();
+                    }
+                    (over_time.of)(window, &params[i])
+                })
+            };
+            batch.add(column, || Identity {
+                labels: if is_bare { source.labels.without_name() } else { source.labels.clone() },
+                // A name that is kept is kept for good, even one that was to be removed.
+                drop_name: delayed && !over_time.keeps_name,
+                note: (is_of_counters && is_possible_gauge(source.labels)).then(|| source.labels.clone()),
             });
-            let is_bare = !over_time.keeps_name && !delayed;
-            let labels = if is_bare { source.labels.without_name() } else { source.labels.clone() };
-            // A name that is kept is kept for good, even one that was to be removed.
-            let series = Series { labels, drop_name: delayed && !over_time.keeps_name, values };
-            failure.map_or(Ok((source.labels.clone(), series)), Err)
+            failure.map_or(Ok(()), Err)
         };
-        let is_distinct = delayed || over_time.keeps_name || self.is_distinct_without_name(range);
-        self.stream_ranges(range, grid, function.name, work, &mut |(labels, series)| {
-            if !series.has_values() {
-                return Ok(());
-            }
-            if function.name == "quantile_over_time" {
-                let judged = series.values.iter().zip(&params).filter(|(value, _)| is_present(**value));
+        let is_quantile = function == "quantile_over_time";
+        self.stream_ranges(range, grid, function, work, &mut |batch: Batch| {
+            if is_quantile {
                 let place = self.place_in_call(args[0], args);
-                judged.for_each(|(_, params)| self.check_quantile(params[0], place));
+                let judged = batch.parts().flat_map(Part::present);
+                judged.for_each(|(i, _)| self.check_quantile(params[i][0], place));
             }
-            if matches!(function.name, "rate" | "increase") {
-                self.note_possible_gauge(&labels, range);
-            }
-            if !is_distinct && !seen.insert(series.labels.clone()) {
-                return Err(same_labelset());
-            }
-            sink(series)
+            batch.parts().filter_map(|part| part.note).for_each(|labels| self.note_possible_gauge(labels, range));
+            sink(batch)
         })
     }
 
@@ -236,24 +275,26 @@ impl Evaluation<'_> {
     }
 
     fn note_possible_gauge(&self, labels: &Labels, range: NodeId) {
-        let name = labels.metric_name();
-        if name.is_empty() || ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix)) {
-            return;
-        }
         // A subquery has no place of its own in upstream's notes.
         let position = match self.expr.kind(self.expr.unwrapped(range)) {
             Kind::Subquery { .. } => Position::default(),
             _ => self.place(range),
         };
-        let name = crate::syntax::quote(name.as_bytes());
+        let name = crate::syntax::quote(labels.metric_name().as_bytes());
         let message = format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name}");
         self.info(position, &message);
     }
 }
 
+/// Whether the name is not one that counters have.
+fn is_possible_gauge(labels: &Labels) -> bool {
+    let name = labels.metric_name();
+    !name.is_empty() && !["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix))
+}
+
 /// Factors of smoothing are judged only at steps where there is something to smooth; NaN passes.
-fn check_factors(name: &str, params: &[f64]) -> Result<(), QueryError> {
-    let ("double_exponential_smoothing", [smoothing, trend]) = (name, params) else {
+fn check_factors(params: &[f64]) -> Result<(), QueryError> {
+    let [smoothing, trend] = params else {
         return Ok(());
     };
     for (factor, what, symbol) in [(smoothing, "smoothing", "sf"), (trend, "trend", "tf")] {

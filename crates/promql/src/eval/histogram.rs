@@ -1,11 +1,10 @@
 //! Classic histograms: buckets in series, told apart by the label `le`.
 
-use std::collections::HashMap;
-
 use model::{BUCKET_BOUND, Labels, METRIC_NAME};
 
 use super::Evaluation;
 use super::grid::Grid;
+use super::groups::{Group, Groups, Key};
 use super::series::{ABSENT, Series, is_present, merge_same_labels};
 use crate::syntax::{NodeId, quote};
 use crate::{Position, QueryError};
@@ -24,8 +23,6 @@ struct Bucket {
 
 /// The buckets of one histogram: columns by bound.
 struct Histogram {
-    /// Labels without `le`.
-    labels: Labels,
     drop_name: bool,
     columns: Vec<(f64, Vec<f64>)>,
 }
@@ -78,10 +75,10 @@ impl Evaluation<'_> {
         let histograms = self.histograms(arg, place, grid)?;
         let mut buckets = Vec::new();
         let mut result = Vec::with_capacity(histograms.len());
-        for histogram in &histograms {
+        for Group { labels, state: histogram } in histograms {
             self.budget.check()?;
             let mut values = vec![ABSENT; grid.count];
-            let mut name = histogram.labels.metric_name();
+            let mut name = labels.metric_name();
             for (i, slot) in values.iter_mut().enumerate() {
                 histogram.at(i, &mut buckets);
                 if !buckets.is_empty() {
@@ -90,27 +87,22 @@ impl Evaluation<'_> {
                     name = if self.options.delayed_name_removal { name } else { "" };
                 }
             }
-            let series = Series { labels: histogram.labels.clone(), drop_name: histogram.drop_name, values };
+            let series = Series { labels, drop_name: histogram.drop_name, values };
             result.push(series.without_name(self.options.delayed_name_removal));
         }
         merge_same_labels(result)
     }
 
-    fn histograms(&self, arg: NodeId, place: Position, grid: Grid) -> Result<Vec<Histogram>, QueryError> {
-        let mut histograms: Vec<Histogram> = Vec::new();
-        let mut places: HashMap<Labels, usize> = HashMap::new();
+    fn histograms(&self, arg: NodeId, place: Position, grid: Grid) -> Result<Groups<'static, Histogram>, QueryError> {
+        let mut histograms: Groups<'_, Histogram> = Groups::new(Key::all_but([BUCKET_BOUND]));
         self.stream(arg, grid, &mut |series| {
             let text = series.labels.get(BUCKET_BOUND).unwrap_or_default();
             let Some(bound) = parse_bound(text) else {
                 self.warn_bad_bound(&series.labels, text, place);
                 return Ok(());
             };
-            let labels = series.labels.filter(|name| name != BUCKET_BOUND);
-            let known = *places.entry(labels.clone()).or_insert_with(|| {
-                histograms.push(Histogram { labels, drop_name: series.drop_name, columns: Vec::new() });
-                histograms.len() - 1
-            });
-            histograms[known].columns.push((bound, series.values));
+            let empty = || Histogram { drop_name: series.drop_name, columns: Vec::new() };
+            histograms.of(&series.labels, empty).columns.push((bound, series.values));
             Ok(())
         })?;
         Ok(histograms)

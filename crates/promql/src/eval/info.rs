@@ -1,7 +1,8 @@
 //! `info`: labels of info metrics joined to the series they describe.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use hashbrown::HashMap;
 use model::{Labels, METRIC_NAME, Matcher, Samples, Selection, Timestamp, is_stale};
 
 use super::Evaluation;

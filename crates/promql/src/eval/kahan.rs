@@ -8,7 +8,7 @@ pub(super) struct Kahan {
 }
 
 impl Kahan {
-    pub(super) fn new(sum: f64) -> Self {
+    pub(super) const fn new(sum: f64) -> Self {
         Self { sum, compensation: 0.0 }
     }
 
@@ -39,7 +39,7 @@ pub(super) struct Mean {
 }
 
 impl Mean {
-    pub(super) fn new(first: f64) -> Self {
+    pub(super) const fn new(first: f64) -> Self {
         Self { acc: Kahan::new(first), count: 1.0, incremental: false }
     }
 
@@ -58,6 +58,11 @@ impl Mean {
         let share = before / self.count;
         let scaled = Kahan { sum: share * self.acc.sum, compensation: share * self.acc.compensation };
         self.acc = scaled.add(value / self.count);
+    }
+
+    /// The sum, or the mean where the sum would overflow.
+    pub(super) fn sum(&self) -> f64 {
+        self.acc.sum
     }
 
     pub(super) fn value(&self) -> f64 {

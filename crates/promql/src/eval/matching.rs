@@ -1,32 +1,21 @@
 //! Vector matching: which series of the two sides belong together.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use model::{Labels, METRIC_NAME};
 
 use super::Evaluation;
 use super::binary::{apply, drops_name, truth};
 use super::grid::Grid;
+use super::groups::{Groups, Key};
 use super::series::{ABSENT, Series, is_present};
 use crate::QueryError;
 use crate::syntax::{BinaryOp, Matching, Sides, format_labels};
 
-/// The labels by which a series is matched.
-fn signature(labels: &Labels, matching: &Matching) -> Labels {
-    let listed = |name: &str| matching.labels.iter().any(|label| label == name);
-    if matching.on {
-        if matching.labels.is_empty() { Labels::empty() } else { labels.filter(listed) }
-    } else {
-        labels.filter(|name| name != METRIC_NAME && !listed(name))
-    }
-}
-
 /// For each match group, where it has a value.
-fn presence(series: &[Series], matching: &Matching) -> HashMap<Labels, Vec<bool>> {
-    let mut groups: HashMap<Labels, Vec<bool>> = HashMap::new();
+fn presence<'m>(series: &[Series], matching: &'m Matching) -> Groups<'m, Vec<bool>> {
+    let mut groups: Groups<'_, Vec<bool>> = Groups::new(Key::of_matching(matching));
     for series in series {
-        let group =
-            groups.entry(signature(&series.labels, matching)).or_insert_with(|| vec![false; series.values.len()]);
+        let group = groups.of(&series.labels, || vec![false; series.values.len()]);
         for (present, value) in group.iter_mut().zip(&series.values) {
             *present |= is_present(*value);
         }
@@ -38,7 +27,7 @@ fn presence(series: &[Series], matching: &Matching) -> HashMap<Labels, Vec<bool>
 pub(super) fn intersect(lhs: Vec<Series>, rhs: &[Series], matching: &Matching, wanted: bool) -> Vec<Series> {
     let partners = presence(rhs, matching);
     let keep = |mut series: Series| {
-        let partner = partners.get(&signature(&series.labels, matching));
+        let partner = partners.get(&series.labels);
         for (i, value) in series.values.iter_mut().enumerate() {
             if partner.is_some_and(|partner| partner[i]) != wanted {
                 *value = ABSENT;
@@ -54,7 +43,7 @@ pub(super) fn unite(lhs: Vec<Series>, rhs: Vec<Series>, matching: &Matching) -> 
     let partners = presence(&lhs, matching);
     let mut united = lhs;
     for mut series in rhs {
-        if let Some(partner) = partners.get(&signature(&series.labels, matching)) {
+        if let Some(partner) = partners.get(&series.labels) {
             for (value, _) in series.values.iter_mut().zip(partner).filter(|(_, present)| **present) {
                 *value = ABSENT;
             }
@@ -65,11 +54,9 @@ pub(super) fn unite(lhs: Vec<Series>, rhs: Vec<Series>, matching: &Matching) -> 
 }
 
 /// One side's series of every match group, in order.
-fn by_signature<'s>(series: &'s [Series], matching: &Matching) -> HashMap<Labels, Vec<&'s Series>> {
-    let mut groups: HashMap<Labels, Vec<&Series>> = HashMap::new();
-    for series in series {
-        groups.entry(signature(&series.labels, matching)).or_default().push(series);
-    }
+fn by_match<'s, 'm>(series: &'s [Series], matching: &'m Matching) -> Groups<'m, Vec<&'s Series>> {
+    let mut groups: Groups<'_, Vec<&Series>> = Groups::new(Key::of_matching(matching));
+    series.iter().for_each(|series| groups.of(&series.labels, Vec::new).push(series));
     groups
 }
 
@@ -96,18 +83,17 @@ impl Evaluation<'_> {
         let swapped = matching.sides == Sides::OneToMany;
         let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
         let both = both_present(many, one, grid);
-        let ones = by_signature(one, matching);
+        let ones = by_match(one, matching);
         let side = if swapped { "left" } else { "right" };
         let mut found = duplicates(one, &ones, matching, &both, side);
         let mut joined = Vec::new();
-        let mut targets = Targets::new(matching.sides);
+        let mut targets = Targets::new(matching);
         for series in many {
             self.budget.check()?;
-            let signature = signature(&series.labels, matching);
-            for partner in ones.get(&signature).into_iter().flatten() {
+            for partner in ones.get(&series.labels).into_iter().flatten() {
                 let values = self.pair(op, returns_bool, series, partner, swapped);
                 let labels = self.joined_labels(op, returns_bool, matching, &series.labels, &partner.labels);
-                targets.claim(&signature, &labels, series, partner, &mut found);
+                targets.claim(&labels, series, partner, &mut found);
                 // A comparison that filters forgets that the name was to be removed, as upstream does.
                 let drop_name = self.options.delayed_name_removal && returns_bool;
                 joined.push(Series { labels, drop_name, values });
@@ -144,18 +130,20 @@ impl Evaluation<'_> {
     ) -> Labels {
         // Arithmetic removes the name before labels are copied, `bool` afterwards, or at the end.
         let drop_name = drops_name(op, false);
+        let drop_copied_name = returns_bool && !self.options.delayed_name_removal;
         let listed = |name: &str| matching.labels.iter().any(|label| label == name);
         let one_to_one = matching.sides == Sides::OneToOne;
-        let kept =
-            many.filter(|name| !(drop_name && name == METRIC_NAME) && (!one_to_one || listed(name) == matching.on));
-        let mut labels = kept.to_builder();
-        for name in &matching.include {
-            labels.set(name, one.get(name).unwrap_or_default());
+        let is_kept = |name: &str| {
+            let is_dropped = (drop_name || drop_copied_name) && name == METRIC_NAME;
+            !is_dropped && (!one_to_one || listed(name) == matching.on)
+        };
+        if matching.include.is_empty() {
+            return many.filter(is_kept);
         }
-        if returns_bool && !self.options.delayed_name_removal {
-            labels.remove(METRIC_NAME);
-        }
-        labels.build()
+        let is_copied = |name: &str| matching.include.iter().any(|copied| copied == name);
+        let kept = many.iter().filter(|(name, _)| is_kept(name) && !is_copied(name));
+        let copied = matching.include.iter().filter(|name| !(drop_copied_name && *name == METRIC_NAME));
+        Labels::from_pairs(kept.chain(copied.map(|name| (name.as_str(), one.get(name).unwrap_or_default()))))
     }
 }
 
@@ -176,20 +164,19 @@ fn both_present(a: &[Series], b: &[Series], grid: Grid) -> Vec<bool> {
 /// The first step at which the side of one has two series of a match group.
 fn duplicates(
     one: &[Series],
-    groups: &HashMap<Labels, Vec<&Series>>,
+    groups: &Groups<'_, Vec<&Series>>,
     matching: &Matching,
     both: &[bool],
     side: &str,
 ) -> Found {
-    if groups.values().all(|group| group.len() == 1) {
+    if groups.iter().all(|group| group.state.len() == 1) {
         return None;
     }
-    let mut seen: HashMap<Labels, &Series> = HashMap::new();
     for (step, _) in both.iter().enumerate().filter(|(_, both)| **both) {
-        seen.clear();
+        let mut seen: Groups<'_, Option<&Series>> = Groups::new(Key::of_matching(matching));
         for series in one.iter().filter(|series| is_present(series.values[step])) {
-            let signature = signature(&series.labels, matching);
-            if let Some(first) = seen.insert(signature.clone(), series) {
+            if let Some(first) = seen.of(&series.labels, || None).replace(series) {
+                let signature = Key::of_matching(matching).labels(&series.labels);
                 return Some((step, duplicate_error(&signature, side, series, first)));
             }
         }
@@ -208,22 +195,31 @@ fn duplicate_error(signature: &Labels, side: &str, a: &Series, b: &Series) -> Qu
 }
 
 /// Remembers where results have values, to find two results for one place.
-struct Targets {
+struct Targets<'m> {
     one_to_one: bool,
-    /// For one-to-one the match group, else the group and the labels of the result.
-    claimed: HashMap<(Labels, Option<Labels>), Vec<bool>>,
+    /// The steps that are claimed in each match group: for one-to-one those of all results, else of each by its labels.
+    claimed: Groups<'m, Claims>,
 }
 
-impl Targets {
-    fn new(sides: Sides) -> Self {
-        Self { one_to_one: sides == Sides::OneToOne, claimed: HashMap::new() }
+#[derive(Default)]
+struct Claims {
+    together: Vec<bool>,
+    by_labels: HashMap<Labels, Vec<bool>>,
+}
+
+impl<'m> Targets<'m> {
+    fn new(matching: &'m Matching) -> Self {
+        let claimed = Groups::new(Key::of_matching(matching));
+        Self { one_to_one: matching.sides == Sides::OneToOne, claimed }
     }
 
     /// Claims the steps at which both partners have a value, whatever a comparison then keeps.
-    fn claim(&mut self, signature: &Labels, labels: &Labels, many: &Series, one: &Series, found: &mut Found) {
-        let detail = (!self.one_to_one).then(|| labels.clone());
-        let claimed = self.claimed.entry((signature.clone(), detail)).or_insert_with(|| vec![false; many.values.len()]);
+    fn claim(&mut self, labels: &Labels, many: &Series, one: &Series, found: &mut Found) {
         let one_to_one = self.one_to_one;
+        let claims = self.claimed.of(&many.labels, Claims::default);
+        let claimed =
+            if one_to_one { &mut claims.together } else { claims.by_labels.entry(labels.clone()).or_default() };
+        claimed.resize(many.values.len(), false);
         let values = many.values.iter().zip(&one.values);
         for (step, (claimed, (m, o))) in claimed.iter_mut().zip(values).enumerate() {
             if !is_present(*m) || !is_present(*o) {

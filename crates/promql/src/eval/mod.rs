@@ -7,13 +7,16 @@
 
 mod absent;
 mod aggregate;
+mod batch;
 mod binary;
 mod budget;
 mod call;
 mod counter;
 mod datetime;
 mod elementwise;
+mod fold;
 mod grid;
+mod groups;
 mod heap;
 mod histogram;
 mod info;
@@ -36,10 +39,11 @@ mod window;
 
 use std::time::Duration;
 
-use model::{Queryable, Timestamp};
+use model::{Hints, Queryable, Timestamp};
 
 use crate::syntax::{AtTime, Expr, Kind, Modifiers, NodeId, Type};
 use crate::{EngineOptions, Position, QueryError};
+use batch::{Batch, Part};
 use budget::Cost;
 use grid::Grid;
 use series::{Series, Vector};
@@ -61,6 +65,13 @@ enum Column<'q> {
 
 /// Takes series one after the other.
 type Sink<'s> = &'s mut dyn FnMut(Series) -> Result<(), QueryError>;
+
+/// Whether somebody looks at the metric names of series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    Wanted,
+    Ignored,
+}
 
 /// One evaluation of one expression.
 pub(crate) struct Evaluation<'q> {
@@ -249,12 +260,13 @@ impl<'q> Evaluation<'q> {
         if let Some(series) = self.recall(id, grid) {
             return series.into_iter().try_for_each(sink);
         }
+        let one = |series: &Series| (1, filled(series));
         match self.expr.kind(id) {
             Kind::Vector(_) => self.stream_selector(id, grid, sink),
             Kind::Call { function, args } => {
-                self.measured_stream(id, grid, filled, sink, |sink| self.stream_call(function, args, grid, sink))
+                self.measured_stream(id, grid, one, sink, |sink| self.stream_call(function, args, grid, sink))
             }
-            Kind::Aggregate { op, expr, param, grouping } => self.measured_stream(id, grid, filled, sink, |sink| {
+            Kind::Aggregate { op, expr, param, grouping } => self.measured_stream(id, grid, one, sink, |sink| {
                 let notes_before = self.notes.count();
                 let series = self.aggregate(*op, *expr, *param, grouping, grid)?;
                 self.keep(id, grid, &series, notes_before);
@@ -265,6 +277,33 @@ impl<'q> Evaluation<'q> {
                 _ => Ok(()),
             },
         }
+    }
+
+    /// An instant vector for somebody who looks at each series once.
+    fn stream_parts(
+        &self,
+        id: NodeId,
+        grid: Grid,
+        names: Names,
+        sink: &mut dyn FnMut(Part<'_>) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        let id = self.expr.unwrapped(id);
+        let is_constant = grid.count > 1 && self.invariant[id.0 as usize];
+        if !is_constant && !self.is_shared(id) {
+            let mut parts = |batch: Batch| batch.parts().try_for_each(&mut *sink);
+            match self.expr.kind(id) {
+                Kind::Vector(_) => return self.stream_lookback(id, grid, Hints::default(), &mut parts),
+                Kind::Call { function, args } if names == Names::Ignored => {
+                    if let Some(call) = self.distinct_windows(function, args) {
+                        return self.measured_stream(id, grid, Batch::size, &mut parts, |sink| {
+                            self.stream_windows(&call, Names::Ignored, grid, sink)
+                        });
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.stream(id, grid, &mut |series| sink(Part::of(&series)))
     }
 
     /// A scalar argument at all steps.

@@ -49,49 +49,57 @@ impl Share {
     }
 }
 
-/// Does `work` on every item, with what a thread keeps from one item to the next, and hands the results on in the order
-/// of the items. Ends at the first error in that order.
-pub(super) fn in_order<T: Send, K: Default, R: Send>(
+/// Does `work` on some items at a time, with what a thread keeps from one time to the next, and hands the results on in
+/// the order of the items. Ends at the first error in that order.
+pub(super) fn in_order<T: Send, K, B: Send>(
     items: Vec<T>,
     mut share: Share,
-    work: impl Fn(&mut K, T) -> Result<R, QueryError> + Sync,
-    sink: &mut dyn FnMut(R) -> Result<(), QueryError>,
+    keep: impl Fn() -> K + Sync,
+    work: impl Fn(&mut K, Vec<T>) -> Result<B, QueryError> + Sync,
+    sink: &mut dyn FnMut(B) -> Result<(), QueryError>,
 ) -> Result<(), QueryError> {
     share.threads = share.threads_for(items.len());
+    let batches = batches(items, share);
     if share.threads == 1 {
-        let mut kept = K::default();
-        return items.into_iter().try_for_each(|item| sink(work(&mut kept, item)?));
+        let mut kept = keep();
+        return batches.into_iter().try_for_each(|batch| sink(work(&mut kept, batch)?));
     }
-    let list = List::new(items, share);
+    let list = List::new(batches, share);
     thread::scope(|scope| {
         for _ in 1..share.threads {
             // Without the thread it takes longer.
-            let _ = thread::Builder::new().name("query".to_owned()).spawn_scoped(scope, || list.help(&work));
+            let _ = thread::Builder::new().name("query".to_owned()).spawn_scoped(scope, || list.help(&keep, &work));
         }
         let _stop = Stop(&list);
-        list.deliver(&work, sink)
+        list.deliver(&keep, &work, sink)
     })
 }
 
+fn batches<T>(items: Vec<T>, share: Share) -> VecDeque<Vec<T>> {
+    let size = share.batch(items.len());
+    let mut items = items.into_iter();
+    std::iter::from_fn(|| Some(items.by_ref().take(size).collect()).filter(|b: &Vec<T>| !b.is_empty())).collect()
+}
+
 /// The batches of a list, wherever they are.
-struct List<T, R> {
-    state: Mutex<State<T, R>>,
+struct List<T, B> {
+    state: Mutex<State<T, B>>,
     changed: Condvar,
     ahead: usize,
 }
 
-struct State<T, R> {
+struct State<T, B> {
     waiting: VecDeque<Vec<T>>,
     /// Number of the first batch that waits.
     next: usize,
-    done: BTreeMap<usize, Result<Vec<R>, QueryError>>,
+    done: BTreeMap<usize, Result<B, QueryError>>,
     /// Batches handed on.
     delivered: usize,
     batches: usize,
     stopped: bool,
 }
 
-impl<T, R> State<T, R> {
+impl<T, B> State<T, B> {
     fn take(&mut self, ahead: usize) -> Option<(usize, Vec<T>)> {
         if self.stopped || self.next >= self.delivered + ahead {
             return None;
@@ -103,31 +111,30 @@ impl<T, R> State<T, R> {
 }
 
 /// Ends the work of all threads when it goes, a panic included.
-struct Stop<'l, T, R>(&'l List<T, R>);
+struct Stop<'l, T, B>(&'l List<T, B>);
 
-impl<T, R> Drop for Stop<'_, T, R> {
+impl<T, B> Drop for Stop<'_, T, B> {
     fn drop(&mut self) {
         self.0.lock().stopped = true;
         self.0.changed.notify_all();
     }
 }
 
-impl<T: Send, R: Send> List<T, R> {
-    fn new(items: Vec<T>, share: Share) -> Self {
-        let size = share.batch(items.len());
-        let mut items = items.into_iter();
-        let batches =
-            std::iter::from_fn(|| Some(items.by_ref().take(size).collect()).filter(|b: &Vec<T>| !b.is_empty()));
-        let waiting: VecDeque<Vec<T>> = batches.collect();
+impl<T: Send, B: Send> List<T, B> {
+    fn new(waiting: VecDeque<Vec<T>>, share: Share) -> Self {
         let batches = waiting.len();
         let state = State { waiting, next: 0, done: BTreeMap::new(), delivered: 0, batches, stopped: false };
         Self { state: Mutex::new(state), changed: Condvar::new(), ahead: AHEAD * share.threads }
     }
 
     /// Works until nothing waits.
-    fn help<K: Default>(&self, work: &(impl Fn(&mut K, T) -> Result<R, QueryError> + Sync)) {
+    fn help<K>(
+        &self,
+        keep: &(impl Fn() -> K + Sync),
+        work: &(impl Fn(&mut K, Vec<T>) -> Result<B, QueryError> + Sync),
+    ) {
         let stop = Stop(self);
-        let mut kept = K::default();
+        let mut kept = keep();
         let mut state = self.lock();
         while !state.stopped && !state.waiting.is_empty() {
             let Some((number, batch)) = state.take(self.ahead) else {
@@ -135,7 +142,7 @@ impl<T: Send, R: Send> List<T, R> {
                 continue;
             };
             drop(state);
-            let done = batch.into_iter().map(|item| work(&mut kept, item)).collect();
+            let done = work(&mut kept, batch);
             state = self.lock();
             state.done.insert(number, done);
             self.changed.notify_all();
@@ -145,12 +152,13 @@ impl<T: Send, R: Send> List<T, R> {
     }
 
     /// Hands on what is done, and works where the next batch is not.
-    fn deliver<K: Default>(
+    fn deliver<K>(
         &self,
-        work: &(impl Fn(&mut K, T) -> Result<R, QueryError> + Sync),
-        sink: &mut dyn FnMut(R) -> Result<(), QueryError>,
+        keep: &(impl Fn() -> K + Sync),
+        work: &(impl Fn(&mut K, Vec<T>) -> Result<B, QueryError> + Sync),
+        sink: &mut dyn FnMut(B) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        let mut kept = K::default();
+        let mut kept = keep();
         let mut state = self.lock();
         while state.delivered < state.batches && !state.stopped {
             let next = state.delivered;
@@ -158,10 +166,10 @@ impl<T: Send, R: Send> List<T, R> {
                 state.delivered += 1;
                 drop(state);
                 self.changed.notify_all();
-                done?.into_iter().try_for_each(&mut *sink)?;
+                sink(done?)?;
             } else if let Some((number, batch)) = state.take(self.ahead) {
                 drop(state);
-                let done = batch.into_iter().map(|item| work(&mut kept, item)).collect();
+                let done = work(&mut kept, batch);
                 self.lock().done.insert(number, done);
             } else {
                 drop(self.wait(state));
@@ -171,13 +179,13 @@ impl<T: Send, R: Send> List<T, R> {
         Ok(())
     }
 
-    fn wait<'g>(&self, state: MutexGuard<'g, State<T, R>>) -> MutexGuard<'g, State<T, R>> {
+    fn wait<'g>(&self, state: MutexGuard<'g, State<T, B>>) -> MutexGuard<'g, State<T, B>> {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T, R> List<T, R> {
-    fn lock(&self) -> MutexGuard<'_, State<T, R>> {
+impl<T, B> List<T, B> {
+    fn lock(&self) -> MutexGuard<'_, State<T, B>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -187,17 +195,20 @@ mod tests {
     use super::*;
 
     fn check(items: usize, threads: usize, failing: Option<usize>, sink_fails: Option<usize>, expected: usize) {
-        let work = |seen: &mut usize, item: usize| {
-            *seen += 1;
-            if Some(item) == failing { Err(QueryError::Parameter(item.to_string())) } else { Ok(item) }
+        let work = |seen: &mut usize, items: Vec<usize>| {
+            *seen += items.len();
+            let failed = items.iter().find(|item| Some(**item) == failing);
+            failed.map_or(Ok(items.clone()), |item| Err(QueryError::Parameter(item.to_string())))
         };
         let mut got = Vec::new();
         let share = Share { threads, slots: 1 };
-        let outcome = in_order((0..items).collect(), share, work, &mut |item| {
-            if Some(item) == sink_fails {
-                return Err(QueryError::Parameter(item.to_string()));
+        let outcome = in_order((0..items).collect(), share, usize::default, work, &mut |items| {
+            for item in items {
+                if Some(item) == sink_fails {
+                    return Err(QueryError::Parameter(item.to_string()));
+                }
+                got.push(item);
             }
-            got.push(item);
             Ok(())
         });
         let failed = failing.into_iter().chain(sink_fails).min();
@@ -217,8 +228,8 @@ mod tests {
             check(5_003, threads, None, Some(1_234), 1_234);
             check(5_003, threads, None, Some(0), 0);
         }
-        check(5_003, 1, Some(1_234), None, 1_234);
         // The batch of the failing item is not handed on.
+        check(5_003, 1, Some(1_234), None, 1_234 / 256 * 256);
         check(5_003, 3, Some(1_234), None, 1_234 / 104 * 104);
         check(5_003, 3, Some(5_002), Some(17), 17);
     }

@@ -1,13 +1,12 @@
 //! Aggregations that choose series: `topk`, `bottomk`, `limitk`, `limit_ratio`.
 
-use std::collections::HashMap;
-
 use model::Labels;
 
 use super::Evaluation;
-use super::aggregate::{bounds, group_labels};
+use super::aggregate::bounds;
 use super::elementwise::shortest;
 use super::grid::Grid;
+use super::groups::{Groups, Key};
 use super::heap::Best;
 use super::series::{ABSENT, Series, is_present};
 use crate::QueryError;
@@ -103,17 +102,11 @@ fn choice(op: Aggregation, param: f64) -> Result<Choice, QueryError> {
 
 /// Places of the series of each group.
 fn group_members(series: &[Series], grouping: &Grouping) -> Vec<Vec<usize>> {
-    let mut places: HashMap<Labels, usize> = HashMap::new();
-    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut groups: Groups<'_, Vec<usize>> = Groups::new(Key::of_grouping(grouping));
     for (i, series) in series.iter().enumerate() {
-        let next = groups.len();
-        let place = *places.entry(group_labels(&series.labels, grouping)).or_insert(next);
-        if place == next {
-            groups.push(Vec::new());
-        }
-        groups[place].push(i);
+        groups.of(&series.labels, Vec::new).push(i);
     }
-    groups
+    groups.into_iter().map(|group| group.state).collect()
 }
 
 /// The chosen of the members that have a value at step `i`, best first.

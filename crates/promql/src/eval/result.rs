@@ -41,14 +41,15 @@ pub(crate) fn evaluate(expr: &Expr, setting: &Setting<'_>) -> Result<Columns, Qu
 pub(crate) fn evaluate_matrix(expr: &Expr, setting: &Setting<'_>) -> Result<Vec<MatrixSeries>, QueryError> {
     let evaluation = Evaluation::new(expr, setting);
     let mut found = Vec::new();
-    let whole = |series: &RangeSeries<'_>| {
+    let whole = |series: &RangeSeries<'_>, batch: &mut Vec<MatrixSeries>| {
         let labels = if series.drop_name { series.labels.without_name() } else { series.labels.clone() };
-        Ok(MatrixSeries { labels, samples: series.samples.clone() })
-    };
-    evaluation.stream_ranges(expr.root(), Grid::one(setting.start), "", whole, &mut |series| {
         if !series.samples.is_empty() {
-            found.push(series);
+            batch.push(MatrixSeries { labels, samples: series.samples.clone() });
         }
+        Ok(())
+    };
+    evaluation.stream_ranges(expr.root(), Grid::one(setting.start), "", whole, &mut |mut batch| {
+        found.append(&mut batch);
         Ok(())
     })?;
     found.sort_by(|a, b| a.labels.cmp(&b.labels));

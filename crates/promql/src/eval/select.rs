@@ -2,12 +2,12 @@
 
 use model::{Hints, Labels, Samples, Selection, Timestamp, is_stale};
 
-use super::budget::{Cost, Hold};
-use super::grid::Grid;
+use super::batch::{Batch, Identity, Part};
+use super::budget::{Budget, Cost, Hold};
+use super::grid::{Cursor, Grid, first_step};
 use super::parallel::{Share, in_order};
 use super::series::{ABSENT, Series};
-use super::trace::filled;
-use super::{Evaluation, Sink};
+use super::{Evaluation, Names, Sink};
 use crate::QueryError;
 use crate::syntax::{Kind, Modifiers, NodeId, VectorSelector};
 
@@ -50,37 +50,32 @@ impl Evaluation<'_> {
         Ok(())
     }
 
-    /// Reads series of the store on all threads and passes on what `work` makes of each, in their order.
-    pub(super) fn read_each<R: Send>(
+    /// Reads series of the store on all threads and passes on what `work` makes of several together, in their order,
+    /// with how many they were.
+    pub(super) fn read_batches<B: Default + Send>(
         &self,
         found: Vec<Box<dyn model::Series>>,
         slots: usize,
-        work: impl Fn(&Labels, &mut Samples) -> Result<R, QueryError> + Sync,
-        sink: &mut dyn FnMut(R) -> Result<(), QueryError>,
+        work: impl Fn(&Labels, &mut Samples, &mut B) -> Result<(), QueryError> + Sync,
+        sink: &mut dyn FnMut((usize, B)) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        let read =
-            |samples: &mut Samples, series: Box<dyn model::Series>| self.read_one(samples, series.as_ref(), &work);
         let share = Share { threads: self.options.threads, slots };
         self.trace_threads(share.threads_for(found.len()));
-        in_order(found, share, read, sink)
-    }
-
-    fn read_one<R>(
-        &self,
-        samples: &mut Samples,
-        series: &dyn model::Series,
-        work: impl Fn(&Labels, &mut Samples) -> Result<R, QueryError>,
-    ) -> Result<R, QueryError> {
-        self.budget.check()?;
-        self.read(series, samples)?;
-        let mut hold = self.budget.hold();
-        hold.add(Cost::samples(samples.len()))?;
-        work(series.labels(), samples)
+        let keep = || Reader::new(self.budget);
+        let batch = |reader: &mut Reader<'_>, series: Vec<Box<dyn model::Series>>| {
+            self.budget.check()?;
+            let mut made = B::default();
+            for series in &series {
+                work(series.labels(), reader.read(series.as_ref())?, &mut made)?;
+            }
+            Ok((series.len(), made))
+        };
+        in_order(found, share, keep, batch, sink)
     }
 
     /// Passes on the series of an instant selector.
     pub(super) fn stream_selector(&self, id: NodeId, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
-        self.stream_lookback(id, grid, Hints::default(), |_, value| value, sink)
+        self.stream_lookback(id, grid, Hints::default(), &mut |batch| pass_on(&batch, grid, sink))
     }
 
     /// As [`Evaluation::stream`] where only matters which series have a value: those of a selector are not read, and
@@ -90,16 +85,16 @@ impl Evaluation<'_> {
         id: NodeId,
         grid: Grid,
         unnamed: bool,
-        sink: Sink<'_>,
+        sink: &mut dyn FnMut(Part<'_>) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let id = self.expr.unwrapped(id);
         let is_constant = grid.count > 1 && self.invariant[id.0 as usize];
         match self.expr.kind(id) {
             Kind::Vector(_) if !is_constant => {
                 let hints = Hints { presence: true, unnamed, ..Hints::default() };
-                self.stream_lookback(id, grid, hints, |_, value| value, sink)
+                self.stream_lookback(id, grid, hints, &mut |batch| batch.parts().try_for_each(&mut *sink))
             }
-            _ => self.stream(id, grid, sink),
+            _ => self.stream_parts(id, grid, Names::Wanted, sink),
         }
     }
 
@@ -108,18 +103,19 @@ impl Evaluation<'_> {
         let delayed = self.options.delayed_name_removal;
         let seconds = |time, _| time as f64 / 1e3;
         let hints = Hints { presence: true, ..Hints::default() };
-        self.stream_lookback(id, grid, hints, seconds, &mut |series| sink(series.without_name(delayed)))
+        let mut nameless = |series: Series| sink(series.without_name(delayed));
+        self.read_lookback(id, grid, hints, seconds, &mut |batch| pass_on(&batch, grid, &mut nameless))
     }
 
-    fn stream_lookback(
+    /// Passes on the columns of an instant selector.
+    pub(super) fn stream_lookback(
         &self,
         id: NodeId,
         grid: Grid,
         hints: Hints,
-        value_of: impl Fn(Timestamp, f64) -> f64 + Sync,
-        sink: Sink<'_>,
+        sink: &mut dyn FnMut(Batch) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        self.measured_stream(id, grid, filled, sink, |sink| self.read_lookback(id, grid, hints, value_of, sink))
+        self.read_lookback(id, grid, hints, |_, value| value, sink)
     }
 
     fn read_lookback(
@@ -128,7 +124,7 @@ impl Evaluation<'_> {
         grid: Grid,
         hints: Hints,
         value_of: impl Fn(Timestamp, f64) -> f64 + Sync,
-        sink: Sink<'_>,
+        sink: &mut dyn FnMut(Batch) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let Kind::Vector(VectorSelector { modifiers, .. }) = self.expr.kind(id) else {
             return Ok(());
@@ -137,17 +133,16 @@ impl Evaluation<'_> {
         let (first, last) = (time_of(0), time_of(grid.count - 1));
         let start = first.saturating_sub(self.lookback).saturating_add(1);
         let hints = Hints { step: grid.step_hint(), ..hints };
-        let (found, _found) = self.select(id, (start, last), hints)?;
-        let column = |labels: &Labels, samples: &mut Samples| {
-            Ok(Series::new(labels.clone(), lookback_column(samples, grid.count, self.lookback, time_of, &value_of)))
+        let column = |labels: &Labels, samples: &mut Samples, batch: &mut Batch| {
+            let column =
+                |into: &mut Vec<f64>| lookback_column(samples, grid.count, self.lookback, time_of, &value_of, into);
+            batch.add(column, || Identity::of(labels));
+            Ok(())
         };
-        let mut pass = |series: Series| if series.has_values() { sink(series) } else { Ok(()) };
-        if hints.presence && grid.count == 1 {
-            // Hardly anything is read, so that handing it over would be all the work.
-            let samples = &mut Samples::default();
-            return found.iter().try_for_each(|series| pass(self.read_one(samples, series.as_ref(), column)?));
-        }
-        self.read_each(found, grid.count, column, &mut pass)
+        self.measured_stream(id, grid, Batch::size, sink, |sink| {
+            let (found, _found) = self.select(id, (start, last), hints)?;
+            self.read_batches(found, grid.count, column, &mut |(_, batch)| sink(batch))
+        })
     }
 
     /// The time a selector looks at for a step.
@@ -156,28 +151,67 @@ impl Evaluation<'_> {
     }
 }
 
-/// For each step the newest sample in `(time - lookback, time]`, unless it is a staleness marker.
+/// What a thread reads with: the samples of one series after the other in the same memory.
+pub(super) struct Reader<'q> {
+    budget: &'q Budget,
+    samples: Samples,
+    /// Of the longest series.
+    hold: Hold<'q>,
+    longest: usize,
+    read: u64,
+}
+
+impl<'q> Reader<'q> {
+    fn new(budget: &'q Budget) -> Self {
+        Self { budget, samples: Samples::default(), hold: budget.hold(), longest: 0, read: 0 }
+    }
+
+    fn read(&mut self, series: &dyn model::Series) -> Result<&mut Samples, QueryError> {
+        self.samples.clear();
+        series.read(&mut self.samples).map_err(|e| self.budget.storage_error(e))?;
+        let length = self.samples.len();
+        self.read += length as u64;
+        if length > self.longest {
+            self.hold.add(Cost::samples(length - self.longest))?;
+            self.longest = length;
+        }
+        Ok(&mut self.samples)
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        self.budget.count_read(self.read);
+    }
+}
+
+/// Passes on the series of a batch one by one.
+pub(super) fn pass_on(batch: &Batch, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
+    batch.parts().try_for_each(|part| sink(part.to_series(grid.count)))
+}
+
+/// For each step the newest sample in `(time - lookback, time]`, unless it is a staleness marker. The column begins at
+/// the step that is returned.
 fn lookback_column(
     samples: &Samples,
     count: usize,
     lookback: i64,
     time_of: impl Fn(usize) -> Timestamp,
     value_of: impl Fn(Timestamp, f64) -> f64,
-) -> Vec<f64> {
-    let mut column = vec![ABSENT; count];
-    let mut next = 0;
-    for (i, slot) in column.iter_mut().enumerate() {
+    into: &mut Vec<f64>,
+) -> usize {
+    let (Some(&oldest), Some(&newest)) = (samples.timestamps.first(), samples.timestamps.last()) else {
+        return 0;
+    };
+    let first = first_step(count, |i| time_of(i) >= oldest);
+    let end = first_step(count, |i| time_of(i).saturating_sub(lookback) >= newest);
+    let mut cursor = Cursor::default();
+    into.extend((first..end).map(|i| {
         let time = time_of(i);
-        while samples.timestamps.get(next).is_some_and(|t| *t <= time) {
-            next += 1;
-        }
-        let Some(newest) = next.checked_sub(1) else {
-            continue;
-        };
+        let newest = cursor.pass(&samples.timestamps, time) - 1;
         let (timestamp, value) = (samples.timestamps[newest], samples.values[newest]);
-        if timestamp > time.saturating_sub(lookback) && !is_stale(value) {
-            *slot = value_of(timestamp, value);
-        }
-    }
-    column
+        let is_there = timestamp > time.saturating_sub(lookback) && !is_stale(value);
+        if is_there { value_of(timestamp, value) } else { ABSENT }
+    }));
+    first
 }

@@ -1,8 +1,7 @@
 //! Series under evaluation: labels and a column with one slot for each step.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
-
+use hashbrown::hash_map::Entry;
+use hashbrown::{HashMap, HashSet};
 use model::{Labels, STALE_NAN_BITS};
 
 use super::budget::{Budget, Cost, Hold};
@@ -49,10 +48,12 @@ impl Series {
     /// What it counts against the limits.
     pub(super) fn cost(&self) -> Cost {
         let present = self.values.iter().filter(|v| is_present(**v)).count();
-        let label_bytes: usize = self.labels.iter().map(|(_, value)| value.len()).sum();
+        let packed = self.labels.as_packed().len();
+        let label_bytes = || self.labels.iter().map(|(_, value)| value.len()).sum::<usize>();
+        let label_bytes = if packed > LABEL_BYTES_FREE { label_bytes() } else { 0 };
         let long_labels = label_bytes.saturating_sub(LABEL_BYTES_FREE) / BYTES_PER_SAMPLE;
         let samples = present.max(self.values.len() / EMPTY_SLOTS_PER_SAMPLE) + long_labels;
-        let bytes = size_of::<Self>() + size_of_val(&*self.values) + self.labels.as_packed().len();
+        let bytes = size_of::<Self>() + size_of_val(&*self.values) + packed;
         Cost { samples: samples as u64, bytes: bytes as u64 }
     }
 

@@ -82,6 +82,11 @@ impl Evaluation<'_> {
         self.budget.shared().lock().insert(key, kept);
     }
 
+    /// Whether the value of a node is asked for more than once.
+    pub(super) fn is_shared(&self, id: NodeId) -> bool {
+        self.shared_class(id).is_some()
+    }
+
     fn shared_class(&self, id: NodeId) -> Option<Class> {
         self.classes.get(id.0 as usize).copied().filter(|class| class.uses > 1)
     }

@@ -134,13 +134,13 @@ impl Evaluation<'_> {
         Ok(value)
     }
 
-    /// Does the work of a node that hands on one series after the other, in its name; what the one that asked makes of
+    /// Does the work of a node that hands on series, one after the other or several together, in its name; what the one that asked makes of
     /// them is in the name of that one.
     pub(super) fn measured_stream<T>(
         &self,
         id: NodeId,
         grid: Grid,
-        points: impl Fn(&T) -> usize,
+        size: impl Fn(&T) -> (usize, usize),
         sink: &mut dyn FnMut(T) -> Result<(), QueryError>,
         work: impl FnOnce(&mut dyn FnMut(T) -> Result<(), QueryError>) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
@@ -148,8 +148,9 @@ impl Evaluation<'_> {
         let asking = trace.lock().running.last().copied();
         let (mut series, mut values) = (0, 0);
         let mut pass = |item| {
-            series += 1;
-            values += points(&item);
+            let (more, points) = size(&item);
+            series += more;
+            values += points;
             let Some(asking) = asking else { return sink(item) };
             trace.lock().switch(|running| running.push(asking));
             sink(item)?;
@@ -160,7 +161,7 @@ impl Evaluation<'_> {
         };
         self.measured(id, grid, |()| (0, 0), || work(&mut pass))?;
         let record = &mut trace.lock().records[id.0 as usize];
-        record.series += series;
+        record.series += series as u64;
         record.points += values as u64;
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::{Hints, Labels, Sample, Samples, Timestamp, is_stale};
 
-use super::grid::Grid;
+use super::grid::{Cursor, Grid, first_step};
 use super::parallel::{Share, in_order};
 use super::series::{ABSENT, Series, is_present};
 use super::{Column, Evaluation};
@@ -68,46 +68,52 @@ pub(super) struct RangeSeries<'s> {
 }
 
 impl RangeSeries<'_> {
-    /// Evaluates `f` on the window of each step that has samples; `with_resets` finds counter resets first.
+    /// Evaluates `f` on the window of each step that has samples and puts what it finds behind what stands in `into`;
+    /// `with_resets` finds counter resets first. The column begins at the step that is returned.
     pub(super) fn slide(
         &self,
         windows: &Windows,
         grid: Grid,
         with_resets: bool,
+        into: &mut Vec<f64>,
         mut f: impl FnMut(usize, &Window<'_>) -> Option<f64>,
-    ) -> Vec<f64> {
-        let (timestamps, values) = (&self.samples.timestamps, &self.samples.values);
-        let resets = if with_resets { find_resets(values) } else { Vec::new() };
-        let (mut from, mut to) = (0, 0);
-        let (mut reset_from, mut reset_to) = (0, 0);
-        let mut column = vec![ABSENT; grid.count];
-        for (i, slot) in column.iter_mut().enumerate() {
+    ) -> usize {
+        let (timestamps, values) = (&self.samples.timestamps[..], &self.samples.values[..]);
+        let (Some(&oldest), Some(&newest)) = (timestamps.first(), timestamps.last()) else {
+            return 0;
+        };
+        let bounds = |i| {
             let step = grid.time(i);
             let end = windows.end(step);
-            let start = end.saturating_sub(windows.range);
-            advance(&mut to, timestamps, |t| t <= end);
-            advance(&mut from, timestamps, |t| t <= start);
-            if from >= to {
-                continue;
+            (step, end.saturating_sub(windows.range), end)
+        };
+        let first_of_grid = first_step(grid.count, |i| bounds(i).2 >= oldest);
+        let end_of_grid = first_step(grid.count, |i| bounds(i).1 >= newest);
+        let resets = if with_resets { find_resets(values) } else { Vec::new() };
+        let (mut from, mut to) = (Cursor::default(), Cursor::default());
+        let (mut reset_from, mut reset_to) = (0, 0);
+        into.extend((first_of_grid..end_of_grid).map(|i| {
+            let (step, start, end) = bounds(i);
+            let (first, behind) = (from.pass(timestamps, start), to.pass(timestamps, end));
+            if first >= behind {
+                return ABSENT;
             }
             // A reset at the window's first sample is one against a sample outside of it.
-            advance(&mut reset_from, &resets, |place| place <= from);
-            advance(&mut reset_to, &resets, |place| place < to);
+            advance(&mut reset_from, &resets, |place| place <= first);
+            advance(&mut reset_to, &resets, |place| place < behind);
             let window = Window {
-                timestamps: &timestamps[from..to],
-                values: &values[from..to],
+                timestamps: &timestamps[first..behind],
+                values: &values[first..behind],
                 resets: &resets[reset_from..reset_to.max(reset_from)],
-                first: from,
+                first,
                 start,
                 end,
                 step,
                 range: windows.range,
             };
-            if let Some(value) = f(i, &window) {
-                *slot = value;
-            }
-        }
-        column
+            f(i, &window).unwrap_or(ABSENT)
+        }));
+        first_of_grid
     }
 }
 
@@ -118,8 +124,21 @@ fn advance<T: Copy>(place: &mut usize, of: &[T], wanted: impl Fn(T) -> bool) {
     }
 }
 
+/// Values that are compared at a time, so that the compiler does it several at once.
+const COMPARED_AT_ONCE: usize = 32;
+
+/// Places of values below their predecessor, of which most series have none.
 fn find_resets(values: &[f64]) -> Vec<usize> {
-    (1..values.len()).filter(|&i| values[i] < values[i - 1]).collect()
+    let mut resets = Vec::new();
+    let Some(next) = values.get(1..) else { return resets };
+    let pairs = values.chunks(COMPARED_AT_ONCE).zip(next.chunks(COMPARED_AT_ONCE));
+    for (chunk, (before, after)) in pairs.enumerate() {
+        if before.iter().zip(after).fold(false, |any, (before, after)| any | (after < before)) {
+            let falls = before.iter().zip(after).enumerate().filter(|(_, (before, after))| after < before);
+            resets.extend(falls.map(|(i, _)| chunk * COMPARED_AT_ONCE + i + 1));
+        }
+    }
+    resets
 }
 
 impl<'q> Evaluation<'q> {
@@ -136,24 +155,25 @@ impl<'q> Evaluation<'q> {
         Windows { range, offset: modifiers.offset, at: self.fixed_time(&modifiers) }
     }
 
-    /// Passes on what `work` makes of each series of a range vector node with all samples that its windows need over
-    /// the grid. The work is done on all threads, the rest in the order of the series.
-    pub(super) fn stream_ranges<R: Send>(
+    /// Passes on what `work` makes of the series of a range vector node with all samples that its windows need over
+    /// the grid, several together. The work is done on all threads, the rest in the order of the series.
+    pub(super) fn stream_ranges<B: Default + Send>(
         &self,
         id: NodeId,
         grid: Grid,
         function: &'static str,
-        work: impl Fn(&RangeSeries<'_>) -> Result<R, QueryError> + Sync,
-        sink: &mut dyn FnMut(R) -> Result<(), QueryError>,
+        work: impl Fn(&RangeSeries<'_>, &mut B) -> Result<(), QueryError> + Sync,
+        sink: &mut dyn FnMut(B) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let windows = self.windows(id);
         let id = self.expr.unwrapped(id);
         let (start, end) = windows.span(grid);
+        let mut pass = |(_, batch)| sink(batch);
         self.measured_stream(
             id,
             grid,
-            |_| 0,
-            sink,
+            |(series, _)| (*series, 0),
+            &mut pass,
             |sink| match self.expr.kind(id) {
                 Kind::Matrix { selector, range } => {
                     let range = Duration::from_millis(range.unsigned_abs());
@@ -161,11 +181,11 @@ impl<'q> Evaluation<'q> {
                     let hints = Hints { step: grid.step_hint(), range, function, presence, ..Hints::default() };
                     // The start is open: its own millisecond is not wanted.
                     let (found, _found) = self.select(*selector, (start.saturating_add(1), end), hints)?;
-                    let work = |labels: &Labels, samples: &mut Samples| {
+                    let work = |labels: &Labels, samples: &mut Samples, batch: &mut B| {
                         remove_stale(samples);
-                        work(&RangeSeries { labels, drop_name: false, samples })
+                        work(&RangeSeries { labels, drop_name: false, samples }, batch)
                     };
-                    self.read_each(found, grid.count, work, sink)
+                    self.read_batches(found, grid.count, work, sink)
                 }
                 Kind::Subquery { expr, step, .. } => {
                     self.stream_subquery(*expr, *step, (start, end), grid.count, work, sink)
@@ -176,14 +196,14 @@ impl<'q> Evaluation<'q> {
     }
 
     /// A subquery is evaluated once, at the multiples of its step inside all windows together.
-    fn stream_subquery<R: Send>(
+    fn stream_subquery<B: Default + Send>(
         &self,
         expr: NodeId,
         step: Option<i64>,
         (start, end): (Timestamp, Timestamp),
         slots: usize,
-        work: impl Fn(&RangeSeries<'_>) -> Result<R, QueryError> + Sync,
-        sink: &mut dyn FnMut(R) -> Result<(), QueryError>,
+        work: impl Fn(&RangeSeries<'_>, &mut B) -> Result<(), QueryError> + Sync,
+        sink: &mut dyn FnMut((usize, B)) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let step = step.unwrap_or(self.options.subquery_step.as_millis() as i64).max(1);
         let first = (start.div_euclid(step).saturating_add(1)).saturating_mul(step);
@@ -194,22 +214,27 @@ impl<'q> Evaluation<'q> {
         let Column::Vector(vector) = self.eval(expr, grid)? else {
             return Ok(());
         };
-        let of_series = |samples: &mut Samples, series: &Series| {
-            samples.clear();
-            for (timestamp, value) in grid.times().zip(&series.values).filter(|(_, value)| is_present(**value)) {
-                samples.push(Sample { timestamp, value: *value });
+        let of_batch = |samples: &mut Samples, series: Vec<&Series>| {
+            let mut batch = B::default();
+            for series in &series {
+                samples.clear();
+                for (timestamp, value) in grid.times().zip(&series.values).filter(|(_, value)| is_present(**value)) {
+                    samples.push(Sample { timestamp, value: *value });
+                }
+                work(&RangeSeries { labels: &series.labels, drop_name: series.drop_name, samples }, &mut batch)?;
             }
-            work(&RangeSeries { labels: &series.labels, drop_name: series.drop_name, samples })
+            Ok((series.len(), batch))
         };
         let share = Share { threads: self.options.threads, slots };
         self.trace_threads(share.threads_for(vector.series.len()));
-        in_order(vector.series.iter().collect(), share, of_series, sink)
+        in_order(vector.series.iter().collect(), share, Samples::default, of_batch, sink)
     }
 }
 
 /// Markers tell that a series ended; range vectors do not show them.
 fn remove_stale(samples: &mut Samples) {
-    if !samples.values.iter().any(|v| is_stale(*v)) {
+    // Without an early end the compiler looks at several at once.
+    if !samples.values.iter().fold(false, |any, value| any | is_stale(*value)) {
         return;
     }
     let mut kept = 0;
@@ -222,4 +247,19 @@ fn remove_stale(samples: &mut Samples) {
     }
     samples.values.truncate(kept);
     samples.timestamps.truncate(kept);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resets_are_found() {
+        let values: Vec<f64> = (0..200).map(|i| f64::from(i * 37 % 101)).collect();
+        for length in [0, 1, 2, 31, 32, 33, 34, 64, 65, 200] {
+            let expected: Vec<usize> = (1..length).filter(|&i| values[i] < values[i - 1]).collect();
+            assert_eq!(find_resets(&values[..length]), expected, "{length}");
+        }
+        assert_eq!(find_resets(&[1.0, f64::NAN, 0.0, 0.0]), [0; 0]);
+    }
 }
