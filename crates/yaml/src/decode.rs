@@ -1,10 +1,11 @@
 //! Decoding: a [`Section`] is a mapping whose keys are taken one by one; what is left at the end is unknown.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use crate::{Node, Problem, Report, Severity, Value};
+use crate::resolve::{Number, boolean, number};
+use crate::{Node, Pair, Problem, Report, Severity, Value};
 
 /// A node together with the file and key path it stands at; the way to complain about it.
 #[derive(Clone, Debug)]
@@ -19,7 +20,7 @@ pub struct Place<'a> {
 #[derive(Debug)]
 pub struct Section<'a> {
     place: Place<'a>,
-    entries: &'a [(Node, Node)],
+    pairs: &'a [Pair],
     known: RefCell<BTreeSet<&'static str>>,
 }
 
@@ -56,15 +57,17 @@ impl<'a> Place<'a> {
 
     /// The mapping here; `null` counts as an empty one. Another kind is reported.
     pub fn section(&self) -> Option<Section<'a>> {
-        let entries: &'a [(Node, Node)] = match &self.node.value {
-            Value::Mapping(entries) => entries,
+        let pairs: &'a [Pair] = match &self.node.value {
+            Value::Mapping(pairs) => pairs,
             _ if self.node.is_null() => &[],
             _ => {
                 self.mismatch("a mapping");
                 return None;
             }
         };
-        Some(Section { place: self.clone(), entries, known: RefCell::default() })
+        let own = |pair: &&Pair| !pair.merged;
+        self.report_doubles(pairs.iter().filter(own));
+        Some(Section { place: self.clone(), pairs, known: RefCell::default() })
     }
 
     /// The entries of the list here; `null` counts as an empty one. Another kind is reported.
@@ -82,17 +85,29 @@ impl<'a> Place<'a> {
     /// The keys and values of a mapping whose keys are free, such as labels; `null` counts as an empty one.
     pub fn entries(&self) -> Vec<(Place<'a>, Place<'a>)> {
         match &self.node.value {
-            Value::Mapping(entries) => entries
-                .iter()
-                .map(|(key, value)| {
+            Value::Mapping(pairs) => {
+                self.report_doubles(pairs);
+                let places = |Pair { key, value, .. }: &'a Pair| {
                     let name = key.as_text().unwrap_or_default();
                     (self.at_key(key, name), self.at_key(value, name))
-                })
-                .collect(),
+                };
+                pairs.iter().map(places).collect()
+            }
             _ if self.node.is_null() => Vec::new(),
             _ => {
                 self.mismatch("a mapping");
                 Vec::new()
+            }
+        }
+    }
+
+    fn report_doubles<'p>(&self, pairs: impl IntoIterator<Item = &'p Pair>) {
+        let mut seen = HashMap::new();
+        for Pair { key, .. } in pairs {
+            let name = key.as_text().unwrap_or_default();
+            if let Some(first) = seen.insert(name, key.position.line) {
+                let message = format!("key {name:?} already set in this mapping at line {first}");
+                self.say(Severity::Error, key, message, "remove one of the two".to_owned());
             }
         }
     }
@@ -119,35 +134,58 @@ impl<'a> Place<'a> {
 
     /// A truth value in YAML 1.1's spellings, as Prometheus takes them.
     pub fn boolean(&self) -> Option<bool> {
-        let plain = matches!(&self.node.value, Value::Scalar { plain: true, .. });
-        let value = match self.node.as_text().filter(|_| plain) {
-            Some("true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y") => Some(true),
-            Some("false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N") => Some(false),
-            _ => None,
-        };
+        let value = self.plain().and_then(boolean);
         if value.is_none() {
             self.mismatch("true or false");
         }
         value
     }
 
-    /// A whole number, not negative.
+    /// A whole number, not negative. A fraction is cut off, as Prometheus does it.
     pub fn unsigned(&self) -> Option<u64> {
-        self.number("a whole number, 0 or more")
+        let value = match self.plain().and_then(number) {
+            Some(Number::Whole(value)) => u64::try_from(value).ok(),
+            // The limit itself is the next number that a float can be.
+            Some(Number::Real(value)) if value <= u64::MAX as f64 => Some(value as u64),
+            _ => None,
+        };
+        if value.is_none() {
+            self.mismatch("a whole number, 0 or more");
+        }
+        value
+    }
+
+    /// A whole number. A fraction is cut off, as Prometheus does it.
+    pub fn integer(&self) -> Option<i64> {
+        let value = match self.plain().and_then(number) {
+            Some(Number::Whole(value)) => i64::try_from(value).ok(),
+            Some(Number::Real(value)) if value <= i64::MAX as f64 => Some(value as i64),
+            _ => None,
+        };
+        if value.is_none() {
+            self.mismatch("a whole number");
+        }
+        value
     }
 
     /// A number with or without fraction.
     pub fn float(&self) -> Option<f64> {
-        self.number("a number")
-    }
-
-    fn number<T: std::str::FromStr>(&self, wanted: &str) -> Option<T> {
-        let plain = matches!(&self.node.value, Value::Scalar { plain: true, .. });
-        let value = self.node.as_text().filter(|_| plain).and_then(|text| text.replace('_', "").parse().ok());
+        let value = self.plain().and_then(number).map(|number| match number {
+            Number::Whole(value) => value as f64,
+            Number::Real(value) => value,
+        });
         if value.is_none() {
-            self.mismatch(wanted);
+            self.mismatch("a number");
         }
         value
+    }
+
+    /// The letters of a scalar that may mean more than letters.
+    fn plain(&self) -> Option<&'a str> {
+        match &self.node.value {
+            Value::Scalar { text, plain: true } => Some(text),
+            _ => None,
+        }
     }
 
     fn mismatch(&self, wanted: &str) {
@@ -185,11 +223,12 @@ impl<'a> Section<'a> {
         &self.place
     }
 
-    /// The value of a key, if the key is there; from now on the key is known.
+    /// The value of a key, if the key is there; from now on the key is known. Of a key of this mapping and the same one of
+    /// another that is merged into it the later one counts.
     pub fn get(&self, key: &'static str) -> Option<Place<'a>> {
         self.known.borrow_mut().insert(key);
-        let (_, value) = self.entries.iter().find(|(name, _)| name.as_text() == Some(key))?;
-        Some(self.place.at_key(value, key))
+        let pair = self.pairs.iter().rev().find(|pair| pair.key.as_text() == Some(key))?;
+        Some(self.place.at_key(&pair.value, key))
     }
 
     /// A text.
@@ -237,7 +276,7 @@ impl<'a> Section<'a> {
     /// Reports every key that nobody asked for, with the known key it resembles most.
     pub fn finish(&self) {
         let known = self.known.borrow();
-        for (key, _) in self.entries {
+        for Pair { key, .. } in self.pairs {
             let name = key.as_text().unwrap_or_default();
             if known.contains(name) {
                 continue;

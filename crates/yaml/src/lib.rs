@@ -7,9 +7,12 @@
 mod decode;
 mod file;
 mod report;
+mod resolve;
+mod shape;
 mod tree;
 
 pub use decode::{Place, Section, closest};
 pub use file::read;
 pub use report::{Problem, Report, Severity};
-pub use tree::{Node, Position, Value, parse};
+pub use shape::Shape;
+pub use tree::{Node, Pair, Position, Value, parse, parse_first};

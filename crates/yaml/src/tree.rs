@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use base64::Engine;
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
-use crate::{Problem, Severity};
+use crate::{Problem, Report, Severity};
 
 /// Aliases multiply nodes; real files stay far below, and a bomb of nested aliases ends here.
 const NODES_MAX: usize = 1 << 20;
@@ -34,7 +35,8 @@ pub struct Node {
 /// The kinds of values.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Text; `plain` says that it stood without quotes, so that `null`, `yes` or `5` may mean more than letters.
+    /// Text; `plain` says that `null`, `yes` or `5` may mean more than letters: it stood without quotes, or has the tag of
+    /// another type than text.
     Scalar {
         /// The text, escapes resolved.
         text: Rc<str>,
@@ -43,8 +45,19 @@ pub enum Value {
     },
     /// A list.
     Sequence(Vec<Node>),
-    /// Keys with their values, in the order of the file.
-    Mapping(Vec<(Node, Node)>),
+    /// Keys with their values, in the order of the file. A key may stand there again.
+    Mapping(Vec<Pair>),
+}
+
+/// A key with its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pair {
+    /// The key, a scalar.
+    pub key: Node,
+    /// Its value.
+    pub value: Node,
+    /// Whether it comes from another mapping, by the merge key `<<`, at whose place it stands.
+    pub merged: bool,
 }
 
 impl Node {
@@ -72,11 +85,27 @@ impl Node {
     }
 }
 
-/// Reads the first document of a text. An empty text gives a null node. Errors: not YAML, a key twice in a mapping,
-/// too deep, too many nodes, an alias without anchor, more than one document.
+/// Reads the only document of a text. An empty text gives a null node. Errors: not YAML, too deep, too many nodes, an alias
+/// without anchor, more than one document.
 pub fn parse(file: &str, text: &str) -> Result<Node, Box<Problem>> {
-    let mut builder = Builder { file, events: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
-    builder.document()
+    let mut builder = Builder::new(file, text);
+    let root = builder.document()?;
+    match builder.another()? {
+        Some(position) => Err(builder.problem(position, "more than one YAML document", "keep one document a file")),
+        None => Ok(root),
+    }
+}
+
+/// Reads the first document of a text, as Prometheus does; what stands behind it is warned about. Errors go to the report.
+pub fn parse_first(file: &str, text: &str, report: &Report) -> Option<Node> {
+    let mut builder = Builder::new(file, text);
+    let root = builder.document().map_err(|problem| report.push(*problem)).ok()?;
+    if let Ok(Some(position)) = builder.another() {
+        let hint = "keep one document a file";
+        let problem = builder.problem(position, "only the first YAML document of a file is read", hint);
+        report.push(Problem { severity: Severity::Warning, ..*problem });
+    }
+    Some(root)
 }
 
 struct Builder<'a> {
@@ -89,23 +118,33 @@ struct Builder<'a> {
 type Next<'a> = (Event<'a>, Position);
 
 impl<'a> Builder<'a> {
+    fn new(file: &'a str, text: &'a str) -> Self {
+        Self { file, events: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 }
+    }
+
+    /// The first document, up to its end.
     fn document(&mut self) -> Result<Node, Box<Problem>> {
-        let mut root = None;
+        let empty = || Value::Scalar { text: Rc::from(""), plain: true };
+        let mut root = Node { position: Position { line: 1, column: 1 }, value: empty() };
         loop {
             let (event, position) = self.next()?;
             match event {
-                Event::StreamEnd => break,
-                Event::DocumentStart(_) if root.is_some() => {
-                    return Err(self.problem(position, "more than one YAML document", "keep one document a file"));
-                }
-                Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
-                event => root = Some(self.node((event, position), 0)?),
+                Event::StreamEnd | Event::DocumentEnd => return Ok(root),
+                Event::StreamStart | Event::DocumentStart(_) | Event::Nothing => {}
+                event => root = self.node((event, position), 0)?,
             }
         }
-        Ok(root.unwrap_or(Node {
-            position: Position { line: 1, column: 1 },
-            value: Value::Scalar { text: Rc::from(""), plain: true },
-        }))
+    }
+
+    /// Where the next document begins, if there is one.
+    fn another(&mut self) -> Result<Option<Position>, Box<Problem>> {
+        loop {
+            match self.next()? {
+                (Event::DocumentStart(_), position) => return Ok(Some(position)),
+                (Event::StreamEnd, _) => return Ok(None),
+                _ => {}
+            }
+        }
     }
 
     fn next(&mut self) -> Result<Next<'a>, Box<Problem>> {
@@ -130,9 +169,9 @@ impl<'a> Builder<'a> {
         }
         let (value, anchor) = match event {
             Event::Alias(anchor) => return self.alias(anchor, position),
-            Event::Scalar(text, style, anchor, _) => {
+            Event::Scalar(text, style, anchor, tag) => {
                 let plain = matches!(style, ScalarStyle::Plain);
-                (Value::Scalar { text: Rc::from(&*text), plain }, anchor)
+                (self.scalar(&text, plain, tag.as_deref(), position)?, anchor)
             }
             Event::SequenceStart(anchor, _) => (Value::Sequence(self.sequence(depth)?), anchor),
             Event::MappingStart(anchor, _) => (Value::Mapping(self.mapping(depth)?), anchor),
@@ -166,50 +205,52 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Vec<(Node, Node)>, Box<Problem>> {
-        let mut entries: Vec<(Node, Node)> = Vec::new();
-        let mut merged = Vec::new();
-        let mut seen = HashMap::new();
+    /// A scalar as its tag wants it. Tags that mean nothing to a configuration make it text.
+    fn scalar(&self, text: &str, plain: bool, tag: Option<&Tag>, position: Position) -> Result<Value, Box<Problem>> {
+        let plain = match tag {
+            None => plain,
+            Some(tag) if !tag.is_yaml_core_schema() => false,
+            Some(tag) if &*tag.suffix == "binary" => {
+                let letters: String = text.split_whitespace().collect();
+                let bytes = base64::engine::general_purpose::STANDARD.decode(letters);
+                let Some(text) = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok()) else {
+                    return Err(self.problem(position, "!!binary needs base64 of UTF-8 text", ""));
+                };
+                return Ok(Value::Scalar { text: Rc::from(text), plain: false });
+            }
+            Some(tag) => matches!(&*tag.suffix, "int" | "float" | "bool" | "null" | "timestamp"),
+        };
+        Ok(Value::Scalar { text: Rc::from(text), plain })
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<Vec<Pair>, Box<Problem>> {
+        let mut pairs: Vec<Pair> = Vec::new();
         loop {
             let key = match self.next()? {
-                (Event::MappingEnd, _) => break,
+                (Event::MappingEnd, _) => return Ok(pairs),
                 next => self.node(next, depth + 1)?,
             };
             let next = self.next()?;
             let value = self.node(next, depth + 1)?;
-            let Value::Scalar { text, plain } = &key.value else {
-                return Err(self.problem(key.position, "a key must be text", ""));
-            };
-            if &**text == "<<" && *plain {
-                merged.push(value);
-            } else if let Some(first) = seen.insert(text.clone(), key.position) {
-                let message = format!("key {text:?} already set in this mapping at line {}", first.line);
-                return Err(self.problem(key.position, message, "remove one of the two"));
-            } else {
-                entries.push((key, value));
+            match &key.value {
+                Value::Scalar { text, plain: true } if &**text == "<<" => self.merge(&mut pairs, value)?,
+                Value::Scalar { .. } => pairs.push(Pair { key, value, merged: false }),
+                _ => return Err(self.problem(key.position, "a key must be text", "")),
             }
         }
-        for source in merged {
-            self.merge(&mut entries, source)?;
-        }
-        Ok(entries)
     }
 
-    /// The merge key `<<`: entries of another mapping, or of a list of them, that are not set here.
-    fn merge(&self, entries: &mut Vec<(Node, Node)>, source: Node) -> Result<(), Box<Problem>> {
+    /// The merge key `<<`: pairs of another mapping, or of a list of them, of which the first weighs most and comes last.
+    fn merge(&self, pairs: &mut Vec<Pair>, source: Node) -> Result<(), Box<Problem>> {
         match source.value {
             Value::Mapping(others) => {
-                for (key, value) in others {
-                    if !entries.iter().any(|(own, _)| own.value == key.value) {
-                        entries.push((key, value));
-                    }
-                }
+                pairs.extend(others.into_iter().map(|pair| Pair { merged: true, ..pair }));
                 Ok(())
             }
-            Value::Sequence(sources) => sources.into_iter().try_for_each(|source| self.merge(entries, source)),
-            Value::Scalar { .. } => {
-                Err(self.problem(source.position, "the merge key << needs a mapping or a list of mappings", ""))
+            Value::Sequence(sources) if sources.iter().all(|source| matches!(source.value, Value::Mapping(_))) => {
+                sources.into_iter().rev().try_for_each(|source| self.merge(pairs, source))
             }
+            _ => Err(self.problem(source.position, "the merge key << needs a mapping or a list of mappings", "")),
         }
     }
 
@@ -233,6 +274,6 @@ fn count(node: &Node) -> usize {
     match &node.value {
         Value::Scalar { .. } => 1,
         Value::Sequence(nodes) => 1 + nodes.iter().map(count).sum::<usize>(),
-        Value::Mapping(entries) => 1 + entries.iter().map(|(k, v)| count(k) + count(v)).sum::<usize>(),
+        Value::Mapping(pairs) => 1 + pairs.iter().map(|pair| count(&pair.key) + count(&pair.value)).sum::<usize>(),
     }
 }
