@@ -11,6 +11,7 @@
 mod alerts;
 mod ask;
 mod chart;
+mod cilium;
 mod complete;
 mod data;
 mod explain;
@@ -106,6 +107,7 @@ pub fn router(state: State) -> Router {
         .route("/", get(overview::page))
         .route("/query", get(query::page))
         .route("/targets", get(targets::page))
+        .route("/cilium", get(cilium::page))
         .route("/alerts", get(alerts::page))
         .route("/storage", get(storage::page))
         .route("/ui/data", get(data::answer))

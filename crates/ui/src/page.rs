@@ -22,10 +22,11 @@ use crate::{Ui, live};
 const PAGE_COMPRESSION: Compression = Compression::new(4);
 
 /// The navigation: path, word, icon (a symbol of `shell.html`).
-pub(crate) const PAGES: [(&str, &str, &str); 5] = [
+pub(crate) const PAGES: [(&str, &str, &str); 6] = [
     ("/", "Overview", "overview"),
     ("/query", "Query", "query"),
     ("/targets", "Targets", "targets"),
+    ("/cilium", "Cilium", "cilium"),
     ("/alerts", "Alerts", "alerts"),
     ("/storage", "Storage", "storage"),
 ];
