@@ -5,62 +5,84 @@
 //! than the message of an error needs.
 
 pub mod config;
+mod connect;
+mod files;
+mod network;
+mod oauth;
+mod proxy;
+mod tls;
+mod transport;
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::http::response::Parts;
-use hyper::{Request, Response};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client as HyperClient, Error as HyperError};
-use hyper_util::rt::TokioExecutor;
+use thiserror::Error;
+
+use crate::config::HttpConfig;
+pub use crate::network::Network;
+pub use crate::transport::Transport;
 
 /// What is read of an answer: enough for the message of an error.
 const ANSWER_BYTES_MAX: usize = 2048;
 
 /// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Failure {
     /// Nobody answered, for these reasons.
+    #[error("{0}")]
     Connection(String),
     /// No complete answer came within this time.
+    #[error("no answer within {0:?}")]
     Timeout(Duration),
     /// The answer has more bytes than this.
+    #[error("the answer has more than {0} bytes")]
     TooLong(usize),
+    /// So many requests were answered by the place of another answer.
+    #[error("stopped after {0} redirects")]
+    Redirects(usize),
+    /// The request cannot be sent.
+    #[error("{0}")]
+    Request(String),
+    /// The configuration cannot be used.
+    #[error("{0}")]
+    Settings(String),
+    /// A file that the configuration names.
+    #[error("cannot read {path}: {reason}")]
+    File {
+        /// Its path.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Credentials that cannot be sent; they are not shown.
+    #[error("the credentials hold characters that no header may have")]
+    Credentials,
+    /// The server of tokens gave none.
+    #[error("oauth2: {0}")]
+    Token(String),
 }
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connection(causes) => f.write_str(causes),
-            Self::Timeout(limit) => write!(f, "no answer within {limit:?}"),
-            Self::TooLong(bytes) => write!(f, "the answer has more than {bytes} bytes"),
-        }
-    }
-}
-
-impl StdError for Failure {}
 
 /// Sends requests over kept connections, one for each server.
-pub struct Client(HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub struct Client(Arc<Transport>);
 
 impl Client {
-    /// Reads the system's certificates, which are files: to be called on a thread that may block.
+    /// A client that follows no redirects.
     pub fn new() -> Self {
-        Self(HyperClient::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector()))
+        let config = HttpConfig { follow_redirects: false, enable_http2: false, ..HttpConfig::default() };
+        Self(Network::default().transport(&config))
     }
 
     /// Sends a request and gives the answer's head and, where it is no success, the beginning of its text, all within
     /// `limit`.
     pub async fn send(&self, request: Request<Full<Bytes>>, limit: Duration) -> Result<(Parts, String), Failure> {
         let exchange = async {
-            let answer: Result<Response<Incoming>, HyperError> = self.0.request(request).await;
-            let (head, body) = answer.map_err(|error| Failure::Connection(causes(&error)))?.into_parts();
+            let (head, body) = self.0.send(request).await?.into_parts();
             // A success is one whatever comes behind its head.
             let text = if head.status.is_success() { Vec::new() } else { beginning(body).await };
             Ok((head, String::from_utf8_lossy(&text).trim().to_owned()))
@@ -76,8 +98,7 @@ impl Client {
         bytes_max: usize,
     ) -> Result<(Parts, Bytes), Failure> {
         let exchange = async {
-            let answer = self.0.request(request).await.map_err(|error| Failure::Connection(causes(&error)))?;
-            let (head, body) = answer.into_parts();
+            let (head, body) = self.0.send(request).await?.into_parts();
             match Limited::new(body, bytes_max).collect().await {
                 Ok(body) => Ok((head, body.to_bytes())),
                 Err(error) if error.is::<LengthLimitError>() => Err(Failure::TooLong(bytes_max)),
@@ -91,19 +112,6 @@ impl Client {
 impl Default for Client {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-fn connector() -> HttpsConnector<HttpConnector> {
-    let provider = rustls::crypto::ring::default_provider();
-    match HttpsConnectorBuilder::new().with_provider_and_native_roots(provider) {
-        Ok(builder) => builder.https_or_http().enable_http1().build(),
-        Err(error) => {
-            tracing::warn!(%error, "this system has no certificates: servers with https will be refused");
-            let roots = rustls::RootCertStore::empty();
-            let tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build()
-        }
     }
 }
 

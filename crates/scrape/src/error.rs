@@ -23,16 +23,12 @@ pub(crate) enum ScrapeError {
         "the pages that are being read take more than {max} bytes together (a ceiling of --memory-budget); this one was given up"
     )]
     PagesHeld { max: u64 },
-    #[error("the page is not valid gzip: {0}")]
-    Gzip(String),
-    #[error("unknown Content-Encoding {0:?}; skep reads gzip and identity")]
+    #[error("the page is not valid {0}: {1}")]
+    Packing(&'static str, String),
+    #[error("unknown Content-Encoding {0:?}; skep reads gzip, zstd and identity")]
     Encoding(String),
     #[error("{0}")]
     ContentType(String),
-    #[error("the credentials hold characters that no header may have")]
-    Credentials,
-    #[error("cannot read {path}: {reason}")]
-    SecretFile { path: String, reason: String },
     #[error("line {}, column {}: {}", .0.line, .0.column, .0.message)]
     Parse(#[from] ParseError),
     #[error("sample limit exceeded: the page has more than {0} samples after relabelling (sample_limit)")]

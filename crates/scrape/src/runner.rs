@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use client::Transport;
 use exposition::Format;
 use model::status::{Excess, Health};
 use model::{Appendable, Clock, Collector, Families, Timestamp};
@@ -102,6 +103,7 @@ impl Runner {
         let mut ticks = interval_at(Tick::now() + first, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut planned = None;
+        let transport = self.shared.fetcher.transport(&self.target.job.http);
         let mut halt = self.shared.halt.subscribe();
         let reason = loop {
             let reason = tokio::select! {
@@ -112,7 +114,7 @@ impl Runner {
                     let lateness = due.elapsed();
                     self.shared.counters.began(lateness);
                     lock(&self.progress).lateness = lateness;
-                    self.scrape(&mut planned).await
+                    self.scrape(&transport, &mut planned).await
                 }
             };
             if let Some(reason) = reason {
@@ -125,7 +127,7 @@ impl Runner {
     }
 
     /// One scrape. The reason to stop, where one came up while the page was being read; then nothing is written.
-    async fn scrape(&mut self, planned: &mut Option<Timestamp>) -> Option<Stop> {
+    async fn scrape(&mut self, transport: &Transport, planned: &mut Option<Timestamp>) -> Option<Stop> {
         let at = align(self.shared.clock.now(), planned, self.target.interval);
         let began = Instant::now();
         let mut halt = self.shared.halt.subscribe();
@@ -135,18 +137,21 @@ impl Runner {
             biased;
             () = halted(&mut halt) => return None,
             reason = stopped(&mut stop) => return Some(reason),
-            answer = self.read(std::mem::take(&mut buffer)) => self.append(answer, at, began).await,
+            answer = self.read(transport, std::mem::take(&mut buffer)) => self.append(answer, at, began).await,
         };
         self.report(at, outcome);
         None
     }
 
-    async fn read(&self, buffer: Vec<u8>) -> Result<Page, ScrapeError> {
+    async fn read(&self, transport: &Transport, buffer: Vec<u8>) -> Result<Page, ScrapeError> {
         if let Some(error) = &self.target.forbidden {
             return Err(error.clone());
         }
         match &self.source {
-            Source::Page => self.shared.fetcher.fetch(&self.target, buffer).await.map(Page::Answer),
+            Source::Page => {
+                let answer = self.shared.fetcher.fetch(&self.target, transport, buffer).await;
+                answer.map(Page::Answer)
+            }
             Source::Collectors(collectors) => {
                 let collectors = lock(collectors).clone();
                 let gathered = tokio::task::spawn_blocking(move || gather(&collectors)).await;

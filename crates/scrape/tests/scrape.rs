@@ -152,7 +152,7 @@ async fn bad_pages_say_why() {
     check_bad(|_| with_head("200 OK", b"a 1\n"), "", blank).await;
     let html = "received unsupported Content-Type \"text/html\" and no fallback_scrape_protocol specified for target";
     check_bad(|_| with_head("200 OK\r\nContent-Type: text/html", b"a 1\n"), "", html).await;
-    let encoding = "unknown Content-Encoding \"br\"; skep reads gzip and identity";
+    let encoding = "unknown Content-Encoding \"br\"; skep reads gzip, zstd and identity";
     check_bad(|_| with_head("200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: br", b"a 1\n"), "", encoding)
         .await;
     let damaged = "the page is not valid gzip: invalid gzip header";
@@ -196,7 +196,7 @@ async fn hostile_servers_are_bounded() {
     check_bad(move |_| page(&wild), rules, budget).await;
     let hang = "Get \"http://ADDRESS/metrics\": no complete answer within the scrape timeout of 100ms";
     check_bad(|_| Reply::Hang, "", hang).await;
-    let no_tls = "Get \"https://ADDRESS/metrics\": client error (Connect): tls handshake eof";
+    let no_tls = "Get \"https://ADDRESS/metrics\": TLS with ADDRESS: the server closed the connection";
     check_bad(|_| page("a 1\n"), "  scheme: https\n", no_tls).await;
     let cut = "Get \"http://ADDRESS/metrics\": error reading a body from connection: end of file before message length reached";
     check_bad(|_| Reply::CutOff("a 1\n".to_owned()), "", cut).await;
@@ -217,11 +217,11 @@ async fn asks_as_prometheus_does() {
         let wanted = [
             "get /metrics?m=x%20y http/1.1\r\n",
             "user-agent: skep/1.2.3\r\n",
-            "accept-encoding: gzip\r\n",
+            "accept-encoding: gzip, zstd\r\n",
             "x-prometheus-scrape-timeout-seconds: 0.1\r\n",
             "authorization: basic dtpw\r\n",
-            "accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,\
-             text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1\r\n",
+            "accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,\
+             text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2\r\n",
         ];
         match wanted.iter().find(|part| !lower.contains(*part)) {
             None => page("a 1\n"),
