@@ -120,6 +120,7 @@ impl Rooms {
             remote: remote.clone(),
         });
         collectors.push(ledger.clone());
+        collectors.push(engine.clone());
         let snapshots = Arc::new(Snapshots::new(&settings.data_dir));
         collectors.push(snapshots.clone());
         collectors.push(Arc::new(reader.clone()));

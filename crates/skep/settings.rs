@@ -24,6 +24,12 @@ const READ_PART: u64 = 6;
 /// And answers that are kept for the next refresh this one, up to what the engine keeps by itself.
 const KEPT_PART: u64 = 12;
 
+/// What each of the queries that are evaluated at once has at least: the columns of some hundred series at a thousand steps.
+const QUERY_BYTES_MIN: u64 = 1 << 20;
+
+/// Somebody who asks for everything does not make the rules wait.
+const CONCURRENCY_MIN: usize = 4;
+
 /// Settings of the process that do not change while it runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -90,11 +96,19 @@ fn engine(args: &ServeArgs, shares: Shares) -> promql::EngineOptions {
         memory_max: shares.query_bytes - shares.query_bytes / READ_PART - kept,
         kept_bytes_max: size(kept),
         samples_max: args.query_samples.unwrap_or(defaults.samples_max),
-        concurrency: args.query_concurrency.and_then(|n| usize::try_from(n).ok()).unwrap_or(defaults.concurrency),
+        concurrency: args
+            .query_concurrency
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or_else(|| concurrency(shares, &defaults)),
         experimental_functions: feature("promql-experimental-functions"),
         delayed_name_removal: feature("promql-delayed-name-removal"),
         ..defaults
     }
+}
+
+/// As many queries at once as Prometheus evaluates, fewer where there is little memory for them; the others wait.
+fn concurrency(shares: Shares, defaults: &promql::EngineOptions) -> usize {
+    size(shares.query_bytes / QUERY_BYTES_MIN).clamp(CONCURRENCY_MIN, defaults.concurrency)
 }
 
 fn read_limits(args: &ServeArgs, shares: Shares) -> remote::ReadLimits {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant as Stopwatch};
 
 use model::{Labels, Samples, Timestamp};
-use promql::{Answer, MatrixSeries, QueryLimits, QueryStats, Range, Value, VectorPoint};
+use promql::{Answer, Held, MatrixSeries, QueryLimits, QueryStats, Range, Value, VectorPoint};
 
 use crate::State;
 use crate::call::Call;
@@ -107,39 +107,43 @@ fn stats(call: &Call, clock: Stopwatch) -> Option<Duration> {
 /// Writes an answer without ever holding its text whole.
 pub(crate) fn reply(answer: Answer, limit: Option<usize>, took: Option<Duration>) -> Reply {
     let mut notes = Notes { warnings: answer.warnings, infos: answer.infos };
-    let stats = took.map(|took| (took, answer.stats));
+    let tail = Tail { stats: took.map(|took| (took, answer.stats)), _held: answer.held };
     match answer.value {
-        Value::Scalar(sample) => whole("scalar", notes, stats, |out| {
+        Value::Scalar(sample) => whole("scalar", notes, tail, |out| {
             push_pair(out, sample.timestamp, |out| {
                 out.push(b'"');
                 push_plain(out, sample.value);
                 out.push(b'"');
             });
         }),
-        Value::String { timestamp, text } => whole("string", notes, stats, |out| {
+        Value::String { timestamp, text } => whole("string", notes, tail, |out| {
             push_pair(out, timestamp, |out| push_text(out, &text));
         }),
         Value::Vector(mut points) => {
             notes.cut(&mut points, limit);
-            wrap("vector", array_parts(points.into_iter(), push_vector_point), notes, stats)
+            wrap("vector", array_parts(points.into_iter(), push_vector_point), notes, tail)
         }
         Value::Matrix(mut series) => {
             notes.cut(&mut series, limit);
-            wrap("matrix", matrix_parts(series), notes, stats)
+            wrap("matrix", matrix_parts(series), notes, tail)
         }
     }
 }
 
-type Took = Option<(Duration, QueryStats)>;
+/// What goes with the value until it is written.
+struct Tail {
+    stats: Option<(Duration, QueryStats)>,
+    _held: Held,
+}
 
-fn whole(kind: &'static str, notes: Notes, stats: Took, write: impl FnOnce(&mut Vec<u8>)) -> Reply {
+fn whole(kind: &'static str, notes: Notes, tail: Tail, write: impl FnOnce(&mut Vec<u8>)) -> Reply {
     let mut data = Vec::new();
     write(&mut data);
     let parts = move |out: &mut Vec<u8>| {
         out.append(&mut data);
         false
     };
-    wrap(kind, parts, notes, stats)
+    wrap(kind, parts, notes, tail)
 }
 
 /// `{"resultType":KIND,"result":PARTS}`.
@@ -147,7 +151,7 @@ fn wrap(
     kind: &'static str,
     mut parts: impl FnMut(&mut Vec<u8>) -> bool + Send + 'static,
     notes: Notes,
-    stats: Took,
+    tail: Tail,
 ) -> Reply {
     let mut begun = false;
     let parts = move |out: &mut Vec<u8>| {
@@ -157,7 +161,9 @@ fn wrap(
         }
         let more = parts(out);
         if !more {
-            if let Some((took, stats)) = stats {
+            // All of it belongs to the closure, for what it counts.
+            let tail = &tail;
+            if let Some((took, stats)) = tail.stats {
                 out.extend_from_slice(b",\"stats\":");
                 push_stats(out, took, stats);
             }

@@ -3,12 +3,12 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use model::{Queryable, Sample, Timestamp};
+use model::{CollectError, Collector, Families, Queryable, Sample, Timestamp};
 
 use crate::eval::{Budget, Caps, Notes, Pool, Setting, Trace, evaluate, evaluate_matrix};
 use crate::kept::{Answers, Begun};
 use crate::syntax::Type;
-use crate::{Answer, Cancel, Explained, Expr, Plan, QueryError, QueryLimits, Range, Value, parse};
+use crate::{Answer, Cancel, Explained, Expr, Held, Plan, QueryError, QueryLimits, Range, Value, parse};
 
 /// How often a query that waits for its turn looks whether it was cancelled.
 const QUEUE_POLL: Duration = Duration::from_millis(50);
@@ -88,6 +88,11 @@ impl Engine {
     /// Bytes that running queries and kept answers hold.
     pub fn held_bytes(&self) -> u64 {
         self.pool.bytes() + self.answers.bytes() as u64
+    }
+
+    /// Queries that are being evaluated; those that wait for their turn are not among them.
+    pub fn running(&self) -> usize {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The options it was made with.
@@ -225,6 +230,7 @@ impl Engine {
                 self.answers.keep(begun, series);
             }
         }
+        answer.held = self.held(&answer.value);
         Ok(answer)
     }
 
@@ -257,8 +263,13 @@ impl Engine {
             trace,
         };
         let value = value_of(expr, &setting)?;
+        let held = self.held(&value);
         let (warnings, infos) = notes.finish();
-        Ok(Answer { value, warnings, infos, stats: budget.stats() })
+        Ok(Answer { value, warnings, infos, stats: budget.stats(), held })
+    }
+
+    fn held(&self, value: &Value) -> Held {
+        Held::new(self.pool.claim(value.bytes() as u64))
     }
 
     fn wait_for_turn(&self, deadline: Option<Instant>, cancel: &Cancel) -> Result<Turn<'_>, QueryError> {
@@ -279,6 +290,19 @@ impl Engine {
     }
 }
 
+impl Collector for Engine {
+    fn name(&self) -> &'static str {
+        "queries"
+    }
+
+    fn collect(&self, families: &mut Families) -> Result<(), CollectError> {
+        families.gauge("skep_queries_running", "Queries that are being evaluated.", self.running() as f64);
+        let most = self.options.concurrency as f64;
+        families.gauge("skep_queries_running_max", "Queries that may be evaluated at once; others wait.", most);
+        Ok(())
+    }
+}
+
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
@@ -293,7 +317,7 @@ fn value_of(expr: &Expr, setting: &Setting<'_>) -> Result<Value, QueryError> {
     }
     let columns = evaluate(expr, setting)?;
     Ok(match setting.step {
-        Some(_) => Value::Matrix(columns.into_matrix()),
+        Some(_) => Value::Matrix(columns.into_matrix()?),
         None => columns.into_instant(setting.start),
     })
 }

@@ -29,4 +29,4 @@ pub use syntax::{
     Aggregation, AtTime, BinaryOp, Expr, Grouping, Kind, Matching, Modifiers, Node, NodeId, Sides, Type,
     VectorSelector, parse, parse_selector,
 };
-pub use value::{Answer, Cancel, MatrixSeries, QueryLimits, QueryStats, Range, Value, VectorPoint};
+pub use value::{Answer, Cancel, Held, MatrixSeries, QueryLimits, QueryStats, Range, Value, VectorPoint};

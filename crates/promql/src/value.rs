@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use model::{Labels, Sample, Samples, Timestamp};
 
+use crate::eval::Claim;
+
 /// The steps of a range query: `start`, `start + step`, ... up to and including `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
@@ -57,12 +59,45 @@ pub struct Answer {
     pub infos: Vec<String>,
     /// What it took.
     pub stats: QueryStats,
+    /// Counts the value against the memory of all queries; to be kept for as long as the value, or parts of it.
+    pub held: Held,
 }
+
+/// Memory that an answer counts against the limit of all queries until the last clone is dropped.
+#[derive(Clone, Debug, Default)]
+pub struct Held(#[expect(dead_code, reason = "it is there to be dropped")] Option<Arc<Claim>>);
 
 impl Answer {
     /// A value without annotations that took nothing.
     pub(crate) fn of(value: Value) -> Self {
-        Self { value, warnings: Vec::new(), infos: Vec::new(), stats: QueryStats::default() }
+        Self { value, warnings: Vec::new(), infos: Vec::new(), stats: QueryStats::default(), held: Held::default() }
+    }
+}
+
+impl Held {
+    pub(crate) fn new(claim: Claim) -> Self {
+        Self(Some(Arc::new(claim)))
+    }
+}
+
+impl Value {
+    /// What it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Scalar(_) => 0,
+            Self::String { text, .. } => text.len(),
+            Self::Vector(points) => {
+                points.iter().map(|point| size_of::<VectorPoint>() + point.labels.as_packed().len()).sum()
+            }
+            Self::Matrix(series) => series.iter().map(MatrixSeries::bytes).sum(),
+        }
+    }
+}
+
+impl MatrixSeries {
+    /// What it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.labels.as_packed().len() + self.samples.len() * size_of::<Sample>()
     }
 }
 

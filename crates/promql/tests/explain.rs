@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use model::{Labels, Sample};
 use promql::script::MemoryStore;
-use promql::{Engine, EngineOptions, Explained, PlanNode, QueryLimits, Range};
+use promql::{Engine, EngineOptions, Explained, Held, PlanNode, QueryLimits, Range, Value};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const SERIES: u64 = 100;
@@ -28,11 +28,15 @@ fn store() -> MemoryStore {
 fn explain_with(options: EngineOptions, query: &str) -> Explained {
     let range = Range { start: 0, end: 99 * 60_000, step: MINUTE };
     let engine = Engine::new(options);
-    let explained = engine.explain_range(&store(), query, range, &QueryLimits::default()).unwrap();
+    let mut explained = engine.explain_range(&store(), query, range, &QueryLimits::default()).unwrap();
     let plain = engine.range(&store(), query, range, &QueryLimits::default()).unwrap();
     assert!(explained.answer.value == plain.value, "{query}");
     assert_eq!((&explained.answer.warnings, &explained.answer.infos), (&plain.warnings, &plain.infos), "{query}");
     assert_eq!(explained.answer.stats.samples_total, plain.stats.samples_total, "{query}");
+    let value = matches!(&plain.value, Value::Matrix(series) if !series.is_empty());
+    assert_eq!(engine.held_bytes() > 0, value, "{query}: answers count until they are dropped");
+    drop(plain);
+    explained.answer.held = Held::default();
     assert_eq!(engine.held_bytes(), 0, "{query}: everything is given back");
     explained
 }

@@ -94,7 +94,6 @@ impl Evaluation<'_> {
         let key = Key::of_grouping(grouping);
         let mut groups: Groups<'_, Vec<f64>> = Groups::new(Key::all_but([]));
         let mut hold = self.budget.hold();
-        let mut held = 0;
         self.stream(expr, grid, &mut |series| {
             let base = if grouping.without { series.labels.clone() } else { key.labels(&series.labels) };
             for (i, value) in series.values.iter().enumerate().filter(|(_, v)| is_present(**v)) {
@@ -102,13 +101,16 @@ impl Evaluation<'_> {
                 labels.set(&label, format_value(*value));
                 // `without` may name the new label, too.
                 let labels = if grouping.without { key.labels(&labels.build()) } else { labels.build() };
-                let counts = groups.of(&labels, || vec![ABSENT; grid.count]);
+                let counts = groups.of(&labels, Vec::new);
+                if counts.is_empty() {
+                    // One series may make a group at every step.
+                    hold.add(Cost::slots(grid.count, size_of::<f64>()))?;
+                    hold.add(Cost::bytes(labels.as_packed().len()))?;
+                    counts.resize(grid.count, ABSENT);
+                }
                 counts[i] = if is_present(counts[i]) { counts[i] + 1.0 } else { 1.0 };
             }
-            let now = groups.len();
-            hold.add(Cost::slots((now - held) * grid.count, size_of::<f64>()))?;
-            held = now;
-            Ok(())
+            self.budget.check()
         })?;
         // Upstream keeps the name here, even one that was to be removed.
         Ok(groups.into_iter().map(|group| Series::new(group.labels, group.state)).collect())

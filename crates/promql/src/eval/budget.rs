@@ -62,6 +62,13 @@ pub(crate) struct Budget {
     shared: Shared,
 }
 
+/// What an answer takes of the memory of all running queries until it is dropped: it may be read slowly.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pool: Pool,
+    bytes: u64,
+}
+
 /// What is counted until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Hold<'q> {
@@ -73,6 +80,11 @@ impl Cost {
     /// Samples in columns, with their times.
     pub(crate) fn samples(count: usize) -> Self {
         Self::slots(count, size_of::<Sample>())
+    }
+
+    /// Memory alone.
+    pub(crate) fn bytes(bytes: usize) -> Self {
+        Self { samples: 0, bytes: bytes as u64 }
     }
 
     /// As many slots of this size as samples.
@@ -93,6 +105,18 @@ impl Pool {
     /// Bytes that are held now.
     pub(crate) fn bytes(&self) -> u64 {
         self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts so many bytes of an answer, however much others hold: it is there already.
+    pub(crate) fn claim(&self, bytes: u64) -> Claim {
+        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Claim { pool: self.clone(), bytes }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.pool.0.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -145,6 +169,14 @@ impl Hold<'_> {
             budget.give_back(budget.shared.clear());
             budget.count(Cost::default())
         })
+    }
+
+    /// Counts less, of what was counted before.
+    pub(crate) fn release(&mut self, cost: Cost) {
+        let less = Cost { samples: cost.samples.min(self.cost.samples), bytes: cost.bytes.min(self.cost.bytes) };
+        self.cost.samples -= less.samples;
+        self.cost.bytes -= less.bytes;
+        self.budget.give_back(less);
     }
 }
 

@@ -3,6 +3,7 @@
 use model::{BUCKET_BOUND, Labels, METRIC_NAME};
 
 use super::Evaluation;
+use super::budget::Hold;
 use super::grid::Grid;
 use super::groups::{Group, Groups, Key};
 use super::series::{ABSENT, Series, is_present, merge_same_labels};
@@ -72,7 +73,8 @@ impl Evaluation<'_> {
         grid: Grid,
         f: impl Fn(usize, &str, &mut Vec<Bucket>) -> f64,
     ) -> Result<Vec<Series>, QueryError> {
-        let histograms = self.histograms(arg, place, grid)?;
+        let mut hold = self.budget.hold();
+        let histograms = self.histograms(arg, place, grid, &mut hold)?;
         let mut buckets = Vec::new();
         let mut result = Vec::with_capacity(histograms.len());
         for Group { labels, state: histogram } in histograms {
@@ -88,12 +90,19 @@ impl Evaluation<'_> {
                 }
             }
             let series = Series { labels, drop_name: histogram.drop_name, values };
+            hold.add(series.cost())?;
             result.push(series.without_name(self.options.delayed_name_removal));
         }
         merge_same_labels(result)
     }
 
-    fn histograms(&self, arg: NodeId, place: Position, grid: Grid) -> Result<Groups<'static, Histogram>, QueryError> {
+    fn histograms(
+        &self,
+        arg: NodeId,
+        place: Position,
+        grid: Grid,
+        hold: &mut Hold<'_>,
+    ) -> Result<Groups<'static, Histogram>, QueryError> {
         let mut histograms: Groups<'_, Histogram> = Groups::new(Key::all_but([BUCKET_BOUND]));
         self.stream(arg, grid, &mut |series| {
             let text = series.labels.get(BUCKET_BOUND).unwrap_or_default();
@@ -101,6 +110,7 @@ impl Evaluation<'_> {
                 self.warn_bad_bound(&series.labels, text, place);
                 return Ok(());
             };
+            hold.add(series.cost())?;
             let empty = || Histogram { drop_name: series.drop_name, columns: Vec::new() };
             histograms.of(&series.labels, empty).columns.push((bound, series.values));
             Ok(())

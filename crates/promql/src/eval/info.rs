@@ -37,7 +37,7 @@ impl Evaluation<'_> {
         selector: Option<NodeId>,
         grid: Grid,
     ) -> Result<Vec<Series>, QueryError> {
-        let base = self.collect_all(arg, grid)?;
+        let (base, _hold) = self.collect_all(arg, grid)?.into_parts();
         let matchers = match selector.map(|id| self.expr.kind(self.expr.unwrapped(id))) {
             Some(Kind::Vector(selector)) => selector.matchers.clone(),
             _ => Vec::new(),

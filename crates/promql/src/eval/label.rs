@@ -4,7 +4,7 @@ use model::{LabelsBuilder, METRIC_NAME, Pattern};
 
 use super::Evaluation;
 use super::grid::Grid;
-use super::series::{Series, join_or_refuse};
+use super::series::{Series, Vector, join_or_refuse};
 use crate::QueryError;
 use crate::syntax::NodeId;
 
@@ -25,8 +25,7 @@ impl Evaluation<'_> {
         let target = self.label_name(*target, "destination", "label_replace")?;
         // Each may stand for the whole value.
         let groups = replacement.matches('$').count();
-        let mut series = self.collect_all(*vector, grid)?;
-        let mut hold = self.budget.hold();
+        let (mut series, mut hold) = self.collect_all(*vector, grid)?.into_parts();
         for series in &mut series {
             self.budget.check()?;
             let value = series.labels.get(&source).unwrap_or_default().to_owned();
@@ -36,7 +35,7 @@ impl Evaluation<'_> {
                 captures.expand(&replacement, &mut replaced);
                 set_label(series, &target, &replaced);
             }
-            hold.add(series.cost())?;
+            hold.add(series.label_cost())?;
         }
         join_or_refuse(series, self.options.delayed_name_removal)
     }
@@ -50,15 +49,14 @@ impl Evaluation<'_> {
             sources.iter().map(|source| self.label_name(*source, "source", "label_join")).collect();
         let sources = sources?;
         let target = self.label_name(*target, "destination", "label_join")?;
-        let mut series = self.collect_all(*vector, grid)?;
-        let mut hold = self.budget.hold();
+        let (mut series, mut hold) = self.collect_all(*vector, grid)?.into_parts();
         for series in &mut series {
             self.budget.check()?;
             let parts: Vec<&str> = sources.iter().map(|s| series.labels.get(s).unwrap_or_default()).collect();
             refuse_long(parts.iter().map(|part| part.len() + separator.len()).sum(), "label_join")?;
             let joined = parts.join(&separator);
             set_label(series, &target, &joined);
-            hold.add(series.cost())?;
+            hold.add(series.label_cost())?;
         }
         join_or_refuse(series, self.options.delayed_name_removal)
     }
@@ -76,13 +74,15 @@ impl Evaluation<'_> {
     }
 
     /// All series of an instant vector.
-    pub(super) fn collect_all(&self, id: NodeId, grid: Grid) -> Result<Vec<Series>, QueryError> {
+    pub(super) fn collect_all(&self, id: NodeId, grid: Grid) -> Result<Vector<'_>, QueryError> {
+        let mut hold = self.budget.hold();
         let mut all = Vec::new();
         self.stream(id, grid, &mut |series| {
+            hold.add(series.cost())?;
             all.push(series);
             Ok(())
         })?;
-        Ok(all)
+        Ok(Vector::with_hold(all, hold))
     }
 }
 

@@ -5,6 +5,7 @@ use model::{Labels, METRIC_NAME};
 
 use super::Evaluation;
 use super::binary::{apply, drops_name, truth};
+use super::budget::Cost;
 use super::grid::Grid;
 use super::groups::{Groups, Key};
 use super::series::{ABSENT, Series, is_present};
@@ -86,6 +87,12 @@ impl Evaluation<'_> {
         let ones = by_match(one, matching);
         let side = if swapped { "left" } else { "right" };
         let mut found = duplicates(one, &ones, matching, &both, side);
+        // Nothing can be found at a step before the first.
+        let first = both.iter().position(|both| *both);
+        if let Some((_, error)) = found.take_if(|(step, _)| Some(*step) == first) {
+            return Err(error);
+        }
+        let mut hold = self.budget.hold();
         let mut joined = Vec::new();
         let mut targets = Targets::new(matching);
         for series in many {
@@ -96,7 +103,9 @@ impl Evaluation<'_> {
                 targets.claim(&labels, series, partner, &mut found);
                 // A comparison that filters forgets that the name was to be removed, as upstream does.
                 let drop_name = self.options.delayed_name_removal && returns_bool;
-                joined.push(Series { labels, drop_name, values });
+                let series = Series { labels, drop_name, values };
+                hold.add(Cost { samples: 0, ..series.cost() })?;
+                joined.push(series);
             }
         }
         match found {

@@ -50,7 +50,7 @@ use series::{Series, Vector};
 use shared::{Class, classes};
 use trace::filled;
 
-pub(crate) use budget::{Budget, Caps, Pool};
+pub(crate) use budget::{Budget, Caps, Claim, Pool};
 pub(crate) use notes::Notes;
 pub(crate) use result::{evaluate, evaluate_matrix};
 pub(crate) use trace::{Record, Trace};

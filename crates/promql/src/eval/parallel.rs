@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use crate::QueryError;
+use crate::{EngineOptions, QueryError};
 
 /// Fewest items that a thread takes at once.
 const BATCH_MIN: usize = 16;
@@ -25,6 +25,10 @@ const ITEMS_MIN: usize = 4 * BATCH_MIN;
 /// Slots of the columns of one batch, two megabytes.
 const SLOTS_MAX: usize = 1 << 18;
 
+/// What waits to be handed on is not counted against the limits: a batch is at most this part of the memory of all queries,
+/// so that [`AHEAD`] of them for each thread of many queries stay well below it.
+const MEMORY_PART: u64 = 256;
+
 /// Batches for each thread that may be done before those in front of them are handed on: what waits is not counted against
 /// the query's limits.
 const AHEAD: usize = 2;
@@ -35,16 +39,25 @@ pub(super) struct Share {
     pub(super) threads: usize,
     /// How many slots a result has.
     pub(super) slots: usize,
+    /// Most slots of a batch.
+    slots_max: usize,
 }
 
 impl Share {
+    /// Among the threads of an engine, for results with so many slots.
+    pub(super) fn new(options: &EngineOptions, slots: usize) -> Self {
+        let fitting = options.memory_max / MEMORY_PART / size_of::<f64>() as u64;
+        let slots_max = usize::try_from(fitting).map_or(SLOTS_MAX, |fitting| fitting.min(SLOTS_MAX));
+        Self { threads: options.threads, slots, slots_max }
+    }
+
     /// How many threads work on so many items.
     pub(super) fn threads_for(self, items: usize) -> usize {
         if items < ITEMS_MIN { 1 } else { self.threads.min(items / BATCH_MIN).max(1) }
     }
 
     fn batch(self, items: usize) -> usize {
-        let fitting = (SLOTS_MAX / self.slots.max(1)).clamp(1, BATCH_MAX);
+        let fitting = (self.slots_max / self.slots.max(1)).clamp(1, BATCH_MAX);
         (items / (self.threads * BATCHES)).max(BATCH_MIN).min(fitting)
     }
 }
@@ -201,7 +214,7 @@ mod tests {
             failed.map_or(Ok(items.clone()), |item| Err(QueryError::Parameter(item.to_string())))
         };
         let mut got = Vec::new();
-        let share = Share { threads, slots: 1 };
+        let share = Share { threads, slots: 1, slots_max: SLOTS_MAX };
         let outcome = in_order((0..items).collect(), share, usize::default, work, &mut |items| {
             for item in items {
                 if Some(item) == sink_fails {

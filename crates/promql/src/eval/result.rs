@@ -2,6 +2,7 @@
 
 use model::{Labels, Sample, Samples, Timestamp};
 
+use super::budget::{Cost, Hold};
 use super::grid::Grid;
 use super::series::{Series, is_present, merge_same_labels};
 use super::window::RangeSeries;
@@ -9,10 +10,11 @@ use super::{Column, Evaluation, Setting};
 use crate::syntax::Expr;
 use crate::{MatrixSeries, QueryError, Value, VectorPoint};
 
-/// The value of an expression at all steps.
-pub(crate) struct Columns {
+/// The value of an expression at all steps, counted against the limits.
+pub(crate) struct Columns<'q> {
     grid: Grid,
     value: Outcome,
+    hold: Hold<'q>,
 }
 
 enum Outcome {
@@ -22,7 +24,7 @@ enum Outcome {
 }
 
 /// Evaluates an expression that is not a range vector.
-pub(crate) fn evaluate(expr: &Expr, setting: &Setting<'_>) -> Result<Columns, QueryError> {
+pub(crate) fn evaluate<'q>(expr: &'q Expr, setting: &Setting<'q>) -> Result<Columns<'q>, QueryError> {
     let step = setting.step.map_or(1, |step| i64::try_from(step.as_millis()).unwrap_or(i64::MAX));
     let Some(grid) = Grid::between(setting.start, setting.end, step) else {
         return Err(QueryError::Parameter("end timestamp must not be before start time".to_owned()));
@@ -32,19 +34,27 @@ pub(crate) fn evaluate(expr: &Expr, setting: &Setting<'_>) -> Result<Columns, Qu
     let value = match evaluation.eval(expr.root(), grid)? {
         Column::Scalar(values) => Outcome::Scalar(values),
         Column::Text(text) => Outcome::Text(text),
-        Column::Vector(vector) => Outcome::Vector(drop_names(vector.series)?),
+        Column::Vector(vector) => {
+            let (series, hold) = vector.into_parts();
+            return Ok(Columns { grid, value: Outcome::Vector(drop_names(series)?), hold });
+        }
     };
-    Ok(Columns { grid, value })
+    let mut hold = setting.budget.hold();
+    hold.add(Cost::bytes(size_of::<f64>() * grid.count))?;
+    Ok(Columns { grid, value, hold })
 }
 
 /// Evaluates a range vector at one time: the samples of its window.
-pub(crate) fn evaluate_matrix(expr: &Expr, setting: &Setting<'_>) -> Result<Vec<MatrixSeries>, QueryError> {
+pub(crate) fn evaluate_matrix<'q>(expr: &'q Expr, setting: &Setting<'q>) -> Result<Vec<MatrixSeries>, QueryError> {
     let evaluation = Evaluation::new(expr, setting);
     let mut found = Vec::new();
-    let whole = |series: &RangeSeries<'_>, batch: &mut Vec<MatrixSeries>| {
+    let whole = |series: &RangeSeries<'_>, batch: &mut Vec<(MatrixSeries, Hold<'q>)>| {
         let labels = if series.drop_name { series.labels.without_name() } else { series.labels.clone() };
         if !series.samples.is_empty() {
-            batch.push(MatrixSeries { labels, samples: series.samples.clone() });
+            let series = MatrixSeries { labels, samples: series.samples.clone() };
+            let mut hold = setting.budget.hold();
+            hold.add(Cost { samples: series.samples.len() as u64, bytes: series.bytes() as u64 })?;
+            batch.push((series, hold));
         }
         Ok(())
     };
@@ -52,8 +62,8 @@ pub(crate) fn evaluate_matrix(expr: &Expr, setting: &Setting<'_>) -> Result<Vec<
         found.append(&mut batch);
         Ok(())
     })?;
-    found.sort_by(|a, b| a.labels.cmp(&b.labels));
-    Ok(found)
+    found.sort_by(|(a, _), (b, _)| a.labels.cmp(&b.labels));
+    Ok(found.into_iter().map(|(series, _)| series).collect())
 }
 
 /// Removes the names whose removal was put off.
@@ -65,22 +75,26 @@ fn drop_names(series: Vec<Series>) -> Result<Vec<Series>, QueryError> {
     merge_same_labels(series.into_iter().map(remove).collect())
 }
 
-impl Columns {
-    /// A series of samples for each series, those without samples left out, ordered by labels.
-    pub(crate) fn into_matrix(self) -> Vec<MatrixSeries> {
-        let grid = self.grid;
+impl Columns<'_> {
+    /// A series of samples for each series, those without samples left out, ordered by labels. Each column goes when its
+    /// samples are there.
+    pub(crate) fn into_matrix(self) -> Result<Vec<MatrixSeries>, QueryError> {
+        let (grid, mut hold) = (self.grid, self.hold);
         let series = match self.value {
             Outcome::Scalar(values) => vec![Series::new(Labels::empty(), values)],
             Outcome::Vector(series) => series,
             Outcome::Text(_) => Vec::new(),
         };
-        let mut matrix: Vec<MatrixSeries> = series
-            .into_iter()
-            .filter(Series::has_values)
-            .map(|series| MatrixSeries { labels: series.labels, samples: samples(grid, &series.values) })
-            .collect();
+        let mut matrix = Vec::with_capacity(series.len());
+        for series in series.into_iter().filter(Series::has_values) {
+            let series = MatrixSeries { labels: series.labels, samples: samples(grid, &series.values) };
+            let column = Cost::bytes(size_of::<f64>() * grid.count);
+            hold.add(Cost::bytes(series.bytes()))?;
+            hold.release(column);
+            matrix.push(series);
+        }
         matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
-        matrix
+        Ok(matrix)
     }
 
     /// The value at the only step.
@@ -101,7 +115,8 @@ impl Columns {
 }
 
 fn samples(grid: Grid, values: &[f64]) -> Samples {
-    let mut samples = Samples::default();
+    let count = values.iter().filter(|value| is_present(**value)).count();
+    let mut samples = Samples { timestamps: Vec::with_capacity(count), values: Vec::with_capacity(count) };
     for (timestamp, value) in grid.times().zip(values).filter(|(_, value)| is_present(**value)) {
         samples.push(Sample { timestamp, value: *value });
     }

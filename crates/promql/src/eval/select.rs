@@ -59,7 +59,7 @@ impl Evaluation<'_> {
         work: impl Fn(&Labels, &mut Samples, &mut B) -> Result<(), QueryError> + Sync,
         sink: &mut dyn FnMut((usize, B)) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        let share = Share { threads: self.options.threads, slots };
+        let share = Share::new(self.options, slots);
         self.trace_threads(share.threads_for(found.len()));
         let keep = || Reader::new(self.budget);
         let batch = |reader: &mut Reader<'_>, series: Vec<Box<dyn model::Series>>| {

@@ -48,13 +48,19 @@ impl Series {
     /// What it counts against the limits.
     pub(super) fn cost(&self) -> Cost {
         let present = self.values.iter().filter(|v| is_present(**v)).count();
+        let samples = present.max(self.values.len() / EMPTY_SLOTS_PER_SAMPLE);
+        let mut cost = self.label_cost();
+        cost += Cost { samples: samples as u64, bytes: (size_of::<Self>() + size_of_val(&*self.values)) as u64 };
+        cost
+    }
+
+    /// What its labels count.
+    pub(super) fn label_cost(&self) -> Cost {
         let packed = self.labels.as_packed().len();
         let label_bytes = || self.labels.iter().map(|(_, value)| value.len()).sum::<usize>();
         let label_bytes = if packed > LABEL_BYTES_FREE { label_bytes() } else { 0 };
         let long_labels = label_bytes.saturating_sub(LABEL_BYTES_FREE) / BYTES_PER_SAMPLE;
-        let samples = present.max(self.values.len() / EMPTY_SLOTS_PER_SAMPLE) + long_labels;
-        let bytes = size_of::<Self>() + size_of_val(&*self.values) + packed;
-        Cost { samples: samples as u64, bytes: bytes as u64 }
+        Cost { samples: long_labels as u64, bytes: packed as u64 }
     }
 
     /// Forgets the name: at once, or at the end where that is the rule.
@@ -72,7 +78,7 @@ impl Series {
 #[derive(Debug)]
 pub(super) struct Vector<'q> {
     pub(super) series: Vec<Series>,
-    _hold: Hold<'q>,
+    hold: Hold<'q>,
 }
 
 impl<'q> Vector<'q> {
@@ -81,11 +87,15 @@ impl<'q> Vector<'q> {
         let mut cost = Cost::default();
         series.iter().for_each(|series| cost += series.cost());
         hold.add(cost)?;
-        Ok(Self { series, _hold: hold })
+        Ok(Self { series, hold })
+    }
+
+    pub(super) fn into_parts(self) -> (Vec<Series>, Hold<'q>) {
+        (self.series, self.hold)
     }
 
     pub(super) fn with_hold(series: Vec<Series>, hold: Hold<'q>) -> Self {
-        Self { series, _hold: hold }
+        Self { series, hold }
     }
 }
 

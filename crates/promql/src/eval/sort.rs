@@ -12,7 +12,7 @@ use crate::syntax::NodeId;
 impl Evaluation<'_> {
     /// By value, NaN last. Of a range query the answer is ordered by labels, so the order matters for one step only.
     pub(super) fn sort(&self, arg: NodeId, descending: bool, grid: Grid) -> Result<Vec<Series>, QueryError> {
-        let mut series = self.collect_all(arg, grid)?;
+        let mut series = self.collect_all(arg, grid)?.series;
         series.sort_by(|a, b| nan_last(a.values[0], b.values[0], descending));
         Ok(series)
     }
@@ -26,7 +26,7 @@ impl Evaluation<'_> {
     ) -> Result<Vec<Series>, QueryError> {
         let names: Vec<String> =
             args[1..].iter().map(|arg| String::from_utf8_lossy(&self.text(*arg)).into_owned()).collect();
-        let mut series = self.collect_all(args[0], grid)?;
+        let mut series = self.collect_all(args[0], grid)?.series;
         series.sort_by(|a, b| {
             let order = by_labels(a, b, &names);
             if descending { order.reverse() } else { order }

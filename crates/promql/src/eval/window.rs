@@ -225,7 +225,7 @@ impl<'q> Evaluation<'q> {
             }
             Ok((series.len(), batch))
         };
-        let share = Share { threads: self.options.threads, slots };
+        let share = Share::new(self.options, slots);
         self.trace_threads(share.threads_for(vector.series.len()));
         in_order(vector.series.iter().collect(), share, Samples::default, of_batch, sink)
     }
