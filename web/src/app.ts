@@ -7,6 +7,7 @@ import * as live from "./live";
 import { announce, byId, settings } from "./page";
 import * as query from "./query";
 import * as range from "./range";
+import * as targets from "./targets";
 import * as zone from "./zone";
 
 function startTheme(): void {
@@ -29,11 +30,13 @@ range.start();
 charts.start();
 lists.start();
 query.start();
+targets.start();
 live.start();
 
 document.addEventListener("htmx:after:swap", () => {
   zone.rewrite();
   lists.refresh();
+  targets.refresh();
   charts.scan();
 });
 // A part that could not be fetched stays as it is: the live stream finds out whether the server is gone.

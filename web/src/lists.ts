@@ -2,6 +2,8 @@
 
 import { all, byId, make } from "./page";
 
+let wasFiltering = false;
+
 /** Hides what does not match; groups without a match go too. */
 function filter(): void {
   const input = byId("filter", HTMLInputElement);
@@ -10,14 +12,18 @@ function filter(): void {
   const badOnly = byId("filter-bad", HTMLInputElement)?.checked ?? false;
   let shown = 0;
   for (const item of all<HTMLElement>("[data-filter]")) {
-    const group = item.closest("[data-filter-group]")?.querySelector("h2")?.textContent ?? "";
+    const group = item.closest("[data-filter-group]")?.querySelector("h2, h3")?.textContent ?? "";
     const text = `${group} ${item.textContent ?? ""}`.toLowerCase();
     item.hidden = !words.every((word) => text.includes(word)) || (badOnly && item.dataset.state === "up");
     shown += item.hidden ? 0 : 1;
   }
   for (const group of all<HTMLElement>("[data-filter-group]")) {
-    group.hidden = !group.querySelector("[data-filter]:not([hidden])") && (words.length > 0 || badOnly);
+    const filtering = words.length > 0 || badOnly;
+    group.hidden = !group.querySelector("[data-filter]:not([hidden])") && filtering;
+    // Groups that are closed open while something is looked for in them.
+    if (group instanceof HTMLDetailsElement && group.hasAttribute("data-opens") && filtering !== wasFiltering) group.open = filtering;
   }
+  wasFiltering = words.length > 0 || badOnly;
   const none = byId("filter-none", HTMLElement);
   if (none) none.hidden = shown > 0 || (words.length === 0 && !badOnly);
 }
