@@ -156,21 +156,25 @@ async fn shake_hands(
     name: ServerName<'static>,
     uri: &Uri,
 ) -> Result<(Box<dyn Stream>, bool), Failure> {
+    let host = name.to_str().into_owned();
     let connected = TlsConnector::from(settings).connect(name, stream).await;
     let stream = connected
-        .map_err(|error| Failure::Connection(format!("TLS with {}: {}", address_of(uri), tls_reason(&error))))?;
+        .map_err(|error| Failure::Connection(format!("TLS with {}: {}", address_of(uri), tls_reason(&error, &host))))?;
     let http2 = is_http2(stream.get_ref().1.alpn_protocol());
     Ok((Box::new(stream), http2))
 }
 
 /// The usual failures in the words of who set the servers up.
-fn tls_reason(error: &io::Error) -> String {
-    use rustls::CertificateError::{Expired, ExpiredContext, UnknownIssuer};
+fn tls_reason(error: &io::Error, host: &str) -> String {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer};
     use rustls::Error::{InvalidCertificate, InvalidMessage};
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match inner {
         Some(InvalidCertificate(UnknownIssuer)) => "the certificate is signed by an unknown authority".to_owned(),
         Some(InvalidCertificate(Expired | ExpiredContext { .. })) => "the certificate has expired".to_owned(),
+        Some(InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
+            format!("the certificate is not for {host:?}")
+        }
         Some(InvalidMessage(_)) => "the answer is not TLS".to_owned(),
         Some(inner) => inner.to_string(),
         None if error.kind() == io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
@@ -194,10 +198,11 @@ pub(crate) fn was_closed_idle(error: &Error) -> bool {
         connected.get_extras(&mut extensions);
     }
     let was_used = extensions.get().is_some_and(|Used(used)| used.load(Ordering::Relaxed));
-    was_used && is_closed(error)
+    was_used && is_unanswered(error)
 }
 
-fn is_closed(error: &Error) -> bool {
+/// Whether the other side ended the connection before the head of its answer.
+pub(crate) fn is_unanswered(error: &Error) -> bool {
     let mut source = error.source();
     while let Some(cause) = source {
         let http = cause.downcast_ref::<hyper::Error>();

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Mutex;
 
 use crate::config::{Auth, Header, HttpConfig};
-use crate::connect::{Connector, mark_used, was_closed_idle};
+use crate::connect::{Connector, is_unanswered, mark_used, was_closed_idle};
 use crate::oauth::Tokens;
 use crate::proxy::{Rule, basic};
 use crate::tls::{Material, Roots, Tls};
@@ -240,7 +240,13 @@ fn client(connector: Connector) -> Inner {
 fn failure(error: &hyper_util::client::legacy::Error) -> Failure {
     let sources = std::iter::successors(std::error::Error::source(error), |error| error.source());
     let own = sources.into_iter().find_map(|error| error.downcast_ref::<Failure>());
-    own.cloned().unwrap_or_else(|| Failure::Connection(causes(error)))
+    own.cloned().unwrap_or_else(|| match causes(error) {
+        text if text.contains("fatal alert") => Failure::Connection(text),
+        _ if is_unanswered(error) => {
+            Failure::Connection("the server closed the connection before it answered".to_owned())
+        }
+        text => Failure::Connection(text),
+    })
 }
 
 async fn add_headers(headers: &mut HeaderMap, added: &[Header]) -> Result<(), Failure> {

@@ -4,6 +4,7 @@
 //! In: the path of the program, the folder of the peers. Out: handles whose `Drop` leaves nothing behind. Never: a
 //! stand-in for a room.
 
+mod authority;
 mod clock;
 mod content;
 mod disk;
@@ -11,6 +12,7 @@ mod exporter;
 mod hostile;
 mod peer;
 mod server;
+mod web;
 mod write_request;
 
 /// Set by `cargo xtask soak` to how many times the usual length a test with a long form takes.
@@ -21,6 +23,7 @@ pub fn soak_factor() -> u64 {
     std::env::var(SOAK_VARIABLE).ok().and_then(|factor| factor.parse().ok()).unwrap_or(1)
 }
 
+pub use authority::{Authority, CertError, Identity};
 pub use clock::TestClock;
 pub use content::{Content, content};
 pub use disk::{CrashDisk, Loss};
@@ -28,4 +31,5 @@ pub use exporter::{Exporter, Reply};
 pub use hostile::{Ending, ask_hostile, hostile_requests};
 pub use peer::{PEERS_VARIABLE, Prometheus, free_port, peer};
 pub use server::{Response, Server, ServerBuilder, poll_until};
+pub use web::{Answered, Asked, Web};
 pub use write_request::WriteRequest;

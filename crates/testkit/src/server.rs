@@ -195,7 +195,7 @@ pub fn poll_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn response(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> io::Result<Response> {
+fn response(result: Result<http::Response<ureq::Body>, ureq::Error>) -> io::Result<Response> {
     let mut answer = result.map_err(io::Error::other)?;
     let headers = answer
         .headers()
