@@ -3,6 +3,7 @@
 mod bench;
 mod ebpf;
 mod fuzz;
+mod hostile;
 mod machine;
 mod soak;
 mod test;
@@ -16,6 +17,7 @@ cargo xtask ebpf [--check]     build the BPF objects, or compare them with the c
 cargo xtask fuzz [SECONDS]     every fuzz target for so many seconds (5)
 cargo xtask soak               the long forms of the tests: kills, crash images, model tests, fuzzing; takes hours
 cargo xtask bench              start-up time, memory, size, beside a peer where there is one
+cargo xtask bench hostile      how late scrapes and pages are while clients ask for everything
 ";
 
 fn main() -> Result<()> {
@@ -29,6 +31,7 @@ fn main() -> Result<()> {
         ["fuzz", seconds] => fuzz::run(seconds.parse().context("SECONDS is a number")?, 0),
         ["soak"] => soak::run(),
         ["bench"] => bench::run(),
+        ["bench", "hostile"] => hostile::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

@@ -7,7 +7,8 @@ use promql::Cancel;
 
 use crate::failure::{Failure, Kind};
 use crate::form::Form;
-use crate::reply::{Reply, takes_gzip};
+use crate::packing::Coding;
+use crate::reply::Reply;
 
 /// A request, as far as routes need it.
 pub(crate) struct Call {
@@ -68,12 +69,12 @@ async fn answer<S: Send + 'static>(state: S, request: Request, route: Route<S>, 
     };
     let accept = parts.headers.get(axum::http::header::ACCEPT).and_then(|value| value.to_str().ok());
     let accept = accept.unwrap_or_default().to_owned();
-    let pack = takes_gzip(&parts.headers);
+    let coding = Coding::of(&parts.headers);
     let cancel = Cancel::default();
     let _guard = CancelOnDrop(cancel.clone());
     let call = Call { form, path, accept, cancel };
     let run = move || match route(&state, &call) {
-        Ok(reply) => reply.into_response(pack),
+        Ok(reply) => reply.into_response(coding),
         Err(failure) => show(failure, style),
     };
     let died = |_| show(Failure::new(Kind::Internal, "the request could not be processed"), style);

@@ -20,9 +20,8 @@
 //! | times in hexadecimal are refused; a label name that is not UTF-8 is told as its path | side effects of Go's libraries |
 //! | a timeout that is over at once is always an `execution` error | upstream answers one of three at random |
 //! | phases of `stats` that skep does not tell apart are zero, samples are counted as they are read from the store, there are none by step | series are read once for all steps |
-//! | answers are packed by gzip alone | whoever takes `deflate` takes it, too |
 //! | series of a selector without `sort` come in the order of their labels | upstream's is any |
-//! | `OPTIONS` outside of `/api/v1` is 405; unknown addresses outside of it are a page | nobody asks |
+//! | `OPTIONS` of pages is 405; unknown addresses outside of `/api/v1` are a page | nobody asks |
 //! | `explain` is there: what `query` or `query_range` would do with the same parameters, node by node (`src/explain.rs`) | a slow panel should say why |
 //! | 405 names skep's methods in `Allow` | `OPTIONS` is answered before the routes |
 
@@ -39,6 +38,7 @@ mod health;
 mod json;
 mod metrics;
 mod number;
+mod packing;
 mod process;
 mod query;
 mod reply;

@@ -1,19 +1,16 @@
-//! Answers: written piece by piece while the client takes them, packed where it may be.
+//! Answers: written piece by piece while the client takes them, packed where it may be (`packing`).
 //!
 //! An answer that fits in one piece is sent whole, with its length. Of a longer one the first piece is written on the
 //! thread that evaluated it; the others are written when the connection asks, so that a slow reader holds the result
 //! but no thread, and its text is never held whole.
 
-use std::io::Write;
-
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use crate::json::{Object, push_array, push_text};
+use crate::packing::{Coding, Packer};
 
 /// A piece is sent when it has this many bytes: large enough for few system calls, small enough to be written in
 /// well under a millisecond.
@@ -120,12 +117,13 @@ impl Reply {
     }
 
     /// Writes the first piece, and says how the others are written. It may take its time.
-    pub(crate) fn into_response(self, pack: bool) -> Response {
+    pub(crate) fn into_response(self, coding: Option<Coding>) -> Response {
         let Some(parts) = self.parts else { return StatusCode::NO_CONTENT.into_response() };
         let mut pieces = Pieces { parts, packer: None, finished: false };
         let first = pieces.next_raw();
-        let pack = pack && (!pieces.finished || first.len() >= PACK_BYTES_MIN);
-        let first = if pack { pieces.pack(&first) } else { first };
+        let coding = coding.filter(|_| !pieces.finished || first.len() >= PACK_BYTES_MIN);
+        pieces.packer = coding.map(Packer::new);
+        let first = pieces.packed(first);
         let body = if pieces.finished {
             Body::from(first)
         } else {
@@ -137,8 +135,8 @@ impl Reply {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, self.media);
         headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-        if pack {
-            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        if let Some(coding) = coding {
+            headers.insert(header::CONTENT_ENCODING, coding.name());
         }
         response
     }
@@ -185,7 +183,7 @@ pub(crate) fn array_parts<T: Send, I: Iterator<Item = T> + Send>(
 
 struct Pieces {
     parts: Parts,
-    packer: Option<GzEncoder<Vec<u8>>>,
+    packer: Option<Packer>,
     finished: bool,
 }
 
@@ -198,16 +196,13 @@ impl Pieces {
         piece
     }
 
-    /// Packs a piece; what comes out may be empty, because the packer keeps some back.
-    fn pack(&mut self, piece: &[u8]) -> Vec<u8> {
-        let mut packer = self.packer.take().unwrap_or_else(|| GzEncoder::new(Vec::new(), Compression::fast()));
-        // Writing into memory cannot fail.
-        let _ = packer.write_all(piece);
+    /// A piece as it is sent.
+    fn packed(&mut self, piece: Vec<u8>) -> Vec<u8> {
+        let Some(packer) = &mut self.packer else { return piece };
+        let mut packed = packer.pack(&piece);
         if self.finished {
-            return packer.finish().unwrap_or_default();
+            packed.extend(self.packer.take().map(Packer::finish).unwrap_or_default());
         }
-        let packed = std::mem::take(packer.get_mut());
-        self.packer = Some(packer);
         packed
     }
 }
@@ -220,19 +215,8 @@ impl Iterator for Pieces {
             return None;
         }
         let piece = self.next_raw();
-        Some(if self.packer.is_some() { self.pack(&piece) } else { piece })
+        Some(self.packed(piece))
     }
-}
-
-/// Whether the client takes gzip.
-pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|coding| {
-        let mut parts = coding.split(';').map(str::trim);
-        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
-        let refused = |part: &str| part.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
-        named && !parts.any(refused)
-    })
 }
 
 /// A JSON array of texts.

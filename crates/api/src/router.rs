@@ -1,7 +1,10 @@
 //! The routes.
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, get};
 
 use crate::call::{Route, Style, on};
@@ -10,6 +13,7 @@ use crate::{
 };
 
 const NOT_ALLOWED: &str = "Method Not Allowed\n";
+const NOT_FOUND: (StatusCode, &str) = (StatusCode::NOT_FOUND, "404 page not found\n");
 
 /// All routes of the API but `/api/v1/write`, which is the room `remote`'s.
 pub fn router(state: State) -> Router {
@@ -22,7 +26,7 @@ pub fn router(state: State) -> Router {
         .route("/parse_query", ask(expression::parse))
         .route("/series", ask(series::series).merge(on(MethodFilter::DELETE, status::drop_series, Style::Json)))
         .route("/labels", ask(series::names))
-        .route("/label/{name}/values", read(series::values))
+        .route("/label/{name}/values", read(series::values).layer(from_fn(no_slashes)))
         .route("/metadata", read(targets::metadata))
         .route("/targets", read(targets::targets))
         .route("/targets/metadata", read(targets::target_metadata))
@@ -48,7 +52,7 @@ pub fn router(state: State) -> Router {
         .route("/metrics", on(MethodFilter::GET, metrics::metrics, Style::Text))
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
-        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, NOT_ALLOWED))
+        .method_not_allowed_fallback(other_method)
         .with_state(state)
 }
 
@@ -62,6 +66,24 @@ fn ask(route: Route<State>) -> MethodRouter<State> {
     on(MethodFilter::GET.or(MethodFilter::POST), route, Style::Json).head(no_head)
 }
 
+/// `OPTIONS` has no answer but its status.
+async fn other_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::OK.into_response();
+    }
+    (StatusCode::METHOD_NOT_ALLOWED, NOT_ALLOWED).into_response()
+}
+
+/// Upstream routes by the path that was unescaped: a slash in a name ends it, and an empty name is none.
+async fn no_slashes(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let name = path.strip_suffix("/values").and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    if name.is_empty() || name.to_ascii_lowercase().contains("%2f") {
+        return NOT_FOUND.into_response();
+    }
+    next.run(request).await
+}
+
 /// As upstream, which knows it for pages and probes alone.
 async fn no_head() -> (StatusCode, &'static str) {
     (StatusCode::METHOD_NOT_ALLOWED, NOT_ALLOWED)
@@ -72,5 +94,5 @@ fn administer(route: Route<State>) -> MethodRouter<State> {
 }
 
 fn unknown() -> MethodRouter<State> {
-    any(async || (StatusCode::NOT_FOUND, "404 page not found\n"))
+    any(async || NOT_FOUND)
 }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What to answer.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct Exporter {
 struct Shared {
     reply: Mutex<Reply>,
     requests: AtomicU64,
+    /// When it was asked last, and the longest time from one request to the next.
+    pauses: Mutex<(Option<Instant>, Duration)>,
     bodies: Mutex<Vec<String>>,
     stop: AtomicBool,
 }
@@ -50,6 +52,7 @@ impl Exporter {
         let shared = Arc::new(Shared {
             reply: Mutex::new(reply),
             requests: AtomicU64::new(0),
+            pauses: Mutex::default(),
             bodies: Mutex::default(),
             stop: AtomicBool::new(false),
         });
@@ -81,9 +84,24 @@ impl Exporter {
         self.shared.requests.load(Ordering::SeqCst)
     }
 
+    /// The longest time from one request to the next, the last of which may be still to come.
+    pub fn longest_pause(&self) -> Duration {
+        let (last, longest) = *self.shared.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        longest.max(last.map(|last| last.elapsed()).unwrap_or_default())
+    }
+
     /// Bodies that were sent to it, oldest first.
     pub fn bodies(&self) -> Vec<String> {
         self.shared.bodies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Shared {
+    fn note_arrival(&self) {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        let (last, longest) = &mut *self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        *longest = last.replace(now).map_or(*longest, |last| now.duration_since(last).max(*longest));
     }
 }
 
@@ -103,7 +121,7 @@ fn answer(mut stream: TcpStream, shared: &Shared) {
     if !body.is_empty() {
         shared.bodies.lock().unwrap_or_else(PoisonError::into_inner).push(body);
     }
-    shared.requests.fetch_add(1, Ordering::SeqCst);
+    shared.note_arrival();
     let reply = shared.reply.lock().unwrap_or_else(PoisonError::into_inner).clone();
     // A reader that gives up closes the connection; that is what some tests are about.
     let _ = match reply {

@@ -30,6 +30,7 @@ pub(crate) fn ask(base: &str, request: &str) -> Answer {
         "PUT" => agent.put(url).send(""),
         "DELETE" => agent.delete(url).call(),
         "HEAD" => agent.head(url).call(),
+        "OPTIONS" => agent.options(url).call(),
         other => panic!("unknown method {other}"),
     };
     let mut answer = result.unwrap_or_else(|error| panic!("{request}: {error}"));
