@@ -30,6 +30,10 @@ pub(crate) fn push_label_text(out: &mut Vec<u8>, text: &str) {
 
 fn push_escaped(out: &mut Vec<u8>, text: &str, for_pages: bool) {
     let bytes = text.as_bytes();
+    if is_plain(bytes, for_pages) {
+        out.extend_from_slice(bytes);
+        return;
+    }
     let mut done = 0;
     for (i, &byte) in bytes.iter().enumerate() {
         let special = byte < 0x20 || byte == b'"' || byte == b'\\';
@@ -41,6 +45,38 @@ fn push_escaped(out: &mut Vec<u8>, text: &str, for_pages: bool) {
     }
     out.extend_from_slice(&bytes[done..]);
 }
+
+/// Whether surely nothing has to be escaped. Nearly all texts are such, so that eight bytes are looked at together.
+fn is_plain(bytes: &[u8], for_pages: bool) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut last = [b'x'; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let is_special = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        let special = below(word, 0x20) | equal(word, b'"') | equal(word, b'\\');
+        let page = equal(word, b'<') | equal(word, b'>') | equal(word, b'&') | equal(word, SEPARATOR_FIRST_BYTE);
+        special | if for_pages { page } else { 0 } != 0
+    };
+    !words.iter().chain([&last]).any(is_special)
+}
+
+/// A byte in each of the eight bytes of a word.
+const fn repeated(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// Not zero where some byte of the word is below `limit`, which is at most 0x80.
+fn below(word: u64, limit: u8) -> u64 {
+    word.wrapping_sub(repeated(limit)) & !word & repeated(0x80)
+}
+
+/// Not zero where some byte of the word is this one.
+fn equal(word: u64, byte: u8) -> u64 {
+    below(word ^ repeated(byte), 1)
+}
+
+/// With it begin U+2028 and U+2029.
+const SEPARATOR_FIRST_BYTE: u8 = 0xe2;
 
 /// Whether U+2028 or U+2029 begins here, line ends in JavaScript.
 fn is_separator(bytes: &[u8]) -> bool {
@@ -228,6 +264,22 @@ mod tests {
         check(page, |out| push_text(out, odd));
         check("\"\"", |out| push_text(out, ""));
         check(r#""a\ufffd\ufffdé\u003c""#, |out| push_bytes(out, b"a\xff\xfe\xc3\xa9<"));
+    }
+
+    #[test]
+    fn what_is_escaped_is_found_at_every_place() {
+        for length in 1..20 {
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut text = vec![b'a'; length];
+                    text[at] = byte;
+                    let special = byte < 0x20 || byte == b'"' || byte == b'\\';
+                    assert_eq!(!is_plain(&text, false), special, "{byte} at {at} of {length}");
+                    let page = special || matches!(byte, b'<' | b'>' | b'&' | 0xe2);
+                    assert_eq!(!is_plain(&text, true), page, "{byte} at {at} of {length}");
+                }
+            }
+        }
     }
 
     #[test]

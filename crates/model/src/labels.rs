@@ -151,15 +151,14 @@ impl Ord for Labels {
             return a.len().cmp(&b.len());
         }
         // The parts before the one with the first difference are the same in both.
-        let (mut left, mut right) = (&*self.0, &*other.0);
-        while let Some(part) = take_part(&mut left) {
-            if left.len() < a.len() - common {
-                let other = take_part(&mut right).unwrap_or_default();
-                return part.cmp(other);
+        let mut start = 0;
+        loop {
+            let (left, right) = (part_at(a, start), part_at(b, start));
+            if left.end > common {
+                return a[left].cmp(&b[right]);
             }
-            right = &other.0[a.len() - left.len()..];
+            start = left.end;
         }
-        Ordering::Equal
     }
 }
 
@@ -267,6 +266,20 @@ fn is_word(name: &str, extra: impl Fn(u8) -> bool) -> bool {
 fn common_bytes(a: &[u8], b: &[u8]) -> usize {
     let words = a.chunks_exact(8).zip(b.chunks_exact(8)).take_while(|(a, b)| a == b).count() * 8;
     words + a[words..].iter().zip(&b[words..]).take_while(|(a, b)| a == b).count()
+}
+
+/// Where the part is that begins, with its length, at `start` of a whole packed text.
+fn part_at(packed: &[u8], start: usize) -> std::ops::Range<usize> {
+    let (mut at, mut length, mut shift) = (start, 0, 0);
+    while let Some(&byte) = packed.get(at) {
+        length |= usize::from(byte & (LENGTH_MORE - 1)) << shift;
+        at += 1;
+        shift += LENGTH_BITS;
+        if byte & LENGTH_MORE == 0 {
+            break;
+        }
+    }
+    at..(at + length).min(packed.len())
 }
 
 fn push_part(text: &mut String, part: &str) {

@@ -6,6 +6,7 @@ use super::Evaluation;
 use super::batch::{Batch, Identity, Part};
 use super::grid::Grid;
 use super::series::{ABSENT, Series};
+use super::spans::KnownSpans;
 use super::window::RangeSeries;
 use crate::QueryError;
 use crate::syntax::{Kind, NodeId};
@@ -23,9 +24,9 @@ impl Evaluation<'_> {
     pub(super) fn absent_over_time(&self, arg: NodeId, grid: Grid) -> Result<Vec<Series>, QueryError> {
         let mut present = vec![false; grid.count];
         let windows = self.windows(arg);
-        let ones = |source: &RangeSeries<'_>, batch: &mut Batch| {
+        let ones = |source: &RangeSeries<'_>, known: &mut KnownSpans, batch: &mut Batch| {
             batch.add(
-                |into| source.slide(&windows, grid, false, into, |_, _| Some(1.0)),
+                |into| source.slide(known, (&windows, grid), false, into, |_, _| Some(1.0)),
                 || Identity::of(source.labels),
             );
             Ok(())

@@ -10,6 +10,7 @@ use super::over_time;
 use super::quantile::is_quantile;
 use super::select::pass_on;
 use super::series::{ABSENT, Series, is_present, merge_same_labels, same_labelset};
+use super::spans::KnownSpans;
 use super::window::RangeSeries;
 use super::{Evaluation, Names, Sink};
 use crate::function::Function;
@@ -176,7 +177,7 @@ impl Evaluation<'_> {
         let end = at.saturating_sub(selector.modifiers.offset);
         let start = end.saturating_sub(self.lookback).saturating_add(1);
         let (found, _found) = self.select(id, (start, end), Hints::default())?;
-        let work = |labels: &Labels, samples: &mut Samples, batch: &mut Vec<Series>| {
+        let work = |labels: &Labels, samples: &mut Samples, (): &mut (), batch: &mut Vec<Series>| {
             let newest = samples.timestamps.partition_point(|t| *t <= at).checked_sub(1);
             let newest =
                 newest.filter(|place| !is_stale(samples.values[*place])).map(|place| samples.timestamps[place]);
@@ -236,10 +237,10 @@ impl Evaluation<'_> {
         let is_bare = !over_time.keeps_name && !delayed && names == Names::Wanted;
         let is_of_counters = matches!(function, "rate" | "increase");
         let has_factors = function == "double_exponential_smoothing";
-        let work = |source: &RangeSeries<'_>, batch: &mut Batch| {
+        let work = |source: &RangeSeries<'_>, known: &mut KnownSpans, batch: &mut Batch| {
             let mut failure = None;
             let column = |into: &mut Vec<f64>| {
-                source.slide(&windows, grid, over_time.resets, into, |i, window| {
+                source.slide(known, (&windows, grid), over_time.resets, into, |i, window| {
                     if has_factors && failure.is_none() {
                         failure = check_factors(&params[i]).err();
                     }

@@ -34,6 +34,7 @@ mod select;
 mod series;
 mod shared;
 mod sort;
+mod spans;
 mod trace;
 mod window;
 

@@ -48,7 +48,7 @@ pub(crate) fn evaluate<'q>(expr: &'q Expr, setting: &Setting<'q>) -> Result<Colu
 pub(crate) fn evaluate_matrix<'q>(expr: &'q Expr, setting: &Setting<'q>) -> Result<Vec<MatrixSeries>, QueryError> {
     let evaluation = Evaluation::new(expr, setting);
     let mut found = Vec::new();
-    let whole = |series: &RangeSeries<'_>, batch: &mut Vec<(MatrixSeries, Hold<'q>)>| {
+    let whole = |series: &RangeSeries<'_>, (): &mut (), batch: &mut Vec<(MatrixSeries, Hold<'q>)>| {
         let labels = if series.drop_name { series.labels.without_name() } else { series.labels.clone() };
         if !series.samples.is_empty() {
             let series = MatrixSeries { labels, samples: series.samples.clone() };

@@ -35,9 +35,9 @@ impl Evaluation<'_> {
         let mut series = set.series;
         let labels: usize = series.iter().map(|series| series.labels().as_packed().len()).sum();
         hold.add(Cost { samples: 0, bytes: (series.len() * SERIES_BYTES + labels) as u64 })?;
-        // A block alone gives them in this order.
-        if !is_unnamed && !series.is_sorted_by(|a, b| a.labels() < b.labels()) {
-            series.sort_unstable_by(|a, b| a.labels().cmp(b.labels()));
+        // Each block gives them in this order, which a stable sort makes use of.
+        if !is_unnamed {
+            series.sort_by(|a, b| a.labels().cmp(b.labels()));
         }
         Ok((series, hold))
     }
@@ -51,22 +51,22 @@ impl Evaluation<'_> {
     }
 
     /// Reads series of the store on all threads and passes on what `work` makes of several together, in their order,
-    /// with how many they were.
-    pub(super) fn read_batches<B: Default + Send>(
+    /// with how many they were. Each thread has a `K` of its own.
+    pub(super) fn read_batches<K: Default, B: Default + Send>(
         &self,
         found: Vec<Box<dyn model::Series>>,
         slots: usize,
-        work: impl Fn(&Labels, &mut Samples, &mut B) -> Result<(), QueryError> + Sync,
+        work: impl Fn(&Labels, &mut Samples, &mut K, &mut B) -> Result<(), QueryError> + Sync,
         sink: &mut dyn FnMut((usize, B)) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let share = Share::new(self.options, slots);
         self.trace_threads(share.threads_for(found.len()));
-        let keep = || Reader::new(self.budget);
-        let batch = |reader: &mut Reader<'_>, series: Vec<Box<dyn model::Series>>| {
+        let keep = || (Reader::new(self.budget), K::default());
+        let batch = |(reader, kept): &mut (Reader<'_>, K), series: Vec<Box<dyn model::Series>>| {
             self.budget.check()?;
             let mut made = B::default();
             for series in &series {
-                work(series.labels(), reader.read(series.as_ref())?, &mut made)?;
+                work(series.labels(), reader.read(series.as_ref())?, kept, &mut made)?;
             }
             Ok((series.len(), made))
         };
@@ -133,7 +133,7 @@ impl Evaluation<'_> {
         let (first, last) = (time_of(0), time_of(grid.count - 1));
         let start = first.saturating_sub(self.lookback).saturating_add(1);
         let hints = Hints { step: grid.step_hint(), ..hints };
-        let column = |labels: &Labels, samples: &mut Samples, batch: &mut Batch| {
+        let column = |labels: &Labels, samples: &mut Samples, (): &mut (), batch: &mut Batch| {
             let column =
                 |into: &mut Vec<f64>| lookback_column(samples, grid.count, self.lookback, time_of, &value_of, into);
             batch.add(column, || Identity::of(labels));

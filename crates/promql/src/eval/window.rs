@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use model::{Hints, Labels, Sample, Samples, Timestamp, is_stale};
 
-use super::grid::{Cursor, Grid, first_step};
+use super::counter::Extent;
+use super::grid::Grid;
 use super::parallel::{Share, in_order};
 use super::series::{ABSENT, Series, is_present};
+use super::spans::KnownSpans;
 use super::{Column, Evaluation};
 use crate::QueryError;
 use crate::syntax::{Kind, Modifiers, NodeId};
@@ -20,13 +22,22 @@ pub(super) struct Windows {
 }
 
 impl Windows {
+    pub(super) fn new(range: i64, offset: i64, at: Option<Timestamp>) -> Self {
+        Self { range, offset, at }
+    }
+
     pub(super) fn end(&self, step: Timestamp) -> Timestamp {
         self.at.unwrap_or(step).saturating_sub(self.offset)
     }
 
+    /// Not part of the window.
+    pub(super) fn start(&self, step: Timestamp) -> Timestamp {
+        self.end(step).saturating_sub(self.range)
+    }
+
     /// From the first window's open start to the last one's end.
     fn span(&self, grid: Grid) -> (Timestamp, Timestamp) {
-        (self.end(grid.start).saturating_sub(self.range), self.end(grid.end()))
+        (self.start(grid.start), self.end(grid.end()))
     }
 }
 
@@ -39,10 +50,8 @@ pub(super) struct Window<'s> {
     resets: &'s [usize],
     /// Place of the window's first sample in the series.
     first: usize,
-    /// Open start of the window.
-    pub(super) start: Timestamp,
-    /// End of the window, inclusive.
-    pub(super) end: Timestamp,
+    /// Where its samples lie in it.
+    pub(super) extent: &'s Extent,
     /// The step it is evaluated for.
     pub(super) step: Timestamp,
     /// Milliseconds.
@@ -72,48 +81,37 @@ impl RangeSeries<'_> {
     /// `with_resets` finds counter resets first. The column begins at the step that is returned.
     pub(super) fn slide(
         &self,
-        windows: &Windows,
-        grid: Grid,
+        known: &mut KnownSpans,
+        (windows, grid): (&Windows, Grid),
         with_resets: bool,
         into: &mut Vec<f64>,
         mut f: impl FnMut(usize, &Window<'_>) -> Option<f64>,
     ) -> usize {
         let (timestamps, values) = (&self.samples.timestamps[..], &self.samples.values[..]);
-        let (Some(&oldest), Some(&newest)) = (timestamps.first(), timestamps.last()) else {
-            return 0;
-        };
-        let bounds = |i| {
-            let step = grid.time(i);
-            let end = windows.end(step);
-            (step, end.saturating_sub(windows.range), end)
-        };
-        let first_of_grid = first_step(grid.count, |i| bounds(i).2 >= oldest);
-        let end_of_grid = first_step(grid.count, |i| bounds(i).1 >= newest);
         let resets = if with_resets { find_resets(values) } else { Vec::new() };
-        let (mut from, mut to) = (Cursor::default(), Cursor::default());
         let (mut reset_from, mut reset_to) = (0, 0);
-        into.extend((first_of_grid..end_of_grid).map(|i| {
-            let (step, start, end) = bounds(i);
-            let (first, behind) = (from.pass(timestamps, start), to.pass(timestamps, end));
-            if first >= behind {
+        let found = known.of(timestamps, windows, grid);
+        into.extend((found.first_step..).zip(&found.spans).map(|(i, span)| {
+            let (first, end) = (span.first, span.end);
+            if first >= end {
                 return ABSENT;
             }
             // A reset at the window's first sample is one against a sample outside of it.
             advance(&mut reset_from, &resets, |place| place <= first);
-            advance(&mut reset_to, &resets, |place| place < behind);
+            advance(&mut reset_to, &resets, |place| place < end);
+            let step = grid.time(i);
             let window = Window {
-                timestamps: &timestamps[first..behind],
-                values: &values[first..behind],
+                timestamps: &timestamps[first..end],
+                values: &values[first..end],
                 resets: &resets[reset_from..reset_to.max(reset_from)],
                 first,
-                start,
-                end,
+                extent: &span.extent,
                 step,
                 range: windows.range,
             };
             f(i, &window).unwrap_or(ABSENT)
         }));
-        first_of_grid
+        found.first_step
     }
 }
 
@@ -152,17 +150,18 @@ impl<'q> Evaluation<'q> {
             Kind::Subquery { range, modifiers, .. } => (*range, *modifiers),
             _ => (0, Modifiers::default()),
         };
-        Windows { range, offset: modifiers.offset, at: self.fixed_time(&modifiers) }
+        Windows::new(range, modifiers.offset, self.fixed_time(&modifiers))
     }
 
     /// Passes on what `work` makes of the series of a range vector node with all samples that its windows need over
-    /// the grid, several together. The work is done on all threads, the rest in the order of the series.
-    pub(super) fn stream_ranges<B: Default + Send>(
+    /// the grid, several together. The work is done on all threads, each with a `K` of its own, the rest in the order of
+    /// the series.
+    pub(super) fn stream_ranges<K: Default, B: Default + Send>(
         &self,
         id: NodeId,
         grid: Grid,
         function: &'static str,
-        work: impl Fn(&RangeSeries<'_>, &mut B) -> Result<(), QueryError> + Sync,
+        work: impl Fn(&RangeSeries<'_>, &mut K, &mut B) -> Result<(), QueryError> + Sync,
         sink: &mut dyn FnMut(B) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let windows = self.windows(id);
@@ -181,9 +180,9 @@ impl<'q> Evaluation<'q> {
                     let hints = Hints { step: grid.step_hint(), range, function, presence, ..Hints::default() };
                     // The start is open: its own millisecond is not wanted.
                     let (found, _found) = self.select(*selector, (start.saturating_add(1), end), hints)?;
-                    let work = |labels: &Labels, samples: &mut Samples, batch: &mut B| {
+                    let work = |labels: &Labels, samples: &mut Samples, kept: &mut K, batch: &mut B| {
                         remove_stale(samples);
-                        work(&RangeSeries { labels, drop_name: false, samples }, batch)
+                        work(&RangeSeries { labels, drop_name: false, samples }, kept, batch)
                     };
                     self.read_batches(found, grid.count, work, sink)
                 }
@@ -196,13 +195,13 @@ impl<'q> Evaluation<'q> {
     }
 
     /// A subquery is evaluated once, at the multiples of its step inside all windows together.
-    fn stream_subquery<B: Default + Send>(
+    fn stream_subquery<K: Default, B: Default + Send>(
         &self,
         expr: NodeId,
         step: Option<i64>,
         (start, end): (Timestamp, Timestamp),
         slots: usize,
-        work: impl Fn(&RangeSeries<'_>, &mut B) -> Result<(), QueryError> + Sync,
+        work: impl Fn(&RangeSeries<'_>, &mut K, &mut B) -> Result<(), QueryError> + Sync,
         sink: &mut dyn FnMut((usize, B)) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let step = step.unwrap_or(self.options.subquery_step.as_millis() as i64).max(1);
@@ -214,27 +213,28 @@ impl<'q> Evaluation<'q> {
         let Column::Vector(vector) = self.eval(expr, grid)? else {
             return Ok(());
         };
-        let of_batch = |samples: &mut Samples, series: Vec<&Series>| {
+        let of_batch = |(samples, kept): &mut (Samples, K), series: Vec<&Series>| {
             let mut batch = B::default();
             for series in &series {
                 samples.clear();
                 for (timestamp, value) in grid.times().zip(&series.values).filter(|(_, value)| is_present(**value)) {
                     samples.push(Sample { timestamp, value: *value });
                 }
-                work(&RangeSeries { labels: &series.labels, drop_name: series.drop_name, samples }, &mut batch)?;
+                let series = RangeSeries { labels: &series.labels, drop_name: series.drop_name, samples };
+                work(&series, kept, &mut batch)?;
             }
             Ok((series.len(), batch))
         };
         let share = Share::new(self.options, slots);
         self.trace_threads(share.threads_for(vector.series.len()));
-        in_order(vector.series.iter().collect(), share, Samples::default, of_batch, sink)
+        in_order(vector.series.iter().collect(), share, Default::default, of_batch, sink)
     }
 }
 
 /// Markers tell that a series ended; range vectors do not show them.
 fn remove_stale(samples: &mut Samples) {
-    // Without an early end the compiler looks at several at once.
-    if !samples.values.iter().fold(false, |any, value| any | is_stale(*value)) {
+    // Markers are NaNs, for which several values are looked at together where nothing ends the search early.
+    if !samples.values.iter().fold(false, |any, value| any | value.is_nan()) {
         return;
     }
     let mut kept = 0;
