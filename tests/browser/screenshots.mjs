@@ -17,6 +17,12 @@ if (!url || !outdir) {
 const base = url.replace(/\/$/, "");
 mkdirSync(outdir, { recursive: true });
 
+/** The page of the target that stands first. */
+async function firstTarget() {
+  const list = await (await fetch(`${base}/targets`)).text();
+  return list.match(/\/targets\/inspect\?id=\w+/)?.[0] ?? "/targets/inspect";
+}
+
 const expressions = (...texts) => `/query?from=now-6h&to=now&${texts.map((text) => `expr=${encodeURIComponent(text)}`).join("&")}`;
 const RATES = [
   "sum by (direction) (rate(cilium_forward_count_total[5m]))",
@@ -34,6 +40,8 @@ const PAGES = [
   ["query-error", expressions("sum(rate(up[5m])")],
   ["query-nothing", expressions("no_such_metric")],
   ["targets", "/targets"],
+  ["target", await firstTarget()],
+  ["cilium", "/cilium"],
   ["alerts", "/alerts"],
   ["storage", "/storage"],
   ["nowhere", "/nowhere"],

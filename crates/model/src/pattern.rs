@@ -23,6 +23,7 @@ const LITERALS_MAX: usize = 4096;
 pub struct Pattern {
     regex: Regex,
     shape: Shape,
+    source: Box<str>,
 }
 
 /// What is known of the texts that match.
@@ -64,7 +65,12 @@ impl Pattern {
             .nest_limit(NESTING_MAX)
             .build()
             .map_err(too_large)?;
-        Ok(Self { regex, shape: Shape::of(pattern, &translated) })
+        Ok(Self { regex, shape: Shape::of(pattern, &translated), source: pattern.into() })
+    }
+
+    /// The pattern as it was written.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// Whether the whole value matches.

@@ -108,10 +108,9 @@ impl PartialEq for Rule {
 }
 
 impl Rule {
-    /// The pattern as it was written, without the anchors that [`Pattern`] adds.
+    /// The pattern as it was written.
     pub(crate) fn pattern_text(&self) -> &str {
-        let text = self.pattern.regex().as_str();
-        text.strip_prefix("^(?s:").and_then(|text| text.strip_suffix(")$")).unwrap_or(text)
+        self.pattern.source()
     }
 }
 

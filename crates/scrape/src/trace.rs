@@ -104,10 +104,14 @@ fn write(rule: &Rule) -> String {
     format!("- {}", lines.join("\n  "))
 }
 
+/// Plain texts that YAML reads as something else.
+const WORDS: [&str; 10] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan"];
+
 /// A text as YAML: plain where that reads back as the same text, else in quotes.
 fn scalar(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.len() > 5 && text.chars().all(plain) {
+    let is_name = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(plain);
+    if is_name && !WORDS.contains(&text.to_ascii_lowercase().as_str()) {
         text.to_owned()
     } else if text.chars().any(char::is_control) {
         format!("{text:?}")
@@ -124,7 +128,7 @@ mod tests {
 - source_labels: [__meta_role, __meta_zone]
   separator: '/'
   regex: '(.+)/eu-(.*)'
-  target_label: 'zone'
+  target_label: zone
   replacement: '$2'
 - source_labels: [__meta_role]
   regex: 'db|web'
@@ -135,9 +139,9 @@ mod tests {
   regex: '.+'
   target_label: instance
 - source_labels: [__meta_role]
-  regex: 'web'
+  regex: web
   action: drop
-- target_label: 'x'
+- target_label: x
   replacement: 'y'";
 
     fn check(labels: &[(&str, &str)], rules: &str, expected: &[&str]) {
@@ -152,6 +156,9 @@ mod tests {
         assert_eq!(got, expected);
         let written: Vec<&str> = told.steps.iter().map(|step| step.rule.as_str()).collect();
         assert_eq!(read_rules(&written.join("\n")).unwrap(), job.relabel, "rules read back as they were written");
+        if rules == RULES {
+            assert_eq!(written.join("\n"), RULES);
+        }
     }
 
     #[test]

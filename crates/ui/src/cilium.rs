@@ -132,6 +132,11 @@ fn renamed(survey: &Survey) -> Vec<RenamedView> {
 }
 
 impl EndpointView {
+    /// Whether its families are worth a list: those of the cluster mesh are known by their beginnings alone.
+    fn listed(&self) -> bool {
+        self.collected || self.groups.len() > 2
+    }
+
     fn new(place: usize, surveyed: &Surveyed, total: u64, prefix: &str, now: Timestamp) -> Self {
         let targets = &surveyed.targets;
         let up = targets.iter().filter(|target| target.health == Health::Good).count();
@@ -240,7 +245,7 @@ impl RowView {
             if family.until.is_empty() { String::new() } else { format!("Its last version is {}. ", family.until) };
         // What an endpoint that is not there would show by default comes with it.
         let sentence = match need {
-            Some(_) if !is_collected && matches!(family.needs, "on" | "event") => String::new(),
+            Some(_) if !is_collected && matches!(family.needs, "on" | "shown" | "event") => String::new(),
             Some(need) => format!("{until}{}", need.sentence),
             None => String::new(),
         };
