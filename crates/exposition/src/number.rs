@@ -31,6 +31,11 @@ pub fn parse_float(text: &str) -> Option<f64> {
 /// The NaN that Prometheus stores for any NaN of a page, so that no page can write a staleness marker.
 const NORMAL_NAN_BITS: u64 = 0x7ff8_0000_0000_0001;
 
+/// The value as it is stored.
+pub(crate) fn normal(value: f64) -> f64 {
+    if value.is_nan() { f64::from_bits(NORMAL_NAN_BITS) } else { value }
+}
+
 /// Integers below 10^15 are exact in a float and the bulk of every page.
 fn parse_small_integer(digits: &[u8]) -> Option<f64> {
     if digits.is_empty() || digits.len() > 15 {

@@ -212,6 +212,6 @@ fn kind_of(word: &str) -> Option<MetricKind> {
     MetricKind::from_word(word).filter(|_| word != "untyped")
 }
 
-fn has_unit(family: &str, unit: &str) -> bool {
+pub(crate) fn has_unit(family: &str, unit: &str) -> bool {
     family.strip_suffix(unit).is_some_and(|name| name.ends_with('_'))
 }

@@ -4,4 +4,5 @@ mod parse;
 mod write;
 
 pub use parse::Parser;
+pub(crate) use write::push_quoted;
 pub use write::write;

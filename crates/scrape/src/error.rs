@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use exposition::ParseError;
+use exposition::{ParseError, ProtobufError};
 use model::AppendError;
 use thiserror::Error;
 
@@ -39,6 +39,10 @@ pub(crate) enum ScrapeError {
     SeriesBudget(u64),
     #[error("{0}")]
     LabelLimit(String),
+    #[error(transparent)]
+    Protobuf(#[from] ProtobufError),
+    #[error("{series}: {reason}")]
+    InvalidMessage { series: String, reason: String },
     #[error("line {line}: {reason}")]
     InvalidSeries { line: usize, reason: String },
     #[error("target_limit exceeded (number of targets: {targets}, limit: {limit})")]

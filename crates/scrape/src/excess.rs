@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
-use exposition::{Event, Format, Series, openmetrics, text};
+use exposition::{Event, Format, Series, openmetrics, protobuf, text};
 use model::METRIC_NAME;
 use model::status::Excess;
 
@@ -33,7 +33,12 @@ pub(crate) fn excess(page: &Body<'_>) -> Excess {
         Format::OpenMetrics => {
             openmetrics::Parser::new(page.bytes).map_while(Result::ok).for_each(|event| count.add(&event));
         }
-        Format::Protobuf => {}
+        Format::Protobuf => {
+            let mut events = protobuf::Parser::new(page.bytes);
+            while let Some(Ok(event)) = events.next_event() {
+                count.add(&event);
+            }
+        }
     }
     let values = count.values.into_iter().map(|(name, values)| (name, values.len() as u64));
     Excess { samples: count.samples, labels: largest(values), metrics: largest(count.metrics) }

@@ -47,6 +47,8 @@ struct OwnSeries {
 pub(crate) struct Outcome {
     /// Samples on the page, before relabelling.
     pub(crate) samples: u64,
+    /// Native histograms, which are not stored.
+    pub(crate) native: u64,
     pub(crate) duration: Duration,
     pub(crate) error: Option<ScrapeError>,
     /// What the page has too much of, if it was refused for its size.
@@ -102,7 +104,7 @@ impl Pipeline {
             Ok(committed) => self.counters.conflicting(committed.conflicting),
             Err(failure) => error = error.or(Some(failure.into())),
         }
-        Outcome { samples: counts.scraped, duration, error, excess: self.excess.clone() }
+        Outcome { samples: counts.scraped, native: counts.native, duration, error, excess: self.excess.clone() }
     }
 
     /// Marks everything stale: the target is gone.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use exposition::Series;
-use model::{Labels, LabelsBuilder, METRIC_NAME};
+use model::{Labels, LabelsBuilder, METRIC_NAME, is_valid_label_name, is_valid_metric_name};
 
 use crate::config::Limits;
 use crate::relabel::relabel;
@@ -43,7 +43,8 @@ pub(crate) fn map(target: &Target, series: &Series<'_>) -> Mapped {
     if labels.is_empty() {
         return Mapped::Dropped;
     }
-    let refusal = repeated(&pairs).or_else(|| check(&labels, &target.job.limits));
+    let legacy = target.job.legacy_names.then(|| check_letters(&labels)).flatten();
+    let refusal = repeated(&pairs).or(legacy).or_else(|| check(&labels, &target.job.limits));
     refusal.map_or(Mapped::Kept(labels), Mapped::Refused)
 }
 
@@ -76,6 +77,15 @@ fn repeated(pairs: &[Pair<'_>]) -> Option<String> {
     let again = |i: usize| pairs[..i].iter().any(|(name, _)| *name == pairs[i].0);
     let repeated = (1..pairs.len()).find(|&i| again(i))?;
     Some(format!("label name {:?} is not unique: invalid sample", pairs[repeated].0))
+}
+
+/// Names of other letters, where the job allows only the old ones.
+fn check_letters(labels: &Labels) -> Option<String> {
+    let is_old = |(name, value): (&str, &str)| match name {
+        METRIC_NAME => is_valid_metric_name(value),
+        name => is_valid_label_name(name),
+    };
+    (!labels.iter().all(is_old)).then(|| format!("invalid metric name or label names: {labels}"))
 }
 
 fn check(labels: &Labels, limits: &Limits) -> Option<String> {

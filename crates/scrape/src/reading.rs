@@ -1,6 +1,6 @@
 //! One page on its way into a batch: each sample to its series, by the cache where it is known.
 
-use exposition::{Event, Format, Series, openmetrics, text};
+use exposition::{Event, Format, Series, openmetrics, protobuf, text};
 use model::{AppendError, Appender, Exemplar, Labels, Sample, SeriesRef, Timestamp};
 
 use crate::cache::{Cache, Known, Slot};
@@ -24,6 +24,8 @@ pub(crate) struct Counts {
     pub(crate) scraped: u64,
     /// After relabelling, samples that the store did not want included.
     pub(crate) kept: u64,
+    /// Native histograms, which are not stored.
+    pub(crate) native: u64,
     /// Of series that the page before did not have.
     pub(crate) added: u64,
     /// Samples that count for the sample limit.
@@ -67,7 +69,11 @@ impl Reading<'_> {
                 }
             }
             Format::Protobuf => {
-                return Err(ScrapeError::ContentType("protobuf pages are not read yet".to_owned()));
+                let mut events = protobuf::Parser::new(page);
+                while let Some(event) = events.next_event() {
+                    self.append_event(event?)?;
+                }
+                self.counts.native = events.native_histograms();
             }
             Format::OpenMetrics => {
                 for event in openmetrics::Parser::new(page) {
@@ -185,7 +191,8 @@ impl Reading<'_> {
     fn check_budget(&self) -> Result<(), ScrapeError> {
         // The shortest line of a sample, with its end, has four bytes.
         let may_exceed = self.page.bytes.len() as u64 / 4 >= self.series_max;
-        if may_exceed && self.target.job.metric_relabel.is_empty() {
+        let has_lines = self.page.format != Format::Protobuf;
+        if may_exceed && has_lines && self.target.job.metric_relabel.is_empty() {
             let is_sample = |line: &&[u8]| line.first().is_some_and(|&first| first != b'#' && first != b'\r');
             let lines = self.page.bytes.split(|&byte| byte == b'\n');
             if lines.filter(is_sample).count() as u64 > self.series_max {
@@ -210,6 +217,9 @@ impl Reading<'_> {
     fn refusal(&self, series: &Series<'_>, reason: String) -> ScrapeError {
         if reason.contains("_limit exceeded") {
             return ScrapeError::LabelLimit(reason);
+        }
+        if self.page.format == Format::Protobuf {
+            return ScrapeError::InvalidMessage { series: series.raw.to_owned(), reason };
         }
         let page = self.page.bytes;
         let before = page.get(..series.raw.as_ptr() as usize - page.as_ptr() as usize).unwrap_or_default();

@@ -180,9 +180,8 @@ impl Runner {
             (outcome, note)
         };
         tokio::task::spawn_blocking(task).await.unwrap_or_else(|_| {
-            let outcome =
-                Outcome { samples: 0, duration: began.elapsed(), error: Some(ScrapeError::Internal), excess: None };
-            (outcome, String::new())
+            let (duration, error) = (began.elapsed(), Some(ScrapeError::Internal));
+            (Outcome { samples: 0, native: 0, duration, error, excess: None }, String::new())
         })
     }
 
@@ -195,7 +194,7 @@ impl Runner {
         }
         progress.health = if error.is_empty() { Health::Good } else { Health::Bad };
         progress.error = error;
-        progress.note = note;
+        progress.note = if outcome.native > 0 { native_note(outcome.native) } else { note };
         progress.began = Some(at);
         progress.duration = outcome.duration;
         progress.excess = outcome.excess;
@@ -280,6 +279,10 @@ fn gather(collectors: &[Arc<dyn Collector>]) -> Result<Page, ScrapeError> {
         return Err(ScrapeError::Collectors(failed.join("; ")));
     }
     Ok(Page::Collected { text, failed: failed.join("; ") })
+}
+
+fn native_note(native: u64) -> String {
+    format!("{native} native histograms are not stored; classic buckets beside them are")
 }
 
 fn keep_buffer(buffers: &Mutex<Vec<Vec<u8>>>, mut buffer: Vec<u8>) {

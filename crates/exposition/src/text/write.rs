@@ -76,7 +76,7 @@ fn push_name(name: &str, suffix: &str, into: &mut String) {
     }
 }
 
-fn push_quoted(text: &str, suffix: &str, into: &mut String) {
+pub(crate) fn push_quoted(text: &str, suffix: &str, into: &mut String) {
     into.push('"');
     push_escaped(text, true, into);
     into.push_str(suffix);
