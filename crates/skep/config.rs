@@ -1,15 +1,15 @@
 //! The configuration file: a `prometheus.yml`, or one with skep's own sections beside Prometheus'.
 
+#[cfg(test)]
+mod judged;
+mod upstream;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use yaml::{Place, Report, Section};
 
 use crate::{budget, size};
-
-/// Sections of Prometheus' file that are valid but not built yet.
-const NOT_BUILT: [&str; 7] =
-    ["alerting", "runtime", "scrape_config_files", "tracing", "remote_write", "remote_read", "otlp"];
 
 /// What the file says, every room's part decoded by that room.
 #[derive(Debug, Default)]
@@ -72,13 +72,7 @@ pub(crate) fn load(path: Option<&Path>, report: &Report) -> Config {
     let Some(path) = path else { return Config::default() };
     let Some(text) = yaml::read(path, report) else { return Config::default() };
     let name = path.display().to_string();
-    let node = match yaml::parse(&name, &text) {
-        Ok(node) => node,
-        Err(problem) => {
-            report.push(*problem);
-            return Config::default();
-        }
-    };
+    let Some(node) = yaml::parse_first(&name, &text, report) else { return Config::default() };
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut config = Place::root(&node, &name, report).section().map(|root| decode(&root, folder)).unwrap_or_default();
     config.text = text;
@@ -131,7 +125,7 @@ fn decode(root: &Section<'_>, folder: &Path) -> Config {
     if let Some(place) = root.get("hubble") {
         place.warn("flows are not built in this version of skep; the section has no effect", "");
     }
-    root.not_built(&NOT_BUILT);
+    upstream::judge(root);
     root.finish();
     config
 }
@@ -160,7 +154,10 @@ fn storage(section: &Section<'_>, folder: &Path) -> Storage {
         memory_budget: section.get("memory_budget").and_then(|place| decode_budget(&place)),
         sync_interval: section.get("sync_interval").and_then(|place| decode_sync_interval(&place)),
     };
-    section.not_built(&["exemplars"]);
+    if let Some(exemplars) = section.section("exemplars") {
+        exemplars.judge(&[("max_exemplars", yaml::Shape::Integer)]);
+        exemplars.finish();
+    }
     if let Some(tsdb) = section.section("tsdb") {
         // Samples of any time are taken, so that there is no window to set.
         tsdb.duration("out_of_order_time_window");

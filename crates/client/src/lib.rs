@@ -6,6 +6,7 @@
 
 pub mod config;
 mod connect;
+pub mod decode;
 mod files;
 mod network;
 mod oauth;

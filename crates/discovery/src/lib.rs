@@ -4,11 +4,14 @@
 //! Never: scraping, relabelling, a sample.
 
 pub mod cilium;
+mod config;
 
 use std::sync::Arc;
 
 use model::Labels;
 use tokio::sync::watch;
+
+pub use config::{Config, Discoveries, DnsConfig, FileConfig, HttpSdConfig, Missing, RecordKind};
 
 /// Targets that share their origin and their job.
 #[derive(Clone, Debug, PartialEq, Eq)]

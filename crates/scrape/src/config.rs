@@ -1,10 +1,14 @@
 //! What `global` and `scrape_configs` say, ready to use: defaults are filled in, limits of 0 are gone.
 
-mod auth;
+mod expand;
+mod files;
 mod global;
 mod job;
+mod names;
+mod protocols;
 mod relabel;
 mod size;
+mod targets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +18,8 @@ use exposition::{Escaping, Protocol};
 use model::Labels;
 use yaml::Section;
 
-pub(crate) use self::relabel::decode_all as decode_rules;
+pub use self::names::Names;
+pub use self::relabel::decode_all as decode_rules;
 use crate::relabel::Rule;
 
 /// The two sections that decide about collection.
@@ -24,6 +29,8 @@ pub struct Config {
     pub global: Global,
     /// The jobs in their order; names are unique.
     pub jobs: Vec<Arc<Job>>,
+    /// Patterns of further files with jobs.
+    pub files: Vec<String>,
 }
 
 /// The section `global`.
@@ -39,6 +46,12 @@ pub struct Global {
     pub external_labels: Labels,
     /// Limits where a job does not say them.
     pub limits: Limits,
+    /// Formats that jobs ask for which do not say it.
+    pub protocols: Vec<Protocol>,
+    /// What names may be, where a job does not say it.
+    pub names: Names,
+    /// `rule_query_offset`: rules are evaluated this much in the past.
+    pub rule_query_offset: Duration,
 }
 
 /// One entry of `scrape_configs`, or a job of a discovery.
@@ -82,6 +95,10 @@ pub struct Job {
     pub metric_relabel: Vec<Rule>,
     /// Targets that the file names, in groups with their labels.
     pub static_targets: Vec<Labels>,
+    /// Where more targets come from.
+    pub discoveries: Vec<discovery::Config>,
+    /// Discoveries that are configured and that skep does not have.
+    pub missing: Vec<discovery::Missing>,
 }
 
 /// Limits of a scrape and of a job; `None` is none.
@@ -99,6 +116,8 @@ pub struct Limits {
     pub label_name_bytes: Option<u64>,
     /// Bytes of a label value.
     pub label_value_bytes: Option<u64>,
+    /// `keep_dropped_targets`: targets that relabelling left out and that are told of.
+    pub dropped_targets: Option<u64>,
 }
 
 impl Default for Job {
@@ -124,16 +143,28 @@ impl Default for Job {
             relabel: Vec::new(),
             metric_relabel: Vec::new(),
             static_targets: Vec::new(),
+            discoveries: Vec::new(),
+            missing: Vec::new(),
         }
     }
 }
 
 impl Config {
-    /// Decodes the keys `global` and `scrape_configs` of the file's root. Problems go to the report of the section;
-    /// the result is of use only where it holds no error.
+    /// Decodes the keys `global`, `scrape_configs` and `scrape_config_files` of the file's root. Problems go to the report of
+    /// the section; the result is of use only where it holds no error.
     pub fn decode(root: &Section<'_>) -> Self {
-        let global = root.section("global").map(|section| Global::decode(&section)).unwrap_or_default();
-        let jobs = job::decode_all(&root.list("scrape_configs"), &global);
-        Self { global, jobs }
+        let places = root.list("scrape_configs");
+        let has_jobs = !places.is_empty() || files::any(root);
+        let global = root.get("global").filter(global::given).and_then(|place| place.section());
+        let global = global.map(|section| Global::decode(&section, has_jobs)).unwrap_or_default();
+        let mut jobs = job::Jobs::default();
+        jobs.decode(&places, &global);
+        files::decode(root, &global, &mut jobs);
+        Self { global, jobs: jobs.into_list(), files: files::patterns(root) }
     }
+}
+
+/// Decodes `static_configs` of another section than a job's: the targets of all groups.
+pub fn decode_targets(section: &Section<'_>) -> Vec<Labels> {
+    targets::decode(section).into_iter().map(|(labels, _)| labels).collect()
 }

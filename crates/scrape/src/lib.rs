@@ -21,7 +21,7 @@ mod target;
 mod texts;
 mod trace;
 
-pub use config::{Config, Global, Job, Limits};
+pub use config::{Config, Global, Job, Limits, Names, decode_rules, decode_targets};
 pub use manager::{Manager, Options};
 pub use relabel::{Action, Rule, relabel};
 

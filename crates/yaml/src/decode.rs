@@ -45,6 +45,11 @@ impl<'a> Place<'a> {
         &self.path
     }
 
+    /// Where problems of this file go.
+    pub fn report(&self) -> &'a Report {
+        self.report
+    }
+
     /// Reports an error here.
     pub fn error(&self, message: impl Into<String>, hint: impl Into<String>) {
         self.say(Severity::Error, self.node, message.into(), hint.into());
@@ -53,6 +58,11 @@ impl<'a> Place<'a> {
     /// Reports a warning here.
     pub fn warn(&self, message: impl Into<String>, hint: impl Into<String>) {
         self.say(Severity::Warning, self.node, message.into(), hint.into());
+    }
+
+    /// Reports something here that makes a part of the file useless while the rest works: an error in a strict report.
+    pub fn flaw(&self, message: impl Into<String>, hint: impl Into<String>) {
+        self.say(self.report.of_flaws(), self.node, message.into(), hint.into());
     }
 
     /// The mapping here; `null` counts as an empty one. Another kind is reported.

@@ -35,12 +35,25 @@ pub struct Problem {
 #[derive(Debug, Default)]
 pub struct Report {
     problems: RefCell<Vec<Problem>>,
+    /// Whether flaws are errors.
+    strict: bool,
 }
 
 /// A hostile file could hold one error a byte; more than this are of no help to anybody.
 const PROBLEMS_MAX: usize = 200;
 
 impl Report {
+    /// A report for a file that is looked at before it is used: flaws of single targets and files that do not exist yet are
+    /// errors there, and warnings where a server starts with what it has.
+    pub fn strict() -> Self {
+        Self { strict: true, ..Self::default() }
+    }
+
+    /// How bad a flaw is.
+    pub(crate) fn of_flaws(&self) -> Severity {
+        if self.strict { Severity::Error } else { Severity::Warning }
+    }
+
     /// Adds a problem; past `PROBLEMS_MAX` it is dropped.
     pub fn push(&self, problem: Problem) {
         let mut problems = self.problems.borrow_mut();

@@ -66,6 +66,12 @@ impl Node {
         matches!(&self.value, Value::Scalar { text, plain: true } if matches!(&**text, "" | "~" | "null" | "Null" | "NULL"))
     }
 
+    /// Whether this is nothing, `~` or `null`. Prometheus takes the other two spellings of null for empty texts where it
+    /// reads durations.
+    pub fn is_absent(&self) -> bool {
+        self.is_null() && !matches!(self.as_text(), Some("Null" | "NULL"))
+    }
+
     /// The text of a scalar.
     pub fn as_text(&self) -> Option<&str> {
         match &self.value {

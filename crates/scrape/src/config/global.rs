@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use exposition::Protocol;
 use model::Labels;
 use yaml::{Place, Section};
 
+use super::expand::expand;
 use super::size::parse_size;
-use super::{Global, Limits};
+use super::{Global, Limits, Names, protocols};
 
 impl Default for Global {
     fn default() -> Self {
@@ -16,12 +18,16 @@ impl Default for Global {
             evaluation_interval: Duration::from_secs(60),
             external_labels: Labels::empty(),
             limits: Limits::default(),
+            protocols: Protocol::DEFAULT.to_vec(),
+            names: Names::default(),
+            rule_query_offset: Duration::ZERO,
         }
     }
 }
 
 impl Global {
-    pub(super) fn decode(section: &Section<'_>) -> Self {
+    /// `has_jobs` says whether there are jobs at all: some words are judged only then.
+    pub(super) fn decode(section: &Section<'_>, has_jobs: bool) -> Self {
         let defaults = Self::default();
         let scrape_interval = nonzero(section, "scrape_interval").unwrap_or(defaults.scrape_interval);
         let given_timeout = nonzero(section, "scrape_timeout");
@@ -34,26 +40,48 @@ impl Global {
             scrape_interval,
             scrape_timeout: given_timeout.unwrap_or(defaults.scrape_timeout.min(scrape_interval)),
             evaluation_interval: nonzero(section, "evaluation_interval").unwrap_or(defaults.evaluation_interval),
-            external_labels: section.get("external_labels").map(|place| decode_labels(&place)).unwrap_or_default(),
+            external_labels: section.get("external_labels").map(|place| external_labels(&place)).unwrap_or_default(),
             limits: Limits::decode(section),
+            protocols: protocols::decode(section).unwrap_or(defaults.protocols),
+            names: Names::decode_global(section, has_jobs),
+            rule_query_offset: nonzero(section, "rule_query_offset").unwrap_or_default(),
         };
-        super::job::check_protocols(section);
-        super::job::check_name_schemes(section);
-        section.not_built(&[
-            "rule_query_offset",
-            "query_log_file",
-            "scrape_failure_log_file",
-            "scrape_protocols",
-            "keep_dropped_targets",
-            "metric_name_validation_scheme",
-            "metric_name_escaping_scheme",
-            "convert_classic_histograms_to_nhcb",
-            "always_scrape_classic_histograms",
-            "scrape_native_histograms",
-            "extra_scrape_metrics",
-        ]);
+        files_of_failures(section, &["query_log_file", "scrape_failure_log_file"]);
+        switches(section, &["convert_classic_histograms_to_nhcb", "always_scrape_classic_histograms"]);
         section.finish();
         global
+    }
+}
+
+/// Labels whose values may name variables of the environment.
+fn external_labels(place: &Place<'_>) -> Labels {
+    let look_up = |name: &str| {
+        let value = std::env::var(name).unwrap_or_default();
+        if value.is_empty() {
+            place.warn(format!("the environment has no variable {name}, the label goes without it"), "");
+        }
+        value
+    };
+    let labels = decode_labels(place);
+    Labels::from_pairs(labels.iter().map(|(name, value)| (name.to_owned(), expand(value, look_up))))
+}
+
+/// Keys that switch on what skep does not have; off is what it does.
+pub(super) fn switches(section: &Section<'_>, keys: &[&'static str]) {
+    for place in keys.iter().filter_map(|key| section.get(key).filter(given)) {
+        if place.boolean() == Some(true) {
+            place
+                .warn("native histograms are not built in this version of skep; classic ones are kept as they are", "");
+        }
+    }
+}
+
+/// Keys that name files which skep does not write.
+pub(super) fn files_of_failures(section: &Section<'_>, keys: &[&'static str]) {
+    for place in keys.iter().filter_map(|key| section.get(key).filter(given)) {
+        if place.string().is_some_and(|file| !file.is_empty()) {
+            place.warn("valid, but this version of skep writes no such file", "the log has what fails");
+        }
     }
 }
 
@@ -71,6 +99,7 @@ impl Limits {
             labels: limit("label_limit"),
             label_name_bytes: limit("label_name_length_limit"),
             label_value_bytes: limit("label_value_length_limit"),
+            dropped_targets: limit("keep_dropped_targets"),
         }
     }
 
@@ -83,6 +112,7 @@ impl Limits {
             labels: self.labels.or(other.labels),
             label_name_bytes: self.label_name_bytes.or(other.label_name_bytes),
             label_value_bytes: self.label_value_bytes.or(other.label_value_bytes),
+            dropped_targets: self.dropped_targets.or(other.dropped_targets),
         }
     }
 }
@@ -94,7 +124,7 @@ pub(super) fn given(place: &Place<'_>) -> bool {
 
 /// A duration; 0 and nothing both ask for the default.
 pub(super) fn nonzero(section: &Section<'_>, key: &'static str) -> Option<Duration> {
-    section.get(key).filter(given)?.duration().filter(|duration| !duration.is_zero())
+    section.get(key).filter(|place| !place.node().is_absent())?.duration().filter(|duration| !duration.is_zero())
 }
 
 /// A mapping of labels with any UTF-8 names.
@@ -104,6 +134,7 @@ pub(super) fn decode_labels(place: &Place<'_>) -> Labels {
         let label = name.node().as_text().unwrap_or_default();
         if label.is_empty() {
             name.error("\"\" is not a valid label name", "");
+            continue;
         }
         pairs.push((label.to_owned(), value.string().unwrap_or_default()));
     }

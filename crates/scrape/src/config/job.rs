@@ -5,90 +5,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::config::HttpConfig;
-use exposition::Protocol;
-use model::Labels;
-use yaml::{Place, Section};
+use discovery::Discoveries;
+use yaml::{Place, Section, Shape};
 
-use super::global::{decode_labels, given, nonzero};
-use super::{Global, Job, Limits, auth, relabel};
-use crate::ADDRESS;
+use super::global::{files_of_failures, given, nonzero, switches};
+use super::{Global, Job, Limits, Names, protocols, relabel, targets};
 
-const PROTOCOLS: [&str; 5] =
-    ["OpenMetricsText0.0.1", "OpenMetricsText1.0.0", "PrometheusProto", "PrometheusText0.0.4", "PrometheusText1.0.0"];
+/// Jobs of one or several files; their names are unique.
+#[derive(Default)]
+pub(super) struct Jobs {
+    jobs: Vec<Arc<Job>>,
+    /// Where each name stood first.
+    names: HashMap<String, String>,
+}
 
-/// Valid keys whose work is not done yet. A job whose targets come only from these discoveries has none.
-const NOT_BUILT: [&str; 51] = [
-    "scrape_protocols",
-    "always_scrape_classic_histograms",
-    "convert_classic_histograms_to_nhcb",
-    "scrape_native_histograms",
-    "native_histogram_bucket_limit",
-    "native_histogram_min_bucket_factor",
-    "extra_scrape_metrics",
-    "scrape_failure_log_file",
-    "keep_dropped_targets",
-    "metric_name_validation_scheme",
-    "metric_name_escaping_scheme",
-    "oauth2",
-    "tls_config",
-    "enable_http2",
-    "http_headers",
-    "proxy_url",
-    "no_proxy",
-    "proxy_from_environment",
-    "proxy_connect_header",
-    "aws_sd_configs",
-    "azure_sd_configs",
-    "consul_sd_configs",
-    "digitalocean_sd_configs",
-    "dns_sd_configs",
-    "docker_sd_configs",
-    "dockerswarm_sd_configs",
-    "ec2_sd_configs",
-    "eureka_sd_configs",
-    "file_sd_configs",
-    "gce_sd_configs",
-    "hetzner_sd_configs",
-    "http_sd_configs",
-    "ionos_sd_configs",
-    "kubernetes_sd_configs",
-    "kuma_sd_configs",
-    "lightsail_sd_configs",
-    "linode_sd_configs",
-    "marathon_sd_configs",
-    "nerve_sd_configs",
-    "nomad_sd_configs",
-    "oci_sd_configs",
-    "openstack_sd_configs",
-    "outscale_sd_configs",
-    "ovhcloud_sd_configs",
-    "puppetdb_sd_configs",
-    "scaleway_sd_configs",
-    "serverset_sd_configs",
-    "stackit_sd_configs",
-    "triton_sd_configs",
-    "uyuni_sd_configs",
-    "vultr_sd_configs",
-];
-
-pub(super) fn decode_all(places: &[Place<'_>], global: &Global) -> Vec<Arc<Job>> {
-    let mut names: HashMap<String, usize> = HashMap::new();
-    let mut jobs = Vec::new();
-    for place in places {
-        if place.node().is_null() {
-            place.error("empty or null scrape config section", "give it a job_name, or remove it");
-            continue;
+impl Jobs {
+    /// Decodes a list of jobs.
+    pub(super) fn decode(&mut self, places: &[Place<'_>], global: &Global) {
+        for place in places {
+            if place.node().is_null() {
+                place.error("empty or null scrape config section", "give it a job_name, or remove it");
+                continue;
+            }
+            let Some(section) = place.section() else { continue };
+            let job = decode(&section, global);
+            let here = format!("{} line {}", place.file(), place.node().position.line);
+            if let Some(first) = self.names.get(&job.name) {
+                let message = format!("found multiple scrape configs with job name {:?}", job.name);
+                place.error(message, format!("the first one is in {first}"));
+            }
+            self.names.entry(job.name.clone()).or_insert(here);
+            self.jobs.push(Arc::new(job));
         }
-        let Some(section) = place.section() else { continue };
-        let job = decode(&section, global);
-        let line = place.node().position.line;
-        if let Some(first) = names.insert(job.name.clone(), line) {
-            let message = format!("found multiple scrape configs with job name {:?}", job.name);
-            place.error(message, format!("the first one is at line {first}"));
-        }
-        jobs.push(Arc::new(job));
     }
-    jobs
+
+    pub(super) fn into_list(self) -> Vec<Arc<Job>> {
+        self.jobs
+    }
 }
 
 fn decode(section: &Section<'_>, global: &Global) -> Job {
@@ -100,6 +53,9 @@ fn decode(section: &Section<'_>, global: &Global) -> Job {
         None => default,
     };
     let (interval, timeout) = times(section, global);
+    let names = Names::decode_job(section, global.names);
+    let found = Discoveries::decode(section);
+    let targets = targets::decode(section);
     let job = Job {
         name: name(section),
         interval,
@@ -111,25 +67,31 @@ fn decode(section: &Section<'_>, global: &Global) -> Job {
         honor_timestamps: flag("honor_timestamps", defaults.honor_timestamps),
         track_timestamps_staleness: flag("track_timestamps_staleness", defaults.track_timestamps_staleness),
         enable_compression: flag("enable_compression", defaults.enable_compression),
-        http: HttpConfig {
-            auth: auth::decode(section),
-            follow_redirects: flag("follow_redirects", true),
-            ..HttpConfig::default()
-        },
-        protocols: defaults.protocols,
-        fallback: fallback(section),
-        escaping: defaults.escaping,
-        legacy_names: false,
+        http: HttpConfig::decode(section),
+        protocols: protocols::decode(section).unwrap_or_else(|| global.protocols.clone()),
+        fallback: protocols::fallback(section),
+        escaping: names.escaping,
+        legacy_names: names.legacy,
         limits: Limits::decode(section).or(global.limits),
         relabel: relabel::decode_all(&section.list("relabel_configs"), "target"),
         metric_relabel: relabel::decode_all(&section.list("metric_relabel_configs"), "metric"),
-        static_targets: static_targets(&section.list("static_configs")),
+        static_targets: targets.iter().map(|(labels, _)| labels.clone()).collect(),
+        discoveries: found.configs,
+        missing: found.missing,
     };
-    check_protocols(section);
-    check_name_schemes(section);
-    section.not_built(&NOT_BUILT);
+    not_built(section);
     section.finish();
+    targets::check(&job, &targets);
     job
+}
+
+fn not_built(section: &Section<'_>) {
+    files_of_failures(section, &["scrape_failure_log_file"]);
+    switches(section, &["convert_classic_histograms_to_nhcb", "always_scrape_classic_histograms"]);
+    section.judge(&[
+        ("native_histogram_bucket_limit", Shape::Unsigned),
+        ("native_histogram_min_bucket_factor", Shape::Float),
+    ]);
 }
 
 fn name(section: &Section<'_>) -> String {
@@ -173,76 +135,4 @@ fn params(section: &Section<'_>) -> Vec<(String, Vec<String>)> {
             (name, values.list().iter().filter_map(Place::string).collect())
         })
         .collect()
-}
-
-fn fallback(section: &Section<'_>) -> Option<Protocol> {
-    let place = section.get("fallback_scrape_protocol").filter(given)?;
-    let protocol = place.string()?;
-    check_protocol(&place, &protocol);
-    Protocol::from_name(&protocol)
-}
-
-pub(super) fn check_protocols(section: &Section<'_>) {
-    let Some(place) = section.get("scrape_protocols").filter(given) else { return };
-    let mut seen = Vec::new();
-    for entry in place.list() {
-        let protocol = entry.string().unwrap_or_default();
-        check_protocol(&entry, &protocol);
-        if seen.contains(&protocol) {
-            entry.error(format!("duplicated protocol {protocol:?} in scrape_protocols"), "remove one of the two");
-        }
-        seen.push(protocol);
-    }
-    if seen.is_empty() {
-        place.error("scrape_protocols cannot be empty", "name a protocol, or remove the key");
-    }
-}
-
-fn check_protocol(place: &Place<'_>, protocol: &str) {
-    if !PROTOCOLS.contains(&protocol) {
-        place.error(format!("unknown scrape protocol {protocol:?}"), format!("supported: {}", PROTOCOLS.join(", ")));
-    }
-}
-
-pub(super) fn check_name_schemes(section: &Section<'_>) {
-    let check = |key, words: &[&str]| {
-        let Some(place) = section.get(key).filter(given) else { return };
-        let word = place.string().unwrap_or_default();
-        if !words.contains(&&*word) {
-            place.error(format!("unknown word {word:?}"), format!("must be one of {}", words.join(", ")));
-        }
-    };
-    check("metric_name_validation_scheme", &["", "utf8", "legacy"]);
-    check("metric_name_escaping_scheme", &["", "allow-utf-8", "underscores", "dots", "values"]);
-}
-
-/// Groups of targets that share labels; a target's address wins over a label of that name.
-fn static_targets(groups: &[Place<'_>]) -> Vec<Labels> {
-    let mut targets = Vec::new();
-    for group in groups {
-        if group.node().is_null() {
-            group.error("empty or null section in static_configs", "name targets, or remove it");
-            continue;
-        }
-        let Some(section) = group.section() else { continue };
-        let labels = section.get("labels").map(|place| decode_labels(&place)).unwrap_or_default();
-        for place in section.list("targets") {
-            let address = place.string().unwrap_or_default();
-            check_address(&place, &address);
-            let mut target = labels.to_builder();
-            targets.push(target.set(ADDRESS, address).build());
-        }
-        section.finish();
-    }
-    targets
-}
-
-fn check_address(place: &Place<'_>, address: &str) {
-    if address.contains('/') {
-        let hint = "write host:port; scheme and path have keys of their own, scheme and metrics_path";
-        place.error(format!("{address:?} is not a valid hostname"), hint);
-    }
-    if address.is_empty() {
-        place.error("no address", "write host:port");
-    }
 }

@@ -6,13 +6,14 @@ use yaml::{Place, Section};
 use super::global::given;
 use crate::relabel::{Action, DEFAULT_PATTERN, DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, Rule};
 
-pub(crate) fn decode_all(places: &[Place<'_>], of: &str) -> Vec<Rule> {
+/// Decodes a list of rules; `of` says in messages what they are for.
+pub fn decode_all(places: &[Place<'_>], of: &str) -> Vec<Rule> {
     places.iter().filter_map(|place| decode(place, of)).collect()
 }
 
 fn decode(place: &Place<'_>, of: &str) -> Option<Rule> {
     if place.node().is_null() {
-        place.error(format!("empty or null {of} relabeling rule in scrape config"), "remove it");
+        place.error(format!("empty or null {of} relabeling rule"), "remove it");
         return None;
     }
     let section = place.section()?;
@@ -51,7 +52,7 @@ fn action(section: &Section<'_>) -> Option<Action> {
 
 fn source_labels(section: &Section<'_>) -> Vec<String> {
     let places = section.list("source_labels");
-    for place in places.iter().filter(|place| place.node().as_text() == Some("")) {
+    for place in places.iter().filter(|place| given(place) && place.node().as_text() == Some("")) {
         place.error("\"\" is not a valid label name", "");
     }
     places.iter().filter_map(Place::string).collect()
@@ -74,7 +75,6 @@ fn pattern(section: &Section<'_>) -> Option<Pattern> {
 fn check(place: &Place<'_>, section: &Section<'_>, rule: &Rule) {
     let action = rule.action;
     let has = |key| section.get(key).is_some_and(|place| given(&place));
-    let plain_pattern = rule.pattern_text() == DEFAULT_PATTERN;
     let plain_text = rule.separator == DEFAULT_SEPARATOR && rule.replacement == DEFAULT_REPLACEMENT;
     let plain = plain_text && rule.modulus == 0;
     if action == Action::HashMod && rule.modulus == 0 {
@@ -90,7 +90,7 @@ fn check(place: &Place<'_>, section: &Section<'_>, rule: &Rule) {
     if action == Action::LabelMap && rule.replacement.is_empty() {
         place.error("\"\" is invalid 'replacement' for labelmap action", "name the new label, such as $1");
     }
-    if matches!(action, Action::KeepEqual | Action::DropEqual) && !(plain && plain_pattern) {
+    if matches!(action, Action::KeepEqual | Action::DropEqual) && (!plain || section.get("regex").is_some()) {
         let message = format!("{action} action requires only 'source_labels' and 'target_label', and no other fields");
         place.error(message, "remove the other fields");
     }

@@ -21,7 +21,9 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
         total += number * unit_bytes(&after[..unit_end])?;
         rest = &after[unit_end..];
         if rest.is_empty() {
-            return Some(if negative { 0 } else { total as u64 });
+            // Upstream counts in 64 bits with a sign.
+            let fits = total < i64::MAX as f64;
+            return fits.then_some(if negative { 0 } else { total as u64 });
         }
     }
 }
@@ -60,6 +62,7 @@ mod tests {
             ("1iB", None),
             ("", None),
             ("1.2.3MB", None),
+            ("99999999EB", None),
         ];
         for (text, expected) in cases {
             assert_eq!(parse_size(text), expected, "{text}");
