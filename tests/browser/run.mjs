@@ -10,6 +10,7 @@ import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { budgets } from "./budgets.mjs";
 import { pages } from "./pages.mjs";
+import { targets } from "./targets.mjs";
 import { hostile } from "./hostile.mjs";
 import { loss } from "./loss.mjs";
 
@@ -96,6 +97,7 @@ async function check(name, test) {
 const kit = { check, open, assertClean, equal, ok, axe, base, pid, WIDE, PHONE, DEADLINE_MS };
 await budgets(kit);
 await pages(kit);
+await targets(kit);
 await hostile(kit);
 await loss(kit);
 await browser.close();

@@ -100,6 +100,23 @@ pub struct Relabeling {
     pub target: Option<RelabeledTarget>,
     /// Why it cannot be scraped though no rule dropped it, empty if that is not so.
     pub problem: String,
+    /// What rules on trial would do to all targets of the job.
+    pub all: Option<RelabelCounts>,
+}
+
+/// Targets of a job by what rules on trial would make of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RelabelCounts {
+    /// All that are collected or dropped now.
+    pub targets: usize,
+    /// Those that would be collected.
+    pub collected: usize,
+    /// Those that would be collected and are not now.
+    pub gained: usize,
+    /// Those that are collected now and would not be.
+    pub lost: usize,
+    /// Those that stay, with other labels or another address.
+    pub changed: usize,
 }
 
 /// What relabelling made of a target.

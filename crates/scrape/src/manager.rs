@@ -21,7 +21,7 @@ use crate::found;
 use crate::ingest::Pipeline;
 use crate::runner::{Collectors, Progress, Runner, Shared, Source, Stop, lock};
 use crate::target::{Placed, Target, place};
-use crate::trace::{read_rules, trace};
+use crate::trace::{count, read_rules, trace};
 
 /// A page larger than this would take a small machine's memory: the largest known exporters stay under 10 MiB.
 const BODY_SIZE_BYTES_MAX: u64 = 64 << 20;
@@ -304,6 +304,16 @@ impl State {
         self.configured.iter().chain(found).find(|job| job.name == name).cloned()
     }
 
+    /// What was found for a job: labels before relabelling, and the target if it is collected.
+    fn found_by(&self, job: &str) -> impl Iterator<Item = (&Labels, Option<&Target>)> {
+        let of_job = move |name: &str| name == job;
+        let running = self.running.values().filter(move |running| of_job(&running.target.job.name));
+        let dropped = self.dropped.iter().filter(move |dropped| of_job(&dropped.job));
+        running
+            .map(|running| (&running.target.discovered, Some(&*running.target)))
+            .chain(dropped.map(|dropped| (&dropped.discovered_labels, None)))
+    }
+
     /// Whether series with the labels of this target are being written.
     fn runs(&self, target: &Target) -> bool {
         self.running.values().any(|running| running.target.labels == target.labels)
@@ -415,11 +425,16 @@ impl Targets for Manager {
     }
 
     fn relabel(&self, job: &str, labels: &Labels, rules: Option<&str>) -> Option<Result<Relabeling, Vec<String>>> {
-        let job = lock(&self.state).job(job)?;
+        let state = lock(&self.state);
+        let job = state.job(job)?;
         Some(match rules.map(read_rules) {
             None => Ok(trace(&job, labels)),
             Some(Err(problems)) => Err(problems),
-            Some(Ok(rules)) => Ok(trace(&Job { relabel: rules, ..Job::clone(&job) }, labels)),
+            Some(Ok(rules)) => {
+                let job = Job { relabel: rules, ..Job::clone(&job) };
+                let all = Some(count(&job, state.found_by(&job.name)));
+                Ok(Relabeling { all, ..trace(&job, labels) })
+            }
         })
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::status::{RelabelOutcome, RelabelStep, RelabeledTarget, Relabeling};
+use model::status::{RelabelCounts, RelabelOutcome, RelabelStep, RelabeledTarget, Relabeling};
 use model::{Labels, LabelsBuilder};
 use yaml::{Place, Report};
 
 use crate::config::{Job, decode_rules};
 use crate::relabel::{Action, DEFAULT_PATTERN, DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, Rule, join, relabel};
-use crate::target::{Placed, place};
+use crate::target::{Placed, Target, place};
 
 /// What the problems of a text call it.
 const TEXT_NAME: &str = "rules";
@@ -38,7 +38,27 @@ pub(crate) fn trace(job: &Job, discovered: &Labels) -> Relabeling {
         Placed::Dropped(_) => (None, String::new()),
         Placed::Invalid(reason) => (None, reason),
     };
-    Relabeling { steps, target, problem }
+    Relabeling { steps, target, problem, all: None }
+}
+
+/// What the rules of a job would make of targets: their labels before relabelling, and what they are now.
+pub(crate) fn count<'a>(job: &Job, targets: impl Iterator<Item = (&'a Labels, Option<&'a Target>)>) -> RelabelCounts {
+    let job = Arc::new(job.clone());
+    let mut counts = RelabelCounts::default();
+    for (discovered, now) in targets {
+        counts.targets += 1;
+        match (place(&job, discovered, ""), now) {
+            (Placed::Active(_), None) => counts.gained += 1,
+            (Placed::Active(then), Some(now)) => {
+                counts.collected += 1;
+                counts.changed += usize::from(then.labels != now.labels || then.url != now.url);
+            }
+            (_, Some(_)) => counts.lost += 1,
+            (_, None) => {}
+        }
+    }
+    counts.collected += counts.gained;
+    counts
 }
 
 fn unreached(rule: &Rule) -> RelabelStep {
@@ -199,6 +219,23 @@ mod tests {
                 r#"job "j": target "h:1" is not scraped: no address"#,
             ],
         );
+    }
+
+    #[test]
+    fn rules_on_trial_are_counted_over_all_targets() {
+        let job = |rules: &str| Job { name: "j".to_owned(), relabel: read_rules(rules).unwrap(), ..Job::default() };
+        let labels = |role: &str| Labels::from_pairs([("__address__", "h:1"), ("__meta_role", role)]);
+        let (web, db, test) = (labels("web"), labels("db"), labels("test"));
+        let Placed::Active(running) = place(&Arc::new(job("")), &web, "") else { panic!("not placed") };
+        let found = [(&web, Some(&running)), (&db, Some(&running)), (&test, None)];
+        let check = |rules: &str, (collected, gained, lost, changed)| {
+            let expected = RelabelCounts { targets: 3, collected, gained, lost, changed };
+            assert_eq!(count(&job(rules), found.into_iter()), expected, "{rules}");
+        };
+        check("", (3, 1, 0, 0));
+        check("[{source_labels: [__meta_role], regex: test, action: drop}]", (2, 0, 0, 0));
+        check("[{source_labels: [__meta_role], regex: web, action: keep}]", (1, 0, 1, 0));
+        check("[{source_labels: [__meta_role], target_label: role}]", (3, 1, 0, 2));
     }
 
     #[test]

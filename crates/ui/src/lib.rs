@@ -1,4 +1,4 @@
-//! The pages: overview, query, targets, alerts and storage; their chart data; their live updates.
+//! The pages: overview, query, targets, Cilium, alerts and storage; their chart data; their live updates.
 //!
 //! In: HTTP requests, the store by [`model::Queryable`], the query engine, and what the rooms say of themselves. Out: HTML
 //! that is whole without scripts, columnar JSON for charts, one event stream a page. Never: a write, a file, a request to

@@ -133,6 +133,9 @@ async fn pages_of_an_empty_machine_explain_themselves() {
     check("/", 200, "Open to the network without a login").await;
     check("/query", 200, "Start from").await;
     check("/targets", 200, "Nothing is collected").await;
+    check("/targets/inspect?id=1", 404, "There is no such target").await;
+    check("/ui/targets", 200, r#""targets":[]"#).await;
+    check("/cilium", 200, "No metrics of Cilium here").await;
     check("/alerts", 200, "No rules are loaded").await;
 }
 

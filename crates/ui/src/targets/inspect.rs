@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use model::status::{Excess, RelabelOutcome, RelabelStep, Relabeling, TargetStatus};
+use model::status::{Excess, RelabelCounts, RelabelOutcome, RelabelStep, Relabeling, TargetStatus};
 use model::{Labels, Timestamp, format_duration};
 
 use super::{State3, brief, id, id_of, short_url};
@@ -39,6 +39,7 @@ struct Page {
     steps: Vec<Step>,
     labels: Vec<LabelRow>,
     outcome: Outcome,
+    all: Option<RelabelCounts>,
 }
 
 struct Scrapes {
@@ -134,6 +135,7 @@ impl Page {
             tried: text.is_some() && rules.trim() != written(&own).trim(),
             rules,
             labels: if problems.is_empty() { labels(&chosen, &told) } else { Vec::new() },
+            all: told.all,
             outcome: Outcome::new(&told, &problems, chosen.status.as_ref()),
             steps: told.steps.into_iter().enumerate().map(Step::new).collect(),
             scrapes: chosen.status.map(|status| Scrapes::new(status, now)),
