@@ -166,7 +166,7 @@ impl Hold<'_> {
         self.cost += cost;
         let budget = self.budget;
         budget.count(cost).or_else(|_| {
-            budget.give_back(budget.shared.clear());
+            budget.shared.clear(|freed| budget.give_back(freed));
             budget.count(Cost::default())
         })
     }
@@ -218,7 +218,7 @@ impl Budget {
 
 impl Drop for Budget {
     fn drop(&mut self) {
-        self.give_back(self.shared.clear());
+        self.shared.clear(|freed| self.give_back(freed));
     }
 }
 

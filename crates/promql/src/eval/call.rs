@@ -185,7 +185,7 @@ impl Evaluation<'_> {
             batch.extend(newest.map(|time| Series::new(labels.clone(), vec![time as f64 / 1e3; grid.count])));
             Ok(())
         };
-        self.read_batches(found, grid.count, work, &mut |(_, series): (usize, Vec<Series>)| {
+        self.read_batches(found, self.share(grid, (start, end)), work, &mut |(_, series): (usize, Vec<Series>)| {
             series.into_iter().try_for_each(|series| sink(series.without_name(self.options.delayed_name_removal)))
         })
     }
@@ -240,6 +240,9 @@ impl Evaluation<'_> {
         let work = |source: &RangeSeries<'_>, known: &mut KnownSpans, batch: &mut Batch| {
             let mut failure = None;
             let column = |into: &mut Vec<f64>| {
+                if let Some(several) = over_time.several {
+                    return source.slide_several(known, (&windows, grid), into, several);
+                }
                 source.slide(known, (&windows, grid), over_time.resets, into, |i, window| {
                     if has_factors && failure.is_none() {
                         failure = check_factors(&params[i]).err();

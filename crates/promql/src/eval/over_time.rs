@@ -1,7 +1,7 @@
 //! Functions of one window.
 
 use super::counter::{Extrapolated, extrapolated, instant};
-use super::kahan::{Kahan, Mean};
+use super::kahan::{Kahan, LANES, Mean, sums};
 use super::quantile::quantile;
 use super::regression::{deriv, predict_linear, smooth};
 use super::window::Window;
@@ -9,11 +9,16 @@ use super::window::Window;
 /// The value of a window; the second argument holds the function's scalar arguments at the step.
 type OfWindow = fn(&Window<'_>, &[f64]) -> Option<f64>;
 
+/// The values of some windows, none of them empty.
+type OfWindows = fn([&[f64]; LANES]) -> [f64; LANES];
+
 /// A function of range vectors.
 pub(super) struct OverTime {
     pub(super) of: OfWindow,
     /// Whether it needs the places of counter resets.
     pub(super) resets: bool,
+    /// The same for the values of several windows.
+    pub(super) several: Option<OfWindows>,
     /// Whether the result keeps the metric name.
     pub(super) keeps_name: bool,
 }
@@ -49,7 +54,12 @@ pub(super) fn find(name: &str) -> Option<OverTime> {
         _ => return None,
     };
     let resets = matches!(name, "rate" | "increase" | "resets");
-    Some(OverTime { of, resets, keeps_name: name == "last_over_time" })
+    let several: Option<OfWindows> = match name {
+        "avg_over_time" => Some(averages),
+        "sum_over_time" => Some(|windows| sums(windows, |first| Kahan::default().add(first)).map(total)),
+        _ => None,
+    };
+    Some(OverTime { of, resets, several, keeps_name: name == "last_over_time" })
 }
 
 fn seconds(millis: i64) -> f64 {
@@ -57,7 +67,10 @@ fn seconds(millis: i64) -> f64 {
 }
 
 fn sum(values: &[f64]) -> f64 {
-    let sum = values.iter().fold(Kahan::default(), |sum, v| sum.add(*v));
+    total(values.iter().fold(Kahan::default(), |sum, v| sum.add(*v)))
+}
+
+fn total(sum: Kahan) -> f64 {
     if sum.sum.is_infinite() { sum.sum } else { sum.total() }
 }
 
@@ -65,6 +78,11 @@ fn average(values: &[f64]) -> f64 {
     let mut mean = Mean::new(values[0]);
     values[1..].iter().for_each(|v| mean.add(*v));
     mean.value()
+}
+
+fn averages(windows: [&[f64]; LANES]) -> [f64; LANES] {
+    let sums = sums(windows, Kahan::new);
+    std::array::from_fn(|i| Mean::of_sum(sums[i], windows[i].len()).unwrap_or_else(|| average(windows[i])))
 }
 
 /// Welford's method with compensated sums.

@@ -22,6 +22,10 @@ const BATCHES: usize = 16;
 /// Shorter lists are done before a thread would have started.
 const ITEMS_MIN: usize = 4 * BATCH_MIN;
 
+/// A series of so many steps, or of so long a time, is worth one more of those that have hardly anything.
+const STEPS_OF_ITEM: usize = 64;
+const MILLIS_OF_ITEM: u64 = 2 * 3_600_000;
+
 /// Slots of the columns of one batch, two megabytes.
 const SLOTS_MAX: usize = 1 << 18;
 
@@ -38,27 +42,36 @@ const AHEAD: usize = 2;
 pub(super) struct Share {
     pub(super) threads: usize,
     /// How many slots a result has.
-    pub(super) slots: usize,
+    slots: usize,
     /// Most slots of a batch.
     slots_max: usize,
+    /// How many items of hardly any work one item is worth, at most [`BATCH_MIN`].
+    weight: usize,
 }
 
 impl Share {
-    /// Among the threads of an engine, for results with so many slots.
-    pub(super) fn new(options: &EngineOptions, slots: usize) -> Self {
+    /// Among the threads of an engine, for results with so many slots, made from what came in so many milliseconds.
+    pub(super) fn new(options: &EngineOptions, slots: usize, span: u64) -> Self {
         let fitting = options.memory_max / MEMORY_PART / size_of::<f64>() as u64;
         let slots_max = usize::try_from(fitting).map_or(SLOTS_MAX, |fitting| fitting.min(SLOTS_MAX));
-        Self { threads: options.threads, slots, slots_max }
+        let chunks = usize::try_from(span / MILLIS_OF_ITEM).unwrap_or(usize::MAX);
+        let weight = chunks.saturating_add(slots / STEPS_OF_ITEM).saturating_add(1).min(BATCH_MIN);
+        Self { threads: options.threads, slots, slots_max, weight }
     }
 
     /// How many threads work on so many items.
     pub(super) fn threads_for(self, items: usize) -> usize {
-        if items < ITEMS_MIN { 1 } else { self.threads.min(items / BATCH_MIN).max(1) }
+        let batches = items / self.batch_min();
+        if items.saturating_mul(self.weight) < ITEMS_MIN { 1 } else { self.threads.min(batches).max(1) }
     }
 
     fn batch(self, items: usize) -> usize {
         let fitting = (self.slots_max / self.slots.max(1)).clamp(1, BATCH_MAX);
-        (items / (self.threads * BATCHES)).max(BATCH_MIN).min(fitting)
+        (items / (self.threads * BATCHES)).max(self.batch_min()).min(fitting)
+    }
+
+    fn batch_min(self) -> usize {
+        BATCH_MIN / self.weight
     }
 }
 
@@ -214,7 +227,7 @@ mod tests {
             failed.map_or(Ok(items.clone()), |item| Err(QueryError::Parameter(item.to_string())))
         };
         let mut got = Vec::new();
-        let share = Share { threads, slots: 1, slots_max: SLOTS_MAX };
+        let share = Share { threads, slots: 1, slots_max: SLOTS_MAX, weight: 1 };
         let outcome = in_order((0..items).collect(), share, usize::default, work, &mut |items| {
             for item in items {
                 if Some(item) == sink_fails {

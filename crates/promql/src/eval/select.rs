@@ -55,11 +55,10 @@ impl Evaluation<'_> {
     pub(super) fn read_batches<K: Default, B: Default + Send>(
         &self,
         found: Vec<Box<dyn model::Series>>,
-        slots: usize,
+        share: Share,
         work: impl Fn(&Labels, &mut Samples, &mut K, &mut B) -> Result<(), QueryError> + Sync,
         sink: &mut dyn FnMut((usize, B)) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        let share = Share::new(self.options, slots);
         self.trace_threads(share.threads_for(found.len()));
         let keep = || (Reader::new(self.budget), K::default());
         let batch = |(reader, kept): &mut (Reader<'_>, K), series: Vec<Box<dyn model::Series>>| {
@@ -71,6 +70,11 @@ impl Evaluation<'_> {
             Ok((series.len(), made))
         };
         in_order(found, share, keep, batch, sink)
+    }
+
+    /// How series with a slot for each step are shared out, of which the samples of this time are read.
+    pub(super) fn share(&self, grid: Grid, (start, end): (Timestamp, Timestamp)) -> Share {
+        Share::new(self.options, grid.count, end.abs_diff(start))
     }
 
     /// Passes on the series of an instant selector.
@@ -141,7 +145,7 @@ impl Evaluation<'_> {
         };
         self.measured_stream(id, grid, Batch::size, sink, |sink| {
             let (found, _found) = self.select(id, (start, last), hints)?;
-            self.read_batches(found, grid.count, column, &mut |(_, batch)| sink(batch))
+            self.read_batches(found, self.share(grid, (start, last)), column, &mut |(_, batch)| sink(batch))
         })
     }
 

@@ -37,11 +37,12 @@ struct Kept {
 }
 
 impl Shared {
-    /// Forgets everything; returns what it cost.
-    pub(super) fn clear(&self) -> Cost {
+    /// Forgets everything and gives back what it cost, before another thread finds that there is nothing to forget.
+    pub(super) fn clear(&self, give_back: impl FnOnce(Cost)) {
+        let mut kept = self.lock();
         let mut freed = Cost::default();
-        self.lock().drain().for_each(|(_, kept)| freed += kept.cost);
-        freed
+        kept.drain().for_each(|(_, kept)| freed += kept.cost);
+        give_back(freed);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(u32, Grid), Kept>> {

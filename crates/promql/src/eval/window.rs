@@ -6,6 +6,7 @@ use model::{Hints, Labels, Sample, Samples, Timestamp, is_stale};
 
 use super::counter::Extent;
 use super::grid::Grid;
+use super::kahan::LANES;
 use super::parallel::{Share, in_order};
 use super::series::{ABSENT, Series, is_present};
 use super::spans::KnownSpans;
@@ -113,6 +114,31 @@ impl RangeSeries<'_> {
         }));
         found.first_step
     }
+
+    /// As [`RangeSeries::slide`] for a function that takes the values of several windows at once.
+    pub(super) fn slide_several(
+        &self,
+        known: &mut KnownSpans,
+        (windows, grid): (&Windows, Grid),
+        into: &mut Vec<f64>,
+        f: fn([&[f64]; LANES]) -> [f64; LANES],
+    ) -> usize {
+        let values = &self.samples.values[..];
+        let found = known.of(&self.samples.timestamps, windows, grid);
+        for spans in found.spans.chunks(LANES) {
+            // Windows without samples take the place of one that has some, and so do those behind the last.
+            let window = |i: usize| spans.get(i).and_then(|span| values.get(span.first..span.end));
+            let windows: [Option<&[f64]>; LANES] = std::array::from_fn(|i| window(i).filter(|w| !w.is_empty()));
+            let Some(some) = windows.iter().flatten().next() else {
+                into.extend(spans.iter().map(|_| ABSENT));
+                continue;
+            };
+            let computed = f(windows.map(|window| window.unwrap_or(&some[..1])));
+            let computed = windows.iter().zip(computed).map(|(window, value)| window.map_or(ABSENT, |_| value));
+            into.extend(computed.take(spans.len()));
+        }
+        found.first_step
+    }
 }
 
 /// Moves a place forward while its element satisfies the condition. Steps rise, so places never go back.
@@ -184,10 +210,10 @@ impl<'q> Evaluation<'q> {
                         remove_stale(samples);
                         work(&RangeSeries { labels, drop_name: false, samples }, kept, batch)
                     };
-                    self.read_batches(found, grid.count, work, sink)
+                    self.read_batches(found, self.share(grid, (start, end)), work, sink)
                 }
                 Kind::Subquery { expr, step, .. } => {
-                    self.stream_subquery(*expr, *step, (start, end), grid.count, work, sink)
+                    self.stream_subquery(*expr, *step, (start, end), self.share(grid, (start, end)), work, sink)
                 }
                 _ => Ok(()),
             },
@@ -200,7 +226,7 @@ impl<'q> Evaluation<'q> {
         expr: NodeId,
         step: Option<i64>,
         (start, end): (Timestamp, Timestamp),
-        slots: usize,
+        share: Share,
         work: impl Fn(&RangeSeries<'_>, &mut K, &mut B) -> Result<(), QueryError> + Sync,
         sink: &mut dyn FnMut((usize, B)) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
@@ -225,7 +251,6 @@ impl<'q> Evaluation<'q> {
             }
             Ok((series.len(), batch))
         };
-        let share = Share::new(self.options, slots);
         self.trace_threads(share.threads_for(vector.series.len()));
         in_order(vector.series.iter().collect(), share, Default::default, of_batch, sink)
     }
