@@ -5,10 +5,17 @@
 
 pub mod cilium;
 mod config;
+mod dns;
+mod file;
+mod groups;
+mod http;
 
+use std::future::Future;
 use std::sync::Arc;
 
+use client::Network;
 use model::Labels;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 pub use config::{Config, Discoveries, DnsConfig, FileConfig, HttpSdConfig, Missing, RecordKind};
@@ -37,3 +44,58 @@ pub struct Found {
 
 /// The newest state of a discovery. The channel closes when the discovery ends.
 pub type Updates = watch::Receiver<Arc<Found>>;
+
+/// The label of a target's `host:port`.
+pub(crate) const ADDRESS: &str = "__address__";
+
+/// Something that looks for targets.
+pub trait Discovery: Send + 'static {
+    /// Looks for targets, again and again, until nobody listens to `found`. What cannot be looked at stays as it was found
+    /// last, and a note says why.
+    fn run(self, found: watch::Sender<Arc<Found>>) -> impl Future<Output = ()> + Send;
+}
+
+/// Starts a discovery; it ends when the updates are dropped.
+pub fn spawn(discovery: impl Discovery, runtime: &Handle) -> Updates {
+    let (found, updates) = watch::channel(Arc::default());
+    runtime.spawn(discovery.run(found));
+    updates
+}
+
+impl Config {
+    /// Starts this discovery for a job.
+    pub fn spawn(&self, job: &str, network: &Network, runtime: &Handle) -> Updates {
+        let job = job.to_owned();
+        match self {
+            Self::File(config) => spawn(file::Files { job, config: config.clone() }, runtime),
+            Self::Http(config) => {
+                let transport = network.transport(&config.http);
+                spawn(http::Server { job, config: HttpSdConfig::clone(config), transport }, runtime)
+            }
+            Self::Dns(config) => spawn(dns::Names { job, config: config.clone() }, runtime),
+        }
+    }
+}
+
+impl Group {
+    /// Groups of one origin, numbered in their order.
+    fn numbered(job: &str, origin: &str, groups: Vec<Vec<Labels>>) -> Vec<Self> {
+        let group =
+            |(i, targets)| Self { job: job.to_owned(), source: format!("{origin}:{i}"), targets, note: String::new() };
+        groups.into_iter().enumerate().map(group).collect()
+    }
+}
+
+/// Tells what is found, where it changed. New notes are for the log, too.
+fn publish(found: &watch::Sender<Arc<Found>>, job: &str, now: Found) {
+    found.send_if_modified(|before| {
+        for note in now.notes.iter().filter(|note| !before.notes.contains(note)) {
+            tracing::warn!(job, "{note}");
+        }
+        let changed = **before != now;
+        if changed {
+            *before = Arc::new(now);
+        }
+        changed
+    });
+}
