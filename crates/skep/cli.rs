@@ -155,7 +155,7 @@ const FLAGS: &[Flag] = &[
     flag(
         &["enable-feature"],
         Effect::Value("NAME,...", set_features),
-        "promql-experimental-functions, promql-delayed-name-removal",
+        "promql-experimental-functions, promql-delayed-name-removal, promql-per-step-stats",
     ),
     flag(&["log-level", "log.level"], Effect::Value("LEVEL", set_log_level), "error, warn, info or debug [info]"),
     flag(&["log.format"], Effect::IgnoredValue("logs are sentences with fields on stderr"), ""),
@@ -240,12 +240,12 @@ const FEATURES_IMPLIED: &[&str] = &[
     "no-default-scrape-port",
     "promql-at-modifier",
     "promql-negative-offset",
-    "promql-per-step-stats",
     "remote-write-receiver",
 ];
 
 /// Features that change how the program works.
-pub(crate) const FEATURES: &[&str] = &["promql-experimental-functions", "promql-delayed-name-removal"];
+pub(crate) const FEATURES: &[&str] =
+    &["promql-experimental-functions", "promql-delayed-name-removal", "promql-per-step-stats"];
 
 /// Reads the command line, program name excluded.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {

@@ -102,6 +102,7 @@ fn engine(args: &ServeArgs, shares: Shares) -> promql::EngineOptions {
             .unwrap_or_else(|| concurrency(shares, &defaults)),
         experimental_functions: feature("promql-experimental-functions"),
         delayed_name_removal: feature("promql-delayed-name-removal"),
+        per_step_stats: feature("promql-per-step-stats"),
         ..defaults
     }
 }

@@ -19,7 +19,7 @@
 //! | `start` and `end` beyond what milliseconds in 64 bits hold stop at the bound | upstream's wrap, so that `end=1e40` finds nothing |
 //! | times in hexadecimal are refused; a label name that is not UTF-8 is told as its path | side effects of Go's libraries |
 //! | a timeout that is over at once is always an `execution` error | upstream answers one of three at random |
-//! | phases of `stats` that skep does not tell apart are zero, samples are counted as they are read from the store, there are none by step | series are read once for all steps |
+//! | phases of `stats` that skep does not tell apart are zero, `peakSamples` are those that skep held | series are read once for all steps |
 //! | series of a selector without `sort` come in the order of their labels | upstream's is any |
 //! | `OPTIONS` of pages is 405; unknown addresses outside of `/api/v1` are a page | nobody asks |
 //! | `explain` is there: what `query` or `query_range` would do with the same parameters, node by node (`src/explain.rs`) | a slow panel should say why |

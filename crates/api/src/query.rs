@@ -9,7 +9,7 @@ use crate::State;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::json::{Object, push_labels, push_pair, push_point, push_text};
-use crate::number::push_plain;
+use crate::number::{push_integer, push_plain};
 use crate::reply::{Notes, Reply, array_parts};
 use crate::time::{Instant, parse_nanos};
 
@@ -26,7 +26,8 @@ pub(crate) fn instant(state: &State, call: &Call) -> Result<Reply, Failure> {
     let clock = Stopwatch::now();
     let evaluate = || state.engine.instant(&*state.storage, call.form.get("query"), at, &limits);
     let answer = run(&limits, evaluate, call)?;
-    Ok(reply(answer, limit, stats(call, clock)))
+    let stats = stats(state, call, clock, &answer, (at, Duration::ZERO));
+    Ok(reply(answer, limit, stats))
 }
 
 /// `query_range`: an expression at every step of a range.
@@ -37,7 +38,8 @@ pub(crate) fn range(state: &State, call: &Call) -> Result<Reply, Failure> {
     let clock = Stopwatch::now();
     let evaluate = || state.engine.range(&*state.storage, call.form.get("query"), range, &limits);
     let answer = run(&limits, evaluate, call)?;
-    Ok(reply(answer, limit, stats(call, clock)))
+    let stats = stats(state, call, clock, &answer, (range.start, range.step));
+    Ok(reply(answer, limit, stats))
 }
 
 /// The time of an instant query.
@@ -80,6 +82,7 @@ pub(crate) fn limits(call: &Call) -> Result<QueryLimits, Failure> {
         cancel: call.cancel.clone(),
         // Statistics are of all the work.
         fresh: call.form.get("nocache") == "1" || !call.form.get("stats").is_empty(),
+        count: !call.form.get("stats").is_empty(),
     })
 }
 
@@ -99,15 +102,33 @@ where
     evaluate().map_err(Failure::from)
 }
 
-/// The time since the query began, if statistics are asked for.
-fn stats(call: &Call, clock: Stopwatch) -> Option<Duration> {
-    (!call.form.get("stats").is_empty()).then(|| clock.elapsed())
+/// What is told of a query beside its answer.
+pub(crate) struct Stats {
+    took: Duration,
+    samples: QueryStats,
+    /// Of each step; `None` where they are not told.
+    per_step: Option<Vec<(Timestamp, u64)>>,
+}
+
+/// Statistics, if they are asked for. Steps begin at a time and follow each other by a duration.
+fn stats(
+    state: &State,
+    call: &Call,
+    clock: Stopwatch,
+    answer: &Answer,
+    (start, step): (Timestamp, Duration),
+) -> Option<Stats> {
+    let asked = call.form.get("stats");
+    let is_per_step = asked == "all" && state.engine.options().per_step_stats;
+    let times = (0..).map(|i| start.saturating_add(step.as_millis() as i64 * i));
+    let per_step = is_per_step.then(|| times.zip(answer.samples_per_step.iter().copied()).collect());
+    (!asked.is_empty()).then(|| Stats { took: clock.elapsed(), samples: answer.stats, per_step })
 }
 
 /// Writes an answer without ever holding its text whole.
-pub(crate) fn reply(answer: Answer, limit: Option<usize>, took: Option<Duration>) -> Reply {
+pub(crate) fn reply(answer: Answer, limit: Option<usize>, stats: Option<Stats>) -> Reply {
     let mut notes = Notes { warnings: answer.warnings, infos: answer.infos };
-    let tail = Tail { stats: took.map(|took| (took, answer.stats)), _held: answer.held };
+    let tail = Tail { stats, _held: answer.held };
     match answer.value {
         Value::Scalar(sample) => whole("scalar", notes, tail, |out| {
             push_pair(out, sample.timestamp, |out| {
@@ -132,7 +153,7 @@ pub(crate) fn reply(answer: Answer, limit: Option<usize>, took: Option<Duration>
 
 /// What goes with the value until it is written.
 struct Tail {
-    stats: Option<(Duration, QueryStats)>,
+    stats: Option<Stats>,
     _held: Held,
 }
 
@@ -163,9 +184,9 @@ fn wrap(
         if !more {
             // All of it belongs to the closure, for what it counts.
             let tail = &tail;
-            if let Some((took, stats)) = tail.stats {
+            if let Some(stats) = &tail.stats {
                 out.extend_from_slice(b",\"stats\":");
-                push_stats(out, took, stats);
+                push_stats(out, stats);
             }
             out.push(b'}');
         }
@@ -175,16 +196,21 @@ fn wrap(
 }
 
 /// Prometheus' statistics; phases that skep does not tell apart are zero.
-fn push_stats(out: &mut Vec<u8>, took: Duration, stats: QueryStats) {
-    let seconds = took.as_secs_f64();
+fn push_stats(out: &mut Vec<u8>, stats: &Stats) {
+    let seconds = stats.took.as_secs_f64();
     let mut object = Object::new(out);
     let mut timings = Object::new(object.field("timings"));
     timings.float("evalTotalTime", seconds).float("resultSortTime", 0.0).float("queryPreparationTime", 0.0);
     timings.float("innerEvalTime", seconds).float("execQueueTime", 0.0).float("execTotalTime", seconds);
     timings.end();
     let mut samples = Object::new(object.field("samples"));
-    samples.integer("totalQueryableSamples", stats.samples_total.cast_signed());
-    samples.integer("peakSamples", stats.samples_peak.cast_signed());
+    if let Some(steps) = &stats.per_step {
+        samples.array("totalQueryableSamplesPerStep", steps, |out, &(time, count)| {
+            push_pair(out, time, |out| push_integer(out, count.cast_signed()));
+        });
+    }
+    samples.integer("totalQueryableSamples", stats.samples.samples_total.cast_signed());
+    samples.integer("peakSamples", stats.samples.samples_peak.cast_signed());
     samples.end();
     object.end();
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use model::{CollectError, Collector, Families, Queryable, Sample, Timestamp};
 
-use crate::eval::{Budget, Caps, Notes, Pool, Setting, Trace, evaluate, evaluate_matrix};
+use crate::eval::{Budget, Caps, Counted, Notes, Pool, Setting, Trace, evaluate, evaluate_matrix};
 use crate::kept::{Answers, Begun};
 use crate::syntax::Type;
 use crate::{Answer, Cancel, Explained, Expr, Held, Plan, QueryError, QueryLimits, Range, Value, parse};
@@ -18,6 +18,9 @@ const SAMPLES_MAX_DEFAULT: u64 = 50_000_000;
 
 /// As much as the samples of one query take at that limit; a server derives it from its memory budget.
 const MEMORY_MAX_DEFAULT: u64 = SAMPLES_MAX_DEFAULT * size_of::<Sample>() as u64;
+
+/// Steps whose samples are counted: as many as a server answers.
+const STEPS_COUNTED_MAX: usize = 11_001;
 
 /// Some hundred panels of a thousand points for each of twenty series.
 const KEPT_BYTES_MAX_DEFAULT: usize = 32 << 20;
@@ -45,6 +48,8 @@ pub struct EngineOptions {
     pub experimental_functions: bool,
     /// Whether the metric name is removed at the end of the evaluation instead of at each function.
     pub delayed_name_removal: bool,
+    /// Whether servers tell the samples of each step on demand.
+    pub per_step_stats: bool,
 }
 
 /// Evaluates expressions; share it by `Arc`. Calls block, so they belong on a thread that may.
@@ -74,6 +79,7 @@ impl Default for EngineOptions {
             subquery_step: Duration::from_secs(60),
             experimental_functions: false,
             delayed_name_removal: false,
+            per_step_stats: false,
         }
     }
 }
@@ -251,6 +257,7 @@ impl Engine {
         let caps = Caps { samples: self.options.samples_max, bytes: self.options.memory_max };
         let budget = Budget::new(self.pool.clone(), caps, deadline, limits.cancel.clone());
         let notes = Notes::default();
+        let count = limits.count.then(|| Counted::new(steps_of(start, end, step)));
         let setting = Setting {
             storage,
             options: &self.options,
@@ -261,11 +268,17 @@ impl Engine {
             end,
             step,
             trace,
+            counted: count.as_ref(),
         };
         let value = value_of(expr, &setting)?;
         let held = self.held(&value);
         let (warnings, infos) = notes.finish();
-        Ok(Answer { value, warnings, infos, stats: budget.stats(), held })
+        let mut stats = budget.stats();
+        let samples_per_step = count.map(Counted::finish).unwrap_or_default();
+        if limits.count {
+            stats.samples_total = samples_per_step.iter().sum();
+        }
+        Ok(Answer { value, warnings, infos, stats, samples_per_step, held })
     }
 
     fn held(&self, value: &Value) -> Held {
@@ -308,6 +321,13 @@ impl Drop for Turn<'_> {
         *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         self.0.finished.notify_one();
     }
+}
+
+/// How many steps there are; a range with more than its limits allow is refused before any is counted.
+fn steps_of(start: Timestamp, end: Timestamp, step: Option<Duration>) -> usize {
+    let step = step.map_or(1, |step| step.as_millis().max(1));
+    let steps = u128::from(end.saturating_sub(start).unsigned_abs()) / step + 1;
+    usize::try_from(steps).unwrap_or(usize::MAX).min(STEPS_COUNTED_MAX)
 }
 
 fn value_of(expr: &Expr, setting: &Setting<'_>) -> Result<Value, QueryError> {

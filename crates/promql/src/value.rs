@@ -46,6 +46,8 @@ pub struct QueryLimits {
     pub cancel: Cancel,
     /// Computes all steps of a range, those of kept answers too.
     pub fresh: bool,
+    /// Counts samples as Prometheus' statistics do, which takes a while.
+    pub count: bool,
 }
 
 /// An answer.
@@ -59,6 +61,8 @@ pub struct Answer {
     pub infos: Vec<String>,
     /// What it took.
     pub stats: QueryStats,
+    /// Samples that each step looked at; only where [`QueryLimits::count`] asks for it.
+    pub samples_per_step: Vec<u64>,
     /// Counts the value against the memory of all queries; to be kept for as long as the value, or parts of it.
     pub held: Held,
 }
@@ -70,7 +74,14 @@ pub struct Held(#[expect(dead_code, reason = "it is there to be dropped")] Optio
 impl Answer {
     /// A value without annotations that took nothing.
     pub(crate) fn of(value: Value) -> Self {
-        Self { value, warnings: Vec::new(), infos: Vec::new(), stats: QueryStats::default(), held: Held::default() }
+        Self {
+            value,
+            warnings: Vec::new(),
+            infos: Vec::new(),
+            stats: QueryStats::default(),
+            samples_per_step: Vec::new(),
+            held: Held::default(),
+        }
     }
 }
 
@@ -104,7 +115,7 @@ impl MatrixSeries {
 /// What a query took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueryStats {
-    /// Samples read from the store.
+    /// Samples read from the store; where [`QueryLimits::count`] asks for it, those that the steps looked at.
     pub samples_total: u64,
     /// Most samples held at once.
     pub samples_peak: u64,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod counted;
 mod differential;
 mod explain;
 mod parameters;

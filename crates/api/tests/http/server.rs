@@ -90,7 +90,10 @@ impl Server {
         let db = Arc::new(tsdb::Db::open(options).unwrap());
         let mut state = api::State {
             storage: db.clone(),
-            engine: Arc::new(promql::Engine::new(promql::EngineOptions::default())),
+            engine: Arc::new(promql::Engine::new(promql::EngineOptions {
+                per_step_stats: true,
+                ..promql::EngineOptions::default()
+            })),
             targets: Arc::new(Nothing),
             rules: Arc::new(Nothing),
             store: db.clone(),

@@ -11,6 +11,7 @@ mod batch;
 mod binary;
 mod budget;
 mod call;
+mod counted;
 mod counter;
 mod datetime;
 mod elementwise;
@@ -46,12 +47,14 @@ use crate::syntax::{AtTime, Expr, Kind, Modifiers, NodeId, Type};
 use crate::{EngineOptions, Position, QueryError};
 use batch::{Batch, Part};
 use budget::Cost;
+use counted::Counting;
 use grid::Grid;
 use series::{Series, Vector};
 use shared::{Class, classes};
 use trace::filled;
 
 pub(crate) use budget::{Budget, Caps, Claim, Pool};
+pub(crate) use counted::Counted;
 pub(crate) use notes::Notes;
 pub(crate) use result::{evaluate, evaluate_matrix};
 pub(crate) use trace::{Record, Trace};
@@ -90,6 +93,7 @@ pub(crate) struct Evaluation<'q> {
     /// Nodes that are equal, by node; none where there is nothing to share.
     classes: Vec<Class>,
     trace: Option<&'q Trace>,
+    counted: Option<&'q Counted>,
 }
 
 /// What an evaluation needs to know besides the expression.
@@ -104,6 +108,8 @@ pub(crate) struct Setting<'q> {
     pub(crate) step: Option<Duration>,
     /// Measures what the nodes take.
     pub(crate) trace: Option<&'q Trace>,
+    /// Counts the samples of each step.
+    pub(crate) counted: Option<&'q Counted>,
 }
 
 /// A step of the operator machine.
@@ -135,8 +141,10 @@ impl<'q> Evaluation<'q> {
             query_start: setting.start,
             query_end: setting.end,
             invariant: invariant_nodes(expr),
-            classes: classes(expr),
+            // What is taken from an equal node would not be counted.
+            classes: if setting.counted.is_none() { classes(expr) } else { Vec::new() },
             trace: setting.trace,
+            counted: setting.counted,
         }
     }
 
@@ -214,7 +222,7 @@ impl<'q> Evaluation<'q> {
     /// The value of a node that is not an operator. A value that is the same at every step is computed once.
     fn leaf(&self, id: NodeId, grid: Grid) -> Result<Column<'q>, QueryError> {
         if grid.count > 1 && self.invariant[id.0 as usize] {
-            let once = self.leaf(id, Grid::one(grid.start))?;
+            let once = self.counting(Counting::EveryStep, || self.leaf(id, Grid::one(grid.start)))?;
             return self.spread(once, grid.count);
         }
         let measured = |work: &dyn Fn() -> Result<Column<'q>, QueryError>| self.measured(id, grid, Column::size, work);
@@ -249,10 +257,11 @@ impl<'q> Evaluation<'q> {
     fn stream(&self, id: NodeId, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
         let id = self.expr.unwrapped(id);
         if grid.count > 1 && self.invariant[id.0 as usize] {
-            return self.stream_node(id, Grid::one(grid.start), &mut |mut series| {
+            let mut spread = |mut series: Series| {
                 series.values = vec![series.values[0]; grid.count];
                 sink(series)
-            });
+            };
+            return self.counting(Counting::EveryStep, || self.stream_node(id, Grid::one(grid.start), &mut spread));
         }
         self.stream_node(id, grid, sink)
     }

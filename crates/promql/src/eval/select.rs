@@ -145,7 +145,10 @@ impl Evaluation<'_> {
         };
         self.measured_stream(id, grid, Batch::size, sink, |sink| {
             let (found, _found) = self.select(id, (start, last), hints)?;
-            self.read_batches(found, self.share(grid, (start, last)), column, &mut |(_, batch)| sink(batch))
+            self.read_batches(found, self.share(grid, (start, last)), column, &mut |(_, batch)| {
+                self.count_found(&batch);
+                sink(batch)
+            })
         })
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use model::{Hints, Labels, Sample, Samples, Timestamp, is_stale};
 
+use super::counted::Counting;
 use super::counter::Extent;
 use super::grid::Grid;
 use super::kahan::LANES;
@@ -208,12 +209,28 @@ impl<'q> Evaluation<'q> {
                     let (found, _found) = self.select(*selector, (start.saturating_add(1), end), hints)?;
                     let work = |labels: &Labels, samples: &mut Samples, kept: &mut K, batch: &mut B| {
                         remove_stale(samples);
+                        self.count_windows(&samples.timestamps, &windows, grid);
                         work(&RangeSeries { labels, drop_name: false, samples }, kept, batch)
                     };
                     self.read_batches(found, self.share(grid, (start, end)), work, sink)
                 }
                 Kind::Subquery { expr, step, .. } => {
-                    self.stream_subquery(*expr, *step, (start, end), self.share(grid, (start, end)), work, sink)
+                    // One that is the whole query counts what is inside of it instead.
+                    let inside = if function.is_empty() { Counting::EveryStep } else { Counting::Nothing };
+                    let work = |series: &RangeSeries<'_>, kept: &mut K, batch: &mut B| {
+                        if inside == Counting::Nothing {
+                            self.count_windows(&series.samples.timestamps, &windows, grid);
+                        }
+                        work(series, kept, batch)
+                    };
+                    self.stream_subquery(
+                        (*expr, inside),
+                        *step,
+                        (start, end),
+                        self.share(grid, (start, end)),
+                        work,
+                        sink,
+                    )
                 }
                 _ => Ok(()),
             },
@@ -223,7 +240,7 @@ impl<'q> Evaluation<'q> {
     /// A subquery is evaluated once, at the multiples of its step inside all windows together.
     fn stream_subquery<K: Default, B: Default + Send>(
         &self,
-        expr: NodeId,
+        (expr, inside): (NodeId, Counting),
         step: Option<i64>,
         (start, end): (Timestamp, Timestamp),
         share: Share,
@@ -236,7 +253,7 @@ impl<'q> Evaluation<'q> {
             return Ok(());
         };
         self.check_grid(grid)?;
-        let Column::Vector(vector) = self.eval(expr, grid)? else {
+        let Column::Vector(vector) = self.counting(inside, || self.eval(expr, grid))? else {
             return Ok(());
         };
         let of_batch = |(samples, kept): &mut (Samples, K), series: Vec<&Series>| {
