@@ -20,6 +20,7 @@ use crate::listen;
 use crate::rooms::Rooms;
 use crate::settings::Settings;
 use crate::simulation::{Scratch, Simulation};
+use crate::watch::Watch;
 use crate::web::{self, Order};
 
 /// Sealing, retention and shortening the log are looked at this often; each look is cheap when there is nothing to do.
@@ -83,6 +84,10 @@ pub(crate) fn demo_data_dir() -> PathBuf {
 
 fn load_groups(config: &Config, demo: bool, report: &Report) -> Vec<rules::Group> {
     let mut groups = rules::load(&config.rule_files, Path::new(""), report);
+    for group in &mut groups {
+        group.interval.get_or_insert(config.scrape.global.evaluation_interval);
+        group.query_offset.get_or_insert(config.scrape.global.rule_query_offset);
+    }
     if demo {
         groups.extend(rules::decode("demo", demo::RULES, report));
     }
@@ -132,15 +137,22 @@ async fn serve(plan: Plan) -> Result<()> {
     // Whoever started it may not listen to its output.
     let _ = writeln!(io::stdout(), "listening on http://{address}");
 
+    let mut watch = Watch::new(app.settings.auto_reload, app.files(&app.started_with));
     loop {
         let order = tokio::select! {
             order = signals.next() => order,
             order = inbox.recv() => order.unwrap_or(Order::Quit),
+            () = watch.changed() => Order::Reload(oneshot::channel().0),
         };
         match order {
             Order::Reload(reply) => {
+                let result = app.reload().await;
+                match &result {
+                    Ok(files) => watch.know(files.clone()),
+                    Err(_) => watch.know_again(),
+                }
                 // Whoever asked may have gone.
-                let _ = reply.send(app.reload().await);
+                let _ = reply.send(result.map(drop));
             }
             Order::Quit => break,
         }
@@ -248,7 +260,8 @@ async fn maintain(store: Arc<Db>, mut stopping: watch::Receiver<bool>, sync_inte
 
 impl App {
     /// Reads the files again. A bad file leaves what runs in force and is told in full.
-    async fn reload(&self) -> Result<(), String> {
+    /// The result are the files to watch from now on.
+    async fn reload(&self) -> Result<Vec<String>, String> {
         let report = Report::default();
         let config = config::load(self.settings.config_file.as_deref(), &report);
         let groups = load_groups(&config, self.simulation.is_some(), &report);
@@ -260,7 +273,7 @@ impl App {
         }
         if failed {
             tracing::error!("the files were not reloaded; what ran before runs on");
-            self.rooms.process.reloaded(None);
+            self.rooms.process.reloaded(Err(problems.join("\n")));
             return Err(problems.join("\n"));
         }
         self.rooms.scrape.apply(&config.scrape);
@@ -271,9 +284,14 @@ impl App {
         for key in config.waiting_for_restart(&self.started_with) {
             tracing::warn!(key, "this part of the file changed, and is read at the start only: restart skep to use it");
         }
-        self.rooms.process.reloaded(Some(config.text));
+        let files = self.files(&config);
+        self.rooms.process.reloaded(Ok(config.text));
         tracing::info!("the files were reloaded");
-        Ok(())
+        Ok(files)
+    }
+
+    fn files(&self, config: &Config) -> Vec<String> {
+        config.files(self.settings.config_file.as_deref(), self.settings.alertmanager_config.as_deref())
     }
 
     /// Ends the rooms in the order of the way of a sample, the store last.

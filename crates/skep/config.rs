@@ -46,12 +46,17 @@ pub(crate) struct Storage {
 }
 
 impl Config {
+    /// The files that this configuration stands in and names, as patterns.
+    pub(crate) fn files(&self, own: Option<&Path>, notifications: Option<&Path>) -> Vec<String> {
+        let named = [own, notifications].into_iter().flatten().map(|path| path.display().to_string());
+        named.chain(self.scrape.files.iter().cloned()).chain(self.rule_files.iter().cloned()).collect()
+    }
+
     /// Keys that differ from the running configuration and are read at the start only.
     pub(crate) fn waiting_for_restart(&self, running: &Self) -> Vec<&'static str> {
         let (ours, theirs) = (&self.scrape.global, &running.scrape.global);
         let changed = [
             ("global.external_labels", ours.external_labels != theirs.external_labels),
-            ("global.evaluation_interval", ours.evaluation_interval != theirs.evaluation_interval),
             ("probes", self.probes != running.probes),
             ("host", self.host != running.host),
             ("cilium", self.cilium != running.cilium),

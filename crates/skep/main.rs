@@ -22,6 +22,7 @@ mod simulation;
 mod size;
 mod snapshots;
 mod tools;
+mod watch;
 mod web;
 
 use std::fmt::Display;
@@ -127,7 +128,7 @@ fn tell(report: &Report) -> bool {
 fn check(files: &[PathBuf], look: impl Fn(&Path, &Report)) -> ExitCode {
     let mut failed = false;
     for file in files {
-        let report = Report::default();
+        let report = Report::strict();
         look(file, &report);
         let warnings = report.problems().iter().filter(|p| p.severity == Severity::Warning).count();
         if tell(&report) {

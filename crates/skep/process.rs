@@ -6,6 +6,7 @@ use std::sync::{PoisonError, RwLock};
 
 use api::{Build, Runtime};
 use model::{Clock, CollectError, Collector, Families, MetricKind, SystemClock, Timestamp};
+use tokio::sync::watch;
 
 use crate::settings::Settings;
 
@@ -21,6 +22,8 @@ pub(crate) struct Process {
     config_good: AtomicBool,
     config_read: AtomicI64,
     config_text: RwLock<String>,
+    /// Why the files were not taken over at the last reload; empty if they were.
+    problem: watch::Sender<String>,
 }
 
 impl Process {
@@ -34,6 +37,7 @@ impl Process {
             config_good: AtomicBool::new(true),
             config_read: AtomicI64::new(started),
             config_text: RwLock::new(config_text),
+            problem: watch::Sender::default(),
         }
     }
 
@@ -42,13 +46,19 @@ impl Process {
         self.ready.store(true, Ordering::Relaxed);
     }
 
-    /// Notes how a reload went; a text stands only for a configuration that is in force.
-    pub(crate) fn reloaded(&self, text: Option<String>) {
-        self.config_good.store(text.is_some(), Ordering::Relaxed);
-        if let Some(text) = text {
+    /// Notes how a reload went: the text of the configuration that is in force now, or why the one before still is.
+    pub(crate) fn reloaded(&self, result: Result<String, String>) {
+        self.config_good.store(result.is_ok(), Ordering::Relaxed);
+        self.problem.send_replace(result.as_ref().err().cloned().unwrap_or_default());
+        if let Ok(text) = result {
             self.config_read.store(SystemClock.now(), Ordering::Relaxed);
             *self.config_text.write().unwrap_or_else(PoisonError::into_inner) = text;
         }
+    }
+
+    /// Why the last reload was refused; empty if it was not.
+    pub(crate) fn problem(&self) -> watch::Receiver<String> {
+        self.problem.subscribe()
     }
 }
 
@@ -127,12 +137,17 @@ impl Collector for Process {
             .family("skep_build_info", MetricKind::Gauge, "Constant 1 with the version of the program.")
             .with([("version", env!("CARGO_PKG_VERSION"))], 1.0);
         let good = self.config_good.load(Ordering::Relaxed);
-        families.gauge("skep_config_last_reload_successful", "Whether the last reload was good.", f64::from(good));
-        families.gauge(
+        // Rules and dashboards of Prometheus ask for the second name.
+        for name in ["skep_config_last_reload_successful", "prometheus_config_last_reload_successful"] {
+            families.gauge(name, "Whether the last reload was good.", f64::from(good));
+        }
+        let read = seconds(self.config_read.load(Ordering::Relaxed));
+        for name in [
             "skep_config_last_reload_success_timestamp_seconds",
-            "When the configuration in force was read.",
-            seconds(self.config_read.load(Ordering::Relaxed)),
-        );
+            "prometheus_config_last_reload_success_timestamp_seconds",
+        ] {
+            families.gauge(name, "When the configuration in force was read.", read);
+        }
         families.gauge("process_start_time_seconds", "When the process started.", seconds(self.started));
         if let Some(kibibytes) = status_number("VmRSS:") {
             let bytes = (kibibytes << 10) as f64;

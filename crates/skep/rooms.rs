@@ -198,6 +198,7 @@ impl Rooms {
             memory: self.ledger.clone(),
             clock: self.clock.clone(),
             stopping,
+            reload_problem: self.process.problem(),
             config: ui::Config {
                 prefix: prefix.external.clone(),
                 open_to_network,

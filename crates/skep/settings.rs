@@ -8,6 +8,7 @@ use crate::budget::{Budget, Shares};
 use crate::cgroup;
 use crate::cli::ServeArgs;
 use crate::config::Config;
+use crate::watch;
 
 /// The port that Prometheus' clients expect, on the loopback until somebody decides otherwise.
 const LISTEN_DEFAULT: &str = "127.0.0.1:9090";
@@ -48,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) cors: api::Cors,
     pub(crate) enable_lifecycle: bool,
     pub(crate) enable_admin_api: bool,
+    /// Time between two looks at the files of the configuration; zero is never.
+    pub(crate) auto_reload: Duration,
     pub(crate) engine: promql::EngineOptions,
     pub(crate) read: remote::ReadLimits,
 }
@@ -72,6 +75,7 @@ impl Settings {
             cors: args.cors.clone(),
             enable_lifecycle: args.enable_lifecycle,
             enable_admin_api: args.enable_admin_api,
+            auto_reload: args.auto_reload.unwrap_or(watch::INTERVAL_DEFAULT),
             engine: engine(args, budget.shares()),
             read: read_limits(args, budget.shares()),
             data_dir,

@@ -114,3 +114,33 @@ fn no_file_of_the_data_folder_is_mapped() {
     let data = folder.path().join("data").display().to_string();
     assert!(!maps.contains(&data), "{maps}");
 }
+
+/// A file that changes is taken over by itself; a bad one is told on every page and as a metric, and the one before runs on.
+#[test]
+fn changed_files_are_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let exporter = Exporter::start(Reply::Page("watched 5\n".to_owned())).unwrap();
+    let server = builder(folder.path(), ALONE).arg("--config.auto-reload-interval=50ms").start().unwrap();
+    let file = folder.path().join("skep.yml");
+    let jobs = format!("{ALONE}scrape_config_files: ['jobs-*.yml']\n");
+    fs::write(folder.path().join("jobs-a.yml"), format!("scrape_configs:\n{}", job("watched", &exporter.target())))
+        .unwrap();
+    fs::write(&file, &jobs).unwrap();
+    wait_for_value(&server, "watched", 5.0);
+
+    let good = "prometheus_config_last_reload_successful";
+    fs::write(folder.path().join("jobs-b.yml"), "scrape_configs: [{job_nam: b}]\n").unwrap();
+    poll_until("the bad file to be refused", || {
+        server.get("/metrics").unwrap().body.contains(&format!("\n{good} 0\n")).then_some(())
+    });
+    let page = server.get("/targets").unwrap().body;
+    assert!(page.contains("The changed configuration is not in force") && page.contains("jobs-b.yml:1:20"), "{page}");
+    exporter.reply(Reply::Page("watched 6\n".to_owned()));
+    wait_for_value(&server, "watched", 6.0);
+
+    fs::remove_file(folder.path().join("jobs-b.yml")).unwrap();
+    poll_until("the good files to be taken over", || {
+        server.get("/metrics").unwrap().body.contains(&format!("\n{good} 1\n")).then_some(())
+    });
+    assert!(!server.get("/targets").unwrap().body.contains("is not in force"));
+}

@@ -16,6 +16,7 @@ use std::time::Duration;
 use client::config::HttpConfig;
 use exposition::{Escaping, Protocol};
 use model::Labels;
+use model::status::SkippedJob;
 use yaml::Section;
 
 pub use self::names::Names;
@@ -31,6 +32,8 @@ pub struct Config {
     pub jobs: Vec<Arc<Job>>,
     /// Patterns of further files with jobs.
     pub files: Vec<String>,
+    /// Discoveries of jobs that are configured and that skep does not have.
+    pub skipped: Vec<SkippedJob>,
 }
 
 /// The section `global`.
@@ -97,8 +100,6 @@ pub struct Job {
     pub static_targets: Vec<Labels>,
     /// Where more targets come from.
     pub discoveries: Vec<discovery::Config>,
-    /// Discoveries that are configured and that skep does not have.
-    pub missing: Vec<discovery::Missing>,
 }
 
 /// Limits of a scrape and of a job; `None` is none.
@@ -144,7 +145,6 @@ impl Default for Job {
             metric_relabel: Vec::new(),
             static_targets: Vec::new(),
             discoveries: Vec::new(),
-            missing: Vec::new(),
         }
     }
 }
@@ -160,7 +160,7 @@ impl Config {
         let mut jobs = job::Jobs::default();
         jobs.decode(&places, &global);
         files::decode(root, &global, &mut jobs);
-        Self { global, jobs: jobs.into_list(), files: files::patterns(root) }
+        Self { global, files: files::patterns(root), skipped: jobs.skipped, jobs: jobs.list }
     }
 }
 

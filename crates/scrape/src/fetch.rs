@@ -61,6 +61,11 @@ impl Fetcher {
         }
     }
 
+    /// The clients of all configurations.
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
     /// What reaches the servers of a job; jobs with equal settings share their connections.
     pub(crate) fn transport(&self, config: &HttpConfig) -> Arc<Transport> {
         self.network.transport(config)

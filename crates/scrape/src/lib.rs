@@ -9,6 +9,7 @@ mod counters;
 mod error;
 mod excess;
 mod fetch;
+mod finders;
 mod found;
 mod ingest;
 mod manager;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use discovery::cilium::Looks;
 use discovery::{Found, Updates};
-use model::status::{AddressLook, DroppedTarget, Relabeling, TargetStatus, Targets};
+use model::status::{AddressLook, DroppedTarget, Relabeling, SkippedJob, TargetStatus, Targets};
 use model::{Appendable, Clock, CollectError, Collector, Families, Labels};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -17,6 +17,7 @@ use crate::config::{Config, Job};
 use crate::counters::Counters;
 use crate::error::ScrapeError;
 use crate::fetch::Fetcher;
+use crate::finders::{Finders, Started};
 use crate::found;
 use crate::ingest::Pipeline;
 use crate::runner::{Collectors, Progress, Runner, Shared, Source, Stop, lock};
@@ -73,6 +74,8 @@ type Key = (String, String, Labels);
 #[derive(Default)]
 struct State {
     configured: Vec<Arc<Job>>,
+    skipped: Vec<SkippedJob>,
+    finders: Finders,
     followed: Vec<Followed>,
     running: BTreeMap<Key, Running>,
     collecting: BTreeMap<Key, Running>,
@@ -124,10 +127,38 @@ impl Manager {
 
     /// Makes the configured jobs run as `config` says: new targets start, targets that did not change go on, and the
     /// series of those that are gone get staleness markers.
-    pub fn apply(&self, config: &Config) {
+    pub fn apply(self: &Arc<Self>, config: &Config) {
         let mut state = lock(&self.state);
         state.configured.clone_from(&config.jobs);
+        state.skipped.clone_from(&config.skipped);
+        let network = self.shared.fetcher.network();
+        let start = |job: &str, config: &discovery::Config| config.spawn(job, network, &self.runtime);
+        for started in state.finders.follow(&config.jobs, start) {
+            self.listen(&mut state, started);
+        }
         self.sync(&mut state);
+    }
+
+    /// Passes on what the discovery of a job finds.
+    fn listen(self: &Arc<Self>, state: &mut State, started: Started) {
+        let Started { id, mut updates, mut gone } = started;
+        let manager: Weak<Self> = Arc::downgrade(self);
+        let mut halt = self.shared.halt.subscribe();
+        let task = async move {
+            loop {
+                tokio::select! {
+                    _ = halt.wait_for(|halt| *halt) => return,
+                    _ = &mut gone => return,
+                    changed = updates.changed() => if changed.is_err() { return },
+                }
+                let Some(manager) = manager.upgrade() else { return };
+                let found = updates.borrow_and_update().clone();
+                let mut state = lock(&manager.state);
+                state.finders.take(id, found);
+                manager.sync(&mut state);
+            }
+        };
+        state.tasks.spawn_on(task, &self.runtime);
     }
 
     /// Adds an in-process collector under a job; `labels` are the target's, such as `instance`. Collectors with the
@@ -323,8 +354,11 @@ impl State {
 fn plan(state: &State) -> Plan {
     let mut plan = Plan::default();
     for job in &state.configured {
-        let found = job.static_targets.iter().map(|labels| (labels, ""));
-        plan.add_job(job, found, &HashSet::new());
+        let named = job.static_targets.iter().map(|labels| (labels, ""));
+        let groups = state.finders.of_job(&job.name).flat_map(|found| &found.groups);
+        let found = groups.flat_map(|group| group.targets.iter().map(|labels| (labels, &*group.note)));
+        plan.add_job(job, named.chain(found), &HashSet::new());
+        plan.notes.extend(state.finders.of_job(&job.name).flat_map(|found| found.notes.iter().cloned()));
     }
     let configured: HashSet<String> = plan.targets.values().map(|target| target.url.clone()).collect();
     for followed in &state.followed {
@@ -347,6 +381,9 @@ impl Plan {
         elsewhere: &HashSet<String>,
     ) {
         let mut targets = HashMap::new();
+        let kept = job.limits.dropped_targets.unwrap_or(u64::MAX);
+        let shown = kept.min(DROPPED_SHOWN_MAX.saturating_sub(self.dropped.len()) as u64);
+        let mut dropped = 0;
         for (labels, note) in found {
             match place(job, labels, note) {
                 Placed::Active(target) if elsewhere.contains(&target.url) => self.notes.push(format!(
@@ -357,7 +394,8 @@ impl Plan {
                     let key = (job.name.clone(), target.url.clone(), target.labels.clone());
                     targets.insert(key, target);
                 }
-                Placed::Dropped(discovered_labels) if self.dropped.len() < DROPPED_SHOWN_MAX => {
+                Placed::Dropped(discovered_labels) if dropped < shown => {
+                    dropped += 1;
                     self.dropped.push(DroppedTarget { job: job.name.clone(), discovered_labels });
                 }
                 Placed::Dropped(_) => {}
@@ -418,6 +456,10 @@ impl Targets for Manager {
 
     fn notes(&self) -> Vec<String> {
         lock(&self.state).notes.clone()
+    }
+
+    fn skipped(&self) -> Vec<SkippedJob> {
+        lock(&self.state).skipped.clone()
     }
 
     fn cilium(&self) -> Option<Vec<AddressLook>> {

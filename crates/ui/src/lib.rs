@@ -64,6 +64,8 @@ pub struct State {
     pub clock: Arc<dyn Clock>,
     /// Becomes `true` when the process stops: event streams end then, so that a graceful stop need not wait for readers.
     pub stopping: watch::Receiver<bool>,
+    /// Why the files of the configuration were not taken over at the last reload; empty if they were.
+    pub reload_problem: watch::Receiver<String>,
     /// The rest.
     pub config: Config,
 }

@@ -92,6 +92,7 @@ fn router(stopping: watch::Receiver<bool>) -> Router {
         memory: Arc::new(Nothing),
         clock: Arc::new(Nothing),
         stopping,
+        reload_problem: watch::channel(String::new()).1,
         config: ui::Config {
             prefix: String::new(),
             open_to_network: true,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use client::config::HttpConfig;
 use discovery::Discoveries;
+use model::status::SkippedJob;
 use yaml::{Place, Section, Shape};
 
 use super::global::{files_of_failures, given, nonzero, switches};
@@ -14,7 +15,8 @@ use super::{Global, Job, Limits, Names, protocols, relabel, targets};
 /// Jobs of one or several files; their names are unique.
 #[derive(Default)]
 pub(super) struct Jobs {
-    jobs: Vec<Arc<Job>>,
+    pub(super) list: Vec<Arc<Job>>,
+    pub(super) skipped: Vec<SkippedJob>,
     /// Where each name stood first.
     names: HashMap<String, String>,
 }
@@ -28,23 +30,25 @@ impl Jobs {
                 continue;
             }
             let Some(section) = place.section() else { continue };
-            let job = decode(&section, global);
+            let found = Discoveries::decode(&section);
+            let job = decode(&section, global, found.configs);
+            self.skipped.extend(found.missing.into_iter().map(|missing| SkippedJob {
+                job: job.name.clone(),
+                key: missing.key.to_owned(),
+                place: missing.place,
+            }));
             let here = format!("{} line {}", place.file(), place.node().position.line);
             if let Some(first) = self.names.get(&job.name) {
                 let message = format!("found multiple scrape configs with job name {:?}", job.name);
                 place.error(message, format!("the first one is in {first}"));
             }
             self.names.entry(job.name.clone()).or_insert(here);
-            self.jobs.push(Arc::new(job));
+            self.list.push(Arc::new(job));
         }
-    }
-
-    pub(super) fn into_list(self) -> Vec<Arc<Job>> {
-        self.jobs
     }
 }
 
-fn decode(section: &Section<'_>, global: &Global) -> Job {
+fn decode(section: &Section<'_>, global: &Global, discoveries: Vec<discovery::Config>) -> Job {
     let defaults = Job::default();
     // A key without a value means the empty text, and no, as in Prometheus.
     let text = |key, default: String| section.get(key).and_then(|p| p.string()).unwrap_or(default);
@@ -54,7 +58,6 @@ fn decode(section: &Section<'_>, global: &Global) -> Job {
     };
     let (interval, timeout) = times(section, global);
     let names = Names::decode_job(section, global.names);
-    let found = Discoveries::decode(section);
     let targets = targets::decode(section);
     let job = Job {
         name: name(section),
@@ -76,8 +79,7 @@ fn decode(section: &Section<'_>, global: &Global) -> Job {
         relabel: relabel::decode_all(&section.list("relabel_configs"), "target"),
         metric_relabel: relabel::decode_all(&section.list("metric_relabel_configs"), "metric"),
         static_targets: targets.iter().map(|(labels, _)| labels.clone()).collect(),
-        discoveries: found.configs,
-        missing: found.missing,
+        discoveries,
     };
     not_built(section);
     section.finish();
