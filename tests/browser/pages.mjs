@@ -52,7 +52,7 @@ export async function pages({ check, open, assertClean, equal, ok, axe, base, PH
   await check("the navigation reaches every page and keeps the range", async () => {
     const { page } = await open("/?from=now-3h&to=now");
     for (const word of ["Query", "Targets", "Cilium", "Alerts", "Storage", "Overview"]) {
-      await page.getByRole("navigation").getByRole("link", { name: word }).click();
+      await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: word }).click();
       await page.getByRole("heading", { level: 1, name: word }).waitFor();
       equal(new URL(page.url()).searchParams.get("from"), "now-3h", "from");
     }
@@ -205,7 +205,7 @@ export async function pages({ check, open, assertClean, equal, ok, axe, base, PH
       if (focus.name) ok(focus.outline, `${focus.name} shows no focus`);
       reached.add(focus.name);
     }
-    for (const name of ["Skip to the content", "Overview", "Query", "zone", "theme", "filter"]) {
+    for (const name of ["Skip to the content", "Overview", "Query", "zone", "theme", "words"]) {
       ok([...reached].some((one) => one.startsWith(name)), `${name} was not reached: ${[...reached]}`);
     }
   });
