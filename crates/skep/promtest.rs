@@ -16,7 +16,7 @@ pub(crate) fn test(files: &[PathBuf]) -> Result<bool> {
                 all_passed &= report.failed.is_empty() && report.unread.is_empty();
             }
             Err(error) => {
-                crate::complain(&crate::causes(&error));
+                crate::complain(&format_args!("skep: {}", crate::causes(&error)));
                 all_passed = false;
             }
         }
