@@ -16,8 +16,14 @@ mod column;
 #[path = "../src/decimal.rs"]
 mod decimal;
 #[allow(dead_code)]
+#[path = "../src/doubles.rs"]
+mod doubles;
+#[allow(dead_code)]
 #[path = "../src/numbers.rs"]
 mod numbers;
+#[allow(dead_code)]
+#[path = "../src/tokens.rs"]
+mod tokens;
 #[allow(dead_code)]
 #[path = "../src/tsz.rs"]
 mod tsz;
@@ -54,7 +60,8 @@ impl Tally {
         let begin = cpu_time();
         let codec = column::encode_values(values, tier, &mut bytes);
         let written = cpu_time();
-        column::decode_values(codec, &bytes, values.len(), &mut back).map_err(|damage| damage.to_string())?;
+        column::decode_values(codec, &bytes, values.len(), 0..values.len(), &mut back)
+            .map_err(|damage| damage.to_string())?;
         self.writing += written - begin;
         self.reading += cpu_time() - written;
         let is_same = back.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits()));

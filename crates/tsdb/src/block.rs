@@ -336,18 +336,16 @@ impl Block {
         if wanted.is_empty() {
             return Ok(());
         }
-        let start = into.values.len();
         if reading.presence && !chunk.has_marker {
-            into.values.resize(start + wanted.len(), 0.0);
+            into.values.resize(into.values.len() + wanted.len(), 0.0);
         } else {
             let column = self.column(chunk.values, reading)?;
             let damaged = |d| self.corrupt(chunk.values.offset, d);
             if column.count != times.len() {
                 return Err(damaged(Damage("values and timestamps differ in number")));
             }
-            column::decode_values(column.codec, column.content(), column.count, &mut into.values).map_err(damaged)?;
-            into.values.truncate(start + wanted.end);
-            into.values.drain(start..start + wanted.start);
+            let Column { codec, count, .. } = column;
+            column::decode_values(codec, column.content(), count, wanted.clone(), &mut into.values).map_err(damaged)?;
         }
         into.timestamps.extend_from_slice(&times[wanted]);
         Ok(())

@@ -328,7 +328,7 @@ fn decode(bytes: &[u8], into: &mut Samples) -> Result<(), Damage> {
     let (_min_time, _span) = (reader.int()?, reader.uint()?);
     let times = reader.bytes()?;
     column::decode_times(time_codec, times, count as usize, &mut into.timestamps)?;
-    column::decode_values(value_codec, reader.0, count as usize, &mut into.values)
+    column::decode_values(value_codec, reader.0, count as usize, 0..count as usize, &mut into.values)
 }
 
 /// Sorts what was added from `start` on, keeps the first of equal timestamps and what lies within the time.

@@ -2,10 +2,12 @@
 //!
 //! A codec only ever sees bytes whose checksum was verified by the caller, and a count that the caller bounds.
 
+use std::ops::Range;
+
 use model::STALE_NAN_BITS;
 
 use crate::bytes::{Damage, Reader, put_int, put_uint, unzigzag, zigzag};
-use crate::{decimal, numbers, tsz};
+use crate::{decimal, doubles, numbers, tsz};
 
 /// A day at a sample every 15 s fits with room; a longer column would decode much that a short query does not want.
 pub(crate) const COLUMN_SAMPLES_MAX: usize = 8192;
@@ -152,7 +154,7 @@ fn exponent(number: u64) -> Result<u8, Damage> {
 pub(crate) fn encode_times(times: &[i64], tier: Tier, out: &mut Vec<u8>) -> u8 {
     let dense = match tier {
         Tier::Head => tsz_times(times).map(|b| (codec::TSZ, b)),
-        Tier::Block => packed_times(times),
+        Tier::Block => Some(packed_times(times)),
     };
     shorter(dense, tier, times.len(), out, |out| {
         let mut state = TimeState::default();
@@ -182,10 +184,10 @@ fn shorter(
     }
 }
 
-fn packed_times(times: &[i64]) -> Option<(u8, Vec<u8>)> {
+fn packed_times(times: &[i64]) -> (u8, Vec<u8>) {
     let mut out = Vec::new();
-    numbers::pack(times, &mut out)?;
-    Some((codec::NUMBERS, out))
+    numbers::pack(times, &mut out);
+    (codec::NUMBERS, out)
 }
 
 fn tsz_times(times: &[i64]) -> Option<Vec<u8>> {
@@ -215,7 +217,7 @@ pub(crate) fn decode_times(codec: u8, bytes: &[u8], count: usize, into: &mut Vec
             let residuals = tsz::decode(reader.0, count.saturating_sub(2))?;
             into.extend(residuals.iter().map(|&r| state.restore(i64::from(r))));
         }
-        codec::NUMBERS => into.extend(numbers::unpack(reader, count)?),
+        codec::NUMBERS => numbers::unpack(reader, count, 0..count, |page| into.extend_from_slice(page))?,
         _ => return Err(Damage("unknown codec of timestamps")),
     }
     Ok(())
@@ -247,29 +249,49 @@ fn packed_values(values: &[f64]) -> Option<(u8, Vec<u8>)> {
     let mut out = Vec::new();
     if let Some(scaled) = Scaled::of(values) {
         scaled.put_head(&mut out);
-        numbers::pack(&scaled.mantissas, &mut out)?;
+        numbers::pack(&scaled.mantissas, &mut out);
         return Some((codec::NUMBERS, out));
     }
-    numbers::pack_doubles(values, &mut out)?;
+    doubles::pack(values, &mut out)?;
     Some((codec::DOUBLES, out))
 }
 
-/// Reads `count` values and adds them to `into`.
-pub(crate) fn decode_values(codec: u8, bytes: &[u8], count: usize, into: &mut Vec<f64>) -> Result<(), Damage> {
+/// Reads those of `count` values that lie in the range, which ends at `count` or before, and adds them to `into`.
+pub(crate) fn decode_values(
+    codec: u8,
+    bytes: &[u8],
+    count: usize,
+    range: Range<usize>,
+    into: &mut Vec<f64>,
+) -> Result<(), Damage> {
     let mut reader = Reader(bytes);
+    into.reserve(range.len());
     match codec {
         codec::STREAM => {
             let mut state = ValueState::default();
-            for _ in 0..count {
-                into.push(state.take(&mut reader)?);
+            for at in 0..range.end {
+                let value = state.take(&mut reader)?;
+                if at >= range.start {
+                    into.push(value);
+                }
             }
         }
-        codec::TSZ => Scaled::from_tsz(reader, count)?.restore(into),
-        codec::NUMBERS => Scaled::from_packed(reader, count)?.restore(into),
-        codec::DOUBLES => into.extend(numbers::unpack_doubles(reader, count)?),
+        codec::TSZ => {
+            let scaled = Scaled::from_tsz(reader, count)?;
+            let start = into.len();
+            scaled.restore(&scaled.mantissas[range.clone()], into);
+            scaled.put_exceptions(range, &mut into[start..]);
+        }
+        codec::NUMBERS => {
+            let scaled = Scaled::take_head(&mut reader, count)?;
+            let start = into.len();
+            numbers::unpack(reader, count, range.clone(), |page| scaled.restore(page, into))?;
+            scaled.put_exceptions(range, &mut into[start..]);
+        }
+        codec::DOUBLES => into.extend_from_slice(&doubles::unpack(reader, count)?[range]),
         codec::CONSTANT => {
             let value = f64::from_bits(reader.uint()?.reverse_bits());
-            into.extend(std::iter::repeat_n(value, count));
+            into.extend(std::iter::repeat_n(value, range.len()));
         }
         _ => return Err(Damage("unknown codec of values")),
     }
@@ -372,17 +394,18 @@ impl Scaled {
         Ok(scaled)
     }
 
-    fn from_packed(mut reader: Reader<'_>, count: usize) -> Result<Self, Damage> {
-        let mut scaled = Self::take_head(&mut reader, count)?;
-        scaled.mantissas = numbers::unpack(reader, count)?;
-        Ok(scaled)
+    /// Adds the values behind mantissas.
+    fn restore(&self, mantissas: &[i64], into: &mut Vec<f64>) {
+        match self.exponent {
+            0 => into.extend(mantissas.iter().map(|&m| m as f64)),
+            exponent => into.extend(mantissas.iter().map(|&m| decimal::value(m, exponent))),
+        }
     }
 
-    fn restore(&self, into: &mut Vec<f64>) {
-        let start = into.len();
-        into.extend(self.mantissas.iter().map(|&m| decimal::value(m, self.exponent)));
-        for &(at, bits) in &self.exceptions {
-            into[start + at] = f64::from_bits(bits);
+    /// Puts those of a range in their places.
+    fn put_exceptions(&self, range: Range<usize>, into: &mut [f64]) {
+        for &(at, bits) in self.exceptions.iter().filter(|(at, _)| range.contains(at)) {
+            into[at - range.start] = f64::from_bits(bits);
         }
     }
 }
@@ -399,10 +422,14 @@ mod tests {
         let codecs = (encode_times(times, tier, &mut time_bytes), encode_values(values, tier, &mut value_bytes));
         let (mut got_times, mut got_values) = (Vec::new(), Vec::new());
         decode_times(codecs.0, &time_bytes, times.len(), &mut got_times).unwrap();
-        decode_values(codecs.1, &value_bytes, values.len(), &mut got_values).unwrap();
+        decode_values(codecs.1, &value_bytes, values.len(), 0..values.len(), &mut got_values).unwrap();
+        let middle = values.len() / 3..values.len().div_ceil(2);
+        let mut part = Vec::new();
+        decode_values(codecs.1, &value_bytes, values.len(), middle.clone(), &mut part).unwrap();
         let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         assert_eq!(got_times, times, "{tier:?} {codecs:?}");
         assert_eq!(bits(&got_values), bits(values), "{tier:?} {codecs:?}");
+        assert_eq!(bits(&part), bits(&values[middle]), "{tier:?} {codecs:?}");
         codecs
     }
 
@@ -467,9 +494,9 @@ mod tests {
         #[test]
         fn decoders_refuse_or_answer(codec in 0u8..6, bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             // pco runs only behind a checksum; the others must stand on their own.
-            prop_assume!(codec != codec::NUMBERS && codec != codec::DOUBLES);
+            prop_assume!(codec != codec::DOUBLES);
             let _ = decode_times(codec, &bytes, 10, &mut Vec::new());
-            let _ = decode_values(codec, &bytes, 10, &mut Vec::new());
+            let _ = decode_values(codec, &bytes, 10, 2..9, &mut Vec::new());
         }
     }
 }

@@ -32,8 +32,12 @@ pub fn times(bytes: &[u8]) {
 pub fn values(bytes: &[u8]) {
     let Some((codec, count, content)) = column_parts(bytes) else { return };
     let mut values = Vec::new();
-    if column::decode_values(codec, content, count, &mut values).is_ok() {
+    if column::decode_values(codec, content, count, 0..count, &mut values).is_ok() {
         assert_eq!(values.len(), count);
+        let (range, mut part) = (count / 3..count / 2, Vec::new());
+        assert!(column::decode_values(codec, content, count, range.clone(), &mut part).is_ok());
+        let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&part), bits(&values[range]), "a part of a column by codec {codec}");
     }
 }
 
@@ -70,7 +74,7 @@ fn round_trip(times: &[i64], values: &[f64], tier: Tier) {
     assert!(decoded.is_ok() && back == times, "timestamps by codec {codec}: {times:?}");
     let (mut out, mut back) = (Vec::new(), Vec::new());
     let codec = column::encode_values(values, tier, &mut out);
-    let decoded = column::decode_values(codec, &out, values.len(), &mut back);
+    let decoded = column::decode_values(codec, &out, values.len(), 0..values.len(), &mut back);
     let same = back.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits()));
     assert!(decoded.is_ok() && same, "values by codec {codec}: {values:?}");
 }

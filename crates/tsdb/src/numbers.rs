@@ -1,30 +1,18 @@
-//! Whole numbers of a column, packed as small as they get: what is left of them after differences, an offset and a
-//! common divisor, in the narrowest type that holds it.
-//!
-//! The entropy coder's tables cost as much a column as the type is wide, so that a column of two hours of small
-//! differences takes three quarters of what it would in 64 bits; and the differences are chosen here, because trying
-//! them out is what takes the coder's time.
+//! Whole numbers of a column, packed as small as they get and so that a part of them can be read alone: what is left of
+//! them after differences, the middle one and a common divisor.
 
-use pco::data_types::Number;
-use pco::errors::PcoResult;
-use pco::wrapped::{FileCompressor, FileDecompressor};
-use pco::{ChunkConfig, DeltaSpec, ModeSpec};
+use std::ops::Range;
 
-use crate::bytes::{Damage, Reader, put_int, put_uint};
+use crate::bytes::{Damage, Reader, put_int, put_uint, unzigzag, zigzag};
+use crate::tokens::{Code, Pages, RUN_MAX, Written};
 
-/// The level at which the sizes of all column lengths stop falling.
-const LEVEL: usize = 8;
+/// Reading may begin at each so many numbers, an hour at 15 s. What a page says of its beginning is 2 % of a column;
+/// three times as long ones save 1 %.
+pub(crate) const PAGE: usize = 240;
 
-/// The header of pco's wrapped format as its version 1.1 writes it. A column leaves it out.
-const PCO_HEADER: [u8; 2] = [4, 1];
+const _: () = assert!(PAGE <= RUN_MAX);
 
-/// pco's variants of modes and of differences that a column may have, as its format numbers them.
-const MODE_CLASSIC: u8 = 0;
-const MODE_FLOAT_MULT: u8 = 2;
-const MODE_FLOAT_QUANT: u8 = 3;
-const DELTA_CONSECUTIVE: u8 = 1;
-
-/// A list of exceptions this short is not worth trying the entropy coder against.
+/// A list of exceptions this short is not worth trying tokens against.
 const SPARSE_BYTES_SURE: usize = 24;
 
 /// Residuals looked at for the middle one.
@@ -33,13 +21,10 @@ const PROBES: usize = 31;
 /// Differences of differences are the most: a column is a level, a rate or a schedule.
 const ORDER_MAX: usize = 2;
 
-/// What the first byte says: two bits of order, two of packing, two of width, one of a header.
+/// What the first byte says: two bits of order, two of packing.
 struct Form {
     order: usize,
     packing: Packing,
-    width: Width,
-    /// Whether pco's own header precedes its bytes.
-    headed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,60 +33,63 @@ enum Packing {
     Equal,
     /// A list of the few that are not.
     Sparse,
-    /// pco of all.
-    Entropy,
-}
-
-/// The unsigned type that pco is given.
-#[derive(Clone, Copy)]
-enum Width {
-    Bits8,
-    Bits16,
-    Bits32,
-    Bits64,
+    /// Pages of tokens.
+    Tokens,
 }
 
 impl Form {
     fn encode(&self) -> u8 {
-        self.order as u8 | (self.packing as u8) << 2 | (self.width as u8) << 4 | u8::from(self.headed) << 6
+        self.order as u8 | (self.packing as u8) << 2
     }
 
     fn decode(byte: u8) -> Result<Self, Damage> {
         let order = usize::from(byte & 3);
-        let packing = match byte >> 2 & 3 {
+        let packing = match byte >> 2 {
             0 => Packing::Equal,
             1 => Packing::Sparse,
-            2 => Packing::Entropy,
+            2 => Packing::Tokens,
             _ => return Err(Damage("unknown packing of numbers")),
         };
-        let width = [Width::Bits8, Width::Bits16, Width::Bits32, Width::Bits64][usize::from(byte >> 4 & 3)];
-        if order > ORDER_MAX || byte >= 0x80 {
+        if order > ORDER_MAX {
             return Err(Damage("unknown form of numbers"));
         }
-        Ok(Self { order, packing, width, headed: byte & 0x40 != 0 })
+        Ok(Self { order, packing })
     }
 }
 
-impl Width {
-    fn of(most: u64) -> Self {
-        match most {
-            0..=0xff => Self::Bits8,
-            0x100..=0xffff => Self::Bits16,
-            0x1_0000..=0xffff_ffff => Self::Bits32,
-            _ => Self::Bits64,
+/// Writes numbers.
+pub(crate) fn pack(numbers: &[i64], out: &mut Vec<u8>) {
+    let (firsts, residuals) = smallest_residuals(numbers);
+    let order = firsts.len();
+    let head = |out: &mut Vec<u8>, packing: Packing, base: i64| {
+        out.push(Form { order, packing }.encode());
+        firsts.iter().for_each(|&first| put_int(out, first));
+        put_int(out, base);
+    };
+    let start = out.len();
+    if let Some(common) = common(&residuals) {
+        if residuals.iter().all(|&r| r == common) {
+            return head(out, Packing::Equal, common);
+        }
+        head(out, Packing::Sparse, common);
+        put_sparse(&residuals, common, out);
+        if out.len() - start <= SPARSE_BYTES_SURE {
+            return;
         }
     }
+    let sparse = out.split_off(start);
+    let base = middle(&residuals);
+    head(out, Packing::Tokens, base);
+    put_tokens(numbers, &residuals, order, base, out);
+    if !sparse.is_empty() && sparse.len() <= out.len() - start {
+        out.truncate(start);
+        out.extend_from_slice(&sparse);
+    }
 }
 
-/// Writes numbers. `None` if the entropy coder refuses them; nothing is written then.
-pub(crate) fn pack(numbers: &[i64], out: &mut Vec<u8>) -> Option<()> {
-    let start = out.len();
-    let (firsts, residuals) = smallest_residuals(numbers);
-    let packed = pack_residuals(&firsts, &residuals, out);
-    if packed.is_none() {
-        out.truncate(start);
-    }
-    packed
+/// How many times differences are best taken.
+pub(crate) fn best_order(numbers: &[i64]) -> usize {
+    smallest_residuals(numbers).0.len()
 }
 
 /// The firsts of each order of differences that was taken, and what is left.
@@ -123,44 +111,16 @@ fn smallest_residuals(numbers: &[i64]) -> (Vec<i64>, Vec<i64>) {
 /// How many bits the distances from the middle number have in all: near to what an entropy coder needs, at a
 /// nanosecond a number.
 fn spread(residuals: &[i64]) -> u64 {
-    let step = residuals.len().div_ceil(PROBES).max(1);
-    let mut probes: Vec<i64> = residuals.iter().copied().step_by(step).collect();
-    probes.sort_unstable();
-    let middle = probes.get(probes.len() / 2).copied().unwrap_or_default();
+    let middle = middle(residuals);
     residuals.iter().map(|r| u64::from(64 - r.wrapping_sub(middle).unsigned_abs().leading_zeros())).sum()
 }
 
-fn pack_residuals(firsts: &[i64], residuals: &[i64], out: &mut Vec<u8>) -> Option<()> {
-    let base = residuals.iter().copied().min().unwrap_or_default();
-    let head = |out: &mut Vec<u8>, form: Form, base: i64| {
-        out.push(form.encode());
-        firsts.iter().for_each(|&first| put_int(out, first));
-        put_int(out, base);
-    };
-    let order = firsts.len();
-    if residuals.iter().all(|&r| r == base) {
-        head(out, Form { order, packing: Packing::Equal, width: Width::Bits8, headed: false }, base);
-        return Some(());
-    }
-    let start = out.len();
-    if let Some(common) = common(residuals) {
-        head(out, Form { order, packing: Packing::Sparse, width: Width::Bits8, headed: false }, common);
-        put_sparse(residuals, common, out);
-        if out.len() - start <= SPARSE_BYTES_SURE {
-            return Some(());
-        }
-    }
-    let sparse = out.split_off(start);
-    let quotients = Quotients::of(residuals, base);
-    let (headed, bytes) = quotients.entropy_coded()?;
-    head(out, Form { order, packing: Packing::Entropy, width: quotients.width, headed }, base);
-    put_uint(out, quotients.divisor);
-    out.extend_from_slice(&bytes);
-    if !sparse.is_empty() && sparse.len() <= out.len() - start {
-        out.truncate(start);
-        out.extend_from_slice(&sparse);
-    }
-    Some(())
+/// About the middle one in size.
+fn middle(residuals: &[i64]) -> i64 {
+    let step = residuals.len().div_ceil(PROBES).max(1);
+    let mut probes: Vec<i64> = residuals.iter().copied().step_by(step).collect();
+    probes.sort_unstable();
+    probes.get(probes.len() / 2).copied().unwrap_or_default()
 }
 
 /// The residual that all but a few are, if there is one.
@@ -186,40 +146,44 @@ fn put_sparse(residuals: &[i64], common: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// Residuals as multiples of what divides them all, counted from the smallest.
-struct Quotients {
-    divisor: u64,
-    width: Width,
-    numbers: Vec<u64>,
+/// The divisor, the code, what each page but the first says of its beginning, and the pages.
+fn put_tokens(numbers: &[i64], residuals: &[i64], order: usize, base: i64, out: &mut Vec<u8>) {
+    let (divisor, quotients) = quotients(residuals, base);
+    let mut pages = Pages::with_capacity(quotients.len());
+    for start in (0..numbers.len()).step_by(PAGE) {
+        let end = (start + PAGE).min(numbers.len());
+        pages.add(quotients.get(start..end.saturating_sub(order)).unwrap_or_default());
+    }
+    let Written { code, lengths, bits } = pages.write();
+    put_uint(out, divisor);
+    out.extend_from_slice(&code);
+    let mut last = firsts_at(numbers, 0);
+    for (page, length) in lengths.iter().enumerate().take(lengths.len().saturating_sub(1)) {
+        let firsts = firsts_at(numbers, (page + 1) * PAGE);
+        put_uint(out, *length as u64);
+        firsts.iter().zip(last).take(order).for_each(|(first, last)| put_int(out, first.wrapping_sub(last)));
+        last = firsts;
+    }
+    out.extend_from_slice(&bits);
 }
 
-impl Quotients {
-    fn of(residuals: &[i64], base: i64) -> Self {
-        let mut numbers: Vec<u64> = residuals.iter().map(|r| r.wrapping_sub(base) as u64).collect();
-        let divisor = common_divisor(&numbers);
-        if divisor > 1 {
-            numbers.iter_mut().for_each(|n| *n /= divisor);
-        }
-        let width = Width::of(numbers.iter().copied().max().unwrap_or_default());
-        Self { divisor, width, numbers }
-    }
-
-    fn entropy_coded(&self) -> Option<(bool, Vec<u8>)> {
-        fn plain<T: Number>(numbers: &[T]) -> Option<(bool, Vec<u8>)> {
-            encode(numbers, ModeSpec::Classic, DeltaSpec::NoOp)
-        }
-        match self.width {
-            Width::Bits8 => plain(&self.numbers.iter().map(|&n| n as u8).collect::<Vec<_>>()),
-            Width::Bits16 => plain(&self.numbers.iter().map(|&n| n as u16).collect::<Vec<_>>()),
-            Width::Bits32 => plain(&self.numbers.iter().map(|&n| n as u32).collect::<Vec<_>>()),
-            Width::Bits64 => plain(&self.numbers),
-        }
-    }
+/// The number at this place and the difference to the next one, 0 where there is none.
+fn firsts_at(numbers: &[i64], at: usize) -> [i64; ORDER_MAX] {
+    let first = numbers.get(at).copied().unwrap_or_default();
+    [first, numbers.get(at + 1).map_or(0, |next| next.wrapping_sub(first))]
 }
 
-fn common_divisor(numbers: &[u64]) -> u64 {
+/// Residuals as multiples of what divides all their distances from the base.
+fn quotients(residuals: &[i64], base: i64) -> (u64, Vec<u64>) {
+    let divisor = common_divisor(residuals.iter().map(|r| r.wrapping_sub(base).unsigned_abs()));
+    let signed = i64::try_from(divisor).unwrap_or(1);
+    (signed as u64, residuals.iter().map(|r| zigzag(r.wrapping_sub(base) / signed)).collect())
+}
+
+/// At least 1.
+fn common_divisor(numbers: impl Iterator<Item = u64>) -> u64 {
     let mut divisor = 0;
-    for &number in numbers {
+    for number in numbers {
         if divisor == 1 {
             break;
         }
@@ -234,151 +198,159 @@ fn common_divisor(numbers: &[u64]) -> u64 {
     divisor.max(1)
 }
 
-/// Writes doubles by pco's own ways of looking at them: multiples of something, or few significant bits. `None` if it
-/// refuses them or does not give back every bit.
-pub(crate) fn pack_doubles(values: &[f64], out: &mut Vec<u8>) -> Option<()> {
-    let places: Vec<i64> = values.iter().map(|v| ordered(v.to_bits() as i64)).collect();
-    let order = smallest_residuals(&places).0.len();
-    let delta = if order == 0 { DeltaSpec::NoOp } else { DeltaSpec::TryConsecutive(order) };
-    let (headed, bytes) = encode(values, ModeSpec::Auto, delta)?;
-    let back = decode::<f64>(headed, &bytes, values.len()).ok()?;
-    let exact = back.iter().zip(values).all(|(a, b)| a.to_bits() == b.to_bits());
-    exact.then(|| {
-        out.push(u8::from(headed));
-        out.extend_from_slice(&bytes);
-    })
-}
-
-/// Reads `count` doubles, which take all bytes that are left.
-pub(crate) fn unpack_doubles(mut reader: Reader<'_>, count: usize) -> Result<Vec<f64>, Damage> {
-    let headed = match reader.byte()? {
-        0 => false,
-        1 => true,
-        _ => return Err(Damage("unknown form of doubles")),
-    };
-    decode(headed, reader.0, count)
-}
-
 /// The place of a double in the order of all doubles, from its bits; its own inverse.
 pub(crate) fn ordered(bits: i64) -> i64 {
     bits ^ ((bits >> 63) as u64 >> 1) as i64
 }
 
-/// Whether pco's header is in front, and its bytes: the chunk's tables and one page.
-fn encode<T: Number>(numbers: &[T], mode: ModeSpec, delta: DeltaSpec) -> Option<(bool, Vec<u8>)> {
-    let config = ChunkConfig::default()
-        .with_compression_level(LEVEL)
-        .with_mode_spec(mode)
-        .with_delta_spec(delta)
-        .with_enable_8_bit(true);
-    let file = FileCompressor::default();
-    let mut out = Vec::new();
-    file.write_header(&mut out).ok()?;
-    let headed = out != PCO_HEADER;
-    if !headed {
-        out.clear();
-    }
-    let mut chunk = file.chunk_compressor(numbers, &config).ok()?;
-    chunk.write_meta(&mut out).ok()?;
-    chunk.write_page(0, &mut out).ok()?;
-    Some((headed, out))
-}
-
-/// Whether the chunk's first bits, behind the header, are of the kinds that [`encode`] makes: no dictionary of up to
-/// 2^25 values, and no window of up to 2^24 numbers to look back at. pco makes room for both before it has read anything,
-/// a quarter of a gigabyte for a column of a few bytes.
-fn is_bounded(chunk: &[u8]) -> bool {
-    let mode = chunk.first().map_or(u8::MAX, |first| first & 0xf);
-    // The mode's variant takes four bits, what it says more none, 64 or 8, and then four bits tell the differences.
-    let delta_at = match mode {
-        MODE_CLASSIC => 0,
-        MODE_FLOAT_MULT => 8,
-        MODE_FLOAT_QUANT => 1,
-        _ => return false,
-    };
-    chunk.get(delta_at).is_some_and(|byte| byte >> 4 <= DELTA_CONSECUTIVE)
-}
-
-fn decode<T: Number + Default>(headed: bool, bytes: &[u8], count: usize) -> Result<Vec<T>, Damage> {
-    let mut numbers = vec![T::default(); count];
-    let undecodable = Damage("pco column does not decode");
-    let (file, after) = FileDecompressor::new(if headed { bytes } else { &PCO_HEADER }).map_err(|_| undecodable)?;
-    let rest = if headed { after } else { bytes };
-    if !is_bounded(rest) {
-        return Err(Damage("pco column is of a kind that no column has"));
-    }
-    let mut decode = || -> PcoResult<usize> {
-        let (mut chunk, rest) = file.chunk_decompressor::<T, _>(rest)?;
-        let progress = chunk.page_decompressor(rest, count)?.read(&mut numbers)?;
-        Ok(progress.n_processed)
-    };
-    match decode() {
-        Ok(processed) if processed == count => Ok(numbers),
-        Ok(_) => Err(Damage("pco column has another length")),
-        Err(_) => Err(undecodable),
-    }
-}
-
-/// Reads `count` numbers, which take all bytes that are left.
-pub(crate) fn unpack(mut reader: Reader<'_>, count: usize) -> Result<Vec<i64>, Damage> {
+/// Reads those of `count` numbers that lie in the range, which ends at `count` or before, and passes them on by pages.
+pub(crate) fn unpack(
+    mut reader: Reader<'_>,
+    count: usize,
+    range: Range<usize>,
+    mut each: impl FnMut(&[i64]),
+) -> Result<(), Damage> {
     let form = Form::decode(reader.byte()?)?;
     let mut firsts = [0; ORDER_MAX];
     for first in &mut firsts[..form.order] {
         *first = reader.int()?;
     }
     let base = reader.int()?;
-    let left = count.checked_sub(form.order).ok_or(Damage("a column has fewer numbers than its form says"))?;
-    let mut numbers = vec![0; form.order];
-    numbers.reserve_exact(left);
-    match form.packing {
-        Packing::Equal => numbers.resize(count, base),
-        Packing::Sparse => {
-            numbers.resize(count, base);
-            take_sparse(reader, base, &mut numbers[form.order..])?;
-        }
-        Packing::Entropy => {
-            let divisor = reader.uint()?;
-            match form.width {
-                Width::Bits8 => restore::<u8>(&form, reader, base, divisor, left, &mut numbers)?,
-                Width::Bits16 => restore::<u16>(&form, reader, base, divisor, left, &mut numbers)?,
-                Width::Bits32 => restore::<u32>(&form, reader, base, divisor, left, &mut numbers)?,
-                Width::Bits64 => restore::<u64>(&form, reader, base, divisor, left, &mut numbers)?,
-            }
-        }
+    if count < form.order {
+        return Err(Damage("a column has fewer numbers than its form says"));
+    }
+    if form.packing == Packing::Tokens {
+        return Tokens::take(reader, count, form.order, firsts, base)?.read(range, each);
+    }
+    let mut numbers = vec![base; range.end];
+    if form.packing == Packing::Sparse {
+        take_sparse(reader, base, count - form.order, numbers.get_mut(form.order..).unwrap_or_default())?;
     }
     for order in (0..form.order).rev() {
         let mut sum = firsts[order];
-        numbers[order] = sum;
-        for number in &mut numbers[order + 1..] {
-            sum = sum.wrapping_add(*number);
+        for (at, number) in numbers.iter_mut().enumerate().skip(order) {
+            sum = if at == order { sum } else { sum.wrapping_add(*number) };
             *number = sum;
         }
     }
-    Ok(numbers)
+    each(&numbers[range]);
+    Ok(())
 }
 
-fn take_sparse(mut reader: Reader<'_>, base: i64, residuals: &mut [i64]) -> Result<(), Damage> {
+/// Those past the end of `residuals` are left out; `count` is how many there are.
+fn take_sparse(mut reader: Reader<'_>, base: i64, count: usize, residuals: &mut [i64]) -> Result<(), Damage> {
     let mut next = 0usize;
     while !reader.is_empty() {
         let at = next.saturating_add(usize::try_from(reader.uint()?).unwrap_or(usize::MAX));
-        let residual = residuals.get_mut(at).ok_or(Damage("a number lies outside of its column"))?;
-        *residual = base.wrapping_add(reader.int()?);
+        if at >= count {
+            return Err(Damage("a number lies outside of its column"));
+        }
+        let residual = base.wrapping_add(reader.int()?);
+        let Some(place) = residuals.get_mut(at) else { break };
+        *place = residual;
         next = at + 1;
     }
     Ok(())
 }
 
-fn restore<T: Number + Default + Into<u64>>(
-    form: &Form,
-    reader: Reader<'_>,
+/// Numbers packed as tokens.
+struct Tokens<'a> {
+    order: usize,
     base: i64,
     divisor: u64,
-    count: usize,
-    into: &mut Vec<i64>,
-) -> Result<(), Damage> {
-    let quotients = decode::<T>(form.headed, reader.0, count)?;
-    into.extend(quotients.into_iter().map(|q| base.wrapping_add(q.into().wrapping_mul(divisor) as i64)));
-    Ok(())
+    code: Code,
+    /// Where the pages begin: in the bits, and with which number and difference.
+    pages: Vec<(usize, [i64; ORDER_MAX])>,
+    bits: &'a [u8],
+}
+
+impl<'a> Tokens<'a> {
+    fn take(
+        mut reader: Reader<'a>,
+        count: usize,
+        order: usize,
+        mut firsts: [i64; ORDER_MAX],
+        base: i64,
+    ) -> Result<Self, Damage> {
+        let divisor = reader.uint()?;
+        let code = Code::take(&mut reader)?;
+        let mut pages = Vec::with_capacity(count.div_ceil(PAGE));
+        let mut at = 0usize;
+        pages.push((at, firsts));
+        for _ in 1..count.div_ceil(PAGE) {
+            at = at.saturating_add(usize::try_from(reader.uint()?).unwrap_or(usize::MAX));
+            for first in &mut firsts[..order] {
+                *first = first.wrapping_add(reader.int()?);
+            }
+            pages.push((at, firsts));
+        }
+        let bits = reader.0;
+        if at > 8 * bits.len() {
+            return Err(Damage("a page lies outside of its column"));
+        }
+        Ok(Self { order, base, divisor, code, pages, bits })
+    }
+
+    fn read(&self, range: Range<usize>, mut each: impl FnMut(&[i64])) -> Result<(), Damage> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let mut page = [0; PAGE];
+        for number in range.start / PAGE..=(range.end - 1) / PAGE {
+            let start = number * PAGE;
+            let wanted = range.start.saturating_sub(start)..(range.end - start).min(PAGE);
+            self.read_page(number, &mut page[..wanted.end])?;
+            each(&page[wanted]);
+        }
+        Ok(())
+    }
+
+    /// Fills it with the first numbers of a page.
+    fn read_page(&self, number: usize, into: &mut [i64]) -> Result<(), Damage> {
+        let &(at, firsts) = self.pages.get(number).ok_or(Damage("a page is missing"))?;
+        let residual = |number: u64| self.base.wrapping_add(unzigzag(number).wrapping_mul(self.divisor as i64));
+        let left = into.len().saturating_sub(self.order);
+        let has_second = into.len() > 1;
+        let mut next = 0;
+        let mut put = |number: i64| {
+            into[next] = number;
+            next += 1;
+        };
+        let end = match self.order {
+            0 => self.code.read(self.bits, at, left, |number, times| {
+                let number = residual(number);
+                (0..times).for_each(|_| put(number));
+            }),
+            1 => {
+                let mut sum = firsts[0];
+                put(sum);
+                self.code.read(self.bits, at, left, |number, times| {
+                    let step = residual(number);
+                    for _ in 0..times {
+                        sum = sum.wrapping_add(step);
+                        put(sum);
+                    }
+                })
+            }
+            _ => {
+                let [mut sum, mut step] = firsts;
+                put(sum);
+                if has_second {
+                    sum = sum.wrapping_add(step);
+                    put(sum);
+                }
+                self.code.read(self.bits, at, left, |number, times| {
+                    let change = residual(number);
+                    for _ in 0..times {
+                        step = step.wrapping_add(change);
+                        sum = sum.wrapping_add(step);
+                        put(sum);
+                    }
+                })
+            }
+        }?;
+        if end > 8 * self.bits.len() { Err(Damage("a page is cut")) } else { Ok(()) }
+    }
 }
 
 #[cfg(test)]
@@ -389,8 +361,18 @@ mod tests {
 
     fn check(numbers: &[i64]) -> (usize, u8, usize) {
         let mut out = Vec::new();
-        pack(numbers, &mut out).unwrap();
-        assert_eq!(unpack(Reader(&out), numbers.len()).unwrap(), numbers);
+        pack(numbers, &mut out);
+        let read = |range: Range<usize>| {
+            let mut back = Vec::new();
+            unpack(Reader(&out), numbers.len(), range, |page| back.extend_from_slice(page)).unwrap();
+            back
+        };
+        assert_eq!(read(0..numbers.len()), numbers);
+        for range in [0..0, 0..1, PAGE - 1..PAGE + 1, 1..PAGE, PAGE..2 * PAGE, 5..17, numbers.len() / 2..numbers.len()]
+        {
+            let range = range.start.min(numbers.len())..range.end.min(numbers.len());
+            assert_eq!(read(range.clone()), &numbers[range.clone()], "{range:?}");
+        }
         let form = Form::decode(out[0]).unwrap();
         (form.order, form.packing as u8, out.len())
     }
@@ -404,14 +386,14 @@ mod tests {
         };
         const EQUAL: u8 = Packing::Equal as u8;
         const SPARSE: u8 = Packing::Sparse as u8;
-        const ENTROPY: u8 = Packing::Entropy as u8;
+        const TOKENS: u8 = Packing::Tokens as u8;
         let cases: [(Vec<i64>, usize, u8, usize); 8] = [
             (vec![7], 0, EQUAL, 2),
             (column(|_| i64::MIN), 0, EQUAL, 11),
             (column(|i| 1_700_000_000_000 + i * 15_000), 1, EQUAL, 10),
             (column(|i| i64::from(i > 200)), 1, SPARSE, 6),
             (column(|i| i * i), 2, EQUAL, 4),
-            ((0..480).map(|i| 5_000 + (noise(i) & 7)).collect(), 0, ENTROPY, 240),
+            ((0..480).map(|i| 5_000 + (noise(i) & 7)).collect(), 0, TOKENS, 240),
             (
                 (0..480)
                     .scan(0, |sum, i| {
@@ -420,37 +402,16 @@ mod tests {
                     })
                     .collect(),
                 1,
-                ENTROPY,
+                TOKENS,
                 520,
             ),
-            ((0..480).map(|i| (noise(i) & 0xf) * 4096).collect(), 0, ENTROPY, 280),
+            ((0..480).map(|i| (noise(i) & 0xf) * 4096).collect(), 0, TOKENS, 280),
         ];
         for (numbers, order, packing, bytes_max) in cases {
             let (got_order, got_packing, bytes) = check(&numbers);
             assert_eq!((got_order, got_packing), (order, packing), "{:?}", &numbers[..4.min(numbers.len())]);
             assert!(bytes <= bytes_max, "{bytes} bytes of {:?}", &numbers[..4.min(numbers.len())]);
         }
-    }
-
-    /// If this fails, pco writes another version of its format: columns carry the header from then on, and what is
-    /// written without one still says the version above.
-    #[test]
-    fn the_header_is_the_known_one() {
-        assert!(!encode(&[1u64, 2, 3], ModeSpec::Classic, DeltaSpec::NoOp).unwrap().0);
-    }
-
-    /// A dictionary of 2^25 values, windows of 2^24 numbers, and what pco does not know.
-    #[test]
-    fn what_takes_memory_without_bound_is_refused() {
-        let refused = |chunk: &[u8]| {
-            let bytes = [chunk, &[0xff; 40]].concat();
-            assert_eq!(decode::<f64>(false, &bytes, 10), Err(Damage("pco column is of a kind that no column has")));
-        };
-        let mut behind_base = [0; 9];
-        (behind_base[0], behind_base[8]) = (MODE_FLOAT_MULT, 0x20);
-        let cases: [&[u8]; 7] = [&[4], &[1], &[5], &[0x20], &[0x30], &[MODE_FLOAT_QUANT, 0x20], &behind_base];
-        cases.into_iter().for_each(refused);
-        assert!(!is_bounded(&[]) && !is_bounded(&[MODE_FLOAT_MULT, 1, 2]));
     }
 
     proptest! {
@@ -466,10 +427,9 @@ mod tests {
         }
 
         #[test]
-        fn damage_is_refused_or_answered(byte in 0u8..8, bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            // pco runs only behind a checksum; the other packings must stand on their own.
+        fn damage_is_refused_or_answered(byte in 0u8..16, count in 0usize..600, bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let whole = [&[byte][..], &bytes].concat();
-            let _ = unpack(Reader(&whole), 10);
+            let _ = unpack(Reader(&whole), count, count / 3..count, |_| ());
         }
     }
 }
