@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn everything_wrong_at_once() {
         check(
-            "scrap_configs: []\nstorage: {sync_interval: 1h, retention_size: big}\nweb: {enabled: false}\nremote_write: []\n",
+            "scrap_configs: []\nstorage: {sync_interval: 1h, retention_size: big}\nweb: {enabled: false}\nremote_write: [{url: http://h}]\n",
             &[
                 "3:16: error: this section cannot be switched off (at web.enabled); remove the line",
                 "2:46: error: \"big\" is not a size such as 512MB or 8GiB (at storage.retention_size)",

@@ -134,7 +134,7 @@ fn changed_files_are_taken_over() {
         server.get("/metrics").unwrap().body.contains(&format!("\n{good} 0\n")).then_some(())
     });
     let page = server.get("/targets").unwrap().body;
-    assert!(page.contains("The changed configuration is not in force") && page.contains("jobs-b.yml:1:20"), "{page}");
+    assert!(page.contains("The changed configuration is not in force") && page.contains("jobs-b.yml:1:19: error: unknown key"), "{page}");
     exporter.reply(Reply::Page("watched 6\n".to_owned()));
     wait_for_value(&server, "watched", 6.0);
 
