@@ -168,7 +168,7 @@ impl LineParser {
     }
 
     fn sample(&mut self, mut scan: Scanner<'_>) -> Parsed<Sample> {
-        let labels = match scan.eat_series(&self.series) {
+        let labels = match scan.eat_series(self.series.as_bytes()) {
             Some(_) => None,
             None => Some(self.new_series(&mut scan)?),
         };

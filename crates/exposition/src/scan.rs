@@ -55,9 +55,13 @@ impl<'a> Scanner<'a> {
 
     /// Whether the text of this series was next, to its end; then it is taken, with the blanks behind it. A name alone
     /// must not be the beginning of a longer name, nor of labels.
-    pub(crate) fn eat_series(&mut self, expected: &str) -> Option<&'a str> {
+    pub(crate) fn eat_series(&mut self, expected: &[u8]) -> Option<&'a str> {
         let mut ahead = self.clone();
-        if expected.is_empty() || !ahead.eat_word(expected) || !ahead.peek().is_some_and(is_blank) {
+        if expected.is_empty() || !self.text.as_bytes()[self.at..].starts_with(expected) {
+            return None;
+        }
+        ahead.at += expected.len();
+        if !ahead.peek().is_some_and(is_blank) {
             return None;
         }
         let raw = ahead.since(self.at);

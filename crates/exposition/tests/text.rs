@@ -190,7 +190,7 @@ fn an_expected_series_changes_nothing() {
         let plain: Vec<_> = Parser::new(page.as_bytes()).collect();
         for expected in ["a", "a{b=\"c\"}", "a {b=\"c\"}", "{\"a\"}", "ab", "a{", "a{}"] {
             let mut parser = Parser::new(page.as_bytes());
-            let hinted: Vec<_> = std::iter::from_fn(|| parser.next_expecting(expected)).collect();
+            let hinted: Vec<_> = std::iter::from_fn(|| parser.next_expecting(expected.as_bytes())).collect();
             assert_eq!(hinted, plain, "{page:?} with {expected:?}");
         }
     };

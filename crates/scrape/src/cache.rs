@@ -16,6 +16,9 @@ use crate::texts::{Cursor, Texts};
 /// of everything older. Prometheus allows the same.
 const ENTRIES_SPARE: usize = 1000;
 
+/// The part of the entries that may wait for their removal: one in so many.
+const WAITING_SHARE: usize = 16;
+
 /// The same for the bytes of raw texts: a thousand series that are megabytes long must not stay either.
 const TEXTS_SIZE_BYTES_SPARE: usize = 1 << 20;
 
@@ -36,6 +39,8 @@ pub(crate) struct Cache {
     /// Stands at the guessed entry.
     expected: Cursor,
     iteration: Iteration,
+    /// The last page that decided what is forgotten: an entry that was not seen since only waits for its removal.
+    complete: Iteration,
     good_len: usize,
     good_texts_len: usize,
 }
@@ -88,6 +93,8 @@ pub(crate) enum Known {
         series: SeriesRef,
         /// Whether this page had it before.
         again: bool,
+        /// Whether it counts as new: the last complete page did not have it, nor one since.
+        returned: bool,
     },
 }
 
@@ -101,13 +108,14 @@ impl Cache {
             guess: 0,
             expected: Cursor::default(),
             iteration: 1,
+            complete: 0,
             good_len: 0,
             good_texts_len: 0,
         }
     }
 
     /// The raw text of the series that probably comes next; empty where nobody can say.
-    pub(crate) fn guess(&self) -> &str {
+    pub(crate) fn guess(&self) -> &[u8] {
         self.expected.text()
     }
 
@@ -115,14 +123,14 @@ impl Cache {
     pub(crate) fn look_up(&mut self, raw: &str) -> Known {
         let Some(slot) = self.find(raw) else { return Known::New };
         let entry = &mut self.entries[slot];
-        let again = entry.seen == self.iteration;
+        let (again, returned) = (entry.seen == self.iteration, entry.seen < self.complete);
         entry.seen = self.iteration;
-        entry.series.map_or(Known::Dropped, |series| Known::Kept { slot, series, again })
+        entry.series.map_or(Known::Dropped, |series| Known::Kept { slot, series, again, returned })
     }
 
     /// The entry of a text; the one after it is the next guess.
     fn find(&mut self, raw: &str) -> Option<Slot> {
-        if !raw.is_empty() && self.guess() == raw {
+        if !raw.is_empty() && self.guess() == raw.as_bytes() {
             self.guess += 1;
             self.texts.step(&mut self.expected);
             return Some(self.guess - 1);
@@ -132,7 +140,7 @@ impl Cache {
         let is_same = |place: &Place| {
             place.hash() == hash && {
                 self.texts.find(place.slot as usize, &mut cursor);
-                cursor.text() == raw
+                cursor.text() == raw.as_bytes()
             }
         };
         let slot = self.table.find(spread(hash), is_same)?.slot as usize;
@@ -173,7 +181,7 @@ impl Cache {
     pub(crate) fn text(&self, slot: Slot) -> String {
         let mut cursor = Cursor::default();
         self.texts.find(slot, &mut cursor);
-        cursor.text().to_owned()
+        String::from_utf8_lossy(cursor.text()).into_owned()
     }
 
     /// The kind that the labels of a series were read with.
@@ -215,6 +223,7 @@ impl Cache {
         }
         let is_long = self.texts.size_bytes() > 2 * self.good_texts_len + TEXTS_SIZE_BYTES_SPARE;
         if complete || is_long || len > 2 * self.good_len + ENTRIES_SPARE {
+            self.complete = self.iteration;
             self.forget_unseen();
         }
         if complete {
@@ -224,9 +233,11 @@ impl Cache {
         self.expect(0);
     }
 
-    /// Leaves no memory behind that growth took ahead, or that a larger page needed.
+    /// Leaves no memory behind that growth took ahead, or that a larger page needed. A few entries may wait: pods come and go
+    /// on most pages of a cluster, and each removal writes the whole cache anew.
     fn forget_unseen(&mut self) {
-        if self.entries.iter().any(|entry| entry.seen != self.iteration) {
+        let unseen = self.entries.iter().filter(|entry| entry.seen != self.iteration).count();
+        if unseen > self.entries.len() / WAITING_SHARE {
             let texts = std::mem::take(&mut self.texts);
             let entries = std::mem::take(&mut self.entries);
             let mut kinds = vec![MetricKind::default(); entries.len()];
@@ -236,7 +247,7 @@ impl Cache {
             for (entry, kind) in entries.into_iter().zip(kinds) {
                 if entry.seen == self.iteration {
                     // What is kept is a part of the old texts, so that it can be addressed too.
-                    self.add(cursor.text(), kind, entry);
+                    self.add(&String::from_utf8_lossy(cursor.text()), kind, entry);
                 }
                 texts.step(&mut cursor);
             }
@@ -304,6 +315,38 @@ mod tests {
     fn pages_that_break_off_forget_nothing() {
         check(&["a b", "?a", "?", "a b"], &[("a b", ""), ("", "b"), ("", "a"), ("", "")]);
         check(&["a", "?", "?", "a"], &[("a", ""), ("", "a"), ("", ""), ("", "")]);
+    }
+
+    #[test]
+    fn a_few_wait_for_their_removal() {
+        let mut cache = Cache::new();
+        let names: Vec<String> = (b'0'..b'p').map(|letter| char::from(letter).to_string()).collect();
+        let mut page = |kept: &dyn Fn(usize) -> bool| {
+            let (mut new, mut returned) = (0, 0);
+            for (_, name) in names.iter().enumerate().filter(|(number, _)| kept(*number)) {
+                match cache.look_up(name) {
+                    Known::Kept { returned: true, slot, .. } => {
+                        returned += 1;
+                        cache.track(slot);
+                    }
+                    Known::Kept { slot, .. } => cache.track(slot),
+                    _ => {
+                        new += 1;
+                        let slot = cache.insert(name, MetricKind::Unknown, place(name)).unwrap();
+                        cache.track(slot);
+                    }
+                }
+            }
+            let gone = cache.gone().len();
+            cache.finish(true, 0);
+            (new, returned, gone, cache.entries.len())
+        };
+        assert_eq!(page(&|_| true), (64, 0, 0, 64));
+        assert_eq!(page(&|number| number != 5), (0, 0, 1, 64), "one in 64 waits");
+        assert_eq!(page(&|number| number != 5), (0, 0, 0, 64));
+        assert_eq!(page(&|_| true), (0, 1, 0, 64), "it counts as new");
+        assert_eq!(page(&|number| number >= 5), (0, 0, 5, 59), "five are more than one in sixteen");
+        assert_eq!(page(&|_| true), (5, 0, 0, 64));
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Type, help and unit of a target's families; the store is told only of what changed.
 
-use std::collections::HashMap;
-
 use exposition::{Format, unescape, unescape_help};
+use hashbrown::HashMap;
 use model::{AppendError, Appender, Metadata, MetricKind};
 
 /// A family that no page showed for so many pages is forgotten.

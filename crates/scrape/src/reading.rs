@@ -120,12 +120,18 @@ impl Reading<'_> {
                 self.counters.duplicate();
                 Ok(())
             }
-            Known::Kept { slot, series, .. } => self.append_known(&item, slot, series),
+            Known::Kept { slot, series, returned, .. } => self.append_known(&item, slot, series, returned),
             Known::New => self.append_new(&item),
         }
     }
 
-    fn append_known(&mut self, item: &Item<'_>, slot: Slot, series: SeriesRef) -> Result<(), ScrapeError> {
+    fn append_known(
+        &mut self,
+        item: &Item<'_>,
+        slot: Slot,
+        series: SeriesRef,
+        returned: bool,
+    ) -> Result<(), ScrapeError> {
         self.counts.kept += 1;
         if self.is_over_limit() {
             return Ok(());
@@ -139,6 +145,7 @@ impl Reading<'_> {
             other => other.map(|()| series),
         };
         let Some(stored) = self.took(appended)? else { return Ok(()) };
+        self.counts.added += u64::from(returned);
         if stored != series {
             self.cache.moved(slot, item.series.kind, stored);
         }

@@ -25,8 +25,7 @@ pub(crate) struct Texts {
 /// A text that was rebuilt, and where the next one begins.
 #[derive(Debug, Default)]
 pub(crate) struct Cursor {
-    text: String,
-    spare: String,
+    text: Vec<u8>,
     next: usize,
 }
 
@@ -77,13 +76,8 @@ impl Texts {
             cursor.text.clear();
             return;
         };
-        let known = cursor.text.as_str();
         let middle = rest.get(..middle).unwrap_or_default();
-        cursor.spare.clear();
-        cursor.spare.push_str(known.get(..head).unwrap_or_default());
-        cursor.spare.push_str(std::str::from_utf8(middle).unwrap_or_default());
-        cursor.spare.push_str(known.get(known.len().saturating_sub(tail)..).unwrap_or_default());
-        std::mem::swap(&mut cursor.text, &mut cursor.spare);
+        exchange(&mut cursor.text, head, tail, middle);
         cursor.next += before - rest.len() + middle.len();
     }
 
@@ -96,8 +90,25 @@ impl Texts {
 }
 
 impl Cursor {
-    pub(crate) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &[u8] {
         &self.text
+    }
+}
+
+/// Puts other bytes between what stays at the start and at the end. Mostly they are as many as before, and nothing moves.
+fn exchange(text: &mut Vec<u8>, head: usize, tail: usize, middle: &[u8]) {
+    let len = text.len();
+    let end = len.saturating_sub(tail).max(head.min(len));
+    let new_end = head + middle.len();
+    if new_end > end {
+        text.resize(len + new_end - end, 0);
+    }
+    if new_end != end {
+        text.copy_within(end..len, new_end);
+    }
+    text.truncate(new_end + len - end);
+    if let Some(place) = text.get_mut(head..new_end) {
+        place.copy_from_slice(middle);
     }
 }
 
@@ -151,10 +162,11 @@ mod tests {
         for (number, text) in texts.iter().enumerate() {
             let mut alone = Cursor::default();
             coded.find(number, &mut alone);
-            assert_eq!((walking.text(), alone.text()), (*text, *text), "{number} of {texts:?}");
+            let bytes = text.as_bytes();
+            assert_eq!((walking.text(), alone.text()), (bytes, bytes), "{number} of {texts:?}");
             coded.step(&mut walking);
         }
-        assert_eq!(walking.text(), "", "after the last of {texts:?}");
+        assert_eq!(walking.text(), b"", "after the last of {texts:?}");
         assert!(coded.size_bytes() <= bytes_max, "{} bytes for {texts:?}", coded.size_bytes());
     }
 

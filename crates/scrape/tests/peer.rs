@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../../exposition/tests/messages/mod.rs"]
+mod messages;
 mod support;
 
 use std::collections::HashMap;
@@ -10,6 +12,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use messages::{bucket, double, exemplar, family, label, message, varint};
 use model::SystemClock;
 use scrape::{Manager, Options};
 use support::dump::{by_scrape, compare, dump, parse_dump};
@@ -41,6 +44,9 @@ const JOBS: [&str; 8] = [
 
 /// A page that begins so is served as OpenMetrics, without this line.
 const OPEN_METRICS: &str = "OpenMetrics\n";
+
+/// The same for protobuf messages.
+const PROTOBUF: &[u8] = b"Protobuf\n";
 
 fn text(pages: &[&str]) -> Vec<Option<Vec<u8>>> {
     pages.iter().map(|page| Some(page.as_bytes().to_vec())).collect()
@@ -214,10 +220,50 @@ fn sequences() -> Vec<Vec<Option<Vec<u8>>>> {
         "a 1\r\n# EOF\n",
     ];
     all.extend(open.iter().map(|page| text(&[&format!("{OPEN_METRICS}{page}")])));
+    all.extend(
+        protobuf_pages().into_iter().map(|page| vec![Some([PROTOBUF, &page].concat()), Some(PROTOBUF.to_vec())]),
+    );
     for bytes in [&b"a{b=\"\xff\"} 1\n"[..], b"# x \xff\na 1\n", b"# HELP a \xff\na 1\n", b"a\xff 1\n", b"\xffa 1\n"] {
         all.push(vec![Some(bytes.to_vec())]);
     }
     all
+}
+
+/// Pages of messages, good and bad. Native histograms are not among them: skep takes classic buckets beside one, Prometheus only
+/// where it is told to.
+fn protobuf_pages() -> Vec<Vec<u8>> {
+    let gauge = |value| message(2, &double(1, value));
+    let counter = message(3, &[double(1, 5.0), message(2, &exemplar(1.5, Some((1, 5))))].concat());
+    let classic = [varint(1, 10), double(2, 12.5), bucket(3, 1.0, Some(0.5)), bucket(5, 2.5, None)].concat();
+    let complete =
+        [varint(1, 10), bucket(3, 2.0, None), bucket(2, 1.0, None), bucket(10, f64::INFINITY, None)].concat();
+    let floats = [double(4, 10.5), message(3, &[double(2, 1.0), double(4, 3.5)].concat())].concat();
+    let quantile = |q, v| message(3, &[double(1, q), double(2, v)].concat());
+    let summary = [varint(1, 4), double(2, 8.0), quantile(0.5, 2.0), quantile(1.0, f64::NAN)].concat();
+    let labelled = |labels: &[(&str, &str)], value: Vec<u8>| {
+        let labels: Vec<u8> = labels.iter().flat_map(|(name, value)| label(name, value)).collect();
+        [labels, value].concat()
+    };
+    let good = family("a", 1, &[gauge(1.0)]);
+    let pages = [
+        family("c_total", 0, &[labelled(&[("l", "v\"\\\n")], counter.clone())]),
+        family("my.gauge", 1, &[labelled(&[("a.b", "c"), ("e", "")], gauge(1.0))]),
+        family("h", 4, &[labelled(&[("l", "v")], message(7, &classic)), message(7, &complete)]),
+        [family("h", 4, &[message(7, &floats)]), family("i", 5, &[message(7, &classic)])].concat(),
+        [family("s", 2, &[message(4, &summary)]), family("h", 4, &[message(7, &[])])].concat(),
+        [family("u", 3, &[message(5, &double(1, 2.0))]), family("g", 1, &[message(2, &[])])].concat(),
+        [family("g", 0, &[gauge(1.0)]), family("none", 1, &[]), vec![0]].concat(),
+        [good.clone(), family("b", 1, &[[gauge(1.0), varint(99, 7)].concat()])].concat(),
+        [good.clone(), vec![0xff, 5, 1]].concat(),
+        [good.clone(), vec![2, 10, 9]].concat(),
+        [good.clone(), family("", 1, &[gauge(1.0)])].concat(),
+        [good.clone(), family("b", 9, &[gauge(1.0)])].concat(),
+        [good.clone(), family("b", 1, &[labelled(&[("", "x")], gauge(1.0))])].concat(),
+        [good.clone(), family("b", 1, &[labelled(&[("x", "1"), ("x", "2")], gauge(1.0))])].concat(),
+        [good.clone(), family("b", 4, &[labelled(&[("le", "x")], message(7, &classic))])].concat(),
+        [good.clone(), good].concat(),
+    ];
+    pages.to_vec()
 }
 
 /// Real pages, each followed by one that lacks every third line.
@@ -276,6 +322,11 @@ async fn scrapes_as_prometheus_does() {
         let Reply::Body(good, _) = page("") else { panic!() };
         match next {
             None => Reply::Body("HTTP/1.1 503 Unavailable".to_owned(), Vec::new()),
+            Some(body) if body.starts_with(PROTOBUF) => {
+                let kind =
+                    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+                Reply::Body(good.replace("text/plain; version=0.0.4", kind), body[PROTOBUF.len()..].to_vec())
+            }
             Some(body) => match String::from_utf8(body) {
                 Ok(text) => match text.strip_prefix(OPEN_METRICS) {
                     Some(text) => Reply::Body(

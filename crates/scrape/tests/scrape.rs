@@ -82,6 +82,14 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn zstd(body: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(body, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
+fn packed(encoding: &str) -> String {
+    format!("200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: {encoding}")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn good_pages() {
     let own = [
@@ -107,6 +115,7 @@ async fn good_pages() {
         &[("a", 1.0)],
     )
     .await;
+    check_good(|_| with_head(&packed("zstd"), &zstd(b"a 1\n")), "", &[("a", 1.0)]).await;
     check_good(|_| with_head("200 OK", b"a 1\n"), "  fallback_scrape_protocol: PrometheusText0.0.4\n", &[("a", 1.0)])
         .await;
     check_good(|_| page(""), "", &[("up", 1.0), ("scrape_samples_scraped", 0.0)]).await;
@@ -185,6 +194,13 @@ async fn hostile_servers_are_bounded() {
     let bomb = gzip(&b"a 1\n".repeat(5_000_000));
     check_bad(move |_| with_head("200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: gzip", &bomb), "", ceiling)
         .await;
+    let bomb = zstd(&b"a 1\n".repeat(5_000_000));
+    check_bad(move |_| with_head(&packed("zstd"), &bomb), "", ceiling).await;
+    // A frame whose header asks for a window of 2 GiB.
+    let window = "the page is not valid zstd: it asks for a window of 2147483648 bytes, 8388608 are the most";
+    check_bad(|_| with_head(&packed("zstd"), &[0x28, 0xb5, 0x2f, 0xfd, 0, 21 << 3, 0, 0]), "", window).await;
+    let layers = "unknown Content-Encoding \"gzip, gzip\"; skep reads gzip, zstd and identity";
+    check_bad(|_| with_head(&packed("gzip, gzip"), &gzip(&gzip(b"a 1\n"))), "", layers).await;
     let many = format!("a{{{}}} 1\n", (0..60_000).map(|i| format!("l{i}=\"x\",")).collect::<String>());
     check_bad(move |_| page(&many), "", "line 1: a series with more than 4096 labels").await;
     let wild: String = (0..1001).map(|i| format!("a{{b=\"{i}\"}} 1\n")).collect();
@@ -207,6 +223,34 @@ async fn hostile_servers_are_bounded() {
         "server returned HTTP status 302 Found",
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_never_ends_is_given_up() {
+    // The kernel accepts the connection, and nobody ever answers.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let memory = Arc::new(Memory::default());
+    let manager = start(&memory);
+    let address = listener.local_addr().unwrap().to_string();
+    manager.apply(&config(&job(&address, "  scheme: https\n")));
+    let target = until(|| manager.active().remove(0), |target| target.health != Health::Unknown).await;
+    assert!(target.last_error.contains(TIMEOUT), "{}", target.last_error);
+    manager.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_cached_like_text() {
+    // The family `g` with the series `g{l="v"} 1`.
+    let series = b"\x1a\x0a\x01g\x18\x01\"\x13\x0a\x06\x0a\x01l\x12\x01v\x12\x09\x09\x00\x00\x00\x00\x00\x00\xf0?";
+    let head = "200 OK\r\nContent-Type: application/vnd.google.protobuf; encoding=delimited";
+    let (memory, manager, _) = sequence(vec![with_head(head, series), with_head(head, series), page("")]).await;
+    until(|| memory.values("g").len(), |&count| count >= 3).await;
+    manager.shutdown().await;
+    assert_eq!(memory.values("g")[..3], [Some(1.0), Some(1.0), None]);
+    let added = memory.values("scrape_series_added");
+    assert_eq!(added[..3], [Some(1.0), Some(0.0), Some(0.0)]);
+    let (labels, _) = memory.samples("{__name__=\"g\"").remove(0);
+    assert!(labels.contains("l=\"v\""), "{labels}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -483,7 +527,7 @@ async fn cilium_is_found_and_lost() {
     until(|| memory.last("cilium_version"), |value| *value == Some(1.0)).await;
     let (series, _) = memory.samples("{__name__=\"cilium_version\"").remove(0);
     let expected = format!(
-        "{{__name__=\"cilium_version\", instance=\"{agent}\", job=\"cilium-agent\", k8s_app=\"cilium\", \
+        "{{__name__=\"cilium_version\", cluster=\"default\", instance=\"{agent}\", job=\"cilium-agent\", k8s_app=\"cilium\", \
          namespace=\"kube-system\", node=\"n1\", pod=\"cilium-n1\", version=\"1\"}}"
     );
     assert_eq!(series, expected);

@@ -42,7 +42,7 @@ impl<'a> Parser<'a> {
 
     /// The next event. Where the page goes on with the `expected` text of a series, one that a parser accepted before,
     /// name and labels are compared rather than parsed.
-    pub fn next_expecting(&mut self, expected: &str) -> Option<Result<Event<'a>, ParseError>> {
+    pub fn next_expecting(&mut self, expected: &[u8]) -> Option<Result<Event<'a>, ParseError>> {
         if self.ended {
             return None;
         }
@@ -51,7 +51,7 @@ impl<'a> Parser<'a> {
         step
     }
 
-    fn step(&mut self, expected: &str) -> Parsed<Option<Event<'a>>> {
+    fn step(&mut self, expected: &[u8]) -> Parsed<Option<Event<'a>>> {
         loop {
             self.scan.skip(|b| is_blank(b) || b == b'\n');
             match self.scan.peek() {
@@ -119,7 +119,7 @@ impl<'a> Parser<'a> {
         Ok((family, rest.as_str()))
     }
 
-    fn series(&mut self, expected: &str) -> Parsed<Series<'a>> {
+    fn series(&mut self, expected: &[u8]) -> Parsed<Series<'a>> {
         let raw = match self.scan.eat_series(expected) {
             Some(raw) => raw,
             None => self.name_and_labels()?,
@@ -235,7 +235,7 @@ impl<'a> Iterator for Parser<'a> {
     type Item = Result<Event<'a>, ParseError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_expecting("")
+        self.next_expecting(b"")
     }
 }
 
