@@ -48,6 +48,9 @@ pub struct EngineOptions {
     pub experimental_functions: bool,
     /// Whether the metric name is removed at the end of the evaluation instead of at each function.
     pub delayed_name_removal: bool,
+    /// Whether two partners of one series are refused even where a comparison keeps at most one of them, as releases after 3.5
+    /// do; 3.5 forgets those that it filters away.
+    pub strict_matching: bool,
     /// Whether servers tell the samples of each step on demand.
     pub per_step_stats: bool,
 }
@@ -79,6 +82,7 @@ impl Default for EngineOptions {
             subquery_step: Duration::from_secs(60),
             experimental_functions: false,
             delayed_name_removal: false,
+            strict_matching: false,
             per_step_stats: false,
         }
     }

@@ -100,7 +100,16 @@ impl Evaluation<'_> {
             for partner in ones.get(&series.labels).into_iter().flatten() {
                 let values = self.pair(op, returns_bool, series, partner, swapped);
                 let labels = self.joined_labels(op, returns_bool, matching, &series.labels, &partner.labels);
-                targets.claim(&labels, series, partner, &mut found);
+                if self.options.strict_matching {
+                    targets.claim(
+                        &labels,
+                        series,
+                        |step| is_present(series.values[step]) && is_present(partner.values[step]),
+                        &mut found,
+                    );
+                } else {
+                    targets.claim(&labels, series, |step| is_present(values[step]), &mut found);
+                }
                 // A comparison that filters forgets that the name was to be removed, as upstream does.
                 let drop_name = self.options.delayed_name_removal && returns_bool;
                 let series = Series { labels, drop_name, values };
@@ -222,18 +231,14 @@ impl<'m> Targets<'m> {
         Self { one_to_one: matching.sides == Sides::OneToOne, claimed }
     }
 
-    /// Claims the steps at which both partners have a value, whatever a comparison then keeps.
-    fn claim(&mut self, labels: &Labels, many: &Series, one: &Series, found: &mut Found) {
+    /// Claims the steps at which partners match.
+    fn claim(&mut self, labels: &Labels, many: &Series, matches_at: impl Fn(usize) -> bool, found: &mut Found) {
         let one_to_one = self.one_to_one;
         let claims = self.claimed.of(&many.labels, Claims::default);
         let claimed =
             if one_to_one { &mut claims.together } else { claims.by_labels.entry(labels.clone()).or_default() };
         claimed.resize(many.values.len(), false);
-        let values = many.values.iter().zip(&one.values);
-        for (step, (claimed, (m, o))) in claimed.iter_mut().zip(values).enumerate() {
-            if !is_present(*m) || !is_present(*o) {
-                continue;
-            }
+        for (step, claimed) in claimed.iter_mut().enumerate().filter(|(step, _)| matches_at(*step)) {
             if *claimed {
                 keep_earliest(found, step, || ambiguous_error(one_to_one));
             }

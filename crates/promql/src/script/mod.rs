@@ -55,7 +55,12 @@ impl fmt::Display for Remark {
 
 /// The engine that scripts expect, as upstream's runner sets it up: everything switched on, names removed at the end.
 fn engine() -> Engine {
-    Engine::new(EngineOptions { experimental_functions: true, delayed_name_removal: true, ..EngineOptions::default() })
+    Engine::new(EngineOptions {
+        experimental_functions: true,
+        delayed_name_removal: true,
+        strict_matching: true,
+        ..EngineOptions::default()
+    })
 }
 
 /// Runs a script. An error means that it is none; failed expectations are in the report.

@@ -44,9 +44,6 @@ const OMITTED: &str = " more ";
 /// Errors that name two of several duplicates: which two depends on the order of series, too.
 const NAMES_TWO: &str = "execution: found duplicate series for the match group";
 
-/// Many-to-one matches: 3.5.3 overlooks those that a comparison filters away; later releases and skep do not.
-const MANY_TO_ONE: &str = "execution: multiple matches for labels:";
-
 /// What 3.5.3 says to series of equal labels that never meet at a step. Where names are removed at the end, skep joins them,
 /// as later releases do.
 const SAME_LABELS: &str = "execution: vector cannot contain metrics with the same labelset";
@@ -62,8 +59,6 @@ pub(crate) fn is_decided_otherwise(ours: &Outcome, theirs: &Outcome, delayed_nam
     match (ours, theirs) {
         (_, Outcome::Error(theirs)) if theirs == PANICKED => true,
         (_, Outcome::Error(theirs)) if FIXED_IN_PARENTHESES.iter().any(|start| theirs.starts_with(start)) => true,
-        // What 3.5.3 answers instead may be another error, further on.
-        (Outcome::Error(ours), _) => ours.starts_with(MANY_TO_ONE),
         (Outcome::Answer { .. }, Outcome::Error(theirs)) => delayed_name_removal && theirs == SAME_LABELS,
         _ => false,
     }
