@@ -304,6 +304,7 @@ fn single<'a>(message: &'a [u8], points: &mut Vec<Point<'a>>) -> Parsed<()> {
 
 fn summary(message: &[u8], points: &mut Vec<Point<'_>>) -> Parsed<()> {
     let (mut count, mut sum) = (0.0, 0.0);
+    points.extend(TOTALS);
     let mut fields = Fields::new(message);
     while let Some((number, value)) = fields.next()? {
         match (number, value) {
@@ -316,7 +317,7 @@ fn summary(message: &[u8], points: &mut Vec<Point<'_>>) -> Parsed<()> {
             _ => {}
         }
     }
-    push_totals(points, count, sum);
+    set_totals(points, count, sum);
     Ok(())
 }
 
@@ -338,6 +339,7 @@ fn pair(message: &[u8]) -> Parsed<(f64, f64)> {
 fn histogram<'a>(message: &'a [u8], points: &mut Vec<Point<'a>>) -> Parsed<bool> {
     let (mut count, mut sum, mut float_count, mut native) = (0.0, 0.0, 0.0, false);
     let mut has_infinity = false;
+    points.extend(TOTALS);
     let mut fields = Fields::new(message);
     while let Some((number, value)) = fields.next()? {
         match (number, value) {
@@ -356,14 +358,15 @@ fn histogram<'a>(message: &'a [u8], points: &mut Vec<Point<'a>>) -> Parsed<bool>
             _ => {}
         }
     }
-    if native && points.is_empty() {
+    if native && points.len() == TOTALS.len() {
+        points.clear();
         return Ok(true);
     }
     let count = if float_count > 0.0 { float_count } else { count };
     if !has_infinity {
         points.push(bucket_point(f64::INFINITY, count, None));
     }
-    push_totals(points, count, sum);
+    set_totals(points, count, sum);
     Ok(native)
 }
 
@@ -386,9 +389,15 @@ fn bucket_point(bound: f64, value: f64, exemplar: Option<&[u8]>) -> Point<'_> {
     Point { suffix: "_bucket", bound: Some((BUCKET_BOUND, bound)), value, exemplar }
 }
 
-fn push_totals(points: &mut Vec<Point<'_>>, count: f64, sum: f64) {
-    for (suffix, value) in [("_sum", sum), ("_count", count)] {
-        points.push(Point { suffix, bound: None, value, exemplar: None });
+/// Count and sum are told first, as Prometheus does: a page that is refused at a bucket has counted them.
+const TOTALS: [Point<'_>; 2] = [
+    Point { suffix: "_count", bound: None, value: 0.0, exemplar: None },
+    Point { suffix: "_sum", bound: None, value: 0.0, exemplar: None },
+];
+
+fn set_totals(points: &mut [Point<'_>], count: f64, sum: f64) {
+    for (point, value) in points.iter_mut().zip([count, sum]) {
+        point.value = value;
     }
 }
 

@@ -78,24 +78,24 @@ fn histograms_and_summaries() {
     let metric = [label("l", "v"), message(7, &classic)].concat();
     let expected = [
         "# TYPE h histogram",
+        "h_count l=v 10",
+        "h_sum l=v 12.5",
         "h_bucket l=v le=1.0 3 # trace=x 0.5 Some(1005)",
         "h_bucket l=v le=2.5 5",
         "h_bucket l=v le=+Inf 10",
-        "h_sum l=v 12.5",
-        "h_count l=v 10",
     ];
     check(&[family("h", 4, &[metric])], &expected);
     let complete = [varint(1, 10), bucket(10, f64::INFINITY, None)].concat();
-    let expected = ["# TYPE h gaugehistogram", "h_bucket le=+Inf 10", "h_sum 0", "h_count 10"];
+    let expected = ["# TYPE h gaugehistogram", "h_count 10", "h_sum 0", "h_bucket le=+Inf 10"];
     check(&[family("h", 5, &[message(7, &complete)])], &expected);
     let floats = [double(4, 10.5), message(3, &[double(2, 1.0), double(4, 3.5)].concat())].concat();
-    let expected = ["# TYPE h histogram", "h_bucket le=1.0 3.5", "h_bucket le=+Inf 10.5", "h_sum 0", "h_count 10.5"];
+    let expected = ["# TYPE h histogram", "h_count 10.5", "h_sum 0", "h_bucket le=1.0 3.5", "h_bucket le=+Inf 10.5"];
     check(&[family("h", 4, &[message(7, &floats)])], &expected);
-    let expected = ["# TYPE h histogram", "h_bucket le=+Inf 0", "h_sum 0", "h_count 0"];
+    let expected = ["# TYPE h histogram", "h_count 0", "h_sum 0", "h_bucket le=+Inf 0"];
     check(&[family("h", 4, &[message(7, &[])])], &expected);
     let quantile = |q, v| message(3, &[double(1, q), double(2, v)].concat());
     let summary = [varint(1, 4), double(2, 8.0), quantile(0.5, 2.0), quantile(1.0, f64::NAN)].concat();
-    let expected = ["# TYPE s summary", "s quantile=0.5 2", "s quantile=1.0 NaN", "s_sum 8", "s_count 4"];
+    let expected = ["# TYPE s summary", "s_count 4", "s_sum 8", "s quantile=0.5 2", "s quantile=1.0 NaN"];
     check(&[family("s", 2, &[message(4, &summary)])], &expected);
 }
 
@@ -106,7 +106,7 @@ fn native_histograms_are_counted() {
     let page = family("h", 4, &[message(7, &native), message(7, &both)]);
     check(
         std::slice::from_ref(&page),
-        &["# TYPE h histogram", "h_bucket le=1.0 3", "h_bucket le=+Inf 10", "h_sum 0", "h_count 10"],
+        &["# TYPE h histogram", "h_count 10", "h_sum 0", "h_bucket le=1.0 3", "h_bucket le=+Inf 10"],
     );
     let mut parser = Parser::new(&page);
     while parser.next_event().is_some() {}
