@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use axum::middleware::from_fn_with_state;
 use model::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,6 +17,7 @@ use tsdb::Db;
 use yaml::Report;
 
 use crate::config::{self, Config};
+use crate::front::{self, Front, WebConfig};
 use crate::listen;
 use crate::rooms::Rooms;
 use crate::settings::Settings;
@@ -44,6 +46,7 @@ pub(crate) struct Plan {
     config: Config,
     groups: Vec<rules::Group>,
     notifications: Option<notify::Config>,
+    web: WebConfig,
     demo: bool,
 }
 
@@ -53,6 +56,7 @@ struct App {
     /// What was in force at the start; some of it cannot change while the process runs.
     started_with: Config,
     rooms: Rooms,
+    front: Front,
     simulation: Option<Simulation>,
 }
 
@@ -61,7 +65,8 @@ impl Plan {
     pub(crate) fn new(settings: Settings, config: Config, demo: bool, report: &Report) -> Self {
         let groups = load_groups(&config, demo, report);
         let notifications = load_notifications(settings.alertmanager_config.as_deref(), report);
-        Self { settings, config, groups, notifications, demo }
+        let web = front::load(settings.web_config.as_deref(), report);
+        Self { settings, config, groups, notifications, web, demo }
     }
 }
 
@@ -131,11 +136,12 @@ async fn serve(plan: Plan) -> Result<()> {
         }
     };
     let lane = remote::Lane::start().context("cannot start a thread")?;
-    let server = tokio::spawn(listen::serve(listener, router, lane, stopping.clone()));
+    let server = tokio::spawn(listen::serve(listener, router, lane, app.front.clone(), stopping.clone()));
     let maintenance = tokio::spawn(maintain(Arc::clone(&app.rooms.store), stopping, app.settings.sync_interval));
     app.rooms.process.set_ready();
     // Whoever started it may not listen to its output.
-    let _ = writeln!(io::stdout(), "listening on http://{address}");
+    let scheme = if app.front.now().tls.is_some() { "https" } else { "http" };
+    let _ = writeln!(io::stdout(), "listening on {scheme}://{address}");
 
     let mut watch = Watch::new(app.settings.auto_reload, app.files(&app.started_with));
     loop {
@@ -192,7 +198,7 @@ async fn build(
     stopping: watch::Receiver<bool>,
     lifecycle: Option<mpsc::Sender<Order>>,
 ) -> Result<(App, axum::Router)> {
-    let Plan { settings, config, groups, notifications, demo } = plan;
+    let Plan { settings, config, groups, notifications, web, demo } = plan;
     let (mib, origin) = (settings.budget.bytes >> 20, settings.budget.origin);
     tracing::info!("the memory budget is {mib} MiB, {origin}");
     let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -205,13 +211,15 @@ async fn build(
     let rooms = Rooms::build(&settings, &config, notifications, store, node, address).await?;
     rooms.collect(&config, &cilium);
     rooms.rules.apply(groups).await;
-    let open_to_network = !address.ip().is_loopback();
+    let open_to_network = !address.ip().is_loopback() && !web.has_login();
     if open_to_network {
         tracing::warn!(%address, "listening beyond this machine without a login: whoever reaches the port sees everything");
     }
     let external_labels = config.scrape.global.external_labels.clone();
     let router = rooms.router(&settings, external_labels, open_to_network, stopping, lifecycle);
-    Ok((App { settings, started_with: config, rooms, simulation }, router))
+    let front = Front::new(web);
+    let router = router.layer(from_fn_with_state(front.clone(), front::guard));
+    Ok((App { settings, started_with: config, rooms, front, simulation }, router))
 }
 
 async fn open_store(settings: &Settings) -> Result<Arc<Db>> {
@@ -266,6 +274,7 @@ impl App {
         let config = config::load(self.settings.config_file.as_deref(), &report);
         let groups = load_groups(&config, self.simulation.is_some(), &report);
         let notifications = load_notifications(self.settings.alertmanager_config.as_deref(), &report);
+        let web = front::load(self.settings.web_config.as_deref(), &report);
         let failed = report.has_errors();
         let problems: Vec<String> = report.into_problems().iter().map(ToString::to_string).collect();
         for problem in &problems {
@@ -284,6 +293,7 @@ impl App {
         for key in config.waiting_for_restart(&self.started_with) {
             tracing::warn!(key, "this part of the file changed, and is read at the start only: restart skep to use it");
         }
+        self.front.replace(web);
         let files = self.files(&config);
         self.rooms.process.reloaded(Ok(config.text));
         tracing::info!("the files were reloaded");
@@ -291,7 +301,10 @@ impl App {
     }
 
     fn files(&self, config: &Config) -> Vec<String> {
-        config.files(self.settings.config_file.as_deref(), self.settings.alertmanager_config.as_deref())
+        let mut files =
+            config.files(self.settings.config_file.as_deref(), self.settings.alertmanager_config.as_deref());
+        files.extend(self.front.now().files.iter().map(|file| file.display().to_string()));
+        files
     }
 
     /// Ends the rooms in the order of the way of a sample, the store last.

@@ -38,6 +38,7 @@ pub(crate) struct ServeArgs {
     pub(crate) enable_lifecycle: bool,
     pub(crate) enable_admin_api: bool,
     pub(crate) auto_reload: Option<Duration>,
+    pub(crate) web_config: Option<PathBuf>,
     pub(crate) log_level: Option<String>,
     pub(crate) lookback: Option<Duration>,
     pub(crate) query_timeout: Option<Duration>,
@@ -215,10 +216,8 @@ const FLAGS: &[Flag] = &[
     ),
     flag(
         &["web.config.file"],
-        Effect::Refused(
-            "TLS and basic authentication are not built yet, and serving without them would expose the data",
-        ),
-        "",
+        Effect::Value("FILE", |a, v| set_path(&mut a.web_config, v)),
+        "TLS, users and headers of this server, as Prometheus has them",
     ),
     flag(
         &["web.route-prefix"],

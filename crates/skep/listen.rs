@@ -12,9 +12,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use remote::Lane;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
+
+use crate::front::Front;
 
 /// A connection costs two buffers and a task; this many fit the smallest memory budget with room to spare.
 const CONNECTIONS_MAX: usize = 256;
@@ -25,6 +30,9 @@ const CONNECTIONS_PER_ADDRESS_MAX: usize = 32;
 /// A client that does not send the first byte of a connection, or then the rest of a request head, within this time is cut
 /// off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A TLS handshake takes two messages of each side; who has not sent his by then is cut off.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// While more than half of the connections are taken, clients have to be this quick, so that half-open connections make
 /// nobody wait for long.
@@ -53,8 +61,8 @@ struct Admission {
 }
 
 /// A connection that is not served yet.
-struct Visitor<Held> {
-    stream: TcpStream,
+struct Visitor<Stream, Held> {
+    stream: Stream,
     peer: SocketAddr,
     /// Time until its head must have come.
     patience: Duration,
@@ -64,7 +72,13 @@ struct Visitor<Held> {
 }
 
 /// Serves until `stop` turns true, then drains. Those who write are served on the lane.
-pub(crate) async fn serve(listener: TcpListener, app: Router, lane: Lane, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    app: Router,
+    lane: Lane,
+    front: Front,
+    mut stop: watch::Receiver<bool>,
+) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let addresses = Addresses::default();
     let graceful = GracefulShutdown::new();
@@ -84,7 +98,10 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, lane: Lane, mut st
                     let patience = if crowded { HEADER_TIMEOUT_CROWDED } else { HEADER_TIMEOUT };
                     let (watcher, held) = (graceful.watcher(), (slot, admission));
                     let visitor = Visitor { stream, peer, patience, watcher, held };
-                    tokio::spawn(visitor.guide(app.clone(), lane.clone(), stop.clone()));
+                    match front.now().tls.clone() {
+                        Some(tls) => drop(tokio::spawn(visitor.guide_secure(tls, app.clone(), stop.clone()))),
+                        None => drop(tokio::spawn(visitor.guide(app.clone(), lane.clone(), stop.clone()))),
+                    }
                 }
             }
             Err(error) => {
@@ -97,7 +114,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, lane: Lane, mut st
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await;
 }
 
-impl<Held: Send + 'static> Visitor<Held> {
+impl<Held: Send + 'static> Visitor<TcpStream, Held> {
     /// Serves the connection on the thread that suits its first request.
     async fn guide(self, app: Router, lane: Lane, mut stop: watch::Receiver<bool>) {
         // Answers are written whole; Nagle's delay would only add to them.
@@ -119,6 +136,29 @@ impl<Held: Send + 'static> Visitor<Held> {
         });
     }
 
+    /// The same with TLS, behind which nobody sees what a request will be: all are served here.
+    async fn guide_secure(self, tls: Arc<ServerConfig>, app: Router, mut stop: watch::Receiver<bool>) {
+        let _ = self.stream.set_nodelay(true);
+        let patience = self.patience.min(HANDSHAKE_TIMEOUT);
+        let Self { stream, peer, watcher, held, .. } = self;
+        let handshake = TlsAcceptor::from(tls).accept(stream);
+        let secured = tokio::select! {
+            secured = tokio::time::timeout(patience, handshake) => secured,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match secured {
+            Ok(Ok(stream)) => Visitor { stream, peer, patience: self.patience, watcher, held }.serve(app, None).await,
+            Ok(Err(error)) => tracing::debug!(%error, %peer, "a TLS handshake failed"),
+            Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+        }
+    }
+}
+
+impl<Stream, Held> Visitor<Stream, Held>
+where
+    Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    Held: Send + 'static,
+{
     async fn serve(self, app: Router, lane: Option<Lane>) {
         let Self { stream, peer, patience, watcher, held } = self;
         let service = app.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {

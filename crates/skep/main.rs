@@ -9,6 +9,7 @@ mod budget;
 mod cgroup;
 mod cli;
 mod config;
+mod front;
 mod import;
 mod inspect;
 mod listen;

@@ -36,6 +36,8 @@ const CONCURRENCY_MIN: usize = 4;
 pub(crate) struct Settings {
     pub(crate) config_file: Option<PathBuf>,
     pub(crate) alertmanager_config: Option<PathBuf>,
+    /// `--web.config.file`
+    pub(crate) web_config: Option<PathBuf>,
     pub(crate) data_dir: PathBuf,
     pub(crate) listen: String,
     /// `None` keeps everything.
@@ -66,6 +68,7 @@ impl Settings {
             config_file: args.config.clone(),
             alertmanager_config: args.alertmanager_config.clone().or(config.notifications.clone()),
             listen: args.listen.clone().or(config.web.listen.clone()).unwrap_or_else(|| LISTEN_DEFAULT.to_owned()),
+            web_config: args.web_config.clone(),
             retention_time: (retention_time > Duration::ZERO).then_some(retention_time),
             retention_size: Some(retention_size.unwrap_or_else(|| default_size(&data_dir))).filter(|size| *size > 0),
             sync_interval: config.storage.sync_interval,

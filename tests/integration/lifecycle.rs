@@ -3,7 +3,7 @@
 use std::fs;
 
 use model::Clock;
-use testkit::{Exporter, Reply, ServerBuilder, WriteRequest, poll_until};
+use testkit::{Authority, Exporter, Reply, ServerBuilder, WriteRequest, poll_until};
 
 use crate::{ALONE, SKEP, builder, job, json, start, value, vector, wait_for_value};
 
@@ -134,7 +134,11 @@ fn changed_files_are_taken_over() {
         server.get("/metrics").unwrap().body.contains(&format!("\n{good} 0\n")).then_some(())
     });
     let page = server.get("/targets").unwrap().body;
-    assert!(page.contains("The changed configuration is not in force") && page.contains("jobs-b.yml:1:19: error: unknown key"), "{page}");
+    assert!(
+        page.contains("The changed configuration is not in force")
+            && page.contains("jobs-b.yml:1:19: error: unknown key"),
+        "{page}"
+    );
     exporter.reply(Reply::Page("watched 6\n".to_owned()));
     wait_for_value(&server, "watched", 6.0);
 
@@ -143,4 +147,83 @@ fn changed_files_are_taken_over() {
         server.get("/metrics").unwrap().body.contains(&format!("\n{good} 1\n")).then_some(())
     });
     assert!(!server.get("/targets").unwrap().body.contains("is not in force"));
+}
+
+/// Users are asked for everywhere, headers are on every answer, and a changed file is in force after a reload.
+#[test]
+fn strangers_are_kept_out_by_a_web_config() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = folder.path().join("web.yml");
+    let write = |password: &str| {
+        let hash = bcrypt::hash(password, 4).unwrap();
+        let headers = "http_server_config: {headers: {X-Frame-Options: deny}}";
+        fs::write(&web, format!("basic_auth_users: {{me: '{hash}'}}\n{headers}\n")).unwrap();
+    };
+    write("secret");
+    let server = builder(folder.path(), ALONE).arg("--web.config.file").arg(&web).start().unwrap();
+    // `me:secret` and `me:other`.
+    let ask = |credentials: &str| {
+        let header = format!("Basic {credentials}");
+        server.post("/api/v1/query?query=1", &[("Authorization", &header)], b"").unwrap().status
+    };
+    let (secret, other) = ("bWU6c2VjcmV0", "bWU6b3RoZXI=");
+    for path in ["/", "/metrics", "/-/healthy", "/api/v1/query?query=1", "/assets/none"] {
+        let refused = server.get(path).unwrap();
+        assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some("Basic")), "{path}");
+        assert_eq!(refused.header("x-frame-options"), Some("deny"), "{path}");
+    }
+    let write_request = WriteRequest::default().series(&[("__name__", "a")], &[(1, 1.0)]);
+    let refused = server.post("/api/v1/write", &WriteRequest::HEADERS, &write_request.body()).unwrap();
+    assert_eq!(refused.status, 401, "{}", refused.body);
+    assert_eq!((ask(secret), ask(other)), (200, 401));
+    write("other");
+    server.signal("HUP").unwrap();
+    poll_until("the new password to count", || (ask(other) == 200).then_some(()));
+    assert_eq!(ask(secret), 401);
+    fs::write(&web, "basic_auth_users: {me: plain}\n").unwrap();
+    let (code, said) = builder(&folder.path().join("."), ALONE).arg("--web.config.file").arg(&web).run().unwrap();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("web.yml:1:24: error: not a hash of bcrypt"), "{said}");
+}
+
+/// One skep scrapes another over TLS: with the authority's certificate, and a client's where the server asks for one.
+#[test]
+fn pages_are_served_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let authority = Authority::new().unwrap();
+    let (own, client) = (authority.sign(&["localhost"]).unwrap(), authority.sign(&["client"]).unwrap());
+    file("ca.pem", &authority.pem());
+    for (name, identity) in [("own", &own), ("client", &client)] {
+        file(&format!("{name}.pem"), &identity.cert);
+        file(&format!("{name}.key"), &identity.key);
+    }
+    file(
+        "web.yml",
+        "tls_server_config:\n  cert_file: own.pem\n  key_file: own.key\n  client_ca_file: ca.pem\n  \
+         client_auth_type: RequireAndVerifyClientCert\n",
+    );
+    let web = folder.path().join("web.yml");
+    let served = builder(folder.path(), ALONE).arg("--web.config.file").arg(web).start().unwrap();
+    let target = served.url().strip_prefix("https://127.0.0.1:").unwrap();
+    let job = |name: &str, tls: &str| {
+        format!(
+            "- job_name: {name}\n  scheme: https\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  tls_config: {{{tls}}}\n  \
+             static_configs: [{{targets: ['localhost:{target}']}}]\n"
+        )
+    };
+    let jobs = [
+        job("good", "ca_file: ca.pem, cert_file: client.pem, key_file: client.key"),
+        job("stranger", "ca_file: ca.pem"),
+        job("distrusting", "cert_file: client.pem, key_file: client.key"),
+    ];
+    let second = folder.path().join("second");
+    fs::create_dir(&second).unwrap();
+    for name in ["ca.pem", "client.pem", "client.key"] {
+        fs::copy(folder.path().join(name), second.join(name)).unwrap();
+    }
+    let server = start(&second, &format!("{ALONE}scrape_configs:\n{}", jobs.concat()));
+    wait_for_value(&server, "up{job=\"good\"}", 1.0);
+    wait_for_value(&server, "up{job=\"stranger\"}", 0.0);
+    wait_for_value(&server, "up{job=\"distrusting\"}", 0.0);
 }

@@ -117,3 +117,79 @@ fn real_files_are_judged_as_the_peer_judges_them() {
     }
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
+
+/// Values that some keys take and others do not.
+const ODD: [&str; 24] = [
+    "~", "''", "[]", "{}", "x", "5", "-1", "true", "1h", "\"a/b\"", "http://h", "[a, b]", "{a: b}", "1.5", "'('",
+    "[~]", "[{}]", "&a b", "*a", "!!str 5", "0x1f", "- a", "a: b", "1MB",
+];
+
+/// Numbers that are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit.max(1) as u64) as usize
+    }
+
+    fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[self.below(of.len())]
+    }
+
+    /// A file with one to three lines deleted, doubled, moved, indented, or with another key or value.
+    fn mutate(&mut self, text: &str, keys: &[String]) -> String {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        for _ in 0..1 + self.below(3) {
+            let (at, to) = (self.below(lines.len()), self.below(lines.len()));
+            let Some(line) = lines.get(at).cloned() else { break };
+            let keyed = key_of(&line).map(|key| (line[..line.find(key).unwrap_or(0)].to_owned(), key.to_owned()));
+            match (self.below(7), keyed) {
+                (0, _) => drop(lines.remove(at)),
+                (1, _) => lines.insert(to, line),
+                (2, _) => lines[at] = format!("{:1$}{line}", "", 1 + self.below(3)),
+                (3, _) => lines[at] = line.strip_prefix("  ").unwrap_or(&line).to_owned(),
+                (4, Some((before, key))) => lines[at] = format!("{before}{key}: {}", self.one(&ODD)),
+                (5, Some((before, key))) => {
+                    lines[at] = line.replacen(&format!("{before}{key}"), &format!("{before}{}", self.one(keys)), 1)
+                }
+                (_, Some((before, _))) => lines[at] = format!("{before}{}: {}", self.one(keys), self.one(&ODD)),
+                (_, None) => lines.swap(at, to),
+            }
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+/// The key of a line, if it has one.
+fn key_of(line: &str) -> Option<&str> {
+    let key = line.trim_start_matches([' ', '-']).split(':').next()?;
+    let plain = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    (plain && line.contains(':')).then_some(key)
+}
+
+/// Good files with lines changed at random; `cargo xtask soak` makes it many.
+#[test]
+fn mutated_files_are_judged_as_the_peer_judges_them() {
+    let files: Vec<String> =
+        fixtures().into_iter().filter(|(name, _)| name.contains("good")).map(|(_, text)| text).collect();
+    let Some(promtool) = testkit::peer("promtool").filter(|_| !files.is_empty()) else { return };
+    let mut keys: Vec<String> =
+        files.iter().flat_map(|text| text.lines().filter_map(key_of)).map(str::to_owned).collect();
+    keys.sort();
+    keys.dedup();
+    let folder = tempfile::tempdir().unwrap();
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut differing = Vec::new();
+    for _ in 0..60 * testkit::soak_factor() {
+        let file = numbers.one(&files).clone();
+        let text = numbers.mutate(&file, &keys);
+        let (ours, theirs) = (errors(folder.path(), &text), verdict(&promtool, folder.path(), &text));
+        if ours.is_empty() != theirs.is_none() {
+            differing.push(format!("{text}ours {ours:?}, promtool: {theirs:?}"));
+        }
+    }
+    assert!(differing.is_empty(), "{} differ:\n{}", differing.len(), differing.join("\n"));
+}
