@@ -25,6 +25,9 @@ pub(crate) enum Mapped {
     Dropped,
     /// The page is refused, and why.
     Refused(String),
+    /// The same, unless the page is refused for its size already: the store would find a repeated label, and gets no more
+    /// samples then.
+    Repeated(String),
 }
 
 type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
@@ -44,8 +47,10 @@ pub(crate) fn map(target: &Target, series: &Series<'_>) -> Mapped {
         return Mapped::Dropped;
     }
     let legacy = target.job.legacy_names.then(|| check_letters(&labels)).flatten();
-    let refusal = repeated(&pairs).or(legacy).or_else(|| check(&labels, &target.job.limits));
-    refusal.map_or(Mapped::Kept(labels), Mapped::Refused)
+    match legacy.or_else(|| check(&labels, &target.job.limits)) {
+        Some(reason) => Mapped::Refused(reason),
+        None => repeated(&pairs).map_or(Mapped::Kept(labels), Mapped::Repeated),
+    }
 }
 
 /// With `honor`, a label of the page stands even where it is empty: that is how a page takes a target's label away.

@@ -157,6 +157,11 @@ impl Reading<'_> {
         let labels = match map(self.target, item.series) {
             Mapped::Kept(labels) => labels,
             Mapped::Refused(reason) => return Err(self.refusal(item.series, reason)),
+            Mapped::Repeated(_) if self.is_over_limit() => {
+                self.counts.kept += 1;
+                return Ok(());
+            }
+            Mapped::Repeated(reason) => return Err(self.refusal(item.series, reason)),
             Mapped::Dropped => {
                 self.cache.insert(item.series.raw, item.series.kind, None);
                 return Ok(());

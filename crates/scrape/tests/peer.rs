@@ -229,8 +229,8 @@ fn sequences() -> Vec<Vec<Option<Vec<u8>>>> {
     all
 }
 
-/// Pages of messages, good and bad. Native histograms are not among them: skep takes classic buckets beside one, Prometheus only
-/// where it is told to.
+/// Pages of messages, good and bad. Not among them: native histograms (skep takes classic buckets beside one, Prometheus only
+/// where it is told to), and a repeated label behind the sample limit, of which Prometheus fails the next scrape too.
 fn protobuf_pages() -> Vec<Vec<u8>> {
     let gauge = |value| message(2, &double(1, value));
     let counter = message(3, &[double(1, 5.0), message(2, &exemplar(1.5, Some((1, 5))))].concat());
@@ -260,7 +260,6 @@ fn protobuf_pages() -> Vec<Vec<u8>> {
         [good.clone(), family("b", 9, &[gauge(1.0)])].concat(),
         [good.clone(), family("b", 1, &[labelled(&[("", "x")], gauge(1.0))])].concat(),
         [good.clone(), family("b", 1, &[labelled(&[("x", "1"), ("x", "2")], gauge(1.0))])].concat(),
-        [good.clone(), family("b", 4, &[labelled(&[("le", "x")], message(7, &classic))])].concat(),
         [good.clone(), good].concat(),
     ];
     pages.to_vec()
