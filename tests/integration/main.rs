@@ -13,6 +13,7 @@ mod backup;
 mod bad_input;
 mod clients;
 mod demo;
+mod faces;
 mod hostile;
 mod import;
 mod kept;
