@@ -234,6 +234,19 @@ mod tests {
     }
 
     #[test]
+    fn the_commented_file_says_the_defaults() {
+        let text = include_str!("../../docs/skep.yml");
+        let (told, defaults) = (check(text, &[]), Config::default());
+        assert!(told.waiting_for_restart(&defaults).is_empty(), "{:?}", told.waiting_for_restart(&defaults));
+        assert_eq!(told.scrape.global, defaults.scrape.global);
+        assert!(told.scrape.jobs.is_empty() && told.rule_files.is_empty());
+        // Keys without a default are there, too, and are good.
+        let whole = text.replace("#: ", "").replace("scrape_configs: []\n", "");
+        let listen = check(&whole, &[]).web.listen;
+        assert_eq!(listen.as_deref(), Some("127.0.0.1:9090"));
+    }
+
+    #[test]
     fn everything_wrong_at_once() {
         check(
             "scrap_configs: []\nstorage: {sync_interval: 1h, retention_size: big}\nweb: {enabled: false}\nremote_write: [{url: http://h}]\n",

@@ -79,7 +79,7 @@ fn lines() -> Vec<String> {
 /// The page that a target shows at a scrape: a window of lines that moves, some of them gone, and values that change.
 fn body(lines: &[String], case: usize, scrape: usize) -> String {
     let window = lines.iter().cycle().skip(case * 131 + scrape % 5 * 9).take(70);
-    let kept = window.enumerate().filter(|(i, _)| (i * 7 + scrape) % 11 != 0).map(|(_, line)| line);
+    let kept = window.enumerate().filter(|(i, _)| !(i * 7 + scrape).is_multiple_of(11)).map(|(_, line)| line);
     let mut page: String = kept.map(|line| format!("{line}\n")).collect();
     page.push_str(&format!(
         "turn{{case=\"own\",job=\"own\",long=\"{}\"}} {scrape}\n",
@@ -94,8 +94,8 @@ fn answer(lines: &[String], case: usize, scrape: usize) -> Reply {
     match (case + scrape) % 12 {
         7 => Reply::Body("HTTP/1.1 503 Unavailable".to_owned(), Vec::new()),
         9 => Reply::Body(good, format!("{}not a page\n", body(lines, case, scrape)).into_bytes()),
-        10 if case % 2 == 0 => Reply::Body(good, Vec::new()),
-        11 if case % 3 == 0 => Reply::Body(good.replace("text/plain", "text/html"), b"<html>".to_vec()),
+        10 if case.is_multiple_of(2) => Reply::Body(good, Vec::new()),
+        11 if case.is_multiple_of(3) => Reply::Body(good.replace("text/plain", "text/html"), b"<html>".to_vec()),
         _ => Reply::Body(good, body(lines, case, scrape).into_bytes()),
     }
 }
