@@ -133,7 +133,7 @@ mod tests {
         let section = Place::root(&node, "dir/f.yml", &report).section().unwrap();
         let config = HttpConfig::decode(&section);
         section.finish();
-        let got: Vec<String> = report.problems().iter().map(|problem| problem.to_string()).collect();
+        let got: Vec<String> = report.problems().iter().map(ToString::to_string).collect();
         assert_eq!(got, expected, "{text}");
         config
     }

@@ -153,7 +153,8 @@ impl Numbers {
                 (3, _) => lines[at] = line.strip_prefix("  ").unwrap_or(&line).to_owned(),
                 (4, Some((before, key))) => lines[at] = format!("{before}{key}: {}", self.one(&ODD)),
                 (5, Some((before, key))) => {
-                    lines[at] = line.replacen(&format!("{before}{key}"), &format!("{before}{}", self.one(keys)), 1)
+                    let other = format!("{before}{}", self.one(keys));
+                    lines[at] = line.replacen(&format!("{before}{key}"), &other, 1);
                 }
                 (_, Some((before, _))) => lines[at] = format!("{before}{}: {}", self.one(keys), self.one(&ODD)),
                 (_, None) => lines.swap(at, to),
