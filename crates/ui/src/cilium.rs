@@ -89,7 +89,7 @@ pub(crate) async fn page(State(ui): State<Arc<Ui>>, RawQuery(query): RawQuery, h
     let params = Params::parse(query.as_deref());
     let now = ui.state.clock.now();
     let active = ui.state.targets.active();
-    let surveyed = match ui.ask(move |asker| survey(asker, active, now)).await {
+    let surveyed = match ui.ask(move |asker| survey(asker, &active, now)).await {
         Ok(surveyed) => surveyed,
         Err(problem) => return problem.respond(&ui, &headers),
     };

@@ -187,7 +187,7 @@ impl Catalogue {
 }
 
 /// Whose a target is by the names that it shows; the more telling beginnings first.
-pub(super) fn owner<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<usize> {
+pub(super) fn owner<'a>(names: &(impl Iterator<Item = &'a str> + Clone)) -> Option<usize> {
     let mut order: Vec<usize> = (0..ENDPOINTS.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(ENDPOINTS[i].sign.len()));
     order.into_iter().find(|&i| names.clone().any(|name| name.starts_with(ENDPOINTS[i].sign)))
@@ -210,8 +210,8 @@ mod tests {
             assert!(CATALOGUE.need(family).is_some(), "{family:?}");
             assert!(seen.insert((family.endpoint, family.name)), "twice: {family:?}");
         }
-        for endpoint in 0..ENDPOINTS.len() {
-            assert!(CATALOGUE.families.iter().any(|family| family.endpoint == endpoint), "{}", ENDPOINTS[endpoint].id);
+        for (place, endpoint) in ENDPOINTS.iter().enumerate() {
+            assert!(CATALOGUE.families.iter().any(|family| family.endpoint == place), "{}", endpoint.id);
         }
     }
 
@@ -234,7 +234,7 @@ mod tests {
             (&["hubble_drop_total"], Some("hubble")),
             (&["go_goroutines"], None),
         ] {
-            assert_eq!(owner(names.iter().copied()).map(|i| ENDPOINTS[i].id), expected, "{names:?}");
+            assert_eq!(owner(&names.iter().copied()).map(|i| ENDPOINTS[i].id), expected, "{names:?}");
         }
     }
 }

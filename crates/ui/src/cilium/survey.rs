@@ -40,8 +40,8 @@ pub(super) struct Survey {
 const SIGNED: &str = r#"count by (__name__, job, instance) ({__name__=~"(cilium|hubble|envoy|etcd)_.+"})"#;
 
 /// Asks the store which targets show Cilium's families, and counts all their series.
-pub(super) fn survey(asker: &Asker, active: Vec<TargetStatus>, now: Timestamp) -> Survey {
-    let owners = owners(&by_target(asker, SIGNED, now), &active);
+pub(super) fn survey(asker: &Asker, active: &[TargetStatus], now: Timestamp) -> Survey {
+    let owners = owners(&by_target(asker, SIGNED, now), active);
     let all = by_target(asker, &all_of(owners.keys()), now);
     let mut endpoints: Vec<Surveyed> = ENDPOINTS.iter().map(|_| Surveyed::default()).collect();
     for (key, endpoint) in &owners {
@@ -72,7 +72,7 @@ fn owners(shown: &HashMap<Key, Names>, active: &[TargetStatus]) -> BTreeMap<Key,
         }
     }
     for (key, names) in shown {
-        let Some(endpoint) = owner(names.keys().map(String::as_str)) else { continue };
+        let Some(endpoint) = owner(&names.keys().map(String::as_str)) else { continue };
         if is_of_cilium(endpoint, &key.0, names) {
             owners.entry(key.clone()).or_insert(endpoint);
         }

@@ -99,7 +99,7 @@ pub(crate) async fn page(State(ui): State<Arc<Ui>>, RawQuery(query): RawQuery, h
     };
     let tried = params.get("tried").is_some();
     let text = tried.then(|| params.get("rules").unwrap_or_default().replace('\r', ""));
-    let page = Page::new(&ui, &params, id, chosen, text);
+    let page = Page::new(&ui, &params, id, chosen, text.as_deref());
     respond(StatusCode::OK, &headers, page.render())
 }
 
@@ -115,17 +115,17 @@ fn find(ui: &Ui, wanted: &str) -> Option<Chosen> {
 }
 
 impl Page {
-    fn new(ui: &Ui, params: &Params, id: &str, chosen: Chosen, text: Option<String>) -> Self {
+    fn new(ui: &Ui, params: &Params, id: &str, chosen: Chosen, text: Option<&str>) -> Self {
         let now = ui.state.clock.now();
         let relabel = |rules| ui.state.targets.relabel(&chosen.job, &chosen.discovered, rules);
         // Own collectors have no rules.
         let own = relabel(None).and_then(Result::ok).unwrap_or_default();
-        let (told, problems) = match text.as_deref().map(|text| relabel(Some(text))) {
+        let (told, problems) = match text.map(|text| relabel(Some(text))) {
             None | Some(None) => (own.clone(), Vec::new()),
             Some(Some(Ok(told))) => (told, Vec::new()),
             Some(Some(Err(problems))) => (Relabeling::default(), problems),
         };
-        let rules = text.clone().unwrap_or_else(|| written(&own));
+        let rules = text.map_or_else(|| written(&own), ToOwned::to_owned);
         let address = chosen.discovered.get("__address__").unwrap_or_default().to_owned();
         Self {
             shell: Shell::new(ui, params, "/targets", "Target"),

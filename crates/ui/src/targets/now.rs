@@ -18,9 +18,11 @@ use crate::problem::Problem;
 #[derive(Serialize)]
 struct Answer {
     now: Timestamp,
-    /// Identity, state, last scrape, microseconds it took, microseconds it was late, samples, error.
-    targets: Vec<(String, &'static str, Option<Timestamp>, u64, u64, u64, String)>,
+    targets: Vec<Row>,
 }
+
+/// Identity, state, last scrape, microseconds it took, microseconds it was late, samples, error.
+type Row = (String, &'static str, Option<Timestamp>, u64, u64, u64, String);
 
 /// The handler.
 pub(crate) async fn answer(State(ui): State<Arc<Ui>>, headers: HeaderMap) -> Response {
@@ -32,7 +34,7 @@ pub(crate) async fn answer(State(ui): State<Arc<Ui>>, headers: HeaderMap) -> Res
     }
 }
 
-fn row(target: TargetStatus) -> (String, &'static str, Option<Timestamp>, u64, u64, u64, String) {
+fn row(target: TargetStatus) -> Row {
     let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     (
         id(&target),
