@@ -3,7 +3,7 @@
 mod writer;
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -393,7 +393,7 @@ fn read_meta(file: &BlockFile) -> Result<Meta, StorageError> {
 struct Column {
     codec: u8,
     count: usize,
-    bytes: Vec<u8>,
+    bytes: Piece,
     content: Range<usize>,
 }
 
@@ -414,22 +414,54 @@ const WINDOW_BYTES: usize = 64 << 10;
 /// A column this far behind the one before it is as good as next to it: columns of timestamps stand in between.
 const WINDOW_GAP_BYTES: u64 = 4 << 10;
 
+/// Threads read stretches of their own; so many pieces are held, that each finds its own again.
+const WINDOWS: usize = 4;
+
 /// What the reads of one query in one block share.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     /// Values are not wanted, see [`model::Hints::presence`].
     presence: bool,
     times: Mutex<HashMap<u64, Arc<Vec<Timestamp>>>>,
-    window: Mutex<Window>,
+    windows: Mutex<Windows>,
+}
+
+#[derive(Debug, Default)]
+struct Windows {
+    held: [Window; WINDOWS],
+    /// The one to be given up next.
+    oldest: usize,
 }
 
 /// A piece of the file around the columns that were read last.
 #[derive(Debug, Default)]
 struct Window {
     start: u64,
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     /// Where the last column ended.
     next: u64,
+}
+
+/// Where a column is found.
+enum Look {
+    Held(Piece),
+    /// It follows the last one of this window.
+    Ahead(usize),
+    Alone,
+}
+
+/// A part of bytes that others hold, too.
+struct Piece {
+    bytes: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl Deref for Piece {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.range.clone()]
+    }
 }
 
 impl Reading {
@@ -437,28 +469,49 @@ impl Reading {
         Self { presence, ..Self::default() }
     }
 
-    fn bytes(&self, file: &BlockFile, place: Place) -> Result<Vec<u8>, StorageError> {
-        let mut window = self.window.lock();
+    fn bytes(&self, file: &BlockFile, place: Place) -> Result<Piece, StorageError> {
         let length = place.length as usize;
-        let is_next = place.offset >= window.next && place.offset - window.next <= WINDOW_GAP_BYTES;
-        window.next = place.offset.saturating_add(u64::from(place.length));
-        if let Some(bytes) = window.get(place) {
-            return Ok(bytes.to_vec());
-        }
+        let ahead = match self.windows.lock().look(place) {
+            Look::Held(piece) => return Ok(piece),
+            Look::Ahead(window) => Some(window),
+            Look::Alone => None,
+        };
         let left = usize::try_from(file.size_bytes().saturating_sub(place.offset)).unwrap_or(usize::MAX);
-        if !is_next || length > left {
-            return file.bytes_at(place.offset, length);
+        let Some(window) = ahead.filter(|_| length <= left) else {
+            return Ok(Piece { bytes: Arc::new(file.bytes_at(place.offset, length)?), range: 0..length });
+        };
+        let bytes = Arc::new(file.bytes_at(place.offset, WINDOW_BYTES.max(length).min(left))?);
+        let held = &mut self.windows.lock().held[window];
+        (held.start, held.bytes) = (place.offset, Arc::clone(&bytes));
+        Ok(Piece { bytes, range: 0..length })
+    }
+}
+
+impl Windows {
+    fn look(&mut self, place: Place) -> Look {
+        let end = place.offset.saturating_add(u64::from(place.length));
+        for window in &mut self.held {
+            if let Some(range) = window.range(place) {
+                window.next = end;
+                return Look::Held(Piece { bytes: Arc::clone(&window.bytes), range });
+            }
         }
-        window.bytes = file.bytes_at(place.offset, WINDOW_BYTES.max(length).min(left))?;
-        window.start = place.offset;
-        Ok(window.bytes[..length].to_vec())
+        let follows = |window: &Window| place.offset >= window.next && place.offset - window.next <= WINDOW_GAP_BYTES;
+        if let Some(at) = self.held.iter().position(follows) {
+            self.held[at].next = end;
+            return Look::Ahead(at);
+        }
+        self.held[self.oldest] = Window { next: end, ..Window::default() };
+        self.oldest = (self.oldest + 1) % WINDOWS;
+        Look::Alone
     }
 }
 
 impl Window {
-    fn get(&self, place: Place) -> Option<&[u8]> {
+    fn range(&self, place: Place) -> Option<Range<usize>> {
         let start = usize::try_from(place.offset.checked_sub(self.start)?).ok()?;
-        self.bytes.get(start..start.checked_add(place.length as usize)?)
+        let range = start..start.checked_add(place.length as usize)?;
+        self.bytes.get(range.clone()).map(|_| range)
     }
 }
 
