@@ -96,12 +96,12 @@ pub struct BasicAuth {
     pub password: Source,
 }
 
-/// `Authorization: KIND CREDENTIALS`.
+/// `Authorization: KIND CREDENTIALS`, or `Authorization: KIND` where the credentials are empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Authorization {
     /// `type`, by default `Bearer`.
     pub kind: String,
-    /// `credentials`, `credentials_file`
+    /// `credentials`, `credentials_file`, by default empty.
     pub credentials: Source,
 }
 

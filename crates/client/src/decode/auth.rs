@@ -80,10 +80,11 @@ fn authorization(place: &Place<'_>) -> Auth {
         place.error("authorization type cannot be set to \"basic\", use \"basic_auth\" instead", "");
     }
     let kind = if kind.is_empty() { "Bearer".to_owned() } else { kind };
-    let credentials = source(&section, "credentials", "credentials_file");
+    // Without credentials the kind alone is sent.
+    let credentials = source(&section, "credentials", "credentials_file").unwrap_or_default();
     no_references(&section, &["credentials_ref"]);
     section.finish();
-    credentials.map_or(Auth::None, |credentials| Auth::Authorization(Authorization { kind, credentials }))
+    Auth::Authorization(Authorization { kind, credentials })
 }
 
 fn oauth2(place: &Place<'_>) -> Auth {
