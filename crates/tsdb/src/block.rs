@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use model::status::BlockStatus;
 use model::{Matcher, Samples, StorageError, Timestamp};
 use parking_lot::Mutex;
+use roaring::RoaringBitmap;
 pub(crate) use writer::BlockWriter;
 
 use crate::Disk;
@@ -236,19 +237,22 @@ impl Block {
         self.meta.min_time <= max_time && self.meta.max_time >= min_time
     }
 
-    /// Passes on the series that match and have samples in the time, with the chunks that touch it.
+    /// The series that match.
+    pub(crate) fn matching(&self, matchers: &[Matcher]) -> Result<RoaringBitmap, StorageError> {
+        evaluate(&self.index(), matchers)
+    }
+
+    /// Passes on those of these series that have samples in the time, with the chunks that touch it.
     pub(crate) fn select(
         &self,
-        matchers: &[Matcher],
+        series: impl IntoIterator<Item = u32>,
         (min_time, max_time): (Timestamp, Timestamp),
         reading: &Reading,
         each: &mut dyn FnMut(&mut Named<'_>, Part) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
-        let index = self.index();
-        let found = evaluate(&index, matchers)?;
-        let mut cursor = index.cursor();
+        let mut cursor = self.index().cursor();
         let tombstones = self.tombstones();
-        for series in found {
+        for series in series {
             let touches = |chunk: &&ChunkRef| chunk.min_time <= max_time && chunk.max_time >= min_time;
             let chunks: Box<[ChunkRef]> = cursor.chunks(series)?.iter().filter(touches).copied().collect();
             let part = Part { chunks, deleted: tombstones.of(series) };
@@ -546,7 +550,7 @@ mod tests {
         block.index().verify()?;
         let (all, reading) = ((i64::MIN, i64::MAX), Reading::default());
         let mut read = Vec::new();
-        block.select(&[], all, &reading, &mut |series, part| {
+        block.select(block.matching(&[])?, all, &reading, &mut |series, part| {
             let mut samples = Samples::default();
             block.read_part(&part, all, &reading, &mut samples)?;
             read.push((Labels::from_packed(series.packed_labels()?).unwrap(), samples));

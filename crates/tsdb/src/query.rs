@@ -1,8 +1,8 @@
 //! Answers: the head and the blocks, merged series by series.
 
-use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::{panic, thread};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use model::{
@@ -15,8 +15,11 @@ use crate::block::{self, Block, Reading};
 use crate::bytes::Damage;
 use crate::chunk::{Chunks, settle};
 use crate::head::{Found as FoundInHead, FrozenSeries, Wanted};
-use crate::labels;
+use crate::labels::{self, Texts};
 use crate::postings::Index;
+
+/// So many series of a block are worth the start of a second thread, which takes as long as looking up a few dozen.
+const LOOKED_UP_SHARED_MIN: usize = 512;
 
 /// A series of an answer. Where parts hold the same timestamp, the earlier part was written first and wins.
 struct Merged {
@@ -105,21 +108,22 @@ impl Found {
     }
 
     /// The parts of the series with these labels, packed; `labels` makes them where they are new.
-    fn parts(&mut self, packed: &str, labels: impl FnOnce() -> Option<Labels>) -> Option<&mut Vec<Part>> {
+    fn parts(&mut self, packed: &str, labels: impl FnOnce() -> Labels) -> &mut Vec<Part> {
         let Self { series, by_labels, hasher, min_time, max_time } = self;
-        let new = || Some(Merged { labels: labels()?, parts: Vec::new(), min_time: *min_time, max_time: *max_time });
+        let new = || Merged { labels: labels(), parts: Vec::new(), min_time: *min_time, max_time: *max_time };
         let Some(by_labels) = by_labels else {
-            series.push(new()?);
-            return series.last_mut().map(|series| &mut series.parts);
+            series.push(new());
+            let last = series.len() - 1;
+            return &mut series[last].parts;
         };
         let hash = hasher.hash_one(packed);
         let known = by_labels.find(hash, |&at| series[at].labels.as_packed() == packed).copied();
         let at = known.unwrap_or(series.len());
         if known.is_none() {
-            series.push(new()?);
+            series.push(new());
             by_labels.insert_unique(hash, at, |&at| hasher.hash_one(series[at].labels.as_packed()));
         }
-        Some(&mut series[at].parts)
+        &mut series[at].parts
     }
 }
 
@@ -141,9 +145,7 @@ impl Db {
             found.begin_source();
         }
         for (labels, parts) in head {
-            if let Some(known) = found.parts(labels.as_packed(), || Some(labels.clone())) {
-                known.extend(parts);
-            }
+            found.parts(labels.as_packed(), || labels.clone()).extend(parts);
         }
         Ok((found.series, self.warnings(min_time, max_time)))
     }
@@ -167,10 +169,10 @@ impl Db {
     fn labels(
         &self,
         selection: &Selection<'_>,
-        ask: impl Fn(&dyn Index, &RoaringBitmap, &mut BTreeSet<String>) -> Result<(), StorageError>,
+        ask: impl Fn(&dyn Index, &RoaringBitmap, &mut Texts) -> Result<(), StorageError>,
     ) -> Result<Vec<String>, StorageError> {
         let (min_time, max_time) = (selection.min_time, selection.max_time);
-        let mut into = BTreeSet::new();
+        let mut into = Texts::default();
         if min_time > max_time {
             return Ok(Vec::new());
         }
@@ -187,7 +189,7 @@ impl Db {
             let hidden = block.tombstones().covering(block.meta.min_time, block.meta.max_time);
             self.unless_damaged(block, ask(&block.index(), &hidden, &mut into))?;
         }
-        Ok(into.into_iter().collect())
+        Ok(into.into_vec())
     }
 
     /// A damaged block is set aside and left out of the answer; other errors are the answer.
@@ -213,27 +215,57 @@ impl Db {
         is_unnamed: bool,
         found: &mut Found,
     ) -> Result<(), StorageError> {
-        let (min_time, max_time) = (selection.min_time, selection.max_time);
         let reading = Reading::new(selection.hints.presence);
         let source = Arc::new(Source { block: Arc::clone(block), reading });
-        // Whether a page is damaged turns out on the way; what was found until then is not taken back, it is right.
-        let no_labels = Labels::empty();
-        let outcome = block.select(selection.matchers, (min_time, max_time), &source.reading, &mut |series, part| {
-            let parts = if is_unnamed {
-                found.parts("", || Some(no_labels.clone()))
-            } else {
-                let packed = series.packed_labels()?;
-                found.parts(packed, || Labels::from_packed(packed))
-            };
-            let Some(parts) = parts else {
-                return Err(block.corrupt(0, Damage("the labels of a series are not in order")));
-            };
+        let range = (selection.min_time, selection.max_time);
+        let outcome = block.matching(selection.matchers).and_then(|series| source.look_up(&series, range, is_unnamed));
+        for (labels, part) in self.unless_damaged(block, outcome)?.into_iter().flatten() {
+            let parts = found.parts(labels.as_packed(), || labels.clone());
             if !selection.hints.labels_only {
                 parts.push(Part::Block(Arc::clone(&source), part));
             }
-            Ok(())
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    /// The labels of series and where their samples are, in the order of the labels. Two threads share many.
+    fn look_up(
+        &self,
+        series: &RoaringBitmap,
+        range: (Timestamp, Timestamp),
+        is_unnamed: bool,
+    ) -> Result<Vec<(Labels, block::Part)>, StorageError> {
+        let series: Vec<u32> = series.iter().collect();
+        if series.len() < LOOKED_UP_SHARED_MIN {
+            return self.look_up_part(&series, range, is_unnamed);
+        }
+        let (first, second) = series.split_at(series.len() / 2);
+        let (first, second) = thread::scope(|scope| {
+            let second = scope.spawn(|| self.look_up_part(second, range, is_unnamed));
+            let first = self.look_up_part(first, range, is_unnamed);
+            (first, second.join().unwrap_or_else(|panic| panic::resume_unwind(panic)))
         });
-        self.unless_damaged(block, outcome).map(|_| ())
+        let mut all = first?;
+        all.append(&mut second?);
+        Ok(all)
+    }
+
+    fn look_up_part(
+        &self,
+        series: &[u32],
+        range: (Timestamp, Timestamp),
+        is_unnamed: bool,
+    ) -> Result<Vec<(Labels, block::Part)>, StorageError> {
+        let mut found = Vec::with_capacity(series.len());
+        self.block.select(series.iter().copied(), range, &self.reading, &mut |series, part| {
+            let labels = if is_unnamed { Some(Labels::empty()) } else { Labels::from_packed(series.packed_labels()?) };
+            let damage = Damage("the labels of a series are not in order");
+            found.push((labels.ok_or_else(|| self.block.corrupt(0, damage))?, part));
+            Ok(())
+        })?;
+        Ok(found)
     }
 }
 
