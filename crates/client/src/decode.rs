@@ -155,7 +155,9 @@ mod tests {
         let config = check("bearer_token: x", &[]);
         assert!(matches!(&config.auth, Auth::Authorization(header) if header.kind == "Bearer"), "{config:?}");
         for (text, kind) in [("{type: Foo}", "Foo"), ("{}", "Bearer"), ("{type: Foo, credentials: ''}", "Foo")] {
-            let Auth::Authorization(header) = check(&format!("authorization: {text}"), &[]).auth else { panic!("{text}") };
+            let Auth::Authorization(header) = check(&format!("authorization: {text}"), &[]).auth else {
+                panic!("{text}")
+            };
             assert_eq!((&*header.kind, header.credentials), (kind, Source::default()), "{text}");
         }
         let config = check("oauth2: {client_id: i, client_secret: s, token_url: http://t, scopes: [a]}", &[]);
