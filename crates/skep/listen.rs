@@ -1,5 +1,9 @@
 //! The front door: one TCP listener, bounded connections, slow clients cut off, a clean end.
 
+mod pace;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +23,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use self::pace::{Pace, Paced, PacedBody};
 use crate::front::Front;
 
 /// A connection costs two buffers and a task; this many fit the smallest memory budget with room to spare.
@@ -38,6 +43,17 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// nobody wait for long.
 const HEADER_TIMEOUT_CROWDED: Duration = Duration::from_secs(1);
 
+/// Bytes of a request head. The URI may have 64 KiB of them, which is all that the `http` crate takes; with as many as may
+/// be connected, heads without end take 24 MiB in all. What a connection has to write is buffered up to the same size.
+const REQUEST_HEAD_BYTES_MAX: usize = 96 << 10;
+
+/// A body may trickle for half a minute, which is when Prometheus' remote write gives up by itself, and then has to be
+/// quicker than any line that carries a terminal.
+const BODY_PACE: Pace = Pace { grace: Duration::from_secs(30), bytes_per_second: 512 };
+
+/// The same for who reads an answer: a laptop may sleep for half a minute, and then the memory of the answer is wanted back.
+const ANSWER_PACE: Pace = Pace { grace: Duration::from_secs(30), bytes_per_second: 512 };
+
 /// Idle connections and streams get this long to end after the signal to stop; `main` promises five seconds in all.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -49,6 +65,24 @@ const WRITE_PATH: &[u8] = b"/api/v1/write ";
 
 /// Bytes of a connection that are looked at before it is known who runs it: a method and a path under a prefix.
 const PEEKED_BYTES: usize = 256;
+
+/// What all clients together and each of them may take.
+#[derive(Clone, Copy)]
+struct Limits {
+    connections: usize,
+    header: Duration,
+    header_crowded: Duration,
+    body: Pace,
+    answer: Pace,
+}
+
+const LIMITS: Limits = Limits {
+    connections: CONNECTIONS_MAX,
+    header: HEADER_TIMEOUT,
+    header_crowded: HEADER_TIMEOUT_CROWDED,
+    body: BODY_PACE,
+    answer: ANSWER_PACE,
+};
 
 /// Connections by address.
 #[derive(Clone, Default)]
@@ -66,20 +100,26 @@ struct Visitor<Stream, Held> {
     peer: SocketAddr,
     /// Time until its head must have come.
     patience: Duration,
+    limits: Limits,
     watcher: Watcher,
     /// Released when it ends.
     held: Held,
 }
 
 /// Serves until `stop` turns true, then drains. Those who write are served on the lane.
-pub(crate) async fn serve(
+pub(crate) async fn serve(listener: TcpListener, app: Router, lane: Lane, front: Front, stop: watch::Receiver<bool>) {
+    serve_within(LIMITS, listener, app, lane, front, stop).await;
+}
+
+async fn serve_within(
+    limits: Limits,
     listener: TcpListener,
     app: Router,
     lane: Lane,
     front: Front,
     mut stop: watch::Receiver<bool>,
 ) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let slots = Arc::new(Semaphore::new(limits.connections));
     let addresses = Addresses::default();
     let graceful = GracefulShutdown::new();
     loop {
@@ -94,10 +134,10 @@ pub(crate) async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 if let Some(admission) = addresses.admit(peer.ip()) {
-                    let crowded = slots.available_permits() < CONNECTIONS_MAX / 2;
-                    let patience = if crowded { HEADER_TIMEOUT_CROWDED } else { HEADER_TIMEOUT };
+                    let crowded = slots.available_permits() < limits.connections / 2;
+                    let patience = if crowded { limits.header_crowded } else { limits.header };
                     let (watcher, held) = (graceful.watcher(), (slot, admission));
-                    let visitor = Visitor { stream, peer, patience, watcher, held };
+                    let visitor = Visitor { stream, peer, patience, limits, watcher, held };
                     match front.now().tls.clone() {
                         Some(tls) => drop(tokio::spawn(visitor.guide_secure(tls, app.clone(), stop.clone()))),
                         None => drop(tokio::spawn(visitor.guide(app.clone(), lane.clone(), stop.clone()))),
@@ -140,14 +180,16 @@ impl<Held: Send + 'static> Visitor<TcpStream, Held> {
     async fn guide_secure(self, tls: Arc<ServerConfig>, app: Router, mut stop: watch::Receiver<bool>) {
         let _ = self.stream.set_nodelay(true);
         let patience = self.patience.min(HANDSHAKE_TIMEOUT);
-        let Self { stream, peer, watcher, held, .. } = self;
+        let Self { stream, peer, limits, watcher, held, .. } = self;
         let handshake = TlsAcceptor::from(tls).accept(stream);
         let secured = tokio::select! {
             secured = tokio::time::timeout(patience, handshake) => secured,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         match secured {
-            Ok(Ok(stream)) => Visitor { stream, peer, patience: self.patience, watcher, held }.serve(app, None).await,
+            Ok(Ok(stream)) => {
+                Visitor { stream, peer, patience: self.patience, limits, watcher, held }.serve(app, None).await;
+            }
             Ok(Err(error)) => tracing::debug!(%error, %peer, "a TLS handshake failed"),
             Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
         }
@@ -160,18 +202,19 @@ where
     Held: Send + 'static,
 {
     async fn serve(self, app: Router, lane: Option<Lane>) {
-        let Self { stream, peer, patience, watcher, held } = self;
+        let Self { stream, peer, patience, limits, watcher, held } = self;
         let service = app.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             if let Some(lane) = &lane {
                 request.extensions_mut().insert(lane.clone());
             }
-            request
+            request.map(|body| axum::body::Body::new(PacedBody::new(body, limits.body)))
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(patience)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            .max_buf_size(REQUEST_HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(Paced::new(stream, limits.answer)), TowerToHyperService::new(service));
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, %peer, "a connection ended early");
         }
