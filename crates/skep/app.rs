@@ -16,6 +16,7 @@ use tokio::task::spawn_blocking;
 use tsdb::Db;
 use yaml::Report;
 
+use crate::cli::ServeArgs;
 use crate::config::{self, Config};
 use crate::front::{self, Front, WebConfig};
 use crate::listen;
@@ -42,6 +43,7 @@ const BLOCKING_THREAD_KEPT: Duration = Duration::from_secs(2);
 
 /// Everything that was decided before the first room is built.
 pub(crate) struct Plan {
+    args: ServeArgs,
     settings: Settings,
     config: Config,
     groups: Vec<rules::Group>,
@@ -52,9 +54,12 @@ pub(crate) struct Plan {
 
 /// A running process.
 struct App {
+    /// The command line, which goes before every file.
+    args: ServeArgs,
+    /// In force.
     settings: Settings,
-    /// What was in force at the start; some of it cannot change while the process runs.
-    started_with: Config,
+    /// In force; keys that are read at the start only may wait in it.
+    config: Config,
     rooms: Rooms,
     front: Front,
     simulation: Option<Simulation>,
@@ -62,11 +67,11 @@ struct App {
 
 impl Plan {
     /// Reads rule files and notification settings too, so that all problems are known before anything starts.
-    pub(crate) fn new(settings: Settings, config: Config, demo: bool, report: &Report) -> Self {
+    pub(crate) fn new(args: ServeArgs, settings: Settings, config: Config, demo: bool, report: &Report) -> Self {
         let groups = load_groups(&config, demo, report);
         let notifications = load_notifications(settings.alertmanager_config.as_deref(), report);
         let web = front::load(settings.web_config.as_deref(), report);
-        Self { settings, config, groups, notifications, web, demo }
+        Self { args, settings, config, groups, notifications, web, demo }
     }
 }
 
@@ -126,7 +131,7 @@ async fn serve(plan: Plan) -> Result<()> {
     let (orders, mut inbox) = mpsc::channel(web::ORDERS_MAX);
     let lifecycle = plan.settings.enable_lifecycle.then(|| orders.clone());
     let mut signals = Signals::new()?;
-    let (app, router) = tokio::select! {
+    let (mut app, router) = tokio::select! {
         built = build(plan, address, stopping.clone(), lifecycle) => built?,
         // Replay and the demo's history take a while. Breaking them off loses nothing: a kill may, too.
         () = signals.stop() => {
@@ -137,13 +142,13 @@ async fn serve(plan: Plan) -> Result<()> {
     };
     let lane = remote::Lane::start().context("cannot start a thread")?;
     let server = tokio::spawn(listen::serve(listener, router, lane, app.front.clone(), stopping.clone()));
-    let maintenance = tokio::spawn(maintain(Arc::clone(&app.rooms.store), stopping, app.settings.sync_interval));
+    let maintenance = tokio::spawn(maintain(Arc::clone(&app.rooms.store), stopping));
     app.rooms.process.set_ready();
     // Whoever started it may not listen to its output.
     let scheme = if app.front.now().tls.is_some() { "https" } else { "http" };
     let _ = writeln!(io::stdout(), "listening on {scheme}://{address}");
 
-    let mut watch = Watch::new(app.settings.auto_reload, app.files(&app.started_with));
+    let mut watch = Watch::new(app.settings.auto_reload, app.files());
     loop {
         let order = tokio::select! {
             order = signals.next() => order,
@@ -198,43 +203,40 @@ async fn build(
     stopping: watch::Receiver<bool>,
     lifecycle: Option<mpsc::Sender<Order>>,
 ) -> Result<(App, axum::Router)> {
-    let Plan { settings, config, groups, notifications, web, demo } = plan;
+    let Plan { args, settings, mut config, groups, notifications, web, demo } = plan;
     let (mib, origin) = (settings.budget.bytes >> 20, settings.budget.origin);
     tracing::info!("the memory budget is {mib} MiB, {origin}");
     let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let store = open_store(&settings).await?;
-    let mut cilium = config.cilium.clone();
     let simulation = match demo {
-        true => Some(Simulation::start(&settings, &store, &mut cilium, &node, stopping.clone()).await?),
+        true => Some(Simulation::start(&settings, &store, &mut config.cilium, &node, stopping.clone()).await?),
         false => None,
     };
-    let rooms = Rooms::build(&settings, &config, notifications, store, node, address).await?;
-    rooms.collect(&config, &cilium);
-    rooms.rules.apply(groups).await;
+    let rooms = Rooms::build(&settings, &config, store, node, address).await?;
+    rooms.apply(&config, None, groups, notifications).await;
     let open_to_network = !address.ip().is_loopback() && !web.has_login();
     if open_to_network {
         tracing::warn!(%address, "listening beyond this machine without a login: whoever reaches the port sees everything");
     }
-    let external_labels = config.scrape.global.external_labels.clone();
-    let router = rooms.router(&settings, external_labels, open_to_network, stopping, lifecycle);
+    let router = rooms.router(&settings, open_to_network, stopping, lifecycle);
     let front = Front::new(web);
     let router = router.layer(from_fn_with_state(front.clone(), front::guard));
-    Ok((App { settings, started_with: config, rooms, front, simulation }, router))
+    Ok((App { args, settings, config, rooms, front, simulation }, router))
 }
 
 async fn open_store(settings: &Settings) -> Result<Arc<Db>> {
-    let defaults = tsdb::Options::default();
+    let tsdb::Policy { retention_time, retention_size, sync_interval } = settings.policy();
     let shares = settings.budget.shares();
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let options = tsdb::Options {
         path: settings.data_dir.clone(),
-        retention_time: settings.retention_time,
-        retention_size: settings.retention_size,
-        sync_interval: settings.sync_interval.unwrap_or(defaults.sync_interval),
+        retention_time,
+        retention_size,
+        sync_interval,
         head_bytes_max: size(shares.head_bytes),
         head_series_max: size(shares.series),
         index_cache_bytes_max: size(shares.index_cache_bytes()),
-        ..defaults
+        ..tsdb::Options::default()
     };
     let store = spawn_blocking(move || Db::open(options)).await?;
     let store = store.map_err(|error| {
@@ -246,13 +248,12 @@ async fn open_store(settings: &Settings) -> Result<Arc<Db>> {
 }
 
 /// Syncs the log and looks after blocks until the stop. Failures are logged; the next round tries again.
-async fn maintain(store: Arc<Db>, mut stopping: watch::Receiver<bool>, sync_interval: Option<Duration>) {
-    let interval = sync_interval.filter(|interval| !interval.is_zero()).unwrap_or(MAINTENANCE_INTERVAL);
-    let mut ticks = tokio::time::interval(interval.min(MAINTENANCE_INTERVAL));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+async fn maintain(store: Arc<Db>, mut stopping: watch::Receiver<bool>) {
     loop {
+        let interval = Some(store.policy().sync_interval).filter(|interval| !interval.is_zero());
+        let pause = interval.unwrap_or(MAINTENANCE_INTERVAL).min(MAINTENANCE_INTERVAL);
         tokio::select! {
-            _ = ticks.tick() => {}
+            () = tokio::time::sleep(pause) => {}
             _ = stopping.wait_for(|stop| *stop) => return,
         }
         let store = Arc::clone(&store);
@@ -269,11 +270,13 @@ async fn maintain(store: Arc<Db>, mut stopping: watch::Receiver<bool>, sync_inte
 impl App {
     /// Reads the files again. A bad file leaves what runs in force and is told in full.
     /// The result are the files to watch from now on.
-    async fn reload(&self) -> Result<Vec<String>, String> {
+    async fn reload(&mut self) -> Result<Vec<String>, String> {
         let report = Report::default();
-        let config = config::load(self.settings.config_file.as_deref(), &report);
+        let mut config = config::load(self.settings.config_file.as_deref(), &report);
+        let fresh = Settings::new(&self.args, &config, || self.settings.data_dir.clone());
+        let (settings, waiting) = self.settings.reloaded(fresh);
         let groups = load_groups(&config, self.simulation.is_some(), &report);
-        let notifications = load_notifications(self.settings.alertmanager_config.as_deref(), &report);
+        let notifications = load_notifications(settings.alertmanager_config.as_deref(), &report);
         let web = front::load(self.settings.web_config.as_deref(), &report);
         let failed = report.has_errors();
         let problems: Vec<String> = report.into_problems().iter().map(ToString::to_string).collect();
@@ -285,24 +288,27 @@ impl App {
             self.rooms.process.reloaded(Err(problems.join("\n")));
             return Err(problems.join("\n"));
         }
-        self.rooms.scrape.apply(&config.scrape);
-        self.rooms.rules.apply(groups).await;
-        if let (Some(notifier), Some(config)) = (&self.rooms.notifier, notifications) {
-            notifier.reload(config).await;
+        if self.simulation.is_some() {
+            // Its addresses are those of the simulated node.
+            config.cilium = self.config.cilium.clone();
         }
-        for key in config.waiting_for_restart(&self.started_with) {
-            tracing::warn!(key, "this part of the file changed, and is read at the start only: restart skep to use it");
+        let file = settings.config_file.as_deref().unwrap_or(Path::new("")).display().to_string();
+        for key in waiting {
+            tracing::warn!("{}", config.waits(key, &file));
         }
+        self.rooms.store.set_policy(settings.policy());
+        self.rooms.apply(&config, Some(&self.config), groups, notifications).await;
         self.front.replace(web);
-        let files = self.files(&config);
-        self.rooms.process.reloaded(Ok(config.text));
+        self.rooms.process.reloaded(Ok((settings.clone(), config.text.clone())));
+        (self.settings, self.config) = (settings, config);
         tracing::info!("the files were reloaded");
-        Ok(files)
+        Ok(self.files())
     }
 
-    fn files(&self, config: &Config) -> Vec<String> {
-        let mut files =
-            config.files(self.settings.config_file.as_deref(), self.settings.alertmanager_config.as_deref());
+    /// The files to watch.
+    fn files(&self) -> Vec<String> {
+        let settings = &self.settings;
+        let mut files = self.config.files(settings.config_file.as_deref(), settings.alertmanager_config.as_deref());
         files.extend(self.front.now().files.iter().map(|file| file.display().to_string()));
         files
     }
@@ -311,9 +317,7 @@ impl App {
     async fn stop(self) -> Result<()> {
         self.rooms.scrape.shutdown().await;
         self.rooms.rules.stop().await;
-        if let Some(notifier) = self.rooms.notifier {
-            notifier.stop().await;
-        }
+        self.rooms.notifications.stop().await;
         let store = self.rooms.store;
         spawn_blocking(move || store.close()).await?.context("the store did not close cleanly")?;
         Ok(())

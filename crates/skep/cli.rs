@@ -23,7 +23,7 @@ pub(crate) enum Command {
 }
 
 /// Flags of `serve` and `demo`; `None` leaves the choice to the file or the default.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ServeArgs {
     pub(crate) config: Option<PathBuf>,
     pub(crate) alertmanager_config: Option<PathBuf>,

@@ -7,7 +7,7 @@ mod upstream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use yaml::{Place, Report, Section};
+use yaml::{Place, Problem, Report, Section, Severity};
 
 use crate::{budget, size};
 
@@ -24,8 +24,31 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     /// `notifications.config_file`: an `alertmanager.yml`.
     pub(crate) notifications: Option<PathBuf>,
+    /// Where the keys stand that are read at the start only.
+    at_start: Vec<Problem>,
     /// The file's text, as `/api/v1/status/config` shows it.
     pub(crate) text: String,
+}
+
+/// Keys that a reload does not change: what they name is bound, locked or laid out when the process starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtStart {
+    Listen,
+    ExternalUrl,
+    Path,
+    MemoryBudget,
+}
+
+impl AtStart {
+    /// The path of the key.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Listen => "web.listen",
+            Self::ExternalUrl => "web.external_url",
+            Self::Path => "storage.path",
+            Self::MemoryBudget => "storage.memory_budget",
+        }
+    }
 }
 
 /// The section `web`.
@@ -52,20 +75,23 @@ impl Config {
         named.chain(self.scrape.files.iter().cloned()).chain(self.rule_files.iter().cloned()).collect()
     }
 
-    /// Keys that differ from the running configuration and are read at the start only.
-    pub(crate) fn waiting_for_restart(&self, running: &Self) -> Vec<&'static str> {
-        let (ours, theirs) = (&self.scrape.global, &running.scrape.global);
-        let changed = [
-            ("global.external_labels", ours.external_labels != theirs.external_labels),
-            ("probes", self.probes != running.probes),
-            ("host", self.host != running.host),
-            ("cilium", self.cilium != running.cilium),
-            ("web", self.web != running.web),
-            ("storage", self.storage != running.storage),
-            ("notifications", self.notifications != running.notifications),
-        ];
-        changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+    /// Says that a key changed and waits for the next start, and where it stands in this file, called `file`.
+    pub(crate) fn waits(&self, key: AtStart, file: &str) -> Problem {
+        let stands = self.at_start.iter().find(|place| place.path == key.key()).cloned();
+        // A key that was taken out stands nowhere.
+        stands.unwrap_or_else(|| waiting(file.to_owned(), None, key.key().to_owned()))
     }
+}
+
+fn waiting(file: String, position: Option<yaml::Position>, path: String) -> Problem {
+    let message = "this changed, and is read at the start only".to_owned();
+    Problem { severity: Severity::Warning, file, position, path, message, hint: "restart skep to use it".to_owned() }
+}
+
+/// The keys of a section that are read at the start only.
+fn at_start(section: &Section<'_>, keys: &[&'static str]) -> Vec<Problem> {
+    let places = keys.iter().filter_map(|key| section.get(key));
+    places.map(|place| waiting(place.file().to_owned(), Some(place.node().position), place.path().to_owned())).collect()
 }
 
 /// Shortest and longest time that scraped samples may wait for the disk.
@@ -113,11 +139,13 @@ fn decode(root: &Section<'_>, folder: &Path) -> Config {
         config.cilium = discovery::cilium::Config::decode(&section);
     }
     if let Some(section) = root.section("web") {
+        config.at_start.extend(at_start(&section, &["listen", "external_url"]));
         config.web = Web { listen: section.string("listen"), external_url: section.string("external_url") };
         always_on(&section);
         section.finish();
     }
     if let Some(section) = root.section("storage") {
+        config.at_start.extend(at_start(&section, &["path", "memory_budget"]));
         config.storage = storage(&section, folder);
         section.finish();
     }
@@ -237,7 +265,11 @@ mod tests {
     fn the_commented_file_says_the_defaults() {
         let text = include_str!("../../docs/skep.yml");
         let (told, defaults) = (check(text, &[]), Config::default());
-        assert!(told.waiting_for_restart(&defaults).is_empty(), "{:?}", told.waiting_for_restart(&defaults));
+        let own = |config: &Config| {
+            let Config { probes, host, cilium, web, storage, notifications, .. } = config;
+            format!("{probes:?} {host:?} {cilium:?} {web:?} {storage:?} {notifications:?}")
+        };
+        assert_eq!(own(&told), own(&defaults));
         assert_eq!(told.scrape.global, defaults.scrape.global);
         assert!(told.scrape.jobs.is_empty() && told.rule_files.is_empty());
         // Keys without a default are there, too, and are good.

@@ -13,6 +13,7 @@ mod front;
 mod import;
 mod inspect;
 mod listen;
+mod notifications;
 mod prefix;
 mod process;
 mod promtest;
@@ -69,7 +70,7 @@ fn serve(args: &ServeArgs, demo: bool) -> ExitCode {
     let report = Report::default();
     let config = config::load(args.config.as_deref(), &report);
     let settings = Settings::new(args, &config, if demo { app::demo_data_dir } else { settings::default_data_dir });
-    let plan = app::Plan::new(settings, config, demo, &report);
+    let plan = app::Plan::new(args.clone(), settings, config, demo, &report);
     if tell(&report) {
         return ExitCode::from(EXIT_USAGE);
     }

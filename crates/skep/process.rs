@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use api::{Build, Runtime};
-use model::{Clock, CollectError, Collector, Families, MetricKind, SystemClock, Timestamp};
+use model::{Clock, CollectError, Collector, Families, Live, MetricKind, SystemClock, Timestamp};
 use tokio::sync::watch;
 
 use crate::settings::Settings;
@@ -15,7 +15,7 @@ const COMPATIBLE_VERSION: &str = "3.5.0";
 
 /// The process as a whole; it outlives every reload.
 pub(crate) struct Process {
-    settings: Settings,
+    settings: Live<Settings>,
     started: Timestamp,
     hostname: String,
     ready: AtomicBool,
@@ -30,7 +30,7 @@ impl Process {
     pub(crate) fn new(settings: Settings, hostname: String, config_text: String) -> Self {
         let started = SystemClock.now();
         Self {
-            settings,
+            settings: Live::new(settings),
             started,
             hostname,
             ready: AtomicBool::new(false),
@@ -46,11 +46,12 @@ impl Process {
         self.ready.store(true, Ordering::Relaxed);
     }
 
-    /// Notes how a reload went: the text of the configuration that is in force now, or why the one before still is.
-    pub(crate) fn reloaded(&self, result: Result<String, String>) {
+    /// Notes how a reload went: settings and text of the configuration that are in force now, or why those before still are.
+    pub(crate) fn reloaded(&self, result: Result<(Settings, String), String>) {
         self.config_good.store(result.is_ok(), Ordering::Relaxed);
         self.problem.send_replace(result.as_ref().err().cloned().unwrap_or_default());
-        if let Ok(text) = result {
+        if let Ok((settings, text)) = result {
+            self.settings.set(settings);
             self.config_read.store(SystemClock.now(), Ordering::Relaxed);
             *self.config_text.write().unwrap_or_else(PoisonError::into_inner) = text;
         }
@@ -72,7 +73,7 @@ impl api::Process for Process {
     }
 
     fn flags(&self) -> Vec<(String, String)> {
-        let settings = &self.settings;
+        let settings = &self.settings.get();
         let text = |value: Option<String>| value.unwrap_or_default();
         let path =
             |value: &Option<std::path::PathBuf>| value.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
@@ -117,7 +118,7 @@ impl api::Process for Process {
             config_good: self.config_good.load(Ordering::Relaxed),
             config_read: self.config_read.load(Ordering::Relaxed),
             threads: status_number("Threads:").unwrap_or_default(),
-            retention: self.settings.retention(),
+            retention: self.settings.get().retention(),
         }
     }
 

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
-use model::{Alert, AlertSink, Clock, Collector, Labels, SystemClock};
-use notify::Notifier;
+use model::{Clock, Collector, Labels, Live, SystemClock};
 use probes::Probes;
-use promql::{Engine, EngineOptions};
+use promql::Engine;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tsdb::Db;
 
 use crate::budget::Ledger;
 use crate::config::Config;
+use crate::notifications::Notifications;
 use crate::prefix::Prefix;
 use crate::process::{Process, SelfMetrics};
 use crate::settings::Settings;
@@ -33,7 +33,7 @@ pub(crate) struct Rooms {
     pub(crate) store: Arc<Db>,
     pub(crate) scrape: Arc<scrape::Manager>,
     pub(crate) rules: Arc<rules::Manager>,
-    pub(crate) notifier: Option<Arc<Notifier>>,
+    pub(crate) notifications: Arc<Notifications>,
     engine: Arc<Engine>,
     probes: Arc<Probes>,
     remote: remote::State,
@@ -43,24 +43,12 @@ pub(crate) struct Rooms {
     /// What `/metrics` shows.
     collectors: Vec<Arc<dyn Collector>>,
     clock: Arc<dyn Clock>,
+    /// `global.external_labels`
+    external_labels: Live<Labels>,
     /// This machine's name.
     node: String,
     /// Where people find this server, without a slash at the end.
     external_url: String,
-}
-
-/// Without an `alertmanager.yml` alerts are shown, and nobody is told.
-struct Nobody;
-
-impl AlertSink for Nobody {
-    fn send(&self, _alerts: Vec<Alert>) {}
-}
-
-fn sink(notifier: Option<&Arc<Notifier>>) -> Arc<dyn AlertSink> {
-    match notifier {
-        Some(notifier) => notifier.clone(),
-        None => Arc::new(Nobody),
-    }
 }
 
 impl Rooms {
@@ -68,7 +56,6 @@ impl Rooms {
     pub(crate) async fn build(
         settings: &Settings,
         config: &Config,
-        notifications: Option<notify::Config>,
         store: Arc<Db>,
         node: String,
         address: SocketAddr,
@@ -77,10 +64,8 @@ impl Rooms {
         let external_url = settings.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let external_url = external_url.trim_end_matches('/').to_owned();
         let process = Arc::new(Process::new(settings.clone(), node.clone(), config.text.clone()));
-        let engine = Arc::new(Engine::new(EngineOptions {
-            subquery_step: config.scrape.global.evaluation_interval,
-            ..settings.engine.clone()
-        }));
+        let engine = Arc::new(Engine::new(settings.engine.clone()));
+        let external_labels = Live::new(config.scrape.global.external_labels.clone());
         let shares = settings.budget.shares();
         let defaults = scrape::Options::default();
         let options = scrape::Options {
@@ -91,25 +76,22 @@ impl Rooms {
         };
         let scrape = scrape::Manager::new(store.clone(), clock.clone(), options);
         let catalog = open_catalog(settings).await?;
-        let notifier = notifications
-            .map(|config| Arc::new(Notifier::start(config, external_url.clone(), clock.clone(), catalog.clone())));
+        let notifications = Arc::new(Notifications::new(external_url.clone(), clock.clone(), catalog));
         let rules = Arc::new(rules::Manager::new(
             engine.clone(),
             store.clone(),
             store.clone(),
             clock.clone(),
-            sink(notifier.as_ref()),
+            notifications.clone(),
             rules::Options {
-                external_labels: config.scrape.global.external_labels.clone(),
+                external_labels: external_labels.clone(),
                 external_url: external_url.clone(),
-                evaluation_interval: config.scrape.global.evaluation_interval,
                 ..rules::Options::default()
             },
         ));
         let probes = start_probes(config.probes.clone()).await?;
         let remote = remote::State::new(store.clone(), remote::Limits::within(shares.remote_bytes, shares.series));
-        let labels = config.scrape.global.external_labels.clone();
-        let reader = remote::Reader::new(store.clone(), labels, settings.read);
+        let reader = remote::Reader::new(store.clone(), external_labels.clone(), settings.read);
         let mut collectors: Vec<Arc<dyn Collector>> =
             vec![process.clone(), store.clone(), scrape.clone(), rules.clone(), remote.collector(), probes.clone()];
         let ledger = Arc::new(Ledger {
@@ -124,13 +106,13 @@ impl Rooms {
         let snapshots = Arc::new(Snapshots::new(&settings.data_dir));
         collectors.push(snapshots.clone());
         collectors.push(Arc::new(reader.clone()));
-        collectors.extend(notifier.clone().map(|notifier| notifier as Arc<dyn Collector>));
+        collectors.push(notifications.clone());
         Ok(Self {
             process,
             store,
             scrape,
             rules,
-            notifier,
+            notifications,
             engine,
             probes,
             remote,
@@ -139,36 +121,63 @@ impl Rooms {
             snapshots,
             collectors,
             clock,
+            external_labels,
             node,
             external_url,
         })
     }
 
-    /// Starts collecting. Own collectors go through the same loop as pages of exporters. With host, probes and Cilium off
-    /// nothing is collected but what the file names, so that skep can stand in for a Prometheus exactly.
-    pub(crate) fn collect(&self, config: &Config, cilium: &discovery::cilium::Config) {
-        let labels = Labels::from_pairs([("instance", &self.node)]);
-        let add = |job: &str, collector| self.scrape.add_collector(job, &labels, OWN_INTERVAL, collector);
-        if config.host.enabled {
-            add("node", Arc::new(host::Host::new(&config.host)));
+    /// Puts a configuration in force where `running` is; at the start nothing is. Own collectors go through the same loop as
+    /// pages of exporters. With host, probes and Cilium off nothing is collected but what the file names, so that skep can
+    /// stand in for a Prometheus exactly.
+    pub(crate) async fn apply(
+        &self,
+        config: &Config,
+        running: Option<&Config>,
+        groups: Vec<rules::Group>,
+        notifications: Option<notify::Config>,
+    ) {
+        let global = &config.scrape.global;
+        self.external_labels.set(global.external_labels.clone());
+        self.engine.set_subquery_step(global.evaluation_interval);
+        self.notifications.apply(notifications).await;
+        if running.is_none_or(|running| running.host != config.host) {
+            let host = || Arc::new(host::Host::new(&config.host)) as Arc<dyn Collector>;
+            self.collect("node", config.host.enabled.then(host).into_iter().collect());
         }
-        if config.probes.enabled {
-            add("probes", self.probes.clone());
-        }
-        if config.host.enabled || config.probes.enabled || cilium.enabled {
-            let probes = self.probes.name();
-            let own = self.collectors.iter().filter(|collector| collector.name() != probes).cloned().collect();
-            add("skep", Arc::new(SelfMetrics(own)));
-        }
+        self.apply_probes(&config.probes).await;
+        let own = config.host.enabled || config.probes.enabled || config.cilium.enabled;
+        self.collect("skep", own.then(|| self.own()).into_iter().collect());
         self.scrape.apply(&config.scrape);
-        self.scrape.add_cilium(cilium);
+        self.scrape.set_cilium(&config.cilium);
+        self.rules.apply(groups).await;
+    }
+
+    /// Loading programs and taking them out again takes a moment.
+    async fn apply_probes(&self, config: &probes::Config) {
+        let (probes, wanted) = (self.probes.clone(), config.clone());
+        if let Err(error) = spawn_blocking(move || probes.apply(&wanted)).await {
+            tracing::error!(%error, "starting the probes broke off");
+        }
+        self.collect("probes", config.enabled.then(|| self.probes.clone() as Arc<dyn Collector>).into_iter().collect());
+    }
+
+    fn collect(&self, job: &str, collectors: Vec<Arc<dyn Collector>>) {
+        let labels = Labels::from_pairs([("instance", &self.node)]);
+        self.scrape.set_collectors(job, &labels, OWN_INTERVAL, collectors);
+    }
+
+    /// What skep tells of itself.
+    fn own(&self) -> Arc<dyn Collector> {
+        let probes = self.probes.name();
+        let own = self.collectors.iter().filter(|collector| collector.name() != probes).cloned().collect();
+        Arc::new(SelfMetrics(own))
     }
 
     /// Pages, API and lifecycle over these rooms.
     pub(crate) fn router(
         &self,
         settings: &Settings,
-        external_labels: Labels,
         open_to_network: bool,
         stopping: watch::Receiver<bool>,
         lifecycle: Option<mpsc::Sender<Order>>,
@@ -181,7 +190,7 @@ impl Rooms {
             store: self.store.clone(),
             process: self.process.clone(),
             collectors: self.collectors.clone(),
-            external_labels,
+            external_labels: self.external_labels.clone(),
             admin: settings
                 .enable_admin_api
                 .then(|| api::Admin { data: self.store.clone(), snapshots: self.snapshots.clone() }),

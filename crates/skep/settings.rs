@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::budget::{Budget, Shares};
 use crate::cgroup;
 use crate::cli::ServeArgs;
-use crate::config::Config;
+use crate::config::{AtStart, Config};
 use crate::watch;
 
 /// The port that Prometheus' clients expect, on the loopback until somebody decides otherwise.
@@ -31,7 +31,7 @@ const QUERY_BYTES_MIN: u64 = 1 << 20;
 /// Somebody who asks for everything does not make the rules wait.
 const CONCURRENCY_MIN: usize = 4;
 
-/// Settings of the process that do not change while it runs.
+/// What was decided for the process.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) config_file: Option<PathBuf>,
@@ -82,6 +82,29 @@ impl Settings {
             engine: engine(args, budget.shares()),
             read: read_limits(args, budget.shares()),
             data_dir,
+        }
+    }
+
+    /// These settings with what changes while the process runs taken from others, and the keys that wait for the next start.
+    pub(crate) fn reloaded(&self, fresh: Self) -> (Self, Vec<AtStart>) {
+        let changed = [
+            (AtStart::Listen, self.listen != fresh.listen),
+            (AtStart::ExternalUrl, self.external_url != fresh.external_url),
+            (AtStart::Path, self.data_dir != fresh.data_dir),
+            (AtStart::MemoryBudget, self.budget.bytes != fresh.budget.bytes),
+        ];
+        let waiting = changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect();
+        let Self { alertmanager_config, retention_time, retention_size, sync_interval, .. } = fresh;
+        let settings = Self { alertmanager_config, retention_time, retention_size, sync_interval, ..self.clone() };
+        (settings, waiting)
+    }
+
+    /// What the store is told.
+    pub(crate) fn policy(&self) -> tsdb::Policy {
+        tsdb::Policy {
+            retention_time: self.retention_time,
+            retention_size: self.retention_size,
+            sync_interval: self.sync_interval.unwrap_or(tsdb::Options::default().sync_interval),
         }
     }
 

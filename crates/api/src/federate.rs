@@ -49,7 +49,7 @@ pub(crate) fn federate(state: &State, call: &Call) -> Result<Reply, Failure> {
     } else {
         "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
     };
-    let page = Page { added: added_labels(&state.external_labels), any_names, text: String::new() };
+    let page = Page { added: added_labels(&state.external_labels.get()), any_names, text: String::new() };
     Ok(Reply::text(HeaderValue::from_static(media), page.write(&found).into_bytes()))
 }
 

@@ -52,7 +52,7 @@ mod tree;
 
 use std::sync::Arc;
 
-use model::{Clock, Collector, Labels, Queryable};
+use model::{Clock, Collector, Labels, Live, Queryable};
 use promql::Engine;
 
 pub use admin::{Admin, Snapshots};
@@ -78,7 +78,7 @@ pub struct State {
     /// What `/metrics` shows.
     pub collectors: Vec<Arc<dyn Collector>>,
     /// `global.external_labels`, added to federated series that lack them.
-    pub external_labels: Labels,
+    pub external_labels: Live<Labels>,
     /// What `admin/tsdb/*` works on; `None` where the administration is switched off.
     pub admin: Option<Admin>,
     /// The time of queries that name none.

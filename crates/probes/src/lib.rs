@@ -64,6 +64,7 @@ pub struct Metric {
 /// The probes of this process. Dropping it takes everything out of the kernel.
 pub struct Probes {
     slots: Vec<Mutex<Slot>>,
+    config: Mutex<Config>,
 }
 
 /// A probe that was started.
@@ -95,7 +96,23 @@ impl Default for Config {
 impl Probes {
     /// Starts the probes that the configuration wants. It never fails: what cannot run says why in its state.
     pub fn start(config: &Config) -> Self {
-        Self { slots: ALL.iter().map(|probe| Mutex::new(Slot::start(probe, config))).collect() }
+        let slots = ALL.iter().map(|probe| Mutex::new(Slot::start(probe, config))).collect();
+        Self { slots, config: Mutex::new(config.clone()) }
+    }
+
+    /// Starts all probes anew where the configuration differs from the one in force. It blocks as [`Probes::start`] does.
+    pub fn apply(&self, config: &Config) {
+        let mut running = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        if *running == *config {
+            return;
+        }
+        config.clone_into(&mut running);
+        for slot in &self.slots {
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            // What is attached goes first, so that it is not in the way of what comes.
+            slot.held = Held::Not(ProbeState::Disabled);
+            *slot = Slot::start(slot.probe, config);
+        }
     }
 }
 

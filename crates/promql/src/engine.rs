@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use model::{CollectError, Collector, Families, Queryable, Sample, Timestamp};
+use model::{CollectError, Collector, Families, Live, Queryable, Sample, Timestamp};
 
 use crate::eval::{Budget, Caps, Counted, Notes, Pool, Setting, Trace, evaluate, evaluate_matrix};
 use crate::kept::{Answers, Begun};
@@ -63,6 +63,14 @@ pub struct Engine {
     finished: Condvar,
     pool: Pool,
     answers: Answers,
+    subquery_step: Live<Duration>,
+}
+
+/// Lengths of time that an expression leaves open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Spans {
+    pub(crate) lookback: Duration,
+    pub(crate) subquery_step: Duration,
 }
 
 /// A query's place among those that run.
@@ -92,7 +100,19 @@ impl Engine {
     /// An engine with these options.
     pub fn new(options: EngineOptions) -> Self {
         let answers = Answers::new(options.kept_bytes_max);
-        Self { options, running: Mutex::new(0), finished: Condvar::new(), pool: Pool::default(), answers }
+        let subquery_step = Live::new(options.subquery_step);
+        let (running, finished, pool) = (Mutex::new(0), Condvar::new(), Pool::default());
+        Self { options, running, finished, pool, answers, subquery_step }
+    }
+
+    /// Queries that begin from now on evaluate subqueries that name no step at this one.
+    pub fn set_subquery_step(&self, step: Duration) {
+        self.subquery_step.set(step);
+    }
+
+    fn spans(&self, limits: &QueryLimits) -> Spans {
+        let lookback = limits.lookback.unwrap_or(self.options.lookback);
+        Spans { lookback, subquery_step: self.subquery_step.get() }
     }
 
     /// Bytes that running queries and kept answers hold.
@@ -129,7 +149,7 @@ impl Engine {
         at: Timestamp,
         limits: &QueryLimits,
     ) -> Result<Answer, QueryError> {
-        self.run(storage, expr, (at, at, None), limits, None)
+        self.run(storage, expr, (at, at, None), self.spans(limits), limits, None)
     }
 
     /// Evaluates `query` at every step of a range; the value is a matrix, ordered by labels.
@@ -165,7 +185,7 @@ impl Engine {
         let begun = Instant::now();
         let expr = parse(query)?;
         let trace = Trace::new(&expr);
-        let answer = self.run(storage, &expr, (at, at, None), limits, Some(&trace))?;
+        let answer = self.run(storage, &expr, (at, at, None), self.spans(limits), limits, Some(&trace))?;
         Ok(Explained { answer, plan: Plan::new(&expr, trace.finish(), begun.elapsed(), None) })
     }
 
@@ -207,8 +227,8 @@ impl Engine {
         if range.end < range.start {
             return Err(QueryError::Parameter("end timestamp must not be before start time".to_owned()));
         }
-        let lookback = limits.lookback.unwrap_or(self.options.lookback);
-        let begun = if limits.fresh { None } else { self.answers.begin(storage, expr, range, lookback) };
+        let spans = self.spans(limits);
+        let begun = if limits.fresh { None } else { self.answers.begin(storage, expr, range, spans) };
         match begun {
             Some(begun) => {
                 let kept_until = begun.known_until();
@@ -216,7 +236,7 @@ impl Engine {
             }
             None => {
                 let steps = (range.start, range.end, Some(range.step));
-                Ok((self.run(storage, expr, steps, limits, trace)?, None))
+                Ok((self.run(storage, expr, steps, spans, limits, trace)?, None))
             }
         }
     }
@@ -231,7 +251,9 @@ impl Engine {
         trace: Option<&Trace>,
     ) -> Result<Answer, QueryError> {
         let mut answer = match begun.missing() {
-            Some(part) => self.run(storage, expr, (part.start, part.end, Some(part.step)), limits, trace)?,
+            Some(part) => {
+                self.run(storage, expr, (part.start, part.end, Some(part.step)), begun.spans(), limits, trace)?
+            }
             None => Answer::of(Value::Matrix(Vec::new())),
         };
         if let Value::Matrix(series) = &mut answer.value {
@@ -249,6 +271,7 @@ impl Engine {
         storage: &dyn Queryable,
         expr: &Expr,
         (start, end, step): (Timestamp, Timestamp, Option<Duration>),
+        spans: Spans,
         limits: &QueryLimits,
         trace: Option<&Trace>,
     ) -> Result<Answer, QueryError> {
@@ -267,7 +290,7 @@ impl Engine {
             options: &self.options,
             budget: &budget,
             notes: &notes,
-            lookback: limits.lookback.unwrap_or(self.options.lookback),
+            spans,
             start,
             end,
             step,

@@ -7,10 +7,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use model::{Labels, METRIC_NAME, MatchOp, Moment, Queryable, Samples, Timestamp};
 
+use crate::engine::Spans;
 use crate::syntax::{Kind, NodeId};
 use crate::{Expr, MatrixSeries, Range};
 
@@ -27,7 +27,7 @@ struct Key {
     step: i64,
     /// Where in a step the steps lie.
     phase: i64,
-    lookback: Duration,
+    spans: Spans,
 }
 
 /// The answer for the steps from `start` to `end`.
@@ -77,18 +77,12 @@ impl Answers {
     }
 
     /// Looks what is known of an answer; `None` where it cannot be kept.
-    pub(crate) fn begin(
-        &self,
-        storage: &dyn Queryable,
-        expr: &Expr,
-        range: Range,
-        lookback: Duration,
-    ) -> Option<Begun> {
+    pub(crate) fn begin(&self, storage: &dyn Queryable, expr: &Expr, range: Range, spans: Spans) -> Option<Begun> {
         let delay = shortest_delay(expr)?;
         // Before anything is read: what is written from now on counts as later.
         let moment = storage.moment()?;
         let step = i64::try_from(range.step.as_millis()).ok()?;
-        let key = Key { text: expr.text().to_owned(), step, phase: range.start.rem_euclid(step), lookback };
+        let key = Key { text: expr.text().to_owned(), step, phase: range.start.rem_euclid(step), spans };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.uses += 1;
         let uses = state.uses;
@@ -129,6 +123,11 @@ impl Answers {
 }
 
 impl Begun {
+    /// What the answer was begun with.
+    pub(crate) fn spans(&self) -> Spans {
+        self.key.spans
+    }
+
     /// The last step that is known.
     pub(crate) fn known_until(&self) -> Option<Timestamp> {
         self.known.as_ref().map(|(_, last)| *last)

@@ -21,7 +21,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http_body_util::{BodyExt, Limited};
 use model::{
-    CollectError, Collector, Families, Hints, Labels, MetricKind, Queryable, Samples, Selection, Series, StorageError,
+    CollectError, Collector, Families, Hints, Labels, Live, MetricKind, Queryable, Samples, Selection, Series,
+    StorageError,
 };
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -72,7 +73,7 @@ impl Default for ReadLimits {
 #[derive(Clone)]
 pub struct Reader {
     storage: Arc<dyn Queryable>,
-    external_labels: Labels,
+    external_labels: Live<Labels>,
     limits: ReadLimits,
     places: Arc<Semaphore>,
     /// KiB of answers that may still be held.
@@ -153,7 +154,7 @@ impl IntoResponse for Error {
 
 impl Reader {
     /// Answers from this store; `external_labels` are what series get that lack them.
-    pub fn new(storage: Arc<dyn Queryable>, external_labels: Labels, limits: ReadLimits) -> Self {
+    pub fn new(storage: Arc<dyn Queryable>, external_labels: Live<Labels>, limits: ReadLimits) -> Self {
         let places = if limits.concurrency == 0 { Semaphore::MAX_PERMITS } else { limits.concurrency };
         let (places, room) = (Semaphore::new(places), Semaphore::new(limits.answers_bytes >> 10));
         let (places, room, counters) = (Arc::new(places), Arc::new(room), Arc::default());
@@ -169,17 +170,18 @@ impl Reader {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Error::Internal)?;
         let receiving = tokio::time::timeout(REQUEST_TIMEOUT, Limited::new(body, REQUEST_BYTES_MAX).collect());
         let packed = receiving.await.map_err(|_| Error::Late)?.map_err(|_| Error::TooLong)?.to_bytes();
-        let request = Request::read(&unpack(&packed)?, &self.external_labels)?;
+        let labels = self.external_labels.get();
+        let request = Request::read(&unpack(&packed)?, &labels)?;
         if request.form == Form::Samples {
             let waiting = Waiting(Arc::default());
             let gone = Arc::clone(&waiting.0);
-            let making = spawn_blocking(move || self.samples(&request.queries, &gone));
+            let making = spawn_blocking(move || self.samples(&request.queries, &labels, &gone));
             let answer = making.await.map_err(|_| Error::Internal)??;
             drop((waiting, place));
             let packed = [(header::CONTENT_ENCODING, "snappy"), (header::CONTENT_TYPE, "application/x-protobuf")];
             return Ok((packed, answer).into_response());
         }
-        let stream = Stream::new(self, request.queries);
+        let stream = Stream::new(self, request.queries, labels);
         let (first, stream) = stream.next().await?;
         let (tell, told) = mpsc::channel(PIECES_AHEAD);
         let whole = Arc::new(AtomicBool::new(first.is_none()));
@@ -195,7 +197,7 @@ impl Reader {
     }
 
     /// The packed `ReadResponse`, unless the reader has gone.
-    fn samples(&self, queries: &[Query], gone: &AtomicBool) -> Result<Vec<u8>, Error> {
+    fn samples(&self, queries: &[Query], external: &Labels, gone: &AtomicBool) -> Result<Vec<u8>, Error> {
         let mut held = Held { reader: self, permit: None, kibibytes: 0 };
         let mut message = Vec::new();
         for query in queries {
@@ -211,7 +213,7 @@ impl Reader {
                     return Err(Error::Samples(self.limits.samples));
                 }
                 if !samples.is_empty() {
-                    let labels = response::labels(series.labels(), &self.external_labels);
+                    let labels = response::labels(series.labels(), external);
                     response::put_series(&mut result, &labels, &samples);
                 }
                 held.grow_to(message.len() + result.len())?;
@@ -313,6 +315,7 @@ impl Held<'_> {
 /// A stream of frames that is being made.
 struct Stream {
     reader: Reader,
+    external_labels: Labels,
     queries: std::iter::Enumerate<std::vec::IntoIter<Query>>,
     /// The number of the query that is being answered, and its series that are left.
     query: u64,
@@ -321,9 +324,9 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(reader: Reader, queries: Vec<Query>) -> Self {
+    fn new(reader: Reader, queries: Vec<Query>, external_labels: Labels) -> Self {
         let queries = queries.into_iter().enumerate();
-        Self { reader, queries, query: 0, series: Vec::new().into_iter(), frames: None }
+        Self { reader, external_labels, queries, query: 0, series: Vec::new().into_iter(), frames: None }
     }
 
     /// Makes the next piece on a thread that may block; `None` at the end.
@@ -343,7 +346,7 @@ impl Stream {
             } else if let Some(series) = self.series.next() {
                 let mut samples = Samples::default();
                 series.read(&mut samples)?;
-                let labels = response::labels(series.labels(), &self.reader.external_labels);
+                let labels = response::labels(series.labels(), &self.external_labels);
                 self.frames = Some(Frames::new(labels, samples, self.query, self.reader.limits.frame_bytes));
             } else if let Some((number, query)) = self.queries.next() {
                 self.query = number as u64;

@@ -44,7 +44,8 @@ fn any_body_gets_an_answer() {
     let options = tsdb::Options { path: folder.path().to_owned(), ..tsdb::Options::default() };
     let db = Arc::new(tsdb::Db::open(options).unwrap());
     let writes = remote::router(remote::State::new(db.clone(), remote::Limits::default()));
-    let reads = remote::Reader::new(db, Labels::from_pairs([("a", "b")]), remote::ReadLimits::default()).router();
+    let reads =
+        remote::Reader::new(db, Labels::from_pairs([("a", "b")]).into(), remote::ReadLimits::default()).router();
     let router: Router = writes.merge(reads);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ask = |path: &str, media: &str, message: &[u8]| -> StatusCode {

@@ -123,10 +123,11 @@ impl Alerting {
         cancel: &Cancel,
     ) -> Result<BTreeMap<Labels, (Labels, f64)>, Error> {
         let asking = Asking { context, at, cancel };
+        let external_labels = context.options.external_labels.get();
         let mut found = BTreeMap::new();
         for point in context.query(&rule.expr, at.saturating_sub(offset), cancel)? {
             let value = point.sample.value;
-            let data = data(&point.labels, value, context);
+            let data = data(&point.labels, value, &external_labels, context);
             let mut builder = point.labels.to_builder();
             builder.remove(METRIC_NAME);
             for (name, text) in &self.labels {
@@ -205,13 +206,14 @@ impl Alerting {
     /// Alerts to hand on now: those that fire or have ended, each once a resend delay and whenever it ends.
     pub(crate) fn due(&mut self, rule: &Rule, context: &Context, at: Timestamp, interval: Duration) -> Vec<Alert> {
         let options = &context.options;
+        let external_labels = options.external_labels.get();
         let valid_until = at.saturating_add(millis(options.resend_delay.max(interval)).saturating_mul(4));
         let generator_url = format!("{}{}", options.external_url, template::table_link(&rule.query));
         let mut due = Vec::new();
         for (labels, alert) in self.alerts.iter_mut().filter(|(_, a)| a.needs_sending(at, options.resend_delay)) {
             alert.last_sent_at = Some(at);
             due.push(Alert {
-                labels: with_external(labels, &options.external_labels),
+                labels: with_external(labels, &external_labels),
                 annotations: alert.annotations.clone(),
                 starts_at: alert.fired_at,
                 ends_at: alert.resolved_at.unwrap_or(valid_until),

@@ -48,11 +48,11 @@ impl Query for Asking<'_> {
 }
 
 /// What a template may speak of.
-pub(crate) fn data<'a>(labels: &'a Labels, value: f64, context: &'a Context) -> AlertData<'a> {
-    AlertData {
-        labels,
-        value,
-        external_labels: &context.options.external_labels,
-        external_url: &context.options.external_url,
-    }
+pub(crate) fn data<'a>(
+    labels: &'a Labels,
+    value: f64,
+    external_labels: &'a Labels,
+    context: &'a Context,
+) -> AlertData<'a> {
+    AlertData { labels, value, external_labels, external_url: &context.options.external_url }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::status::{RuleGroupStatus, Rules};
-use model::{AlertSink, Appendable, Clock, Labels, Queryable};
+use model::{AlertSink, Appendable, Clock, Labels, Live, Queryable};
 use promql::{Cancel, Engine};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -21,7 +21,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Added to alerts that are handed on; what templates see as `$externalLabels`.
-    pub external_labels: Labels,
+    pub external_labels: Live<Labels>,
     /// Where people find this server, without a slash at the end.
     pub external_url: String,
     /// Time between evaluations of groups that name none: the global `evaluation_interval`.
@@ -39,7 +39,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            external_labels: Labels::empty(),
+            external_labels: Live::default(),
             external_url: String::new(),
             evaluation_interval: Duration::from_secs(60),
             query_offset: Duration::ZERO,

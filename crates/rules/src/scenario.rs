@@ -69,7 +69,7 @@ impl Scene {
             clock: Arc::new(SetClock(AtomicI64::new(START))),
             sink: sent.clone(),
             options: Options {
-                external_labels: Labels::from_pairs([("site", "home")]),
+                external_labels: Labels::from_pairs([("site", "home")]).into(),
                 external_url: "http://skep:9090".to_owned(),
                 ..Options::default()
             },

@@ -53,13 +53,18 @@ impl Finders {
                     continue;
                 }
                 let (alive, gone) = oneshot::channel();
-                self.started += 1;
-                let (id, job) = (self.started, job.name.clone());
+                let (id, job) = (self.next_id(), job.name.clone());
                 started.push(Started { id, updates: start(&job, config), gone });
                 self.running.push(Finder { id, job, config: config.clone(), found: Arc::default(), _alive: alive });
             }
         }
         started
+    }
+
+    /// A number that no discovery had yet.
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.started += 1;
+        self.started
     }
 
     /// Takes what a discovery found; one that is gone found nothing.

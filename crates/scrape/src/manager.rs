@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use discovery::Found;
 use discovery::cilium::Looks;
-use discovery::{Found, Updates};
 use model::status::{AddressLook, DroppedTarget, Relabeling, SkippedJob, TargetStatus, Targets};
 use model::{Appendable, Clock, CollectError, Collector, Families, Labels};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::JOB;
@@ -76,21 +76,25 @@ struct State {
     configured: Vec<Arc<Job>>,
     skipped: Vec<SkippedJob>,
     finders: Finders,
-    followed: Vec<Followed>,
     running: BTreeMap<Key, Running>,
     collecting: BTreeMap<Key, Running>,
     dropped: Vec<DroppedTarget>,
     notes: Vec<String>,
     tasks: JoinSet<()>,
-    /// Where Cilium is looked for.
-    cilium: Option<Looks>,
+    cilium: Option<Cilium>,
     closed: bool,
 }
 
-/// A discovery and the jobs that collect what it finds.
-struct Followed {
+/// A search for Cilium and the jobs that collect what it finds.
+struct Cilium {
+    id: u64,
+    config: discovery::cilium::Config,
     jobs: Vec<Arc<Job>>,
     found: Arc<Found>,
+    /// What each address answered.
+    looks: Looks,
+    /// Dropped with the search, which ends the task that listens to it.
+    _alive: oneshot::Sender<()>,
 }
 
 struct Running {
@@ -154,21 +158,27 @@ impl Manager {
                 let Some(manager) = manager.upgrade() else { return };
                 let found = updates.borrow_and_update().clone();
                 let mut state = lock(&manager.state);
-                state.finders.take(id, found);
+                state.take(id, found);
                 manager.sync(&mut state);
             }
         };
         state.tasks.spawn_on(task, &self.runtime);
     }
 
-    /// Adds an in-process collector under a job; `labels` are the target's, such as `instance`. Collectors with the
-    /// same job and labels are one target: they share `up`, and one that fails costs only its own families.
-    pub fn add_collector(&self, job: &str, labels: &Labels, interval: Duration, collector: Arc<dyn Collector>) {
+    /// Makes these the in-process collectors of a job; `labels` are the target's, such as `instance`. They are one target:
+    /// they share `up`, and one that fails costs only its own families. Without any the target is gone.
+    pub fn set_collectors(&self, job: &str, labels: &Labels, interval: Duration, collectors: Vec<Arc<dyn Collector>>) {
         let labels = labels.to_builder().set(JOB, job).build();
         let key = (job.to_owned(), String::new(), labels.clone());
         let mut state = lock(&self.state);
-        if let Some(collectors) = state.collecting.get(&key).and_then(|running| running.collectors.as_ref()) {
-            lock(collectors).push(collector);
+        if collectors.is_empty() {
+            if let Some(running) = state.collecting.remove(&key) {
+                running.stop.send_replace(Stop::Gone);
+            }
+            return;
+        }
+        if let Some(running) = state.collecting.get(&key).and_then(|running| running.collectors.as_ref()) {
+            *lock(running) = collectors;
             return;
         }
         let job = Job { name: job.to_owned(), interval, timeout: interval, ..Job::default() };
@@ -182,41 +192,34 @@ impl Manager {
             note: String::new(),
             forbidden: None,
         };
-        let collectors: Collectors = Arc::new(Mutex::new(vec![collector]));
+        let collectors: Collectors = Arc::new(Mutex::new(collectors));
         if let Some(running) = self.start(&mut state, target, Some(collectors), None) {
             state.collecting.insert(key, running);
         }
     }
 
-    /// Looks for Cilium and collects what is found.
-    pub fn add_cilium(self: &Arc<Self>, config: &discovery::cilium::Config) {
+    /// Looks for Cilium as `config` says and collects what is found; a search that says the same goes on.
+    pub fn set_cilium(self: &Arc<Self>, config: &discovery::cilium::Config) {
+        let mut state = lock(&self.state);
+        if state.cilium.as_ref().is_some_and(|cilium| cilium.config == *config) {
+            return;
+        }
+        state.cilium = None;
         if config.enabled {
             let search = discovery::cilium::spawn(config.clone(), &self.runtime);
-            lock(&self.state).cilium = Some(search.looks);
-            self.follow(found::cilium_jobs(config), search.updates);
+            let (alive, gone) = oneshot::channel();
+            let id = state.finders.next_id();
+            state.cilium = Some(Cilium {
+                id,
+                config: config.clone(),
+                jobs: found::cilium_jobs(config).into_iter().map(Arc::new).collect(),
+                found: Arc::default(),
+                looks: search.looks,
+                _alive: alive,
+            });
+            self.listen(&mut state, Started { id, updates: search.updates, gone });
         }
-    }
-
-    /// Collects what a discovery finds, under the jobs that its groups name.
-    pub fn follow(self: &Arc<Self>, jobs: Vec<Job>, mut updates: Updates) {
-        let followed = Followed { jobs: jobs.into_iter().map(Arc::new).collect(), found: Arc::default() };
-        let mut state = lock(&self.state);
-        let index = state.followed.len();
-        state.followed.push(followed);
-        let manager: Weak<Self> = Arc::downgrade(self);
-        let mut halt = self.shared.halt.subscribe();
-        let task = async move {
-            loop {
-                let Some(manager) = manager.upgrade() else { return };
-                manager.set_found(index, updates.borrow_and_update().clone());
-                drop(manager);
-                tokio::select! {
-                    _ = halt.wait_for(|halt| *halt) => return,
-                    changed = updates.changed() => if changed.is_err() { return },
-                }
-            }
-        };
-        state.tasks.spawn_on(task, &self.runtime);
+        self.sync(&mut state);
     }
 
     /// Bytes of pages that are being read or stored.
@@ -234,14 +237,6 @@ impl Manager {
             std::mem::take(&mut state.tasks)
         };
         while tasks.join_next().await.is_some() {}
-    }
-
-    fn set_found(&self, index: usize, found: Arc<Found>) {
-        let mut state = lock(&self.state);
-        if let Some(followed) = state.followed.get_mut(index) {
-            followed.found = found;
-        }
-        self.sync(&mut state);
     }
 
     /// Starts what is planned and does not run, stops what runs and is not planned.
@@ -329,9 +324,17 @@ impl Manager {
 }
 
 impl State {
+    /// Takes what a discovery found; one that is gone found nothing.
+    fn take(&mut self, id: u64, found: Arc<Found>) {
+        match self.cilium.as_mut().filter(|cilium| cilium.id == id) {
+            Some(cilium) => cilium.found = found,
+            None => self.finders.take(id, found),
+        }
+    }
+
     /// The job of this name, configured or of a discovery.
     fn job(&self, name: &str) -> Option<Arc<Job>> {
-        let found = self.followed.iter().flat_map(|followed| &followed.jobs);
+        let found = self.cilium.iter().flat_map(|cilium| &cilium.jobs);
         self.configured.iter().chain(found).find(|job| job.name == name).cloned()
     }
 
@@ -361,10 +364,10 @@ fn plan(state: &State) -> Plan {
         plan.notes.extend(state.finders.of_job(&job.name).flat_map(|found| found.notes.iter().cloned()));
     }
     let configured: HashSet<String> = plan.targets.values().map(|target| target.url.clone()).collect();
-    for followed in &state.followed {
-        plan.notes.extend(followed.found.notes.iter().cloned());
-        for job in &followed.jobs {
-            let groups = followed.found.groups.iter().filter(|group| group.job == job.name);
+    if let Some(cilium) = &state.cilium {
+        plan.notes.extend(cilium.found.notes.iter().cloned());
+        for job in &cilium.jobs {
+            let groups = cilium.found.groups.iter().filter(|group| group.job == job.name);
             let found = groups.flat_map(|group| group.targets.iter().map(|labels| (labels, &*group.note)));
             plan.add_job(job, found, &configured);
         }
@@ -463,7 +466,7 @@ impl Targets for Manager {
     }
 
     fn cilium(&self) -> Option<Vec<AddressLook>> {
-        lock(&self.state).cilium.as_ref().map(|looks| looks.borrow().to_vec())
+        lock(&self.state).cilium.as_ref().map(|cilium| cilium.looks.borrow().to_vec())
     }
 
     fn relabel(&self, job: &str, labels: &Labels, rules: Option<&str>) -> Option<Result<Relabeling, Vec<String>>> {

@@ -491,8 +491,8 @@ async fn collectors_go_the_same_way() {
     let manager = start(&memory);
     let labels = Labels::from_pairs([("instance", "box")]);
     let counting = Arc::new(Counting(AtomicBool::new(false)));
-    manager.add_collector("node", &labels, Duration::from_millis(100), Arc::<Counting>::clone(&counting));
-    manager.add_collector("node", &labels, Duration::from_millis(100), Arc::new(Panicking));
+    let set = |collectors| manager.set_collectors("node", &labels, Duration::from_millis(100), collectors);
+    set(vec![Arc::<Counting>::clone(&counting), Arc::new(Panicking)]);
     until(|| memory.last("h"), |value| *value == Some(5.0)).await;
     let (series, _) = memory.samples("{__name__=\"h\"").remove(0);
     assert_eq!(series, r#"{__name__="h", instance="box", job="node", le="1.0"}"#);
@@ -507,6 +507,9 @@ async fn collectors_go_the_same_way() {
     let mut families = Families::default();
     manager.collect(&mut families).unwrap();
     assert!(families.iter().any(|family| family.name == "skep_scrape_failures_total"));
+    set(Vec::new());
+    until(|| memory.values("up").last().copied(), |last| *last == Some(None)).await;
+    assert!(manager.active().is_empty());
     manager.shutdown().await;
 }
 
@@ -523,7 +526,7 @@ async fn cilium_is_found_and_lost() {
         node: Some("n1".to_owned()),
         ..discovery::cilium::Config::default()
     };
-    manager.add_cilium(&cilium);
+    manager.set_cilium(&cilium);
     until(|| memory.last("cilium_version"), |value| *value == Some(1.0)).await;
     let (series, _) = memory.samples("{__name__=\"cilium_version\"").remove(0);
     let expected = format!(

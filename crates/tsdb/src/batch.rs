@@ -61,7 +61,7 @@ impl Db {
     /// What is older than retention and than all that is kept would be removed at once. The second part is for a clock
     /// that stands ahead: what others send with the right time is still taken.
     fn oldest_taken(&self, now: Timestamp) -> Timestamp {
-        let Some(kept) = self.options.retention_time else { return 0 };
+        let Some(kept) = self.policy().retention_time else { return 0 };
         let in_blocks = self.blocks.read().iter().map(|b| b.meta.min_time).min();
         let in_head = self.head.totals.min_time.load(Ordering::Relaxed);
         now.saturating_sub(millis(kept)).min(in_head).min(in_blocks.unwrap_or(Timestamp::MAX)).max(0)
@@ -240,7 +240,7 @@ impl Appender for Batch<'_> {
         let committed =
             Committed { samples: known.samples + new.samples, conflicting: known.conflicting + new.conflicting };
         db.note_commit(committed);
-        if durability == Durability::Disk || db.options.sync_interval.is_zero() {
+        if durability == Durability::Disk || db.policy().sync_interval.is_zero() {
             db.log.wait(ticket)?;
         } else if unsynced > UNSYNCED_BYTES_MAX {
             db.log.sync()?;

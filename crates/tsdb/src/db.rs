@@ -23,7 +23,7 @@ use crate::replay::replay;
 use crate::reserve::{self, Reserve};
 use crate::seal::Sealing;
 use crate::status::Progress;
-use crate::{Disk, Error, Options};
+use crate::{Disk, Error, Options, Policy};
 
 /// Folders and files of the data folder.
 pub(crate) const LOG_FOLDER: &str = "log";
@@ -76,6 +76,7 @@ pub(crate) struct Counters {
 /// The store. All methods may be called from many threads, and may block on the disk.
 pub struct Db {
     pub(crate) options: Options,
+    policy: RwLock<Policy>,
     pub(crate) head: Head,
     pub(crate) log: Log,
     /// By number, which is the order in which they were written.
@@ -168,10 +169,22 @@ impl Db {
             read_only_reason: Mutex::default(),
             recovery: Recovery::default(),
             lock: Mutex::new(Some(lock)),
+            policy: RwLock::new(Policy::of(&options)),
             options,
         };
         db.recover(&segments)?;
         Ok(db)
+    }
+
+    /// What is in force.
+    pub fn policy(&self) -> Policy {
+        *self.policy.read()
+    }
+
+    /// Changes what is in force from now on; what retention no longer keeps goes with the next [`Db::maintain`].
+    pub fn set_policy(&self, policy: Policy) {
+        self.reserve.want(policy.retention_size);
+        *self.policy.write() = policy;
     }
 
     /// What was found at the start.

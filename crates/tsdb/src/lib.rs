@@ -85,5 +85,5 @@ pub use disk::{Disk, DiskFile, FileDisk};
 pub use error::Error;
 pub use folder::{BlockSummary, CodecShare, Finding, Folder, SegmentSummary, Summary, Verified};
 pub use model::status::{Cost, Costs};
-pub use options::{FUTURE_MAX, Options};
+pub use options::{FUTURE_MAX, Options, Policy};
 pub use seal::Maintained;

@@ -61,6 +61,24 @@ pub struct Options {
     pub disk: Arc<dyn Disk>,
 }
 
+/// What may change while a store is open; each part is as in [`Options`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// As [`Options::retention_time`].
+    pub retention_time: Option<Duration>,
+    /// As [`Options::retention_size`].
+    pub retention_size: Option<u64>,
+    /// As [`Options::sync_interval`].
+    pub sync_interval: Duration,
+}
+
+impl Policy {
+    pub(crate) fn of(options: &Options) -> Self {
+        let Options { retention_time, retention_size, sync_interval, .. } = *options;
+        Self { retention_time, retention_size, sync_interval }
+    }
+}
+
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

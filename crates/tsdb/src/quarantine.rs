@@ -144,7 +144,7 @@ impl Db {
             Some(max_time) => max_time < cutoff,
             None => blocks.iter().all(|b| b.number > kept.number || b.max_time < cutoff),
         };
-        let is_too_large = || self.options.retention_size.is_some_and(|most| self.size_bytes() > most);
+        let is_too_large = || self.policy().retention_size.is_some_and(|most| self.size_bytes() > most);
         let all = self.quarantine.kept.lock().clone();
         let mut removed = 0;
         for kept in all {

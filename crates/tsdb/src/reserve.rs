@@ -29,7 +29,7 @@ pub(crate) const FILE_NAME: &str = "reserve";
 pub(crate) struct Reserve {
     path: PathBuf,
     folder: PathBuf,
-    wanted: bool,
+    wanted: AtomicBool,
     stands: AtomicBool,
     /// Given away by this process, and not back yet.
     spent: AtomicBool,
@@ -40,9 +40,16 @@ impl Reserve {
     pub(crate) fn open(options: &Options) -> Self {
         let path = options.path.join(FILE_NAME);
         let stands = options.disk.open(&path).and_then(|file| file.len()).is_ok_and(|bytes| bytes == RESERVE_BYTES);
-        let wanted = options.retention_size.is_none_or(|most| most >= FOLDER_BYTES_MIN);
-        let (stands, spent) = (AtomicBool::new(stands), AtomicBool::new(false));
-        Self { path, folder: options.path.clone(), wanted, stands, spent }
+        let (wanted, stands, spent) = (AtomicBool::new(false), AtomicBool::new(stands), AtomicBool::new(false));
+        let reserve = Self { path, folder: options.path.clone(), wanted, stands, spent };
+        reserve.want(options.retention_size);
+        reserve
+    }
+
+    /// Whether there is to be one in a folder that may hold this much; it comes or goes when it is restored next.
+    pub(crate) fn want(&self, folder_bytes_max: Option<u64>) {
+        let wanted = folder_bytes_max.is_none_or(|most| most >= FOLDER_BYTES_MIN);
+        self.wanted.store(wanted, Ordering::Relaxed);
     }
 
     /// Bytes that it takes now.
@@ -56,14 +63,15 @@ impl Reserve {
         if gone {
             tracing::warn!(path = %self.path.display(), "the disk is full: the reserve is given free so that the log can be shortened");
             self.stands.store(false, Ordering::Relaxed);
-            self.spent.store(self.wanted, Ordering::Relaxed);
+            self.spent.store(self.wanted.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         gone
     }
 
     /// Makes the file where it is wanted, missing, and there is room.
     pub(crate) fn restore(&self, disk: &dyn Disk) {
-        if !self.wanted {
+        if !self.wanted.load(Ordering::Relaxed) {
+            self.spent.store(false, Ordering::Relaxed);
             if self.stands.swap(false, Ordering::Relaxed) {
                 let _ = disk.remove(&self.path);
             }

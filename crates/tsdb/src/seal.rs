@@ -163,7 +163,7 @@ impl Db {
 
     /// A little before the interval is over, because the caller's timer is not exact either.
     pub(crate) fn is_sync_due(&self, now: Timestamp) -> bool {
-        let interval = millis(self.options.sync_interval);
+        let interval = millis(self.policy().sync_interval);
         let since = now - self.synced_at.load(Ordering::Relaxed);
         !(0..interval - interval / 10).contains(&since)
     }
@@ -281,10 +281,10 @@ impl Db {
     fn apply_retention(&self, now: Timestamp) -> Result<u64, StorageError> {
         let blocks = self.blocks.read().clone();
         let candidates: Vec<Candidate> = blocks.iter().map(|b| candidate(b)).collect();
-        let cutoff = self.options.retention_time.and_then(|kept| self.cutoff(&candidates, millis(kept), now));
+        let cutoff = self.policy().retention_time.and_then(|kept| self.cutoff(&candidates, millis(kept), now));
         let damaged = self.empty_quarantine(&candidates, cutoff);
         self.counters.removed_damaged.fetch_add(damaged, Ordering::Relaxed);
-        let gone = expired(candidates, cutoff, self.options.retention_size, self.size_bytes_beside_blocks());
+        let gone = expired(candidates, cutoff, self.policy().retention_size, self.size_bytes_beside_blocks());
         for block in blocks.iter().filter(|b| gone.contains(&b.number)) {
             self.remove_block(block)?;
             self.counters.removed_blocks.fetch_add(1, Ordering::Relaxed);

@@ -68,12 +68,13 @@ impl Store for Db {
             quarantined: self.quarantine.len() + self.recovery().damaged_records,
             size_bytes,
             read_only_reason: self.read_only_reason(),
-            sync_interval: self.options.sync_interval,
+            sync_interval: self.policy().sync_interval,
         }
     }
 
     fn details(&self) -> StoreDetails {
-        let (options, counters, log) = (&self.options, &self.counters, &self.log.counters);
+        let (options, policy) = (&self.options, self.policy());
+        let (counters, log) = (&self.counters, &self.log.counters);
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let blocks: Vec<_> = self.blocks.read().iter().map(|block| block.status()).collect();
         let log_bytes = self.log.size_bytes();
@@ -89,8 +90,8 @@ impl Store for Db {
         ];
         StoreDetails {
             opened: self.opened,
-            retention_time: options.retention_time,
-            retention_size: options.retention_size,
+            retention_time: policy.retention_time,
+            retention_size: policy.retention_size,
             seal_interval: options.seal_interval,
             disk: vec![("blocks", block_bytes), ("log", log_bytes), ("other", others)],
             free_bytes: self.disk().free(&options.path).ok(),

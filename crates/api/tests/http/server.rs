@@ -99,7 +99,7 @@ impl Server {
             store: db.clone(),
             process: Arc::new(Nothing),
             collectors: vec![db.clone()],
-            external_labels: Labels::empty(),
+            external_labels: Labels::empty().into(),
             admin: None,
             clock: Arc::new(SystemClock),
         };

@@ -43,6 +43,7 @@ use std::time::Duration;
 
 use model::{Hints, Queryable, Timestamp};
 
+use crate::engine::Spans;
 use crate::syntax::{AtTime, Expr, Kind, Modifiers, NodeId, Type};
 use crate::{EngineOptions, Position, QueryError};
 use batch::{Batch, Part};
@@ -85,6 +86,7 @@ pub(crate) struct Evaluation<'q> {
     budget: &'q Budget,
     notes: &'q Notes,
     lookback: i64,
+    subquery_step: i64,
     /// What `start()` and `end()` mean.
     query_start: Timestamp,
     query_end: Timestamp,
@@ -102,7 +104,7 @@ pub(crate) struct Setting<'q> {
     pub(crate) options: &'q EngineOptions,
     pub(crate) budget: &'q Budget,
     pub(crate) notes: &'q Notes,
-    pub(crate) lookback: Duration,
+    pub(crate) spans: Spans,
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
     pub(crate) step: Option<Duration>,
@@ -137,7 +139,8 @@ impl<'q> Evaluation<'q> {
             options: setting.options,
             budget: setting.budget,
             notes: setting.notes,
-            lookback: setting.lookback.as_millis() as i64,
+            lookback: setting.spans.lookback.as_millis() as i64,
+            subquery_step: setting.spans.subquery_step.as_millis() as i64,
             query_start: setting.start,
             query_end: setting.end,
             invariant: invariant_nodes(expr),

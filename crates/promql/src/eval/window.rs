@@ -247,7 +247,7 @@ impl<'q> Evaluation<'q> {
         work: impl Fn(&RangeSeries<'_>, &mut K, &mut B) -> Result<(), QueryError> + Sync,
         sink: &mut dyn FnMut((usize, B)) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        let step = step.unwrap_or(self.options.subquery_step.as_millis() as i64).max(1);
+        let step = step.unwrap_or(self.subquery_step).max(1);
         let first = (start.div_euclid(step).saturating_add(1)).saturating_mul(step);
         let Some(grid) = Grid::between(first, end, step) else {
             return Ok(());
