@@ -143,7 +143,7 @@ mod tests {
         let config = check(
             "basic_auth: {username: u, password_file: p}\nproxy_url: http://u:p@h:3128\nno_proxy: a,b\nenable_http2: no\n\
              proxy_connect_header: {a: [b]}\nhttp_headers: {X: {values: [a], secrets: [b], files: [c]}}\n\
-             tls_config: {ca_file: ca, cert_file: /c, key: k, server_name: n, insecure_skip_verify: true, min_version: TLS12}\n",
+             tls_config: {ca_file: ca, cert_file: /c, key_file: k, server_name: n, insecure_skip_verify: true, min_version: TLS12}\n",
             &[],
         );
         let Auth::Basic(basic) = &config.auth else { panic!("{config:?}") };
@@ -171,7 +171,7 @@ mod tests {
              http_headers: {host: {values: [a]}}\ntls_config: {cert_file: c}\n",
             &[
                 "dir/f.yml:2:16: error: at most one of basic_auth, oauth2 & authorization must be configured (at authorization); keep one of them",
-                "dir/f.yml:1:58: error: at most one of password, password_file, password_ref must be configured (at basic_auth.password_file); password is set too",
+                "dir/f.yml:1:54: error: at most one of password, password_file, password_ref must be configured (at basic_auth.password_file); password is set too",
                 "dir/f.yml:1:14: error: unknown key \"usernam\" (at basic_auth.usernam); did you mean \"username\"?",
                 "dir/f.yml:2:16: error: authorization type cannot be set to \"basic\", use \"basic_auth\" instead (at authorization)",
                 "dir/f.yml:5:13: error: exactly one of key or key_file must be configured when a client certificate is configured (at tls_config); add key_file",
