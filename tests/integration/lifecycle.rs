@@ -149,6 +149,50 @@ fn changed_files_are_taken_over() {
     assert!(!server.get("/targets").unwrap().body.contains("is not in force"));
 }
 
+/// What no section of the file reads at the start only is in force after a reload; what is, is told with its place.
+#[test]
+fn a_reload_reaches_every_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = Exporter::start(Reply::Page("{}".to_owned())).unwrap();
+    let file = folder.path().join("skep.yml");
+    let federated = "/federate?match%5B%5D=evaluated";
+    let server = builder(folder.path(), ALONE).arg("--web.enable-lifecycle").start().unwrap();
+    let said = || json(&server.get("/api/v1/status/runtimeinfo").unwrap())["data"]["storageRetention"].clone();
+    let reload = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let answer = server.post("/-/reload", &[], b"").unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    };
+    let rules = "groups:\n- name: g\n  interval: 1s\n  rules:\n  - {alert: fires, expr: vector(1)}\n  \
+                 - {record: evaluated, expr: vector(3)}\n";
+    fs::write(folder.path().join("rules.yml"), rules).unwrap();
+    let receiver = format!("receivers: [{{name: r, webhook_configs: [{{url: 'http://{}/'}}]}}]\n", taken.target());
+    let route = "route: {receiver: r, group_wait: 0s}\n";
+    fs::write(folder.path().join("am.yml"), format!("{route}{receiver}")).unwrap();
+    let whole = "global: {external_labels: {box: b1}, evaluation_interval: 7s}\nrule_files: [rules.yml]\n\
+                 probes: {enabled: false}\ncilium: {enabled: false}\nhost: {enabled: true}\n\
+                 storage: {tsdb: {retention: {time: 3d, size: 1GB}}, sync_interval: 1s, memory_budget: 48MB}\n\
+                 notifications: {config_file: am.yml}\n";
+    reload(whole);
+    wait_for_value(&server, "count(node_memory_MemTotal_bytes)", 1.0);
+    wait_for_value(&server, "evaluated", 3.0);
+    assert!(server.get(federated).unwrap().body.contains("evaluated{box=\"b1\""));
+    assert_eq!(said(), "3d or 1.0GiB");
+    let waits =
+        "skep.yml:6:87: warning: this changed, and is read at the start only (at storage.memory_budget); restart";
+    assert!(server.errors().contains(waits), "{}", server.errors());
+    // Steps of a subquery that names none lie at multiples of the interval.
+    wait_for_value(&server, "count_over_time(vector(1)[420s:])", 60.0);
+    poll_until("the alert to be told", || (taken.requests() > 0).then_some(()));
+
+    reload(ALONE);
+    poll_until("the machine to go", || vector(&server, "node_memory_MemTotal_bytes").is_empty().then_some(()));
+    wait_for_value(&server, "count_over_time(vector(1)[420s:])", 7.0);
+    let page = server.get("/targets").unwrap().body;
+    assert!(!page.contains("in-process:"), "{page}");
+    assert_eq!(server.get("/-/ready").unwrap().status, 200);
+}
+
 /// Users are asked for everywhere, headers are on every answer, and a changed file is in force after a reload.
 #[test]
 fn strangers_are_kept_out_by_a_web_config() {
