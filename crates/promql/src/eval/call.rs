@@ -151,8 +151,8 @@ impl Evaluation<'_> {
             Ok(())
         };
         if let Kind::Vector(selector) = self.expr.kind(inner) {
-            match self.fixed_time(&selector.modifiers) {
-                Some(at) if selector.modifiers.offset != 0 => {
+            match self.reach(inner).at {
+                Some(at) if selector.modifiers.offset != 0 || self.places.contain(inner) => {
                     self.stream_fixed_timestamps(inner, at, grid, &mut keep)?;
                 }
                 _ => self.stream_timestamps(inner, grid, &mut keep)?,
@@ -169,7 +169,7 @@ impl Evaluation<'_> {
     }
 
     /// `timestamp(x @ 10 offset 1m)`: upstream reads the samples of the lookback before the shifted time, and then looks for
-    /// the newest one at the time of `@` itself.
+    /// the newest one at the time of `@` itself, inside of parameters, too.
     fn stream_fixed_timestamps(&self, id: NodeId, at: Timestamp, grid: Grid, sink: Sink<'_>) -> Result<(), QueryError> {
         let Kind::Vector(selector) = self.expr.kind(id) else {
             return Ok(());

@@ -167,7 +167,8 @@ fn interpolate(q: f64, buckets: &[Bucket]) -> f64 {
         if bucket.bound <= 0.0 {
             return bucket.bound;
         }
-        return bucket.bound * (rank / bucket.count);
+        // The bucket begins at zero, to which a rank of -0 adds nothing.
+        return 0.0 + bucket.bound * (rank / bucket.count);
     }
     let below = buckets[found - 1];
     let count = bucket.count - below.count;
@@ -284,6 +285,7 @@ mod tests {
             assert_eq!(quantile(q, &mut buckets(of)), (expected, forced), "{q} of {of:?}");
         }
         assert!(quantile(0.5, &mut buckets(&[(1.0, 5.0)])).0.is_nan());
+        assert!(quantile(-0.0, &mut buckets(&[(1.0, 5.0), (INF, 10.0)])).0.is_sign_positive());
     }
 
     #[test]

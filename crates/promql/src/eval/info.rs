@@ -8,7 +8,7 @@ use model::{Labels, METRIC_NAME, Matcher, Samples, Selection, Timestamp, is_stal
 use super::Evaluation;
 use super::grid::Grid;
 use super::series::{ABSENT, Series, is_present, merge_same_labels};
-use crate::syntax::{Kind, NodeId, VectorSelector};
+use crate::syntax::{Kind, NodeId};
 use crate::{Position, QueryError};
 
 /// Labels that an info series shares with those it describes.
@@ -124,21 +124,22 @@ impl Evaluation<'_> {
 
     /// The times for which infos are looked up: upstream takes `@` and offset of the first selector in the argument.
     fn info_span(&self, arg: NodeId, grid: Grid) -> (Timestamp, Timestamp) {
-        let modifiers = self.first_selector(arg).map(|selector| selector.modifiers).unwrap_or_default();
-        let fixed = self.fixed_time(&modifiers);
-        let at = |time: Timestamp| fixed.unwrap_or(time).saturating_sub(modifiers.offset);
-        (at(grid.start), at(grid.end()))
+        let Some(selector) = self.first_selector(arg) else {
+            return (grid.start, grid.end());
+        };
+        let reach = self.reach(selector);
+        (reach.time(grid.start), reach.time(grid.end()))
     }
 
     /// The first selector in the text of a node.
-    fn first_selector(&self, id: NodeId) -> Option<&VectorSelector> {
+    fn first_selector(&self, id: NodeId) -> Option<NodeId> {
         let whole = self.expr.position(id);
         let inside = |position: Position| position.start >= whole.start && position.end <= whole.end;
-        let selectors = self.expr.nodes().filter_map(|(_, node)| match &node.kind {
-            Kind::Vector(selector) if inside(node.position) => Some((node.position.start, selector)),
+        let selectors = self.expr.nodes().filter_map(|(id, node)| match &node.kind {
+            Kind::Vector(_) if inside(node.position) => Some((node.position.start, id)),
             _ => None,
         });
-        selectors.min_by_key(|(start, _)| *start).map(|(_, selector)| selector)
+        selectors.min_by_key(|(start, _)| *start).map(|(_, id)| id)
     }
 
     fn sample_times(&self, samples: &Samples, grid: Grid) -> Vec<f64> {

@@ -24,6 +24,7 @@ mod info;
 mod kahan;
 mod label;
 mod matching;
+mod moving;
 mod notes;
 mod over_time;
 mod parallel;
@@ -44,12 +45,13 @@ use std::time::Duration;
 use model::{Hints, Queryable, Timestamp};
 
 use crate::engine::Spans;
-use crate::syntax::{AtTime, Expr, Kind, Modifiers, NodeId, Type};
+use crate::syntax::{Expr, Kind, NodeId, Type};
 use crate::{EngineOptions, Position, QueryError};
 use batch::{Batch, Part};
 use budget::Cost;
 use counted::Counting;
 use grid::Grid;
+use moving::Places;
 use series::{Series, Vector};
 use shared::{Class, classes};
 use trace::filled;
@@ -92,6 +94,7 @@ pub(crate) struct Evaluation<'q> {
     query_end: Timestamp,
     /// Nodes whose value is the same at every step.
     invariant: Vec<bool>,
+    places: Places,
     /// Nodes that are equal, by node; none where there is nothing to share.
     classes: Vec<Class>,
     trace: Option<&'q Trace>,
@@ -133,6 +136,7 @@ impl Column<'_> {
 
 impl<'q> Evaluation<'q> {
     pub(crate) fn new(expr: &'q Expr, setting: &Setting<'q>) -> Self {
+        let places = Places::of(expr);
         Self {
             expr,
             storage: setting.storage,
@@ -143,9 +147,10 @@ impl<'q> Evaluation<'q> {
             subquery_step: setting.spans.subquery_step.as_millis() as i64,
             query_start: setting.start,
             query_end: setting.end,
-            invariant: invariant_nodes(expr),
+            invariant: invariant_nodes(expr, &places),
             // What is taken from an equal node would not be counted.
-            classes: if setting.counted.is_none() { classes(expr) } else { Vec::new() },
+            classes: if setting.counted.is_none() { classes(expr, &places) } else { Vec::new() },
+            places,
             trace: setting.trace,
             counted: setting.counted,
         }
@@ -335,24 +340,15 @@ impl<'q> Evaluation<'q> {
         }
     }
 
-    /// The time that `@` fixes.
-    fn fixed_time(&self, modifiers: &Modifiers) -> Option<Timestamp> {
-        modifiers.at.map(|at| match at {
-            AtTime::Fixed(at) => at,
-            AtTime::Start => self.query_start,
-            AtTime::End => self.query_end,
-        })
-    }
-
     /// Where an argument stands, without parentheses around it, as notes name it.
     fn place(&self, id: NodeId) -> Position {
         self.expr.position(self.expr.unwrapped(id))
     }
 
     /// Where an argument of a call stands. Upstream evaluates one that is the same at every step as a whole, with the
-    /// parentheses around it, unless the whole call is the same at every step.
+    /// parentheses around it, unless the whole call is the same at every step. It finds none inside of parameters.
     fn place_in_call(&self, arg: NodeId, args: &[NodeId]) -> Position {
-        let invariant = |id: &NodeId| self.invariant[id.0 as usize];
+        let invariant = |id: &NodeId| self.invariant[id.0 as usize] && !self.places.contain(*id);
         if invariant(&arg) && !args.iter().all(invariant) { self.expr.position(arg) } else { self.place(arg) }
     }
 
@@ -370,10 +366,11 @@ impl<'q> Evaluation<'q> {
     }
 }
 
-/// Which nodes have the same value at every step: those whose selectors are all fixed by `@`.
-fn invariant_nodes(expr: &Expr) -> Vec<bool> {
+/// Which nodes have the same value at every step: those whose selectors are all fixed by `@`. Inside of parameters upstream
+/// looks for none.
+fn invariant_nodes(expr: &Expr, places: &Places) -> Vec<bool> {
     let mut invariant: Vec<bool> = Vec::new();
-    for (_, node) in expr.nodes() {
+    for (id, node) in expr.nodes() {
         let is = |id: &NodeId| invariant[id.0 as usize];
         let value = match &node.kind {
             Kind::Number { .. } | Kind::Text(_) => true,
@@ -385,7 +382,8 @@ fn invariant_nodes(expr: &Expr) -> Vec<bool> {
             Kind::Aggregate { expr, .. } => is(expr),
             Kind::Binary { lhs, rhs, .. } => is(lhs) && is(rhs),
         };
-        invariant.push(value);
+        let is_constant = matches!(node.kind, Kind::Number { .. } | Kind::Text(_));
+        invariant.push(value && (is_constant || !places.contain(id)));
     }
     invariant
 }

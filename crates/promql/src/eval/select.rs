@@ -9,7 +9,7 @@ use super::parallel::{Share, in_order};
 use super::series::{ABSENT, Series};
 use super::{Evaluation, Names, Sink};
 use crate::QueryError;
-use crate::syntax::{Kind, Modifiers, NodeId, VectorSelector};
+use crate::syntax::{Kind, NodeId};
 
 /// What a series of the store takes beside its labels before its samples are read: places of its chunks in head and blocks.
 const SERIES_BYTES: usize = 160;
@@ -27,6 +27,7 @@ impl Evaluation<'_> {
             return Ok((Vec::new(), hold));
         };
         let is_unnamed = hints.unnamed;
+        let max_time = self.last_read(id, max_time);
         let selection = Selection { matchers: &selector.matchers, min_time, max_time, hints };
         self.budget.check()?;
         let set = self.storage.select(&selection).map_err(|e| self.budget.storage_error(e))?;
@@ -130,10 +131,8 @@ impl Evaluation<'_> {
         value_of: impl Fn(Timestamp, f64) -> f64 + Sync,
         sink: &mut dyn FnMut(Batch) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        let Kind::Vector(VectorSelector { modifiers, .. }) = self.expr.kind(id) else {
-            return Ok(());
-        };
-        let time_of = |i| self.shifted(modifiers, grid.time(i));
+        let reach = self.reach_over(id, grid);
+        let time_of = |i| reach.time(grid.time(i));
         let (first, last) = (time_of(0), time_of(grid.count - 1));
         let start = first.saturating_sub(self.lookback).saturating_add(1);
         let hints = Hints { step: grid.step_hint(), ..hints };
@@ -150,11 +149,6 @@ impl Evaluation<'_> {
                 sink(batch)
             })
         })
-    }
-
-    /// The time a selector looks at for a step.
-    fn shifted(&self, modifiers: &Modifiers, step: Timestamp) -> Timestamp {
-        self.fixed_time(modifiers).unwrap_or(step).saturating_sub(modifiers.offset)
     }
 }
 

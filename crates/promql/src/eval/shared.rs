@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::Evaluation;
 use super::budget::Cost;
 use super::grid::Grid;
+use super::moving::Places;
 use super::series::Series;
 use crate::syntax::{Aggregation, Expr, Kind, NodeId, Type, children};
 
@@ -94,11 +95,11 @@ impl Evaluation<'_> {
 }
 
 /// The classes of all nodes; none where no two selectors are equal.
-pub(super) fn classes(expr: &Expr) -> Vec<Class> {
+pub(super) fn classes(expr: &Expr, places: &Places) -> Vec<Class> {
     if expr.selectors().nth(1).is_none() {
         return Vec::new();
     }
-    let first = first_equals(expr);
+    let first = first_equals(expr, places);
     let is_repeated = |(id, node): (NodeId, &crate::syntax::Node)| {
         matches!(node.kind, Kind::Vector(_)) && first[id.0 as usize] != id.0
     };
@@ -110,7 +111,7 @@ pub(super) fn classes(expr: &Expr) -> Vec<Class> {
 }
 
 /// For each node the first that equals it.
-fn first_equals(expr: &Expr) -> Vec<u32> {
+fn first_equals(expr: &Expr, places: &Places) -> Vec<u32> {
     let mut first: Vec<u32> = Vec::new();
     let mut seen: HashMap<u64, Vec<NodeId>> = HashMap::new();
     for (id, node) in expr.nodes() {
@@ -119,7 +120,9 @@ fn first_equals(expr: &Expr) -> Vec<u32> {
             continue;
         }
         let alike = seen.entry(hash_of(&node.kind, &first)).or_default();
-        let known = alike.iter().find(|known| is_equal(expr.kind(**known), &node.kind, &first)).copied();
+        let is_known =
+            |known: &&NodeId| places.are_alike(**known, id) && is_equal(expr.kind(**known), &node.kind, &first);
+        let known = alike.iter().find(is_known).copied();
         if known.is_none() {
             alike.push(id);
         }
@@ -223,7 +226,7 @@ mod tests {
     /// The uses of nodes that are asked for more than once, in the order of the nodes.
     fn check(text: &str, expected: &[(&str, u32)]) {
         let expr = crate::parse(text).unwrap();
-        let classes = classes(&expr);
+        let classes = classes(&expr, &Places::of(&expr));
         let repeated = expr.nodes().filter_map(|(id, node)| {
             let class = *classes.get(id.0 as usize)?;
             let gathered = is_gathered(&node.kind) && class.first == id.0 && class.uses > 1;
@@ -240,6 +243,7 @@ mod tests {
         check("a + a", &[("a", 2)]);
         check("a + (a) * (((a)))", &[("a", 3)]);
         check("a + a offset 1m", &[]);
+        check("topk(scalar(a @ 10), a @ 10)", &[]);
         check("a @ 10 + a @ 20", &[]);
         check(r#"a{x="1"} + a{x=~"1"} + a{x!="1"}"#, &[]);
         check(r#"a{x="1"} + {__name__="a",x="1"}"#, &[]);
@@ -256,8 +260,9 @@ mod tests {
     #[test]
     fn many_nodes_take_little() {
         let chain = (0..20_000).map(|i| format!("a{{x=\"{i}\"}}")).collect::<Vec<_>>().join("+");
-        assert!(classes(&crate::parse(&chain).unwrap()).is_empty());
+        let of = |text: &str| crate::parse(text).map(|expr| classes(&expr, &Places::of(&expr))).unwrap();
+        assert!(of(&chain).is_empty());
         let chain = vec!["a"; 20_000].join("+");
-        assert_eq!(classes(&crate::parse(&chain).unwrap())[0].uses, 20_000);
+        assert_eq!(of(&chain)[0].uses, 20_000);
     }
 }

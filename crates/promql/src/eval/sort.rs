@@ -10,10 +10,13 @@ use crate::QueryError;
 use crate::syntax::NodeId;
 
 impl Evaluation<'_> {
-    /// By value, NaN last. Of a range query the answer is ordered by labels, so the order matters for one step only.
+    /// By value, NaN last and those backwards, as upstream's comparison has each NaN before any other. Of a range query the
+    /// answer is ordered by labels, so the order matters for one step only.
     pub(super) fn sort(&self, arg: NodeId, descending: bool, grid: Grid) -> Result<Vec<Series>, QueryError> {
         let mut series = self.collect_all(arg, grid)?.series;
         series.sort_by(|a, b| nan_last(a.values[0], b.values[0], descending));
+        let numbers = series.partition_point(|series| !series.values[0].is_nan());
+        series[numbers..].reverse();
         Ok(series)
     }
 

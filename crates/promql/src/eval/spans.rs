@@ -89,10 +89,11 @@ impl Spans {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::eval::moving::Reach;
 
     #[test]
     fn known_windows_are_those_of_the_same_timestamps() {
-        let windows = Windows::new(60_000, 0, None);
+        let windows = Windows::new(60_000, Reach { at: None, offset: 0 });
         let grid = Grid { start: 0, step: 15_000, count: 200 };
         let mut known = KnownSpans::default();
         for round in 0..2 {

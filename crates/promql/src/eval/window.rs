@@ -8,28 +8,28 @@ use super::counted::Counting;
 use super::counter::Extent;
 use super::grid::Grid;
 use super::kahan::LANES;
+use super::moving::Reach;
 use super::parallel::{Share, in_order};
 use super::series::{ABSENT, Series, is_present};
 use super::spans::KnownSpans;
 use super::{Column, Evaluation};
 use crate::QueryError;
-use crate::syntax::{Kind, Modifiers, NodeId};
+use crate::syntax::{Kind, NodeId};
 
 /// Where the windows of a range vector lie: `(end - range, end]` with `end` shifted from the step or fixed by `@`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Windows {
     pub(super) range: i64,
-    offset: i64,
-    at: Option<Timestamp>,
+    reach: Reach,
 }
 
 impl Windows {
-    pub(super) fn new(range: i64, offset: i64, at: Option<Timestamp>) -> Self {
-        Self { range, offset, at }
+    pub(super) fn new(range: i64, reach: Reach) -> Self {
+        Self { range, reach }
     }
 
     pub(super) fn end(&self, step: Timestamp) -> Timestamp {
-        self.at.unwrap_or(step).saturating_sub(self.offset)
+        self.reach.time(step)
     }
 
     /// Not part of the window.
@@ -40,6 +40,14 @@ impl Windows {
     /// From the first window's open start to the last one's end.
     fn span(&self, grid: Grid) -> (Timestamp, Timestamp) {
         (self.start(grid.start), self.end(grid.end()))
+    }
+
+    /// As [`Windows::span`] for a subquery. Under a function that follows the steps upstream evaluates one that `@` fixes for as
+    /// long as there are steps, though it looks at the first window only: what is wrong later on is an error.
+    fn subquery_span(&self, grid: Grid) -> (Timestamp, Timestamp) {
+        let (start, end) = self.span(grid);
+        let length = if self.reach.at.is_some() { grid.end().saturating_sub(grid.start) } else { 0 };
+        (start, end.saturating_add(length))
     }
 }
 
@@ -169,15 +177,12 @@ fn find_resets(values: &[f64]) -> Vec<usize> {
 impl<'q> Evaluation<'q> {
     /// The windows of a range vector node.
     pub(super) fn windows(&self, id: NodeId) -> Windows {
-        let (range, modifiers) = match self.expr.kind(self.expr.unwrapped(id)) {
-            Kind::Matrix { selector, range } => match self.expr.kind(*selector) {
-                Kind::Vector(selector) => (*range, selector.modifiers),
-                _ => (*range, Modifiers::default()),
-            },
-            Kind::Subquery { range, modifiers, .. } => (*range, *modifiers),
-            _ => (0, Modifiers::default()),
-        };
-        Windows::new(range, modifiers.offset, self.fixed_time(&modifiers))
+        let id = self.expr.unwrapped(id);
+        match self.expr.kind(id) {
+            Kind::Matrix { selector, range } => Windows::new(*range, self.reach(*selector)),
+            Kind::Subquery { range, .. } => Windows::new(*range, self.reach(id)),
+            _ => Windows::new(0, self.reach(id)),
+        }
     }
 
     /// Passes on what `work` makes of the series of a range vector node with all samples that its windows need over
@@ -215,6 +220,7 @@ impl<'q> Evaluation<'q> {
                     self.read_batches(found, self.share(grid, (start, end)), work, sink)
                 }
                 Kind::Subquery { expr, step, .. } => {
+                    let (start, end) = windows.subquery_span(grid);
                     // One that is the whole query counts what is inside of it instead.
                     let inside = if function.is_empty() { Counting::EveryStep } else { Counting::Nothing };
                     let work = |series: &RangeSeries<'_>, kept: &mut K, batch: &mut B| {

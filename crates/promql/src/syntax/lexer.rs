@@ -331,8 +331,8 @@ impl<'a> Lexer<'a> {
         self.accept(digits);
         let (mut dot, mut exponent) = (false, false);
         loop {
+            // An `e` is an exponent even where it might be a hexadecimal digit, unless digits stand right before it.
             match self.peek() {
-                Some(c) if digits.contains(c) => self.accept_while(|c| digits.contains(c)),
                 Some('.') => {
                     self.at += 1;
                     if dot || hex || self.accept("_.") {
@@ -357,6 +357,7 @@ impl<'a> Lexer<'a> {
                         return false;
                     }
                 }
+                Some(c) if digits.contains(c) => self.accept_while(|c| digits.contains(c)),
                 _ => break,
             }
         }

@@ -1,7 +1,7 @@
 //! What is attached to an operand: ranges, `offset`, `@`.
 
-use super::number::{parse_number_or_duration, seconds_to_millis};
-use super::parser::Parser;
+use super::number::{OF_NAN, parse_number_or_duration, seconds_to_millis};
+use super::parser::{PREFIX_PRECEDENCE, Parser};
 use super::token::TokenKind;
 use super::tree::{AtTime, BinaryOp, Kind, Modifiers, NodeId};
 use crate::error::{ParseError, Position};
@@ -17,6 +17,21 @@ struct Expected {
 
 /// The step of a subquery may be left out.
 const STEP: Expected = Expected { context: "subquery selector", what: "number or duration or \"]\"" };
+
+/// What waits for the operand behind it.
+#[derive(Clone, Copy)]
+enum Pending {
+    Paren,
+    Sign {
+        position: Position,
+        negative: bool,
+    },
+    /// The left operand begins there.
+    Binary {
+        op: BinaryOp,
+        left: Position,
+    },
+}
 
 impl Parser<'_> {
     /// `[5m]` or `[5m:1m]` after an operand.
@@ -56,54 +71,72 @@ impl Parser<'_> {
         Ok(self.push(Kind::Matrix { selector: operand, range }, position))
     }
 
-    /// Arithmetic of durations is an experiment that is not built. Reads on as far as Prometheus does before it says so; the
-    /// next token opens a parenthesis, or `operand` stands before an operator.
-    fn duration_arithmetic<T>(&mut self, operand: Option<Position>, expected: Expected) -> Result<T, ParseError> {
-        let mut parens = 0usize;
-        let mut first = operand;
-        let mut sign: Option<Position> = None;
-        let mut wants_operand = operand.is_none();
+    /// Milliseconds of a duration or of a number of seconds, which must be positive.
+    fn positive_duration(&mut self, expected: Expected) -> Result<i64, ParseError> {
+        let start = self.token.position;
+        let (millis, is_positive) = self.duration_expression(expected)?;
+        if is_positive { Ok(millis) } else { self.error(start, "duration must be greater than 0") }
+    }
+
+    /// Milliseconds of a duration with signs in front, and whether it is positive before it is cut. Arithmetic of durations is an experiment that is not
+    /// built: it is read as far as Prometheus reads it before it says so, which is to the first operator that has both its
+    /// operands, or to a closing parenthesis.
+    fn duration_expression(&mut self, expected: Expected) -> Result<(i64, bool), ParseError> {
+        let mut pending: Vec<Pending> = Vec::new();
         loop {
-            let token = self.token;
-            match token.kind {
-                TokenKind::LeftParen if wants_operand => parens += 1,
-                TokenKind::Operator(BinaryOp::Add | BinaryOp::Sub) if wants_operand => {
-                    sign = sign.or(Some(token.position));
+            let position = self.token.position;
+            match self.token.kind {
+                TokenKind::LeftParen => pending.push(Pending::Paren),
+                TokenKind::Operator(op @ (BinaryOp::Add | BinaryOp::Sub)) => {
+                    pending.push(Pending::Sign { position, negative: op == BinaryOp::Sub });
                 }
-                TokenKind::Number | TokenKind::Duration if wants_operand => {
-                    self.duration(expected)?;
-                    if let Some(first) = first {
-                        // Whether a tighter operator follows is looked at first.
-                        self.advance()?;
-                        return self.error(first, NOT_ENABLED);
+                _ => {
+                    let (millis, zero) = self.duration(expected)?;
+                    self.advance()?;
+                    let (operand, negative) = self.reduce_duration(&mut pending, position)?;
+                    match self.token.kind {
+                        TokenKind::Operator(op) if op.is_arithmetic() => {
+                            pending.push(Pending::Binary { op, left: operand });
+                        }
+                        _ if pending.is_empty() => {
+                            return Ok((if negative { -millis } else { millis }, !negative && !zero));
+                        }
+                        TokenKind::RightParen => return self.error(operand, NOT_ENABLED),
+                        _ => return self.unexpected(expected.context, expected.what),
                     }
-                    first = sign.or(Some(token.position));
-                    wants_operand = false;
                 }
-                TokenKind::RightParen if parens > 0 && !wants_operand => {
-                    return self.error(first.unwrap_or(token.position), NOT_ENABLED);
-                }
-                TokenKind::Operator(op) if !wants_operand && op.is_arithmetic() => wants_operand = true,
-                _ => return self.unexpected(expected.context, expected.what),
             }
             self.advance()?;
         }
     }
 
-    /// Milliseconds of a duration or of a number of seconds, which must be positive.
-    fn positive_duration(&mut self, expected: Expected) -> Result<i64, ParseError> {
-        let start = self.token.position;
-        let negative = self.signs()?;
-        if self.token.kind == TokenKind::LeftParen {
-            return self.duration_arithmetic(None, expected);
-        }
-        let (millis, zero) = self.duration(expected)?;
-        let operand = start.to(self.token.position);
-        self.advance()?;
-        match self.token.kind {
-            TokenKind::Operator(op) if op.is_arithmetic() => self.duration_arithmetic(Some(operand), expected),
-            _ if negative || zero || millis < 0 => self.error(start, "duration must be greater than 0"),
-            _ => Ok(millis),
+    /// Where the operand begins with the signs that belong to it, and whether they make it negative. An operator in front
+    /// that binds at least as tightly as what follows has both its operands.
+    fn reduce_duration(
+        &self,
+        pending: &mut Vec<Pending>,
+        mut operand: Position,
+    ) -> Result<(Position, bool), ParseError> {
+        let next = match self.token.kind {
+            TokenKind::Operator(op) if op.is_arithmetic() => Some(op),
+            _ => None,
+        };
+        let binds = |precedence: u8| {
+            next.is_none_or(|next| {
+                precedence > next.precedence() || precedence == next.precedence() && next != BinaryOp::Pow
+            })
+        };
+        let mut is_negative = false;
+        loop {
+            match pending.last().copied() {
+                Some(Pending::Sign { position, negative }) if binds(PREFIX_PRECEDENCE) => {
+                    operand = position;
+                    is_negative ^= negative;
+                    pending.pop();
+                }
+                Some(Pending::Binary { op, left }) if binds(op.precedence()) => return self.error(left, NOT_ENABLED),
+                _ => return Ok((operand, is_negative)),
+            }
         }
     }
 
@@ -143,11 +176,11 @@ impl Parser<'_> {
         self.advance()?;
         let negative = self.signs()?;
         let expected = Expected { context: "offset", what: "number or duration" };
-        if self.token.kind == TokenKind::LeftParen {
-            return self.duration_arithmetic(None, expected);
-        }
-        let (millis, _) = self.duration(expected)?;
-        let offset = if negative { -millis } else { millis };
+        let (millis, _) = match self.token.kind {
+            TokenKind::LeftParen => self.duration_expression(expected)?,
+            _ => self.duration(expected)?,
+        };
+        let offset = if negative && millis != OF_NAN { -millis } else { millis };
         let Some(modifiers) = self.modifiers(operand) else {
             let message = "offset modifier must be preceded by an instant vector selector or range vector selector or a \
                            subquery";

@@ -57,11 +57,13 @@ fn parse_duration_millis(text: &str) -> Result<i64, String> {
     i64::try_from(duration.as_millis()).map_err(|_| "duration out of range".to_owned())
 }
 
-/// Seconds to milliseconds by way of nanoseconds, as upstream rounds them. It does not look for NaN, which becomes the
-/// smallest duration.
+/// What NaN seconds are: upstream does not look for it, so that it becomes the smallest duration, which has no opposite.
+pub(super) const OF_NAN: i64 = i64::MIN / 1_000_000;
+
+/// Seconds to milliseconds by way of nanoseconds, as upstream rounds them.
 pub(super) fn seconds_to_millis(seconds: f64) -> Result<i64, String> {
     if seconds.is_nan() {
-        return Ok(i64::MIN / 1_000_000);
+        return Ok(OF_NAN);
     }
     if seconds.abs() > DURATION_SECONDS_MAX {
         return Err("duration out of range".to_owned());

@@ -1,6 +1,8 @@
 //! Tokens to syntax tree: precedence climbing with an explicit stack of operators, so that a chain of operators of any
 //! length takes no stack. Only brackets nest, and their depth is limited.
 
+use std::string::FromUtf8Error;
+
 use model::Matcher;
 
 use super::check::check;
@@ -16,7 +18,7 @@ use crate::function;
 const NESTING_MAX: usize = 200;
 
 /// A `-` or `+` in front binds like `*`: `-a * b` is `(-a) * b`, `-a ^ b` is `-(a ^ b)`.
-const PREFIX_PRECEDENCE: u8 = 5;
+pub(super) const PREFIX_PRECEDENCE: u8 = 5;
 
 /// Reads an expression and checks its types. Experimental functions are accepted; [`Expr::refuse_experimental`] tells them.
 pub fn parse(text: &str) -> Result<Expr, ParseError> {
@@ -231,38 +233,42 @@ impl<'a> Parser<'a> {
     }
 
     fn grouping_labels(&mut self) -> Result<Vec<String>, ParseError> {
+        let labels = self.open_grouping_labels()?;
+        self.advance()?;
+        Ok(labels)
+    }
+
+    /// Labels up to the closing parenthesis, which is left.
+    fn open_grouping_labels(&mut self) -> Result<Vec<String>, ParseError> {
         if self.token.kind != TokenKind::LeftParen {
             return self.unexpected("grouping opts", "\"(\"");
         }
         self.advance()?;
         let mut labels = Vec::new();
-        if self.accept(TokenKind::RightParen)? {
-            return Ok(labels);
-        }
-        loop {
+        while self.token.kind != TokenKind::RightParen {
             labels.push(self.grouping_label()?);
-            if self.accept(TokenKind::Comma)? {
-                if self.accept(TokenKind::RightParen)? {
-                    return Ok(labels);
-                }
-            } else if self.accept(TokenKind::RightParen)? {
-                return Ok(labels);
-            } else {
+            if !self.accept(TokenKind::Comma)? && self.token.kind != TokenKind::RightParen {
                 return self.unexpected("grouping opts", "\",\" or \")\"");
             }
         }
+        Ok(labels)
     }
 
     fn grouping_label(&mut self) -> Result<String, ParseError> {
         let token = self.token;
         let name = match token.kind {
-            TokenKind::Text => String::from_utf8_lossy(&self.text_of(token)).into_owned(),
-            kind if kind.names_label() => token.text(self.input).to_owned(),
+            TokenKind::Text => self.text_of(token),
+            kind if kind.names_label() => token.text(self.input).as_bytes().to_vec(),
             _ => return self.unexpected("grouping opts", "label"),
         };
-        if name.is_empty() {
-            return self.error(token.position, "invalid label name for grouping: \"\"");
-        }
+        let name = match String::from_utf8(name) {
+            Ok(name) if !name.is_empty() => name,
+            wrong => {
+                let bytes = wrong.map_or_else(FromUtf8Error::into_bytes, String::into_bytes);
+                let name = super::quote(&bytes);
+                return self.error(token.position, format!("invalid label name for grouping: {name}"));
+            }
+        };
         self.advance()?;
         Ok(name)
     }
@@ -378,6 +384,9 @@ impl<'a> Parser<'a> {
     fn aggregate(&mut self, name: Token, op: Aggregation) -> Result<NodeId, ParseError> {
         self.aggregations += 1;
         let mut grouping = self.aggregate_modifier()?;
+        if grouping.is_some() {
+            self.advance()?;
+        }
         let mut args = self.arguments()?;
         let wanted = if op.takes_param() { 2 } else { 1 };
         // What follows is looked at only where it may be the grouping.
@@ -389,6 +398,9 @@ impl<'a> Parser<'a> {
         if grouping.is_none() {
             grouping = self.aggregate_modifier()?;
             self.check_arity(name.position, args.len(), wanted)?;
+            if grouping.is_some() {
+                self.advance()?;
+            }
         }
         let position = Position::new(name.position.start as usize, self.end);
         let expr = args.remove(wanted - 1);
@@ -407,12 +419,13 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
+    /// `by (...)` or `without (...)` up to the closing parenthesis, which is left.
     fn aggregate_modifier(&mut self) -> Result<Option<Grouping>, ParseError> {
         let without = self.token.kind == TokenKind::Keyword(Keyword::Without);
         if !without && self.token.kind != TokenKind::Keyword(Keyword::By) {
             return Ok(None);
         }
         self.advance()?;
-        Ok(Some(Grouping { labels: self.grouping_labels()?, without }))
+        Ok(Some(Grouping { labels: self.open_grouping_labels()?, without }))
     }
 }

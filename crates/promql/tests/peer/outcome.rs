@@ -90,7 +90,7 @@ pub(crate) fn is_order_of_equals(query: &str, ours: &Outcome, theirs: &Outcome) 
     let (Outcome::Answer { series: a, .. }, Outcome::Answer { series: b, .. }) = (ours, theirs) else {
         return false;
     };
-    let value = |series: &Series| series.1[0].1.to_bits();
+    let value = |series: &Series| if series.1[0].1.is_nan() { None } else { Some(series.1[0].1.to_bits()) };
     (query.starts_with("sort(") || query.starts_with("sort_desc("))
         && a.iter().map(value).eq(b.iter().map(value))
         && a.iter().all(|s| b.iter().any(|o| of_series(s, o) != Distance::Far))

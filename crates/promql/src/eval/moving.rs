@@ -1,0 +1,116 @@
+//! `@` inside the parameters of aggregations, where Prometheus 3.5 fixes range vectors only.
+//!
+//! Of a parameter such as that of `topk(scalar(limit @ 60), up)` it forgets `@ start()` and `@ end()`. Of an instant
+//! selector other times hold at the first step only: a later one looks as much later. Samples are read up to the time
+//! of `@` and no further, so that the last one is found until the lookback ends.
+
+use model::Timestamp;
+
+use super::Evaluation;
+use super::grid::Grid;
+use crate::syntax::{AtTime, Expr, Kind, Modifiers, NodeId, children};
+
+/// Where nodes lie.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// By node: whether it is inside the parameter of an aggregation.
+    inside: Vec<bool>,
+    /// By node: the innermost subquery around it, unless neither that nor one around that has `@`.
+    subqueries: Vec<Option<NodeId>>,
+}
+
+impl Places {
+    pub(super) fn of(expr: &Expr) -> Self {
+        let count = expr.nodes().count();
+        let (mut inside, mut subqueries) = (vec![false; count], vec![None; count]);
+        // Parents stand behind their children.
+        for place in (0..count).rev() {
+            let kind = expr.kind(NodeId(place as u32));
+            let param = match kind {
+                Kind::Aggregate { param, .. } => *param,
+                _ => None,
+            };
+            let is_bounded = match kind {
+                Kind::Subquery { modifiers, .. } => modifiers.at.is_some() || subqueries[place].is_some(),
+                _ => false,
+            };
+            for child in children(kind) {
+                inside[child.0 as usize] = inside[place] || Some(child) == param;
+                subqueries[child.0 as usize] = if is_bounded { Some(NodeId(place as u32)) } else { subqueries[place] };
+            }
+        }
+        Self { inside, subqueries }
+    }
+
+    pub(super) fn contain(&self, id: NodeId) -> bool {
+        self.inside[id.0 as usize]
+    }
+
+    fn subquery_around(&self, id: NodeId) -> Option<NodeId> {
+        self.subqueries[id.0 as usize]
+    }
+
+    /// Whether equal nodes have equal values, as far as that depends on where they lie.
+    pub(super) fn are_alike(&self, a: NodeId, b: NodeId) -> bool {
+        self.contain(a) == self.contain(b) && self.subquery_around(a) == self.subquery_around(b)
+    }
+}
+
+/// At which time a selector or a subquery looks for a step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reach {
+    pub(super) at: Option<Timestamp>,
+    pub(super) offset: i64,
+}
+
+impl Reach {
+    pub(super) fn time(&self, step: Timestamp) -> Timestamp {
+        self.at.unwrap_or(step).saturating_sub(self.offset)
+    }
+}
+
+impl Evaluation<'_> {
+    fn modifiers(&self, id: NodeId) -> Modifiers {
+        match self.expr.kind(id) {
+            Kind::Vector(selector) => selector.modifiers,
+            Kind::Subquery { modifiers, .. } => *modifiers,
+            _ => Modifiers::default(),
+        }
+    }
+
+    /// Where a selector inside of a range, or a subquery, looks.
+    pub(super) fn reach(&self, id: NodeId) -> Reach {
+        let Modifiers { offset, at } = self.modifiers(id);
+        let at = at.and_then(|at| match at {
+            AtTime::Fixed(at) => Some(at),
+            _ if self.places.contain(id) => None,
+            AtTime::Start => Some(self.query_start),
+            AtTime::End => Some(self.query_end),
+        });
+        Reach { at, offset }
+    }
+
+    /// Where an instant selector looks over the grid.
+    pub(super) fn reach_over(&self, id: NodeId, grid: Grid) -> Reach {
+        match self.reach(id) {
+            Reach { at: Some(at), offset } if self.places.contain(id) => {
+                Reach { at: None, offset: offset.saturating_add(grid.start.saturating_sub(at)) }
+            }
+            reach => reach,
+        }
+    }
+
+    /// The last time of which a selector reads samples, if it looks up to this one: that of `@`, or what the innermost
+    /// subquery around it with `@` makes of it.
+    pub(super) fn last_read(&self, id: NodeId, wanted: Timestamp) -> Timestamp {
+        let (mut end, mut around) = (None, Some(id));
+        let mut offsets: i64 = 0;
+        while let (None, Some(node)) = (end, around) {
+            let Reach { at, offset } = self.reach(node);
+            offsets = offsets.saturating_add(offset);
+            end = at;
+            around = self.places.subquery_around(node);
+        }
+        end.map_or(wanted, |end| wanted.min(end.saturating_sub(offsets)))
+    }
+}
