@@ -147,16 +147,21 @@ fn is_clear(status: u16, body: &str) -> bool {
 }
 
 /// The most memory beside that of files that the process took until told to stop.
-fn watch_memory(server: &Server, stop: &AtomicBool) -> u64 {
+pub(crate) fn watch_memory(server: &Server, stop: &AtomicBool) -> u64 {
     let mut peak = 0;
     while !stop.load(Ordering::Relaxed) {
-        let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
-        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-        peak = peak.max(kibibytes << 10);
+        peak = peak.max(anonymous_memory(server));
         thread::sleep(Duration::from_millis(5));
     }
     peak
+}
+
+/// Memory beside that of files, in bytes.
+pub(crate) fn anonymous_memory(server: &Server) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    kibibytes << 10
 }
 
 /// Queries that are being evaluated.

@@ -11,6 +11,7 @@ mod admin;
 mod alerting;
 mod backup;
 mod bad_input;
+mod bombs;
 mod clients;
 mod demo;
 mod faces;
