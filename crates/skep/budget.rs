@@ -91,7 +91,7 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
-    /// Pages of the blocks' indexes: a quarter of what blocks have, as much as an index may well take.
+    /// Pages and timestamps of blocks: a quarter of what blocks have, as much as an index may well take.
     pub(crate) fn index_cache_bytes(&self) -> u64 {
         (self.block_bytes / 4).min(INDEX_CACHE_BYTES_MAX)
     }

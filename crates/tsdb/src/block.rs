@@ -355,20 +355,32 @@ impl Block {
         Ok(())
     }
 
-    fn times(&self, place: Place, reading: &Reading) -> Result<Arc<Vec<Timestamp>>, StorageError> {
+    fn times(&self, place: Place, reading: &Reading) -> Result<Arc<[Timestamp]>, StorageError> {
         if let Some(times) = reading.times.lock().get(&place.offset) {
             return Ok(Arc::clone(times));
         }
-        let column = self.column(place, reading)?;
-        let mut times = Vec::with_capacity(column.count);
-        column::decode_times(column.codec, column.content(), column.count, &mut times)
-            .map_err(|d| self.corrupt(place.offset, d))?;
-        let times = Arc::new(times);
+        let known = if reading.is_query { self.file.known_times(place.offset) } else { None };
+        let times = match known {
+            Some(times) => times,
+            None => self.decode_times(place, reading)?,
+        };
         let mut held = reading.times.lock();
         if held.len() >= TIMES_CACHED_MAX {
             held.clear();
         }
         held.insert(place.offset, Arc::clone(&times));
+        Ok(times)
+    }
+
+    fn decode_times(&self, place: Place, reading: &Reading) -> Result<Arc<[Timestamp]>, StorageError> {
+        let column = self.column(place, reading)?;
+        let mut times = Vec::with_capacity(column.count);
+        column::decode_times(column.codec, column.content(), column.count, &mut times)
+            .map_err(|d| self.corrupt(place.offset, d))?;
+        let times: Arc<[Timestamp]> = times.into();
+        if reading.is_query {
+            self.file.remember_times(place.offset, Arc::clone(&times));
+        }
         Ok(times)
     }
 }
@@ -426,7 +438,9 @@ const WINDOWS: usize = 4;
 pub(crate) struct Reading {
     /// Values are not wanted, see [`model::Hints::presence`].
     presence: bool,
-    times: Mutex<HashMap<u64, Arc<Vec<Timestamp>>>>,
+    /// Timestamps are shared with the next queries. Whoever merges blocks reads each column once.
+    is_query: bool,
+    times: Mutex<HashMap<u64, Arc<[Timestamp]>>>,
     windows: Mutex<Windows>,
 }
 
@@ -469,8 +483,9 @@ impl Deref for Piece {
 }
 
 impl Reading {
+    /// For a query.
     pub(crate) fn new(presence: bool) -> Self {
-        Self { presence, ..Self::default() }
+        Self { presence, is_query: true, ..Self::default() }
     }
 
     fn bytes(&self, file: &BlockFile, place: Place) -> Result<Piece, StorageError> {

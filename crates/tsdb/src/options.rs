@@ -29,8 +29,8 @@ const HEAD_BYTES_MAX_DEFAULT: usize = 32 << 20;
 /// apart: place, labels, index, what the log and a sender's cache know of it.
 const HEAD_SERIES_MAX_DEFAULT: usize = 1_000_000;
 
-/// The index of 100,000 series takes one to three megabytes; a dashboard's queries read parts of it again and again, and
-/// what is not here costs a read of the kernel's cache.
+/// The index of 100,000 series takes one to three megabytes, the timestamps of a day of a hundred targets four; a dashboard's
+/// queries read parts of them again and again, and what is not here costs a read of the kernel's cache and decoding.
 const INDEX_CACHE_BYTES_MAX_DEFAULT: usize = 4 << 20;
 
 /// How to open a store.
@@ -53,7 +53,7 @@ pub struct Options {
     pub head_bytes_max: usize,
     /// New series are refused past this count, in words that name `--memory-budget`.
     pub head_series_max: usize,
-    /// Pages of the blocks' indexes that stay in memory, in bytes.
+    /// Pages of the blocks' indexes that stay in memory, three quarters of so many bytes, and columns of timestamps.
     pub index_cache_bytes_max: usize,
     /// The clock.
     pub clock: Arc<dyn Clock>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashMap;
-use model::StorageError;
+use model::{StorageError, Timestamp};
 use parking_lot::Mutex;
 
 use crate::bytes::{Damage, fixed32_at};
@@ -61,55 +61,76 @@ impl Section {
 /// Writes one frame and returns its offset.
 pub(crate) type Put<'a> = &'a mut dyn FnMut(u8, &[u8]) -> Result<u64, StorageError>;
 
-/// Pages that were read and checked, of all blocks together. Two generations: when the young one is full it becomes
-/// the old one, and what is asked for in between becomes young again.
-pub(crate) struct PageCache {
-    bytes_max: usize,
-    generations: Mutex<Generations>,
-}
+/// Of what the cache may hold, this part is for timestamps: each query wants those of the targets that it asks about.
+const TIMES_PART: usize = 4;
 
-#[derive(Default)]
-struct Generations {
-    young: HashMap<Key, Arc<[u8]>>,
-    old: HashMap<Key, Arc<[u8]>>,
-    young_bytes: usize,
+/// What was read and checked, of all blocks together: pages of indexes, and columns of timestamps as they were decoded.
+pub(crate) struct PageCache {
+    pages: Recent<u8>,
+    times: Recent<Timestamp>,
 }
 
 /// An open file and an offset in it.
 type Key = (u64, u64);
 
 impl PageCache {
-    /// A cache that holds at most so many bytes of pages.
+    /// A cache that holds at most so many bytes.
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, generations: Mutex::default() }
-    }
-
-    fn get(&self, key: Key) -> Option<Arc<[u8]>> {
-        let mut held = self.generations.lock();
-        if let Some(page) = held.young.get(&key) {
-            return Some(Arc::clone(page));
-        }
-        let page = held.old.remove(&key)?;
-        held.put(key, Arc::clone(&page), self.bytes_max);
-        Some(page)
-    }
-
-    fn put(&self, key: Key, page: Arc<[u8]>) {
-        self.generations.lock().put(key, page, self.bytes_max);
+        let times_max = bytes_max / TIMES_PART;
+        Self { pages: Recent::new(bytes_max - times_max), times: Recent::new(times_max) }
     }
 
     /// Forgets what only the previous calls of this function asked for.
     pub(crate) fn age(&self) {
+        self.pages.age();
+        self.times.age();
+    }
+}
+
+/// Lists that were asked for of late. Two generations: when the young one is full it becomes the old one, and what is
+/// asked for in between becomes young again.
+struct Recent<T> {
+    bytes_max: usize,
+    generations: Mutex<Generations<T>>,
+}
+
+struct Generations<T> {
+    young: HashMap<Key, Arc<[T]>>,
+    old: HashMap<Key, Arc<[T]>>,
+    young_bytes: usize,
+}
+
+impl<T> Recent<T> {
+    fn new(bytes_max: usize) -> Self {
+        let generations = Generations { young: HashMap::new(), old: HashMap::new(), young_bytes: 0 };
+        Self { bytes_max, generations: Mutex::new(generations) }
+    }
+
+    fn get(&self, key: Key) -> Option<Arc<[T]>> {
+        let mut held = self.generations.lock();
+        if let Some(list) = held.young.get(&key) {
+            return Some(Arc::clone(list));
+        }
+        let list = held.old.remove(&key)?;
+        held.put(key, Arc::clone(&list), self.bytes_max);
+        Some(list)
+    }
+
+    fn put(&self, key: Key, list: Arc<[T]>) {
+        self.generations.lock().put(key, list, self.bytes_max);
+    }
+
+    fn age(&self) {
         let mut held = self.generations.lock();
         held.old = std::mem::take(&mut held.young);
         held.young_bytes = 0;
     }
 }
 
-impl Generations {
-    fn put(&mut self, key: Key, page: Arc<[u8]>, bytes_max: usize) {
-        self.young_bytes += page.len();
-        self.young.insert(key, page);
+impl<T> Generations<T> {
+    fn put(&mut self, key: Key, list: Arc<[T]>, bytes_max: usize) {
+        self.young_bytes += size_of_val(&*list);
+        self.young.insert(key, list);
         if self.young_bytes > bytes_max / 2 {
             self.old = std::mem::take(&mut self.young);
             self.young_bytes = 0;
@@ -226,6 +247,16 @@ impl BlockFile {
         checksum(self.number, offset, &[body]) == crc
     }
 
+    /// The column of timestamps that was decoded here of late.
+    pub(crate) fn known_times(&self, offset: u64) -> Option<Arc<[Timestamp]>> {
+        self.cache.times.get((self.id, offset))
+    }
+
+    /// Remembers a column of timestamps that was decoded here.
+    pub(crate) fn remember_times(&self, offset: u64, times: Arc<[Timestamp]>) {
+        self.cache.times.put((self.id, offset), times);
+    }
+
     /// Content of a section.
     pub(super) fn read(&self, section: Section, kind: u8, range: Range<u64>) -> Result<Bytes, StorageError> {
         if range.start > range.end || range.end > section.length {
@@ -251,7 +282,7 @@ impl BlockFile {
     /// One page; neighbours that follow come into the cache with it when it was not there.
     fn page(&self, section: Section, kind: u8, page: u64) -> Result<Arc<[u8]>, StorageError> {
         let offset_of = |page: u64| section.start + page * PAGE_FRAME_BYTES as u64;
-        if let Some(found) = self.cache.get((self.id, offset_of(page))) {
+        if let Some(found) = self.cache.pages.get((self.id, offset_of(page))) {
             return Ok(found);
         }
         let end = (page - page % PAGES_A_READ + PAGES_A_READ).min(section.pages());
@@ -264,7 +295,7 @@ impl BlockFile {
                 Ok(_) => return Err(self.corrupt(offset_of(at), Damage("a page has another length"))),
                 Err(error) => return Err(error),
             };
-            self.cache.put((self.id, offset_of(at)), Arc::clone(&content));
+            self.cache.pages.put((self.id, offset_of(at)), Arc::clone(&content));
             wanted.get_or_insert(content);
         }
         wanted.ok_or_else(|| self.corrupt(offset_of(page), Damage("a page is missing")))
