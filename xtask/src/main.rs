@@ -4,6 +4,7 @@ mod bench;
 mod ebpf;
 mod fuzz;
 mod hostile;
+mod lateness;
 mod machine;
 mod soak;
 mod test;
@@ -18,6 +19,7 @@ cargo xtask fuzz [SECONDS]     every fuzz target for so many seconds (5)
 cargo xtask soak               the long forms of the tests: kills, crash images, model tests, fuzzing; takes hours
 cargo xtask bench              start-up time, memory, size, beside a peer where there is one
 cargo xtask bench hostile      how late scrapes and pages are while clients ask for everything
+cargo xtask bench lateness     how late and how evenly spread scrapes of a thousand targets are, beside a peer
 ";
 
 fn main() -> Result<()> {
@@ -32,6 +34,7 @@ fn main() -> Result<()> {
         ["soak"] => soak::run(),
         ["bench"] => bench::run(),
         ["bench", "hostile"] => hostile::run(),
+        ["bench", "lateness"] => lateness::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())
