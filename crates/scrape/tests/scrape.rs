@@ -519,9 +519,10 @@ async fn cilium_is_found_and_lost() {
     let manager = start(&memory);
     let agent = serve(|_| page("cilium_version{version=\"1\"} 1\ncilium_drop_count_total{pod=\"own\"} 2\n")).await;
     let etcd = serve(|_| page("etcd_server_has_leader 1\n")).await;
+    let other = serve(|_| page("other_total 1\n")).await;
     let web = serve(|_| with_head("404 Not Found", b"")).await;
     let cilium = discovery::cilium::Config {
-        addresses: vec![agent.clone(), etcd.clone(), web, "127.0.0.1:1".to_owned()],
+        addresses: vec![agent.clone(), etcd.clone(), other.clone(), web, "127.0.0.1:1".to_owned()],
         interval: Duration::from_millis(100),
         node: Some("n1".to_owned()),
         ..discovery::cilium::Config::default()
@@ -537,13 +538,18 @@ async fn cilium_is_found_and_lost() {
     // The page's own labels win.
     let (series, _) = memory.samples("{__name__=\"cilium_drop_count_total\"").remove(0);
     assert!(series.contains("pod=\"own\""), "{series}");
-    assert_eq!(manager.active().len(), 1);
+    let jobs = || {
+        let mut jobs: Vec<_> = manager.active().iter().map(|target| target.job.clone()).collect();
+        jobs.sort();
+        jobs
+    };
+    assert_eq!(jobs(), ["cilium-agent", "clustermesh-etcd"]);
     let notes = manager.notes();
     assert!(notes.iter().any(|note| note.contains("cilium.relay")), "{notes:?}");
-    assert!(notes.iter().any(|note| note.contains(&etcd) && note.contains("etcd")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.contains(&other) && note.contains("not known")), "{notes:?}");
     assert!(notes.iter().any(|note| note.contains("404")), "{notes:?}");
     // A configured job for the same page takes it over.
     manager.apply(&config(&job(&agent, "")));
-    assert_eq!(manager.active().iter().map(|target| target.job.clone()).collect::<Vec<_>>(), ["j"]);
+    assert_eq!(jobs(), ["clustermesh-etcd", "j"]);
     manager.shutdown().await;
 }
