@@ -11,11 +11,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use messages::{bucket, double, exemplar, family, label, message, varint};
 use model::SystemClock;
 use scrape::{Manager, Options};
-use support::dump::{by_scrape, compare, dump, parse_dump};
+use support::dump::{by_scrape, compare, dump, late, parse_dump, without};
 use support::{Memory, Reply, config, page, serve};
 use testkit::Prometheus;
 
@@ -25,8 +26,11 @@ const SCRAPES: usize = 6;
 /// Settings under which the real pages are scraped: they are large, and all jobs together would be late.
 const JOBS_OF_FIXTURES: [&str; 2] = ["job_name: real", "job_name: real_samples\n  sample_limit: 1000"];
 
-/// Time between scrapes; a busy machine must not make one of the two miss its time.
-const INTERVAL: &str = "3s";
+/// Time between scrapes, and for each of them; a busy machine must not make one of the two miss its time.
+const INTERVAL_SECONDS: u32 = 3;
+
+/// Thousands of targets of two servers share the machine with whatever else runs there.
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Rules and settings; every sequence of odd pages is scraped under each.
 const JOBS: [&str; 8] = [
@@ -294,7 +298,7 @@ fn job_text(address: &str, job: &str, cases: Range<usize>) -> String {
         .map(|case| format!("  - targets: ['{address}']\n    labels: {{__metrics_path__: /{case}, case: '{case}'}}\n"))
         .collect();
     format!(
-        "- {job}\n  params: {{job: [{name}]}}\n  scrape_interval: {INTERVAL}\n  static_configs:\n{}",
+        "- {job}\n  params: {{job: [{name}]}}\n  scrape_interval: {INTERVAL_SECONDS}s\n  static_configs:\n{}",
         targets.concat()
     )
 }
@@ -353,12 +357,15 @@ async fn scrapes_as_prometheus_does() {
         let counts = counts.lock().unwrap();
         (counts.len(), counts.values().copied().min().unwrap_or_default())
     };
-    support::until(done, |(seen, least)| *seen == 2 * targets && *least > SCRAPES + 1).await;
+    support::until_within(DEADLINE, done, |(seen, least)| *seen == 2 * targets && *least > SCRAPES + 1).await;
     manager.shutdown().await;
     tokio::task::spawn_blocking(|| prometheus.stop()).await.unwrap().unwrap();
 
     let output = Command::new(promtool).args(["tsdb", "dump"]).arg(Prometheus::data(folder.path())).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let expected = by_scrape(&parse_dump(&String::from_utf8(output.stdout).unwrap()), SCRAPES);
-    compare(&by_scrape(&dump(&memory), SCRAPES), &expected, 1000);
+    let (ours, theirs) = (dump(&memory), parse_dump(&String::from_utf8(output.stdout).unwrap()));
+    let late = [&ours, &theirs].iter().flat_map(|dump| late(dump, f64::from(INTERVAL_SECONDS))).collect();
+    println!("late, and not compared: {late:?}");
+    let [ours, expected] = [ours, theirs].map(|dump| by_scrape(&without(dump, &late), SCRAPES));
+    compare(&ours, &expected, 1000);
 }

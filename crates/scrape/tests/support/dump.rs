@@ -10,11 +10,29 @@ pub(crate) type Values = Vec<(Option<usize>, String)>;
 pub(crate) type Seen = BTreeMap<String, Values>;
 pub(crate) type Dump = HashMap<BTreeMap<String, String>, Vec<(i64, f64)>>;
 
+/// Job and case.
+type Target = (String, String);
+
+fn target(labels: &BTreeMap<String, String>) -> Target {
+    let job = labels.get("exported_job").filter(|_| !labels.contains_key("case")).or(labels.get("job"));
+    (job.cloned().unwrap_or_default(), labels.get("case").cloned().unwrap_or_default())
+}
+
+/// Targets of which a scrape reached its timeout: on a busy machine one of the two servers loses a page now and then, and
+/// with it the count of pages.
+pub(crate) fn late(dump: &Dump, timeout_seconds: f64) -> BTreeSet<Target> {
+    let durations = dump.iter().filter(|(labels, _)| labels["__name__"] == "scrape_duration_seconds");
+    let late = durations.filter(|(_, samples)| samples.iter().any(|(_, seconds)| *seconds >= timeout_seconds));
+    late.map(|(labels, _)| target(labels)).collect()
+}
+
+/// The other targets.
+pub(crate) fn without(mut dump: Dump, targets: &BTreeSet<Target>) -> Dump {
+    dump.retain(|labels, _| !targets.contains(&target(labels)));
+    dump
+}
+
 pub(crate) fn by_scrape(dump: &Dump, scrapes: usize) -> Seen {
-    let target = |labels: &BTreeMap<String, String>| {
-        let job = labels.get("exported_job").filter(|_| !labels.contains_key("case")).or(labels.get("job"));
-        (job.cloned().unwrap_or_default(), labels.get("case").cloned().unwrap_or_default())
-    };
     let mut times = HashMap::new();
     for (labels, samples) in dump.iter().filter(|(labels, _)| labels["__name__"] == "up") {
         let mut stamps: Vec<i64> = samples.iter().map(|(time, _)| *time).collect();

@@ -259,14 +259,23 @@ pub(crate) fn config(text: &str) -> Config {
 }
 
 /// Waits until there is what is expected; past the deadline the test fails with what was seen last.
-pub(crate) async fn until<T: std::fmt::Debug>(mut look: impl FnMut() -> T, good: impl Fn(&T) -> bool) -> T {
+pub(crate) async fn until<T: std::fmt::Debug>(look: impl FnMut() -> T, good: impl Fn(&T) -> bool) -> T {
+    until_within(DEADLINE, look, good).await
+}
+
+/// The same for what takes a while on a busy machine.
+pub(crate) async fn until_within<T: std::fmt::Debug>(
+    deadline: Duration,
+    mut look: impl FnMut() -> T,
+    good: impl Fn(&T) -> bool,
+) -> T {
     let start = Instant::now();
     loop {
         let seen = look();
         if good(&seen) {
             return seen;
         }
-        assert!(start.elapsed() < DEADLINE, "still {seen:?}");
+        assert!(start.elapsed() < deadline, "still {seen:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
