@@ -79,6 +79,8 @@ impl Spans {
             let step = grid.time(i);
             let (start, end) = (windows.start(step), windows.end(step));
             let (first, behind) = (from.pass(times, start), to.pass(times, end));
+            let drift = windows.drift(step, grid);
+            let (start, end) = (start.saturating_add(drift), end.saturating_add(drift));
             let extent = times.get(first..behind).map(|inside| Extent::new(inside, start, end)).unwrap_or_default();
             Span { first, end: behind, extent }
         };

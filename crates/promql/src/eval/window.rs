@@ -37,6 +37,12 @@ impl Windows {
         self.end(step).saturating_sub(self.range)
     }
 
+    /// By how much the ends of a step's window lie behind those that `@` fixes, for those who ask where they are: upstream
+    /// shifts them with the steps, of which a call that is the same at all has one.
+    pub(super) fn drift(&self, step: Timestamp, grid: Grid) -> i64 {
+        if self.reach.at.is_some() { step.saturating_sub(grid.start) } else { 0 }
+    }
+
     /// From the first window's open start to the last one's end.
     fn span(&self, grid: Grid) -> (Timestamp, Timestamp) {
         (self.start(grid.start), self.end(grid.end()))

@@ -73,6 +73,8 @@ const OPERATORS: [&str; 13] = ["+", "-", "*", "/", "%", "^", "atan2", "==", "!="
 
 /// Expressions with a point of their own.
 const SINGLE: &[&str] = &[
+    "quantile(scalar(rate(cpu_seconds_total{instance=\"a\", mode=\"idle\"}[2m] @ 1700000200)) / 3, cpu_seconds_total)",
+    "quantile(scalar(delta(memory_bytes{instance=\"a\"}[2m:20s] @ 1700000200 offset 30s)) / 1e9, cpu_seconds_total)",
     "histogram_quantile(-0, sum by (le) (rate(latency_bucket[2m]))) atan2 histogram_quantile(-0, sum by (le) (rate(latency_bucket[2m])))",
     "sort(round(cpu_seconds_total{mode!=\"idle\"}, Inf))",
     "sort_desc(round(cpu_seconds_total{mode!=\"idle\"}, Inf))",
