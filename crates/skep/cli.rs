@@ -238,7 +238,6 @@ const FEATURES_IMPLIED: &[&str] = &[
     "concurrent-rule-eval",
     "exemplar-storage",
     "expand-external-labels",
-    "extra-scrape-metrics",
     "memory-snapshot-on-shutdown",
     "new-service-discovery-manager",
     "no-default-scrape-port",
@@ -249,7 +248,7 @@ const FEATURES_IMPLIED: &[&str] = &[
 
 /// Features that change how the program works.
 pub(crate) const FEATURES: &[&str] =
-    &["promql-experimental-functions", "promql-delayed-name-removal", "promql-per-step-stats"];
+    &["extra-scrape-metrics", "promql-experimental-functions", "promql-delayed-name-removal", "promql-per-step-stats"];
 
 /// Reads the command line, program name excluded.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {

@@ -73,6 +73,7 @@ impl Rooms {
             body_size_bytes_max: shares.page_bytes.min(defaults.body_size_bytes_max),
             pages_bytes_max: shares.pages_bytes.min(defaults.pages_bytes_max),
             target_series_max: shares.target_series,
+            extra_metrics: settings.extra_scrape_metrics,
         };
         let scrape = scrape::Manager::new(store.clone(), clock.clone(), options);
         let catalog = open_catalog(settings).await?;

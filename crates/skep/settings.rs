@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) enable_admin_api: bool,
     /// Time between two looks at the files of the configuration; zero is never.
     pub(crate) auto_reload: Duration,
+    /// `--enable-feature=extra-scrape-metrics`
+    pub(crate) extra_scrape_metrics: bool,
     pub(crate) engine: promql::EngineOptions,
     pub(crate) read: remote::ReadLimits,
 }
@@ -79,6 +81,7 @@ impl Settings {
             enable_lifecycle: args.enable_lifecycle,
             enable_admin_api: args.enable_admin_api,
             auto_reload: args.auto_reload.unwrap_or(watch::INTERVAL_DEFAULT),
+            extra_scrape_metrics: feature(args, "extra-scrape-metrics"),
             engine: engine(args, budget.shares()),
             read: read_limits(args, budget.shares()),
             data_dir,
@@ -118,7 +121,6 @@ impl Settings {
 
 fn engine(args: &ServeArgs, shares: Shares) -> promql::EngineOptions {
     let defaults = promql::EngineOptions::default();
-    let feature = |name: &str| args.features.iter().any(|feature| feature == name);
     let kept = (shares.query_bytes / KEPT_PART).min(defaults.kept_bytes_max as u64);
     promql::EngineOptions {
         lookback: args.lookback.unwrap_or(defaults.lookback),
@@ -130,11 +132,15 @@ fn engine(args: &ServeArgs, shares: Shares) -> promql::EngineOptions {
             .query_concurrency
             .and_then(|n| usize::try_from(n).ok())
             .unwrap_or_else(|| concurrency(shares, &defaults)),
-        experimental_functions: feature("promql-experimental-functions"),
-        delayed_name_removal: feature("promql-delayed-name-removal"),
-        per_step_stats: feature("promql-per-step-stats"),
+        experimental_functions: feature(args, "promql-experimental-functions"),
+        delayed_name_removal: feature(args, "promql-delayed-name-removal"),
+        per_step_stats: feature(args, "promql-per-step-stats"),
         ..defaults
     }
+}
+
+fn feature(args: &ServeArgs, name: &str) -> bool {
+    args.features.iter().any(|feature| feature == name)
 }
 
 /// As many queries at once as Prometheus evaluates, fewer where there is little memory for them; the others wait.

@@ -14,6 +14,7 @@ mod bad_input;
 mod bombs;
 mod clients;
 mod demo;
+mod discovery;
 mod faces;
 mod hostile;
 mod import;

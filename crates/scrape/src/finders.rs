@@ -1,8 +1,10 @@
 //! The discoveries of configured jobs: each runs as long as its job has it, and over reloads that do not change it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use discovery::{Found, Updates};
+use model::{Families, MetricKind};
 use tokio::sync::oneshot;
 
 use crate::config::Job;
@@ -71,6 +73,19 @@ impl Finders {
     pub(crate) fn take(&mut self, id: u64, found: Arc<Found>) {
         if let Some(finder) = self.running.iter_mut().find(|finder| finder.id == id) {
             finder.found = found;
+        }
+    }
+
+    /// Tells which discoveries cannot look.
+    pub(crate) fn collect(&self, families: &mut Families) {
+        let mut failing: BTreeMap<&str, usize> = BTreeMap::new();
+        for finder in &self.running {
+            *failing.entry(&finder.job).or_default() += usize::from(!finder.found.notes.is_empty());
+        }
+        let help = "Discoveries of a job whose last look failed in whole or in part; what they found before stays.";
+        let family = families.family("skep_sd_failing", MetricKind::Gauge, help);
+        for (job, count) in failing {
+            family.with([("job", job)], count as f64);
         }
     }
 

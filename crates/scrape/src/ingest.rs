@@ -25,6 +25,12 @@ const OWN_SERIES: [&str; 5] = [
     "scrape_series_added",
 ];
 
+/// What `extra-scrape-metrics` adds, in the order of [`own_values`].
+const EXTRA_SERIES: [&str; 3] = ["scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes"];
+
+/// Values of [`OWN_SERIES`] and [`EXTRA_SERIES`].
+type OwnValues = [f64; OWN_SERIES.len() + EXTRA_SERIES.len()];
+
 /// What a target's pages leave behind for the next one.
 pub(crate) struct Pipeline {
     target: Arc<Target>,
@@ -33,6 +39,8 @@ pub(crate) struct Pipeline {
     own: Vec<OwnSeries>,
     counters: Arc<Counters>,
     series_max: u64,
+    /// Whether [`EXTRA_SERIES`] are written.
+    extra: bool,
     /// Told when a page is refused for its size and kept while the next ones are, so that they need not be read twice.
     excess: Option<Excess>,
 }
@@ -57,16 +65,16 @@ pub(crate) struct Outcome {
 
 impl Pipeline {
     /// Pages with more than `series_max` series will be refused.
-    pub(crate) fn new(target: Arc<Target>, counters: Arc<Counters>, series_max: u64) -> Self {
-        let own = own_series_of(&target);
-        Self { target, cache: Cache::new(), families: Families::default(), own, counters, series_max, excess: None }
+    pub(crate) fn new(target: Arc<Target>, counters: Arc<Counters>, series_max: u64, extra: bool) -> Self {
+        let (cache, families, own) = (Cache::new(), Families::default(), own_series_of(&target, extra));
+        Self { target, cache, families, own, counters, series_max, extra, excess: None }
     }
 
     /// Goes on with a target whose settings changed. What it knows of series stays if they map to the same ones.
     pub(crate) fn retarget(&mut self, target: Arc<Target>) {
         if !self.target.maps_alike(&target) {
             self.cache = Cache::new();
-            self.own = own_series_of(&target);
+            self.own = own_series_of(&target, self.extra);
         }
         self.target = target;
     }
@@ -82,6 +90,7 @@ impl Pipeline {
     ) -> Outcome {
         let mut batch = store.appender();
         let complete = page.as_ref().is_ok_and(|page| !page.bytes.is_empty());
+        let body_bytes = body_bytes(page.as_ref());
         let (counts, mut error) = match page {
             Ok(page) => self.append_page(batch.as_mut(), page, at),
             Err(error) => (Counts::default(), Some(error)),
@@ -98,7 +107,7 @@ impl Pipeline {
         }
         self.cache.finish(complete && error.is_none(), self.families.len());
         let duration = began.elapsed();
-        let values = own_values(counts, error.is_none(), duration);
+        let values = own_values(counts, error.is_none(), duration, &self.target, body_bytes);
         let stored = self.append_own(batch.as_mut(), at, values).and_then(|()| batch.commit(Durability::Kernel));
         match stored {
             Ok(committed) => self.counters.conflicting(committed.conflicting),
@@ -111,7 +120,7 @@ impl Pipeline {
     pub(crate) fn end(&mut self, store: &dyn Appendable, at: Timestamp) -> Result<(), AppendError> {
         let mut batch = store.appender();
         self.append_gone(batch.as_mut(), at)?;
-        self.append_own(batch.as_mut(), at, [stale_nan(); 5])?;
+        self.append_own(batch.as_mut(), at, [stale_nan(); OWN_SERIES.len() + EXTRA_SERIES.len()])?;
         batch.commit(Durability::Kernel).map(drop)
     }
 
@@ -156,7 +165,7 @@ impl Pipeline {
         }
     }
 
-    fn append_own(&mut self, batch: &mut dyn Appender, at: Timestamp, values: [f64; 5]) -> Result<(), AppendError> {
+    fn append_own(&mut self, batch: &mut dyn Appender, at: Timestamp, values: OwnValues) -> Result<(), AppendError> {
         for (own, value) in self.own.iter_mut().zip(values) {
             let sample = Sample { timestamp: at, value };
             let known = own.series.map(|series| batch.append_ref(series, sample));
@@ -171,14 +180,25 @@ impl Pipeline {
     }
 }
 
-fn own_series_of(target: &Target) -> Vec<OwnSeries> {
-    OWN_SERIES.iter().map(|name| OwnSeries { labels: own_series(target, name), series: None }).collect()
+fn own_series_of(target: &Target, extra: bool) -> Vec<OwnSeries> {
+    let extra = EXTRA_SERIES.iter().filter(|_| extra);
+    OWN_SERIES.iter().chain(extra).map(|name| OwnSeries { labels: own_series(target, name), series: None }).collect()
 }
 
-/// Values of [`OWN_SERIES`].
-fn own_values(counts: Counts, up: bool, duration: Duration) -> [f64; 5] {
+fn own_values(counts: Counts, up: bool, duration: Duration, target: &Target, body_bytes: f64) -> OwnValues {
     let up = if up { 1.0 } else { 0.0 };
-    [up, duration.as_secs_f64(), counts.scraped as f64, counts.kept as f64, counts.added as f64]
+    let samples_max = target.job.limits.samples.unwrap_or(0) as f64;
+    let (scraped, kept, added) = (counts.scraped as f64, counts.kept as f64, counts.added as f64);
+    [up, duration.as_secs_f64(), scraped, kept, added, target.timeout.as_secs_f64(), samples_max, body_bytes]
+}
+
+/// Bytes of a page, decompressed; as in Prometheus -1 for one that is too long and 0 where there is none.
+fn body_bytes(page: Result<&Body<'_>, &ScrapeError>) -> f64 {
+    match page {
+        Ok(page) => page.bytes.len() as f64,
+        Err(ScrapeError::BodySize { .. }) => -1.0,
+        Err(_) => 0.0,
+    }
 }
 
 /// Markers and own series give way to what already stands at their time.

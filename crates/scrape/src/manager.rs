@@ -48,6 +48,8 @@ pub struct Options {
     pub pages_bytes_max: u64,
     /// Ceiling of the series of one target, whatever a job allows.
     pub target_series_max: u64,
+    /// Whether every target has the series of Prometheus' feature `extra-scrape-metrics`, too.
+    pub extra_metrics: bool,
 }
 
 impl Default for Options {
@@ -57,6 +59,7 @@ impl Default for Options {
             body_size_bytes_max: BODY_SIZE_BYTES_MAX,
             pages_bytes_max: BODY_SIZE_BYTES_MAX * PAGES_HELD_MAX,
             target_series_max: TARGET_SERIES_MAX,
+            extra_metrics: false,
         }
     }
 }
@@ -116,13 +119,14 @@ struct Plan {
 impl Manager {
     /// A manager without targets. Call it within a tokio runtime; its tasks run there.
     pub fn new(appendable: Arc<dyn Appendable>, clock: Arc<dyn Clock>, options: Options) -> Arc<Self> {
-        let Options { version, body_size_bytes_max, pages_bytes_max, target_series_max } = options;
+        let Options { version, body_size_bytes_max, pages_bytes_max, target_series_max, extra_metrics } = options;
         let shared = Shared {
             store: appendable,
             clock,
             fetcher: Fetcher::new(&version, body_size_bytes_max, pages_bytes_max),
             counters: Arc::new(Counters::default()),
             target_series_max,
+            extra_metrics,
             buffers: Mutex::default(),
             halt: watch::Sender::new(false),
         };
@@ -294,8 +298,8 @@ impl Manager {
     }
 
     fn start_fresh(&self, state: &mut State, target: Arc<Target>, collectors: Option<Collectors>) -> Running {
-        let series_max = self.shared.target_series_max;
-        let pipeline = Pipeline::new(Arc::clone(&target), Arc::clone(&self.shared.counters), series_max);
+        let (series_max, counters) = (self.shared.target_series_max, Arc::clone(&self.shared.counters));
+        let pipeline = Pipeline::new(Arc::clone(&target), counters, series_max, self.shared.extra_metrics);
         self.spawn(state, target, collectors, Arc::new(Mutex::new(pipeline)), Arc::default())
     }
 
@@ -493,6 +497,7 @@ impl Collector for Manager {
         self.shared.counters.collect(families);
         let state = lock(&self.state);
         let targets = (state.running.len() + state.collecting.len()) as f64;
+        state.finders.collect(families);
         families.gauge("skep_scrape_targets", "Targets that are collected.", targets);
         Ok(())
     }

@@ -35,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Arc<Counters>,
     /// Most series of one target.
     pub(crate) target_series_max: u64,
+    pub(crate) extra_metrics: bool,
     pub(crate) buffers: Mutex<Vec<Vec<u8>>>,
     /// True once the process ends.
     pub(crate) halt: watch::Sender<bool>,

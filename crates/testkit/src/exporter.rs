@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 pub enum Reply {
     /// A page in the text format.
     Page(String),
+    /// A document in JSON, such as a list of targets.
+    Json(String),
     /// The head of an answer and then nothing.
     Hang,
     /// A body without end, sent until the reader gives up.
@@ -126,6 +128,10 @@ fn answer(mut stream: TcpStream, shared: &Shared) {
     // A reader that gives up closes the connection; that is what some tests are about.
     let _ = match reply {
         Reply::Page(page) => write!(stream, "{HEAD}Content-Length: {}\r\n\r\n{page}", page.len()),
+        Reply::Json(text) => {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n";
+            write!(stream, "{head}Content-Length: {}\r\n\r\n{text}", text.len())
+        }
         Reply::Hang => hang(&mut stream, shared),
         Reply::Endless => endless(&mut stream, shared),
         Reply::Status(status) => {

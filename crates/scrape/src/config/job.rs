@@ -1,10 +1,11 @@
 //! An entry of `scrape_configs`.
 
 use std::collections::HashMap;
+use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::config::HttpConfig;
+use client::config::{Auth, HttpConfig, Source};
 use discovery::Discoveries;
 use model::status::SkippedJob;
 use yaml::{Place, Section, Shape};
@@ -84,7 +85,29 @@ fn decode(section: &Section<'_>, global: &Global, discoveries: Vec<discovery::Co
     not_built(section);
     section.finish();
     targets::check(&job, &targets);
+    check_files(section, &job.http);
     job
+}
+
+/// The files of a job's own client at which promtool looks, and no others: what is not there yet may come before it is read.
+fn check_files(section: &Section<'_>, http: &HttpConfig) {
+    let credentials = match &http.auth {
+        Auth::Authorization(authorization) => Some(&authorization.credentials),
+        _ => None,
+    };
+    let named = [
+        ("tls_config", "client cert", http.tls.cert.as_ref()),
+        ("tls_config", "client key", http.tls.key.as_ref()),
+        ("authorization", "authorization credentials or bearer token", credentials),
+    ];
+    for (key, what, source) in named {
+        if let Some(Source::File(path)) = source
+            && let Err(error) = fs::metadata(path)
+        {
+            let place = section.get(key).unwrap_or_else(|| section.place().clone());
+            place.flaw(format!("error checking {what} file {:?}: {error}", path.display().to_string()), "");
+        }
+    }
 }
 
 fn not_built(section: &Section<'_>) {
