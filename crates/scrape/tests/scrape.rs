@@ -20,6 +20,7 @@ fn start(memory: &Arc<Memory>) -> Arc<Manager> {
         body_size_bytes_max: 1 << 20,
         pages_bytes_max: 4 << 20,
         target_series_max: 1000,
+        extra_metrics: false,
     };
     Manager::new(Arc::<Memory>::clone(memory), Arc::new(SystemClock), options)
 }

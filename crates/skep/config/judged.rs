@@ -38,6 +38,10 @@ fn whole(place: &str, piece: &str) -> String {
 fn errors(folder: &Path, text: &str) -> Vec<Problem> {
     let path = folder.join("f.yml");
     fs::write(&path, text).unwrap();
+    // The cases are of syntax: the files that they name are there.
+    for name in ["x", "y"] {
+        fs::write(folder.join(name), "").unwrap();
+    }
     let report = Report::strict();
     load(Some(&path), &report);
     report.into_problems().into_iter().filter(|problem| problem.severity == Severity::Error).collect()
