@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow};
 use axum::middleware::from_fn_with_state;
@@ -43,6 +43,8 @@ const BLOCKING_THREAD_KEPT: Duration = Duration::from_secs(2);
 
 /// Everything that was decided before the first room is built.
 pub(crate) struct Plan {
+    /// When reading the files began.
+    read_at: SystemTime,
     args: ServeArgs,
     settings: Settings,
     config: Config,
@@ -67,11 +69,18 @@ struct App {
 
 impl Plan {
     /// Reads rule files and notification settings too, so that all problems are known before anything starts.
-    pub(crate) fn new(args: ServeArgs, settings: Settings, config: Config, demo: bool, report: &Report) -> Self {
+    pub(crate) fn new(
+        read_at: SystemTime,
+        args: ServeArgs,
+        settings: Settings,
+        config: Config,
+        demo: bool,
+        report: &Report,
+    ) -> Self {
         let groups = load_groups(&config, demo, report);
         let notifications = load_notifications(settings.alertmanager_config.as_deref(), report);
         let web = front::load(settings.web_config.as_deref(), report);
-        Self { args, settings, config, groups, notifications, web, demo }
+        Self { read_at, args, settings, config, groups, notifications, web, demo }
     }
 }
 
@@ -131,6 +140,7 @@ async fn serve(plan: Plan) -> Result<()> {
     let (orders, mut inbox) = mpsc::channel(web::ORDERS_MAX);
     let lifecycle = plan.settings.enable_lifecycle.then(|| orders.clone());
     let mut signals = Signals::new()?;
+    let read_at = plan.read_at;
     let (mut app, router) = tokio::select! {
         built = build(plan, address, stopping.clone(), lifecycle) => built?,
         // Replay and the demo's history take a while. Breaking them off loses nothing: a kill may, too.
@@ -148,7 +158,7 @@ async fn serve(plan: Plan) -> Result<()> {
     let scheme = if app.front.now().tls.is_some() { "https" } else { "http" };
     let _ = writeln!(io::stdout(), "listening on {scheme}://{address}");
 
-    let mut watch = Watch::new(app.settings.auto_reload, app.files());
+    let mut watch = Watch::new(app.settings.auto_reload, app.files(), read_at);
     loop {
         let order = tokio::select! {
             order = signals.next() => order,
@@ -157,10 +167,11 @@ async fn serve(plan: Plan) -> Result<()> {
         };
         match order {
             Order::Reload(reply) => {
+                let read_at = SystemTime::now();
                 let result = app.reload().await;
                 match &result {
-                    Ok(files) => watch.know(files.clone()),
-                    Err(_) => watch.know_again(),
+                    Ok(files) => watch.know(files.clone(), read_at),
+                    Err(_) => watch.know_again(read_at),
                 }
                 // Whoever asked may have gone.
                 let _ = reply.send(result.map(drop));
@@ -203,7 +214,7 @@ async fn build(
     stopping: watch::Receiver<bool>,
     lifecycle: Option<mpsc::Sender<Order>>,
 ) -> Result<(App, axum::Router)> {
-    let Plan { args, settings, mut config, groups, notifications, web, demo } = plan;
+    let Plan { read_at: _, args, settings, mut config, groups, notifications, web, demo } = plan;
     let (mib, origin) = (settings.budget.bytes >> 20, settings.budget.origin);
     tracing::info!("the memory budget is {mib} MiB, {origin}");
     let node = rustix::system::uname().nodename().to_string_lossy().into_owned();

@@ -31,6 +31,7 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use cli::{Command, ServeArgs};
 use settings::Settings;
@@ -68,9 +69,10 @@ fn serve(args: &ServeArgs, demo: bool) -> ExitCode {
         tracing::warn!("{sentence}");
     }
     let report = Report::default();
+    let read_at = SystemTime::now();
     let config = config::load(args.config.as_deref(), &report);
     let settings = Settings::new(args, &config, if demo { app::demo_data_dir } else { settings::default_data_dir });
-    let plan = app::Plan::new(args.clone(), settings, config, demo, &report);
+    let plan = app::Plan::new(read_at, args.clone(), settings, config, demo, &report);
     if tell(&report) {
         return ExitCode::from(EXIT_USAGE);
     }
