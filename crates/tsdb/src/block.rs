@@ -424,8 +424,9 @@ impl Column {
 /// one; whole days of many pods make it begin anew.
 const TIMES_CACHED_MAX: usize = 1024;
 
-/// Columns that stand one after the other are read in pieces of this size.
-const WINDOW_BYTES: usize = 64 << 10;
+/// Columns that stand one after the other are read in pieces of this size, some twenty columns. A query holds as many pieces
+/// of each block as there are windows.
+const WINDOW_BYTES: usize = 16 << 10;
 
 /// A column this far behind the one before it is as good as next to it: columns of timestamps stand in between.
 const WINDOW_GAP_BYTES: u64 = 4 << 10;
