@@ -159,11 +159,20 @@ mod tests {
         assert_eq!(Resolver::parse("").servers, ["127.0.0.1:53".parse().unwrap()]);
     }
 
+    /// Both sockets of a server: a port free for UDP may be taken for TCP, then another is tried.
+    async fn sockets() -> (UdpSocket, tokio::net::TcpListener) {
+        loop {
+            let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            if let Ok(tcp) = tokio::net::TcpListener::bind(udp.local_addr().unwrap()).await {
+                return (udp, tcp);
+            }
+        }
+    }
+
     /// A server that knows `known.` over TCP alone, and that other names do not exist; `broken.` it cannot tell.
     async fn server() -> SocketAddr {
-        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (udp, tcp) = sockets().await;
         let address = udp.local_addr().unwrap();
-        let tcp = tokio::net::TcpListener::bind(address).await.unwrap();
         let respond = |question: &[u8], flags: [u8; 2], record: bool| {
             let end = 12 + question[12..].iter().position(|&b| b == 0).unwrap() + 5;
             let mut reply = question[..end].to_vec();
