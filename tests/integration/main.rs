@@ -22,6 +22,7 @@ mod kept;
 mod kill;
 mod lifecycle;
 mod memory;
+mod names;
 mod peers;
 mod remote_read;
 mod remote_write;

@@ -16,7 +16,7 @@ use tokio::time::MissedTickBehavior;
 
 use self::message::{Data, Record};
 use self::resolver::Resolver;
-use crate::{ADDRESS, Discovery, DnsConfig, Found, Group, RecordKind, publish};
+use crate::{ADDRESS, Counters, Discovery, DnsConfig, Found, Group, RecordKind, publish};
 
 /// A name with more records than this is a mistake, or an attack.
 const RECORDS_MAX: usize = 10_000;
@@ -31,6 +31,7 @@ const META_NS_TARGET: &str = "__meta_dns_ns_record_target";
 pub(crate) struct Names {
     pub(crate) job: String,
     pub(crate) config: DnsConfig,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Discovery for Names {
@@ -47,7 +48,7 @@ impl Discovery for Names {
                 () = found.closed() => return,
                 notes = self.look(&mut known) => notes,
             };
-            publish(&found, &self.job, Found { groups: known.values().cloned().collect(), notes });
+            publish(&found, &self.job, Found { groups: known.values().cloned().collect(), notes, ..Found::default() });
         }
     }
 }
@@ -57,7 +58,10 @@ impl Names {
     async fn look(&self, known: &mut BTreeMap<String, Group>) -> Vec<String> {
         let resolver = match tokio::task::spawn_blocking(Resolver::of_system).await {
             Ok(Ok(resolver)) => Arc::new(resolver),
-            Ok(Err(reason)) => return vec![format!("job {:?}: {reason}", self.job)],
+            Ok(Err(reason)) => {
+                self.config.names.iter().for_each(|_| self.counters.dns_lookup(true));
+                return vec![format!("job {:?}: {reason}", self.job)];
+            }
             Err(_) => return Vec::new(),
         };
         let mut questions = tokio::task::JoinSet::new();
@@ -70,6 +74,9 @@ impl Names {
         }
         let mut notes = Vec::new();
         while let Some(answer) = questions.join_next().await {
+            if let Ok((_, answer)) = &answer {
+                self.counters.dns_lookup(answer.is_err());
+            }
             match answer {
                 Ok((name, Ok(records))) => drop(known.insert(name.clone(), self.group(&name, &records))),
                 Ok((_, Err(reason))) => notes.push(format!("job {:?}: {reason}", self.job)),

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use yaml::Report;
 
-use crate::{Discovery, FileConfig, Found, Group, groups, publish};
+use crate::{Counters, Discovery, FileConfig, Found, Group, groups, publish};
 
 /// Time between two looks at the files.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -27,6 +27,7 @@ const META_PATH: &str = "__meta_filepath";
 pub(crate) struct Files {
     pub(crate) job: String,
     pub(crate) config: FileConfig,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// A file when it was last read.
@@ -34,6 +35,8 @@ pub(crate) struct Files {
 struct Read {
     signature: Signature,
     groups: Vec<Group>,
+    /// When the file changed that was read last without an error, in seconds since 1970.
+    changed: Option<i64>,
     problem: Option<String>,
 }
 
@@ -63,9 +66,9 @@ impl Discovery for Files {
             if again {
                 read_all = Instant::now();
             }
-            let (job, config) = (self.job.clone(), self.config.clone());
+            let (job, config, counters) = (self.job.clone(), self.config.clone(), Arc::clone(&self.counters));
             let look = move || {
-                look(&mut files, &config, &job, again);
+                look(&mut files, &config, &job, again, &counters);
                 files
             };
             // Files may lie where reading waits.
@@ -80,7 +83,7 @@ impl Discovery for Files {
 
 /// Reads what is new or changed, or everything again. What cannot be read keeps the targets that it had; what is gone has
 /// none.
-fn look(files: &mut Known, config: &FileConfig, job: &str, again: bool) {
+fn look(files: &mut Known, config: &FileConfig, job: &str, again: bool, counters: &Counters) {
     let paths = list(&config.patterns);
     files.retain(|path, _| paths.contains(path));
     for path in paths {
@@ -92,8 +95,14 @@ fn look(files: &mut Known, config: &FileConfig, job: &str, again: bool) {
         known.signature = signature;
         known.problem = None;
         match read(&path, job) {
-            Ok(groups) => known.groups = groups,
-            Err(reason) => known.problem = Some(format!("job {job:?}: {reason}")),
+            Ok(groups) => {
+                known.groups = groups;
+                known.changed = Some(signature.modified.0);
+            }
+            Err(reason) => {
+                counters.file_error();
+                known.problem = Some(format!("job {job:?}: {reason}"));
+            }
         }
     }
 }
@@ -127,7 +136,8 @@ fn describe(files: &Known, config: &FileConfig) -> Found {
         let patterns: Vec<String> = config.patterns.iter().map(|pattern| pattern.display().to_string()).collect();
         notes.push(format!("no file to find targets in: {}", patterns.join(", ")));
     }
-    Found { groups: files.values().flat_map(|file| file.groups.iter().cloned()).collect(), notes }
+    let changed = files.iter().filter_map(|(path, file)| Some((path.display().to_string(), file.changed?))).collect();
+    Found { groups: files.values().flat_map(|file| file.groups.iter().cloned()).collect(), notes, files: changed }
 }
 
 impl Signature {
@@ -147,7 +157,7 @@ mod tests {
 
     /// Looks once and gives addresses and notes.
     fn check(files: &mut Known, config: &FileConfig, targets: &[&str], problems: usize) {
-        look(files, config, "j", false);
+        look(files, config, "j", false, &Counters::default());
         let found = describe(files, config);
         let got: Vec<&str> =
             found.groups.iter().flat_map(|group| &group.targets).filter_map(|t| t.get("__address__")).collect();

@@ -11,7 +11,7 @@ use hyper::{Request, StatusCode, Uri};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use crate::{Discovery, Found, Group, HttpSdConfig, groups, publish};
+use crate::{Counters, Discovery, Found, Group, HttpSdConfig, groups, publish};
 
 /// An answer of a hundred thousand targets stays below.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
@@ -26,6 +26,7 @@ pub(crate) struct Server {
     pub(crate) job: String,
     pub(crate) config: HttpSdConfig,
     pub(crate) transport: Arc<Transport>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Discovery for Server {
@@ -44,10 +45,11 @@ impl Discovery for Server {
             let groups = answer.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.config.refresh)));
             // What cannot be asked keeps what it told before.
             let now = match groups {
-                Ok(groups) => Found { groups, notes: Vec::new() },
+                Ok(groups) => Found { groups, ..Found::default() },
                 Err(reason) => {
+                    self.counters.http_failure();
                     let note = format!("job {:?}: {}: {reason}", self.job, self.config.url);
-                    Found { notes: vec![note], groups: found.borrow().groups.clone() }
+                    Found { notes: vec![note], groups: found.borrow().groups.clone(), ..Found::default() }
                 }
             };
             publish(&found, &self.job, now);

@@ -5,6 +5,7 @@
 
 pub mod cilium;
 mod config;
+mod counters;
 mod dns;
 mod file;
 mod groups;
@@ -19,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 pub use config::{Config, Discoveries, DnsConfig, FileConfig, HttpSdConfig, Missing, RecordKind};
+pub use counters::Counters;
 
 /// Targets that share their origin and their job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct Found {
     pub groups: Vec<Group>,
     /// Sentences on what was looked for and not found.
     pub notes: Vec<String>,
+    /// Files that were read, with the seconds since 1970 at which they changed.
+    pub files: Vec<(String, i64)>,
 }
 
 /// The newest state of a discovery. The channel closes when the discovery ends.
@@ -64,15 +68,15 @@ pub fn spawn(discovery: impl Discovery, runtime: &Handle) -> Updates {
 
 impl Config {
     /// Starts this discovery for a job.
-    pub fn spawn(&self, job: &str, network: &Network, runtime: &Handle) -> Updates {
-        let job = job.to_owned();
+    pub fn spawn(&self, job: &str, network: &Network, counters: &Arc<Counters>, runtime: &Handle) -> Updates {
+        let (job, counters) = (job.to_owned(), Arc::clone(counters));
         match self {
-            Self::File(config) => spawn(file::Files { job, config: config.clone() }, runtime),
+            Self::File(config) => spawn(file::Files { job, config: config.clone(), counters }, runtime),
             Self::Http(config) => {
                 let transport = network.transport(&config.http);
-                spawn(http::Server { job, config: HttpSdConfig::clone(config), transport }, runtime)
+                spawn(http::Server { job, config: HttpSdConfig::clone(config), transport, counters }, runtime)
             }
-            Self::Dns(config) => spawn(dns::Names { job, config: config.clone() }, runtime),
+            Self::Dns(config) => spawn(dns::Names { job, config: config.clone(), counters }, runtime),
         }
     }
 }

@@ -87,6 +87,21 @@ impl Finders {
         for (job, count) in failing {
             family.with([("job", job)], count as f64);
         }
+        self.collect_files(families);
+    }
+
+    /// Tells when the files changed; one that several jobs read is one file.
+    fn collect_files(&self, families: &mut Families) {
+        let files: BTreeMap<&str, i64> = self
+            .running
+            .iter()
+            .flat_map(|finder| finder.found.files.iter().map(|(file, time)| (&**file, *time)))
+            .collect();
+        let help = "When a file of file_sd_configs changed, in seconds since 1970.";
+        let family = families.family("prometheus_sd_file_mtime_seconds", MetricKind::Gauge, help);
+        for (file, time) in files {
+            family.with([("filename", file)], time as f64);
+        }
     }
 
     /// What was found for a job.

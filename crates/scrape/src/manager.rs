@@ -7,7 +7,7 @@ use std::time::Duration;
 use discovery::Found;
 use discovery::cilium::Looks;
 use model::status::{AddressLook, DroppedTarget, Relabeling, SkippedJob, TargetStatus, Targets};
-use model::{Appendable, Clock, CollectError, Collector, Families, Labels};
+use model::{Appendable, Clock, CollectError, Collector, Families, Labels, MetricKind};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
@@ -79,6 +79,7 @@ struct State {
     configured: Vec<Arc<Job>>,
     skipped: Vec<SkippedJob>,
     finders: Finders,
+    discovery_counters: Arc<discovery::Counters>,
     running: BTreeMap<Key, Running>,
     collecting: BTreeMap<Key, Running>,
     dropped: Vec<DroppedTarget>,
@@ -140,7 +141,8 @@ impl Manager {
         state.configured.clone_from(&config.jobs);
         state.skipped.clone_from(&config.skipped);
         let network = self.shared.fetcher.network();
-        let start = |job: &str, config: &discovery::Config| config.spawn(job, network, &self.runtime);
+        let counters = Arc::clone(&state.discovery_counters);
+        let start = |job: &str, config: &discovery::Config| config.spawn(job, network, &counters, &self.runtime);
         for started in state.finders.follow(&config.jobs, start) {
             self.listen(&mut state, started);
         }
@@ -352,10 +354,34 @@ impl State {
             .chain(dropped.map(|dropped| (&dropped.discovered_labels, None)))
     }
 
+    /// Tells what discoveries do.
+    fn collect(&self, families: &mut Families) {
+        self.finders.collect(families);
+        self.discovery_counters.collect(families);
+        let of_cilium = self.cilium.as_ref().map_or(0, |cilium| targets_of(&cilium.found.groups));
+        let help = "Targets that a job names or that were found for it, before relabelling.";
+        let family = families.family("prometheus_sd_discovered_targets", MetricKind::Gauge, help);
+        for job in &self.configured {
+            let found: usize = self.finders.of_job(&job.name).map(|found| targets_of(&found.groups)).sum();
+            let targets = job.static_targets.len() + found;
+            family.with([("config", &*job.name), ("name", "scrape")], targets as f64);
+        }
+        if self.cilium.is_some() {
+            family.with([("config", "cilium"), ("name", "scrape")], of_cilium as f64);
+        }
+        let help = "Discoveries of jobs that cannot be run.";
+        let family = families.family("prometheus_sd_failed_configs", MetricKind::Gauge, help);
+        family.with([("name", "scrape")], self.skipped.len() as f64);
+    }
+
     /// Whether series with the labels of this target are being written.
     fn runs(&self, target: &Target) -> bool {
         self.running.values().any(|running| running.target.labels == target.labels)
     }
+}
+
+fn targets_of(groups: &[discovery::Group]) -> usize {
+    groups.iter().map(|group| group.targets.len()).sum()
 }
 
 fn plan(state: &State) -> Plan {
@@ -497,7 +523,7 @@ impl Collector for Manager {
         self.shared.counters.collect(families);
         let state = lock(&self.state);
         let targets = (state.running.len() + state.collecting.len()) as f64;
-        state.finders.collect(families);
+        state.collect(families);
         families.gauge("skep_scrape_targets", "Targets that are collected.", targets);
         Ok(())
     }

@@ -17,6 +17,8 @@ mod exporter;
 #[cfg(feature = "servers")]
 mod hostile;
 #[cfg(feature = "servers")]
+mod names;
+#[cfg(feature = "servers")]
 mod peer;
 #[cfg(feature = "servers")]
 mod server;
@@ -42,6 +44,8 @@ pub use disk::{CrashDisk, Loss};
 pub use exporter::{Exporter, Reply};
 #[cfg(feature = "servers")]
 pub use hostile::{Ending, ask_hostile, hostile_requests};
+#[cfg(feature = "servers")]
+pub use names::{NameRecord, NameServer};
 #[cfg(feature = "servers")]
 pub use peer::{PEERS_VARIABLE, Prometheus, free_port, peer};
 #[cfg(feature = "servers")]

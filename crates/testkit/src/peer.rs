@@ -36,10 +36,15 @@ impl Prometheus {
     /// Starts it on a free port of the loopback with its configuration and data in `folder`, and waits until it is
     /// ready.
     pub fn start(program: &Path, folder: &Path, config: &str, args: &[&str]) -> io::Result<Self> {
+        Self::start_by(Command::new(program), folder, config, args)
+    }
+
+    /// The same by a command that ends as Prometheus with further arguments.
+    pub fn start_by(mut command: Command, folder: &Path, config: &str, args: &[&str]) -> io::Result<Self> {
         let file = folder.join("prometheus.yml");
         fs::write(&file, config)?;
         let port = free_port()?;
-        let child = Command::new(program)
+        let child = command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", Self::data(folder).display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))

@@ -57,6 +57,13 @@ impl ServerBuilder {
         Self { command }
     }
 
+    /// Starts it by this command, which ends as the program that its arguments name: `unshare`, for one.
+    pub fn within(self, mut wrapper: Command) -> Self {
+        wrapper.arg(self.command.get_program()).args(self.command.get_args());
+        wrapper.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { command: wrapper }
+    }
+
     /// A further argument.
     pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.arg(arg);

@@ -178,7 +178,7 @@ fn describe(watched: &[Watched], node: &str, config: &Config) -> Found {
         groups.push(group(Endpoint::Relay, relay, "set by cilium.relay"));
     }
     let notes = notes(watched, &groups, config);
-    Found { groups, notes }
+    Found { groups, notes, ..Found::default() }
 }
 
 fn notes(watched: &[Watched], groups: &[Group], config: &Config) -> Vec<String> {

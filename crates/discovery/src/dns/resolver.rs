@@ -143,6 +143,8 @@ async fn ask_stream(server: SocketAddr, id: u16, message: &[u8]) -> Option<Answe
 
 #[cfg(test)]
 mod tests {
+    use testkit::{NameRecord, NameServer};
+
     use super::*;
 
     #[test]
@@ -159,67 +161,19 @@ mod tests {
         assert_eq!(Resolver::parse("").servers, ["127.0.0.1:53".parse().unwrap()]);
     }
 
-    /// Both sockets of a server: a port free for UDP may be taken for TCP, then another is tried.
-    async fn sockets() -> (UdpSocket, tokio::net::TcpListener) {
-        loop {
-            let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-            if let Ok(tcp) = tokio::net::TcpListener::bind(udp.local_addr().unwrap()).await {
-                return (udp, tcp);
-            }
-        }
-    }
-
-    /// A server that knows `known.` over TCP alone, and that other names do not exist; `broken.` it cannot tell.
-    async fn server() -> SocketAddr {
-        let (udp, tcp) = sockets().await;
-        let address = udp.local_addr().unwrap();
-        let respond = |question: &[u8], flags: [u8; 2], record: bool| {
-            let end = 12 + question[12..].iter().position(|&b| b == 0).unwrap() + 5;
-            let mut reply = question[..end].to_vec();
-            reply[2..4].copy_from_slice(&flags);
-            reply[6..12].copy_from_slice(&[0, u8::from(record), 0, 0, 0, 0]);
-            if record {
-                reply.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 10, 0, 0, 7]);
-            }
-            reply
-        };
-        tokio::spawn(async move {
-            let mut buffer = [0; 512];
-            while let Ok((length, from)) = udp.recv_from(&mut buffer).await {
-                let question = &buffer[..length];
-                let name = |text: &[u8]| question.windows(text.len()).any(|part| part == text);
-                let flags = if name(b"known") {
-                    [0x83, 0x80]
-                } else if name(b"broken") {
-                    [0x81, 0x82]
-                } else {
-                    [0x81, 0x83]
-                };
-                let _ = udp.send_to(&respond(question, flags, false), from).await;
-            }
-        });
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = tcp.accept().await {
-                let length = stream.read_u16().await.unwrap();
-                let mut question = vec![0; usize::from(length)];
-                stream.read_exact(&mut question).await.unwrap();
-                let reply = respond(&question, [0x81, 0x80], true);
-                stream.write_u16(reply.len() as u16).await.unwrap();
-                stream.write_all(&reply).await.unwrap();
-            }
-        });
-        address
-    }
-
     #[tokio::test]
     async fn servers_are_asked() {
-        let resolver = Resolver { servers: vec![server().await], search: vec!["sub".to_owned()], dots: 1 };
+        let server = NameServer::start(Ipv4Addr::LOCALHOST.into(), 0).unwrap();
+        // More than a datagram holds.
+        server.set("known.", (0..300).map(|i| NameRecord::A(Ipv4Addr::from(i))));
+        server.fail(&["broken."]);
+        let resolver = Resolver { servers: vec![server.address()], search: vec!["sub".to_owned()], dots: 1 };
         let check = async |name: &str, expected: Result<usize, ()>| {
             let got = resolver.look_up(name, RecordKind::A).await;
             assert_eq!(got.map(|records| records.len()).map_err(drop), expected, "{name}");
         };
-        check("known.", Ok(1)).await;
-        check("known", Ok(1)).await;
+        check("known.", Ok(300)).await;
+        check("known", Ok(300)).await;
         check("nothing.", Ok(0)).await;
         check("broken.", Err(())).await;
     }
