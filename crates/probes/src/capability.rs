@@ -1,4 +1,14 @@
-//! Linux capabilities of this process, as `/proc/self/status` tells them.
+//! Linux capabilities of this process: what is held, and giving up what is not needed.
+
+use std::fmt;
+use std::fs;
+
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, remove_capability_from_bounding_set,
+    set_capabilities, set_no_new_privs,
+};
+
+use crate::Error;
 
 /// Names by number, from `linux/capability.h` of Linux 6.
 const NAMES: [&str; 41] = [
@@ -46,81 +56,154 @@ const NAMES: [&str; 41] = [
 ];
 
 /// Attach programs to network devices.
-pub(crate) const NET_ADMIN: u8 = 12;
-/// Held instead of the newer, smaller ones.
-pub(crate) const SYS_ADMIN: u8 = 21;
+pub(crate) const NET_ADMIN: Capability = Capability(12);
+/// Look at objects of the kernel that others own, by their ids.
+pub(crate) const SYS_ADMIN: Capability = Capability(21);
 /// Read kernel memory and tracepoints from programs.
-pub(crate) const PERFMON: u8 = 38;
+pub(crate) const PERFMON: Capability = Capability(38);
 /// Load programs and make maps; Linux 5.8 and later.
-pub(crate) const BPF: u8 = 39;
+pub(crate) const BPF: Capability = Capability(39);
+
+/// One capability, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capability(u8);
 
 /// A set of capabilities, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Capabilities(pub(crate) u64);
 
-/// The name of one.
-pub(crate) fn name(number: u8) -> &'static str {
-    NAMES.get(usize::from(number)).copied().unwrap_or("an unknown capability")
+/// What is left after giving up the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reduced {
+    before: Capabilities,
+    after: Capabilities,
+}
+
+impl Capability {
+    /// Listen on ports below 1024.
+    pub const NET_BIND_SERVICE: Self = Self(10);
+
+    /// The kernel's name for it.
+    pub fn name(self) -> &'static str {
+        NAMES.get(usize::from(self.0)).copied().unwrap_or("an unknown capability")
+    }
+}
+
+impl Reduced {
+    /// Whether anything was given up.
+    pub fn is_change(&self) -> bool {
+        self.before != self.after
+    }
+}
+
+impl fmt::Display for Reduced {
+    /// The names of what is left.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.after.names();
+        f.write_str(if names.is_empty() { "none" } else { "" })?;
+        f.write_str(&names.join(" "))
+    }
+}
+
+impl FromIterator<Capability> for Capabilities {
+    fn from_iter<I: IntoIterator<Item = Capability>>(capabilities: I) -> Self {
+        capabilities.into_iter().fold(Self::default(), |set, capability| set.with(&[capability]))
+    }
 }
 
 impl Capabilities {
-    /// The effective set in the text of `/proc/self/status`; empty where the text does not say.
-    pub(crate) fn from_status(status: &str) -> Self {
-        let hex = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-        Self(hex.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or_default())
-    }
-
-    /// The effective set of this process.
+    /// The effective set of the calling thread; empty where the kernel does not tell.
     pub(crate) fn effective() -> Self {
-        Self::from_status(&std::fs::read_to_string("/proc/self/status").unwrap_or_default())
+        Self(capabilities(None).map(|sets| sets.effective.bits()).unwrap_or_default())
     }
 
-    pub(crate) fn has(self, number: u8) -> bool {
-        self.0 >> number & 1 == 1
+    pub(crate) fn with(self, more: &[Capability]) -> Self {
+        more.iter().fold(self, |set, capability| Self(set.0 | 1 << capability.0))
+    }
+
+    pub(crate) fn has(self, capability: Capability) -> bool {
+        self.0 >> capability.0 & 1 == 1
     }
 
     /// Those of `wanted` that are missing, where CAP_SYS_ADMIN stands in for CAP_BPF and CAP_PERFMON.
-    pub(crate) fn missing(self, wanted: &[u8]) -> Vec<&'static str> {
-        let covered = |number| self.has(number) || (matches!(number, BPF | PERFMON) && self.has(SYS_ADMIN));
-        wanted.iter().filter(|number| !covered(**number)).map(|number| name(*number)).collect()
+    pub(crate) fn missing(self, wanted: &[Capability]) -> Vec<&'static str> {
+        let covered = |capability| self.has(capability) || (matches!(capability, BPF | PERFMON) && self.has(SYS_ADMIN));
+        wanted.iter().filter(|capability| !covered(**capability)).map(|capability| capability.name()).collect()
     }
 
     /// Names of all that are held, by number.
     pub(crate) fn names(self) -> Vec<String> {
-        let held = (0..u64::BITS as u8).filter(|number| self.has(*number));
+        let held = (0..u64::BITS as u8).filter(|number| self.has(Capability(*number)));
         held.map(|number| NAMES.get(usize::from(number)).map_or_else(|| format!("CAP_{number}"), ToString::to_string))
             .collect()
     }
 
     /// Names of those that this table knows and that are not held, by number.
     pub(crate) fn lacking(self) -> Vec<&'static str> {
-        (0u8..).zip(NAMES).filter(|(number, _)| !self.has(*number)).map(|(_, name)| name).collect()
+        (0u8..).zip(NAMES).filter(|(number, _)| !self.has(Capability(*number))).map(|(_, name)| name).collect()
     }
+}
+
+/// `a, b and c`.
+pub(crate) fn in_words(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [name] => (*name).to_owned(),
+        [names @ .., last] => format!("{} and {last}", names.join(", ")),
+    }
+}
+
+/// Gives up what is held beyond `wanted`, in every set that could give it back, for this thread and those it makes.
+///
+/// The kernel keeps capabilities thread by thread, so it refuses to act while there are other threads.
+pub(crate) fn reduce_to(wanted: Capabilities) -> Result<Reduced, Error> {
+    let threads = fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    if threads != 1 {
+        return Err(Error::Threads { threads });
+    }
+    let fail = |source: rustix::io::Errno| Error::GiveUp { source: source.into() };
+    let before = capabilities(None).map_err(fail)?;
+    let kept = CapabilitySet::from_bits_retain(wanted.0) & before.permitted;
+    // A program that skep might ever run gets none of them either. Without CAP_SETPCAP the bounding set stays as it is,
+    // which no_new_privs makes harmless.
+    for capability in before.permitted.difference(kept).iter() {
+        let _ = remove_capability_from_bounding_set(capability);
+    }
+    let _ = clear_ambient_capability_set();
+    set_no_new_privs(true).map_err(fail)?;
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets).map_err(fail)?;
+    Ok(Reduced { before: Capabilities(before.permitted.bits()), after: Capabilities(kept.bits()) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(cap_eff: &str, expected_missing: &[&str]) {
-        let held = Capabilities::from_status(&format!("Name:\tskep\nCapEff:\t{cap_eff}\nCapBnd:\t0\n"));
-        assert_eq!(held.missing(&[BPF, NET_ADMIN]), expected_missing, "{cap_eff}");
+    fn check(held: u64, expected_missing: &[&str]) {
+        assert_eq!(Capabilities(held).missing(&[BPF, NET_ADMIN]), expected_missing, "{held:x}");
     }
 
     #[test]
     fn what_xdp_needs() {
-        check("0000000000000000", &["CAP_BPF", "CAP_NET_ADMIN"]);
-        check("000001ffffffffff", &[]);
-        check("0000008000001000", &[]);
-        check("0000000000201000", &[]);
-        check("0000000000200000", &["CAP_NET_ADMIN"]);
-        check("0000000000001000", &["CAP_BPF"]);
-        check("not hex", &["CAP_BPF", "CAP_NET_ADMIN"]);
+        check(0, &["CAP_BPF", "CAP_NET_ADMIN"]);
+        check(0x1ff_ffff_ffff, &[]);
+        check(0x80_0000_1000, &[]);
+        check(0x20_1000, &[]);
+        check(0x20_0000, &["CAP_NET_ADMIN"]);
+        check(0x1000, &["CAP_BPF"]);
     }
 
     #[test]
     fn names() {
         assert_eq!(Capabilities(1 << 12 | 1 << 39).names(), ["CAP_NET_ADMIN", "CAP_BPF"]);
         assert_eq!(Capabilities(1 << 50).names(), ["CAP_50"]);
+        assert_eq!(in_words(&["a", "b", "c"]), "a, b and c");
+    }
+
+    #[test]
+    fn it_refuses_beside_other_threads() {
+        // Tests run on threads of their own.
+        assert!(matches!(reduce_to(Capabilities(u64::MAX)), Err(Error::Threads { .. })));
     }
 }

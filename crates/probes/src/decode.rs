@@ -1,43 +1,31 @@
-//! The section `probes` of the configuration file.
+//! What the sections of the probes have in common; each probe decodes its own.
+
+use std::fmt::Display;
+use std::str::FromStr;
 
 use yaml::Section;
 
-use crate::{Config, XdpConfig, XdpMode};
-
-impl Config {
-    /// Decodes the section `probes`; problems go to its report, and a default stands in.
-    pub fn decode(section: &Section<'_>) -> Self {
-        let mut config = Self::default();
-        if let Some(enabled) = section.boolean("enabled") {
-            config.enabled = enabled;
-        }
-        if let Some(xdp) = section.section("xdp") {
-            config.xdp = decode_xdp(&xdp);
-            xdp.finish();
-        }
-        config
+/// A key that is true or false; absent, it leaves what was there.
+pub(crate) fn switch(section: &Section<'_>, key: &'static str, into: &mut bool) {
+    if let Some(value) = section.boolean(key) {
+        *into = value;
     }
 }
 
-fn decode_xdp(section: &Section<'_>) -> XdpConfig {
-    let mut config = XdpConfig { devices: section.strings("devices"), ..XdpConfig::default() };
-    if let Some(enabled) = section.boolean("enabled") {
-        config.enabled = enabled;
+/// A key that is one of a few words; absent, it leaves what was there.
+pub(crate) fn word<T: FromStr<Err: Display>>(section: &Section<'_>, key: &'static str, into: &mut T) {
+    let Some(place) = section.get(key) else { return };
+    match place.string().unwrap_or_default().parse() {
+        Ok(value) => *into = value,
+        Err(error) => place.error(error.to_string(), ""),
     }
-    if let Some(place) = section.get("mode") {
-        match place.string().unwrap_or_default().parse::<XdpMode>() {
-            Ok(mode) => config.mode = mode,
-            Err(error) => place.error(error.to_string(), ""),
-        }
-    }
-    config
 }
 
 #[cfg(test)]
 mod tests {
     use yaml::{Place, Report, parse};
 
-    use super::*;
+    use crate::{Config, XdpConfig, XdpMode};
 
     fn check(text: &str, expected: &Config, problems: &[&str]) {
         let report = Report::default();
@@ -54,8 +42,8 @@ mod tests {
         check("", &Config::default(), &[]);
         check("enabled: false", &Config { enabled: false, ..Config::default() }, &[]);
         let xdp = XdpConfig { enabled: true, devices: vec!["eth*".to_owned()], mode: XdpMode::Native };
-        check("xdp: {devices: [eth*], mode: native}", &Config { enabled: true, xdp }, &[]);
-        let unknown = ["unknown XDP mode \"fast\"; known are generic, native and auto", "unknown key \"tc\""];
-        check("xdp: {mode: fast}\ntc: {}", &Config::default(), &unknown);
+        check("xdp: {devices: [eth*], mode: native}", &Config { xdp, ..Config::default() }, &[]);
+        let unknown = ["unknown XDP mode \"fast\"; known are generic, native and auto", "unknown key \"wires\""];
+        check("xdp: {mode: fast}\nwires: {}", &Config::default(), &unknown);
     }
 }

@@ -9,8 +9,9 @@ use std::path::Path;
 use rustix::process::{Resource, getrlimit};
 
 use crate::capability::Capabilities;
-use crate::kernel::Version;
+use crate::probes::missing;
 use crate::xdp::{self, InspectedDevice};
+use crate::{Settings, Version, XdpConfig};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,9 +126,9 @@ impl Machine {
     }
 
     fn kernel(&self) -> Finding {
-        let enough = self.version() >= xdp::KERNEL_MIN;
+        let enough = self.version() >= XdpConfig::KERNEL_MIN;
         let seen = format!("Linux {} on {}", self.release, self.architecture);
-        let advice = format!("XDP counters need Linux {} or later", xdp::KERNEL_MIN);
+        let advice = format!("XDP counters need Linux {} or later", XdpConfig::KERNEL_MIN);
         finding("kernel", Some(enough), seen, if enough { "" } else { &advice })
     }
 
@@ -228,7 +229,7 @@ impl Machine {
 
     fn xdp(&self) -> Finding {
         let name = "XDP counters, generic mode";
-        if let Some(reason) = xdp::missing(self.version(), self.capabilities) {
+        if let Some(reason) = missing(XdpConfig::KERNEL_MIN, XdpConfig::TO_LOAD, self.version(), self.capabilities) {
             let (seen, advice) = reason.split_once("; ").unwrap_or((&reason, ""));
             return finding(name, Some(false), seen.to_owned(), advice);
         }

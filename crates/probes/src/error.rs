@@ -37,4 +37,16 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// Capabilities belong to threads, and there are several already.
+    #[error("cannot give up capabilities for all of {threads} threads")]
+    Threads {
+        /// How many there are.
+        threads: usize,
+    },
+    /// The kernel did not let capabilities be given up.
+    #[error("give up capabilities: {source}")]
+    GiveUp {
+        /// What it said.
+        source: io::Error,
+    },
 }

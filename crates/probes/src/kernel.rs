@@ -2,9 +2,13 @@
 
 use std::fmt;
 
+/// The first kernel that lets a process without CAP_BPF read maps by the descriptors that it holds, where unprivileged
+/// BPF is off.
+pub(crate) const KERNEL_MAPS_BY_DESCRIPTOR: Version = Version(5, 19);
+
 /// Major and minor number; what distributions add behind does not tell what a kernel can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Version(pub(crate) u32, pub(crate) u32);
+pub struct Version(pub u32, pub u32);
 
 impl Version {
     /// Reads a release such as `6.1.0-18-amd64`.

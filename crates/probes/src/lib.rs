@@ -1,11 +1,20 @@
 //! The eBPF probes: each counts something inside the kernel and is read once an interval.
 //!
 //! In: [`Config`]. Out: metric families through [`model::Collector`], states through [`model::status::Probes`], and
-//! the facts of [`doctor`]. Adding a probe is one file and one line in [`ALL`].
+//! the facts of [`doctor`].
 //!
 //! Never: an event per packet, a program of somebody else detached or replaced, anything left in the kernel after
 //! the process ended, a failure to start. A probe that cannot run is a state with a reason. This is the only room
 //! that uses aya, and the only one with `unsafe` code: the system calls that no library wraps, in `syscall.rs`.
+//!
+//! # Adding a probe
+//!
+//! One file and one line. The file `src/<name>.rs` (with `ebpf/src/<name>.bpf.c`, compiled by `cargo xtask ebpf`) has a
+//! configuration that implements `Settings`: what the probe is called to expose and to need, its keys below
+//! `probes.<name>`, and how it starts. What starts is a `Running`: it reads its maps, tells its state, and shows its
+//! programs and maps through a `Meter`, from which the room itself exposes what the probe costs. The line stands in
+//! the list `probes!` below; it makes the module, the section of [`Config`] and the entry in [`ALL`]. `docs/skep.yml`
+//! shows the section with its defaults, which a test compares.
 
 mod capability;
 mod decode;
@@ -13,27 +22,71 @@ pub mod doctor;
 mod error;
 mod glob;
 mod kernel;
+mod loader;
+mod meter;
+mod probes;
 mod syscall;
-mod xdp;
 
-use std::sync::{Mutex, PoisonError};
+use model::status::ProbeState;
+use model::{Families, Family, MetricKind};
 
-use model::status::{ProbeState, ProbeStatus};
-use model::{CollectError, Collector, Families, MetricKind};
-
+pub use capability::{Capability, Reduced};
 pub use error::Error;
-pub use xdp::{UnknownXdpMode, XdpConfig, XdpMode};
+pub use kernel::Version;
+pub use loader::Loader;
+pub use probes::Probes;
+pub use xdp::{UnknownXdpMode, XdpMode};
 
-/// All probes, in the order in which they are shown.
-pub static ALL: &[Probe] = &[xdp::PROBE];
+/// Makes of each line `/// doc` `name: Configuration,` the module `name`, a section of [`Config`] and an entry of [`ALL`].
+macro_rules! probes {
+    ($($(#[$doc:meta])* $name:ident: $config:ident,)*) => {
+        $(mod $name; pub use $name::$config;)*
 
-/// What a person may set, section `probes` of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// `probes.enabled`: whether any probe runs. Default: true.
-    pub enabled: bool,
+        /// All probes, in the order in which they are shown.
+        pub static ALL: &[Probe] = &[$(Probe {
+            name: stringify!($name),
+            help: <$config as Settings>::HELP,
+            metrics: <$config as Settings>::METRICS,
+            kernel_min: <$config as Settings>::KERNEL_MIN,
+            to_load: <$config as Settings>::TO_LOAD,
+            to_run: <$config as Settings>::TO_RUN,
+            enabled: |config| config.enabled && config.$name.enabled(),
+            same: |a, b| a.$name == b.$name,
+            start: |config, loader| config.$name.start(loader),
+        }),*];
+
+        /// What a person may set, section `probes` of the configuration.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Config {
+            /// `probes.enabled`: whether any probe runs. Default: true.
+            pub enabled: bool,
+            $($(#[$doc])* pub $name: $config,)*
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { enabled: true, $($name: $config::default()),* }
+            }
+        }
+
+        impl Config {
+            /// Decodes the section `probes`; problems go to its report, and a default stands in.
+            pub fn decode(section: &yaml::Section<'_>) -> Self {
+                let mut config = Self::default();
+                decode::switch(section, "enabled", &mut config.enabled);
+                $(if let Some(own) = section.section(stringify!($name)) {
+                    config.$name = Settings::decode(&own);
+                    own.finish();
+                })*
+                config
+            }
+        }
+    };
+}
+
+probes! {
     /// `probes.xdp`: packet counters of network devices.
-    pub xdp: XdpConfig,
+    xdp: XdpConfig,
 }
 
 /// What is known of a probe before it runs.
@@ -44,8 +97,16 @@ pub struct Probe {
     pub help: &'static str,
     /// The metrics it exposes.
     pub metrics: &'static [Metric],
+    /// The oldest kernel that it runs on.
+    pub kernel_min: Version,
+    /// What loading its programs takes.
+    pub to_load: &'static [Capability],
+    /// What it needs once it runs; everything else is given up then.
+    pub to_run: &'static [Capability],
     enabled: fn(&Config) -> bool,
-    start: fn(&Config) -> Result<Box<dyn Running>, Error>,
+    /// Whether two configurations say the same of it.
+    same: fn(&Config, &Config) -> bool,
+    start: fn(&Config, &Loader) -> Result<Box<dyn Running>, Error>,
 }
 
 /// A metric of a probe.
@@ -61,113 +122,60 @@ pub struct Metric {
     pub help: &'static str,
 }
 
-/// The probes of this process. Dropping it takes everything out of the kernel.
-pub struct Probes {
-    slots: Vec<Mutex<Slot>>,
-    config: Mutex<Config>,
+/// What a person may set of a probe, and what the probe is. Each probe implements it in its own file.
+trait Settings: Clone + Default + PartialEq {
+    /// One sentence on what it counts.
+    const HELP: &'static str;
+    /// The metrics it exposes.
+    const METRICS: &'static [Metric];
+    /// The oldest kernel that it runs on.
+    const KERNEL_MIN: Version;
+    /// What loading its programs takes.
+    const TO_LOAD: &'static [Capability];
+    /// What it needs once it runs.
+    const TO_RUN: &'static [Capability];
+
+    /// Decodes its own section; the caller reports the keys that were not asked for.
+    fn decode(section: &yaml::Section<'_>) -> Self;
+    /// Whether it shall run.
+    fn enabled(&self) -> bool;
+    /// Loads and attaches. Kernel and capabilities were looked at before.
+    fn start(&self, loader: &Loader) -> Result<Box<dyn Running>, Error>;
 }
 
-/// A probe that was started.
+/// A probe that was started. Dropping it takes everything out of the kernel.
 trait Running: Send {
     /// Follows what changed on the machine, then reads the maps.
     fn collect(&mut self, families: &mut Families) -> Result<(), Error>;
+    /// Its programs and maps, of which the room exposes the cost.
+    fn meter(&self) -> &meter::Meter;
     /// Whether it counts anything now.
-    fn state(&self) -> ProbeState;
+    fn state(&self) -> ProbeState {
+        ProbeState::Running
+    }
     /// Sentences on details.
-    fn details(&self) -> Vec<String>;
-}
-
-struct Slot {
-    probe: &'static Probe,
-    held: Held,
-}
-
-enum Held {
-    Running { running: Box<dyn Running>, last_error: Option<String> },
-    Not(ProbeState),
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { enabled: true, xdp: XdpConfig::default() }
+    fn details(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Takes another configuration without loading anything anew; false where it has to be started again.
+    fn apply(&mut self, _config: &Config) -> bool {
+        false
     }
 }
 
-impl Probes {
-    /// Starts the probes that the configuration wants. It never fails: what cannot run says why in its state.
-    pub fn start(config: &Config) -> Self {
-        let slots = ALL.iter().map(|probe| Mutex::new(Slot::start(probe, config))).collect();
-        Self { slots, config: Mutex::new(config.clone()) }
+impl Metric {
+    /// A counter of things or amounts.
+    const fn counter(name: &'static str, unit: &'static str, help: &'static str) -> Self {
+        Self { name, kind: MetricKind::Counter, unit, help }
     }
 
-    /// Starts all probes anew where the configuration differs from the one in force. It blocks as [`Probes::start`] does.
-    pub fn apply(&self, config: &Config) {
-        let mut running = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        if *running == *config {
-            return;
-        }
-        config.clone_into(&mut running);
-        for slot in &self.slots {
-            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            // What is attached goes first, so that it is not in the way of what comes.
-            slot.held = Held::Not(ProbeState::Disabled);
-            *slot = Slot::start(slot.probe, config);
-        }
-    }
-}
-
-impl model::status::Probes for Probes {
-    fn probes(&self) -> Vec<ProbeStatus> {
-        self.slots.iter().map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).status()).collect()
-    }
-}
-
-impl Collector for Probes {
-    fn name(&self) -> &'static str {
-        "probes"
+    /// A value that goes up and down.
+    const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> Self {
+        Self { name, kind: MetricKind::Gauge, unit, help }
     }
 
-    /// One failing probe keeps none of the others back; the error names all that failed.
-    fn collect(&self, families: &mut Families) -> Result<(), CollectError> {
-        let mut errors = Vec::new();
-        for slot in &self.slots {
-            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = slot.collect(families) {
-                errors.push(format!("{}: {error}", slot.probe.name));
-            }
-        }
-        if errors.is_empty() { Ok(()) } else { Err(CollectError(errors.join("; "))) }
-    }
-}
-
-impl Slot {
-    fn start(probe: &'static Probe, config: &Config) -> Self {
-        if !config.enabled || !(probe.enabled)(config) {
-            return Self { probe, held: Held::Not(ProbeState::Disabled) };
-        }
-        let held = match (probe.start)(config) {
-            Ok(running) => Held::Running { running, last_error: None },
-            Err(Error::Unsupported { reason }) => Held::Not(ProbeState::Unsupported { reason }),
-            Err(error) => Held::Not(ProbeState::Failed { error: error.to_string() }),
-        };
-        Self { probe, held }
-    }
-
-    fn collect(&mut self, families: &mut Families) -> Result<(), Error> {
-        let Held::Running { running, last_error } = &mut self.held else { return Ok(()) };
-        let result = running.collect(families);
-        *last_error = result.as_ref().err().map(ToString::to_string);
-        result
-    }
-
-    fn status(&self) -> ProbeStatus {
-        let (state, details) = match &self.held {
-            Held::Running { last_error: Some(error), running } => {
-                (ProbeState::Failed { error: error.clone() }, running.details())
-            }
-            Held::Running { running, .. } => (running.state(), running.details()),
-            Held::Not(state) => (state.clone(), Vec::new()),
-        };
-        ProbeStatus { name: self.probe.name.to_owned(), help: self.probe.help.to_owned(), state, details }
+    /// Begins its family.
+    fn family<'a>(&self, families: &'a mut Families) -> &'a mut Family {
+        families.family(self.name, self.kind, self.help)
     }
 }

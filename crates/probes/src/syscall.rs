@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::time::Duration;
 
 // Numbers of linux/bpf.h.
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
@@ -30,6 +31,21 @@ struct GetInfo {
     object: u32,
     info_length: u32,
     info: u64,
+}
+
+/// How often a program ran and how long, while BPF statistics were on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Runs {
+    pub(crate) count: u64,
+    pub(crate) time: Duration,
+}
+
+/// `struct bpf_prog_info` up to the run statistics, which lie behind 192 bytes that are of no interest here.
+#[repr(C)]
+struct ProgramInfo {
+    before: [u64; 24],
+    run_time_ns: u64,
+    run_count: u64,
 }
 
 /// The head of `struct bpf_link_info` with the part for XDP.
@@ -57,14 +73,26 @@ impl XdpLink {
     /// Whether it still sits on a device: the kernel clears the index when the device goes or an administrator detaches it.
     pub(crate) fn is_attached(&self) -> io::Result<bool> {
         let mut info = LinkInfo::default();
-        let mut request = GetInfo {
-            object: raw_as_u32(self.0.as_fd().as_raw_fd()),
-            info_length: size_of::<LinkInfo>() as u32,
-            info: &raw mut info as u64,
-        };
-        bpf(BPF_OBJ_GET_INFO_BY_FD, &mut request)?;
+        get_info(self.0.as_fd(), &mut info)?;
         Ok(info.device != 0)
     }
+}
+
+/// What a program cost so far. It takes no capability.
+pub(crate) fn program_runs(program: BorrowedFd<'_>) -> io::Result<Runs> {
+    let mut info = ProgramInfo { before: [0; 24], run_time_ns: 0, run_count: 0 };
+    get_info(program, &mut info)?;
+    Ok(Runs { count: info.run_count, time: Duration::from_nanos(info.run_time_ns) })
+}
+
+/// Fills `info`, a structure of plain numbers that begins as the kernel's does for this kind of object.
+fn get_info<T>(object: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
+    let mut request = GetInfo {
+        object: raw_as_u32(object.as_raw_fd()),
+        info_length: size_of::<T>() as u32,
+        info: &raw mut *info as u64,
+    };
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut request).map(drop)
 }
 
 /// Descriptors are never negative once opened; the kernel's structures hold them unsigned.

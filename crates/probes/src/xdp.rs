@@ -17,46 +17,38 @@ use std::path::Path;
 use std::str::FromStr;
 
 use model::status::ProbeState;
-use model::{Families, MetricKind};
+use model::Families;
 use thiserror::Error as ThisError;
+use yaml::Section;
 
-use crate::capability::{BPF, Capabilities, NET_ADMIN, PERFMON};
-use crate::kernel::Version;
-use crate::{Error, Metric, Probe, Running, capability, glob};
+use crate::capability::{BPF, NET_ADMIN, PERFMON};
+use crate::meter::Meter;
+use crate::{Capability, Error, Loader, Metric, Running, Settings, Version, decode, glob};
 use counters::Counters;
 use device::Device;
 
-pub(crate) const PROBE: Probe = Probe {
-    name: "xdp",
-    help: "Counts packets and bytes that arrive at network devices, by IP family and transport protocol.",
-    metrics: &METRICS,
-    enabled: |config| config.xdp.enabled,
-    start: |config| Ok(Box::new(Xdp::start(config.xdp.clone())?)),
-};
-
-const METRICS: [Metric; 2] = [
-    Metric {
-        name: "skep_xdp_packets_total",
-        kind: MetricKind::Counter,
-        unit: "packets",
-        help: "Packets that arrived at a network device, counted by XDP.",
-    },
-    Metric {
-        name: "skep_xdp_bytes_total",
-        kind: MetricKind::Counter,
-        unit: "bytes",
-        help: "Bytes of the frames that arrived at a network device, counted by XDP, frame header included.",
-    },
-];
+const PACKETS: Metric = Metric::counter(
+    "skep_xdp_packets_total",
+    "packets",
+    "Packets that arrived at a network device, counted by XDP.",
+);
+const BYTES: Metric = Metric::counter(
+    "skep_xdp_bytes_total",
+    "bytes",
+    "Bytes of the frames that arrived at a network device, counted by XDP, frame header included.",
+);
 
 /// The first kernel with BPF links for XDP; before, a killed process would leave its program on the device.
-pub(crate) const KERNEL_MIN: Version = Version(5, 9);
+const KERNEL_MIN: Version = Version(5, 9);
 
 /// The first kernel that hands over packets in several buffers, and tells their whole length.
 pub(crate) const KERNEL_FRAGS: Version = Version(5, 18);
 
 /// The verifier lets packet pointers move by what a header says only for holders of CAP_PERFMON.
-const CAPABILITIES: [u8; 3] = [BPF, NET_ADMIN, PERFMON];
+const TO_LOAD: [Capability; 3] = [BPF, NET_ADMIN, PERFMON];
+
+/// Devices that come later are taken up.
+const TO_RUN: [Capability; 1] = [NET_ADMIN];
 
 /// Section `probes.xdp` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,12 +119,33 @@ impl FromStr for XdpMode {
     }
 }
 
+impl Settings for XdpConfig {
+    const HELP: &'static str =
+        "Counts packets and bytes that arrive at network devices, by IP family and transport protocol.";
+    const METRICS: &'static [Metric] = &[PACKETS, BYTES];
+    const KERNEL_MIN: Version = KERNEL_MIN;
+    const TO_LOAD: &'static [Capability] = &TO_LOAD;
+    const TO_RUN: &'static [Capability] = &TO_RUN;
+
+    fn decode(section: &Section<'_>) -> Self {
+        let mut config = Self { devices: section.strings("devices"), ..Self::default() };
+        decode::switch(section, "enabled", &mut config.enabled);
+        decode::word(section, "mode", &mut config.mode);
+        config
+    }
+
+    fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    fn start(&self, loader: &Loader) -> Result<Box<dyn Running>, Error> {
+        Ok(Box::new(Xdp::start(self.clone(), loader)?))
+    }
+}
+
 impl Xdp {
-    fn start(config: XdpConfig) -> Result<Self, Error> {
-        if let Some(reason) = missing(Version::current(), Capabilities::effective()) {
-            return Err(Error::Unsupported { reason });
-        }
-        let mut xdp = Self { config, counters: Counters::load()?, refused: Vec::new() };
+    fn start(config: XdpConfig, loader: &Loader) -> Result<Self, Error> {
+        let mut xdp = Self { config, counters: Counters::load(loader)?, refused: Vec::new() };
         xdp.follow_devices()?;
         Ok(xdp)
     }
@@ -196,45 +209,22 @@ pub(crate) fn inspect_devices() -> Result<Vec<InspectedDevice>, Error> {
     Ok(device::list(Path::new("/sys"), Path::new("/proc"))?.into_iter().map(inspect).collect())
 }
 
-/// What this machine lacks, and what to do about it.
-pub(crate) fn missing(kernel: Version, held: Capabilities) -> Option<String> {
-    if kernel < KERNEL_MIN {
-        return Some(format!("Linux {kernel} has no BPF links for XDP; Linux {KERNEL_MIN} or later is needed"));
-    }
-    let missing = held.missing(&CAPABILITIES);
-    if missing.is_empty() {
-        return None;
-    }
-    let all = CAPABILITIES.map(capability::name);
-    Some(format!(
-        "missing {}; run as root, or `setcap {}+ep` on the binary, or add AmbientCapabilities={} to the systemd unit",
-        in_words(&missing),
-        all.map(str::to_lowercase).join(","),
-        all.join(" ")
-    ))
-}
-
-/// `a, b and c`.
-fn in_words(names: &[&str]) -> String {
-    match names {
-        [] => String::new(),
-        [name] => (*name).to_owned(),
-        [names @ .., last] => format!("{} and {last}", names.join(", ")),
-    }
-}
-
 impl Running for Xdp {
     fn collect(&mut self, families: &mut Families) -> Result<(), Error> {
         self.follow_devices()?;
         let readings = self.counters.read()?;
-        for (metric, pick) in METRICS.iter().zip([0, 1]) {
-            let family = families.family(metric.name, metric.kind, metric.help);
+        for (metric, pick) in [PACKETS, BYTES].into_iter().zip([0, 1]) {
+            let family = metric.family(families);
             for reading in &readings {
                 let labels = [("device", reading.device), ("family", reading.family), ("protocol", reading.protocol)];
                 family.with(labels, reading.packets_bytes[pick] as f64);
             }
         }
         Ok(())
+    }
+
+    fn meter(&self) -> &Meter {
+        self.counters.meter()
     }
 
     fn state(&self) -> ProbeState {
@@ -266,29 +256,5 @@ mod tests {
             assert_eq!(mode.as_str().parse(), Ok(mode));
         }
         assert_eq!("offload".parse::<XdpMode>(), Err(UnknownXdpMode("offload".to_owned())));
-    }
-
-    #[test]
-    fn what_is_missing_is_named_with_what_to_do() {
-        let check = |kernel, held, expected: &[&str]| {
-            let reason = missing(kernel, Capabilities(held)).unwrap_or_default();
-            assert_eq!(reason.is_empty(), expected.is_empty(), "{reason}");
-            for part in expected {
-                assert!(reason.contains(part), "{reason} lacks {part}");
-            }
-        };
-        check(Version(6, 1), u64::MAX, &[]);
-        check(Version(5, 8), u64::MAX, &["5.8", "5.9"]);
-        check(Version(5, 9), 1 << NET_ADMIN | 1 << BPF | 1 << PERFMON, &[]);
-        check(
-            Version(6, 1),
-            1 << NET_ADMIN | 1 << BPF,
-            &["missing CAP_PERFMON;", "setcap cap_bpf,cap_net_admin,cap_perfmon+ep"],
-        );
-        check(
-            Version(6, 1),
-            0,
-            &["CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON", "AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON"],
-        );
     }
 }

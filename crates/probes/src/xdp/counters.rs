@@ -4,22 +4,18 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd as _;
 
-use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
-use aya::programs::{ProgramError, ProgramFd, Xdp};
-use aya::{Ebpf, EbpfError, EbpfLoader};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use aya::maps::{HashMap, MapData, MapError, PerCpuArray, PerCpuValues};
+use aya::programs::{ProgramFd, Xdp};
 use thiserror::Error as ThisError;
 
 use super::device::Device;
 use super::layout::{COUNTERS_PER_DEVICE, DEVICES_MAX, FAMILIES, PROTOCOLS, is_usual};
 use super::{KERNEL_FRAGS, XdpMode, occupant};
-use crate::Error;
-use crate::kernel::Version;
+use crate::loader::{Loader, Object, object};
+use crate::meter::Meter;
 use crate::syscall::XdpLink;
+use crate::{Error, Version};
 
-static OBJECT: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ebpf/objects/xdp_counters.bpf.o"));
-const OBJECT_NAME: &str = "xdp_counters.bpf.o";
 const DEVICES: &str = "devices";
 const COUNTERS: &str = "counters";
 
@@ -32,11 +28,9 @@ const PROGRAM_LINEAR: &str = "xdp_counters";
 const FLAG_GENERIC: u32 = 1 << 1;
 const FLAG_NATIVE: u32 = 1 << 2;
 
-/// From this kernel on, maps are charged to the memory cgroup and RLIMIT_MEMLOCK does not matter.
-const KERNEL_WITHOUT_MEMLOCK: Version = Version(5, 11);
-
 /// Everything that lives in the kernel. Dropping it leaves nothing behind.
 pub(super) struct Counters {
+    object: Object,
     program: ProgramFd,
     devices: HashMap<MapData, u32, [u32; 2]>,
     counters: PerCpuArray<MapData, [u64; 2]>,
@@ -82,22 +76,25 @@ pub(super) enum Refusal {
 
 impl Counters {
     /// Loads the program; it sits on no device yet.
-    pub(super) fn load() -> Result<Self, Error> {
-        if Version::current() < KERNEL_WITHOUT_MEMLOCK {
-            // Without CAP_SYS_RESOURCE this fails; then the maps may still fit under the old limit.
-            let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
-        }
-        // The program reads no kernel structure, so the description of those is not needed.
-        let mut ebpf = EbpfLoader::new().btf(None).load(OBJECT).map_err(|error| load_error(&error))?;
+    pub(super) fn load(loader: &Loader) -> Result<Self, Error> {
+        let mut object = loader.plain(object!("xdp_counters.bpf.o"))?;
         let name = if Version::current() >= KERNEL_FRAGS { PROGRAM_FRAGS } else { PROGRAM_LINEAR };
-        let program = load_program(&mut ebpf, name).map_err(|error| load_error(&error))?;
+        let program = object.start(name, |program: &mut Xdp| {
+            program.load()?;
+            Ok(program.fd()?.try_clone()?)
+        })?;
         Ok(Self {
             program,
-            devices: take_map(&mut ebpf, DEVICES)?,
-            counters: take_map(&mut ebpf, COUNTERS)?,
+            devices: object.map(DEVICES)?,
+            counters: object.map(COUNTERS)?,
+            object,
             attached: Vec::new(),
             free_slots: (0..DEVICES_MAX).collect(),
         })
+    }
+
+    pub(super) fn meter(&self) -> &Meter {
+        self.object.meter()
     }
 
     /// Names and modes of the devices that are counted.
@@ -194,43 +191,8 @@ fn combinations() -> impl Iterator<Item = (&'static str, &'static str)> {
     FAMILIES.into_iter().flat_map(|family| PROTOCOLS.into_iter().map(move |protocol| (family, protocol)))
 }
 
-fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<ProgramFd, EbpfError> {
-    let program: &mut Xdp = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
-    program.load()?;
-    Ok(program.fd()?.try_clone().map_err(ProgramError::from)?)
-}
-
-fn take_map<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, Error> {
-    let map = ebpf.take_map(name).ok_or(MapError::InvalidName { name: name.to_owned() });
-    map.and_then(M::try_from).map_err(|source| map_error(name, source))
-}
-
 fn map_error(map: &'static str, source: MapError) -> Error {
     Error::Map { map, source }
-}
-
-/// With the capabilities checked before, EPERM comes from a fence around the process. EACCES is the verifier's no.
-fn load_error(error: &EbpfError) -> Error {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |cause| cause.source());
-    let mut errors = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
-    if errors.any(|error| error.raw_os_error() == Some(libc::EPERM)) {
-        let reason = "the kernel refuses bpf(2) although the capabilities are there: a user namespace, a container's \
-                      seccomp profile, kernel lockdown or RLIMIT_MEMLOCK forbids it; allow it there";
-        return Error::Unsupported { reason: reason.to_owned() };
-    }
-    Error::Load { object: OBJECT_NAME, reason: last_words(&error.to_string()) }
-}
-
-/// The verifier writes thousands of lines; the first says which call failed and the last ones why.
-fn last_words(text: &str) -> String {
-    const LINES_KEPT: usize = 5;
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    match lines.split_first() {
-        Some((first, rest)) if rest.len() > LINES_KEPT => {
-            format!("{first} ... {}", rest[rest.len() - LINES_KEPT..].join("; "))
-        }
-        _ => lines.join("; "),
-    }
 }
 
 fn refusal(error: io::Error, device: u32, mode: XdpMode) -> Refusal {
@@ -243,18 +205,4 @@ fn refusal(error: io::Error, device: u32, mode: XdpMode) -> Refusal {
 
 fn id_in_words(program: Option<u32>) -> String {
     program.map(|id| format!(" (`bpftool prog show id {id}` tells which)")).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_logs_are_cut() {
-        let check = |text: &str, expected: &str| assert_eq!(last_words(text), expected);
-        check("", "");
-        check("EINVAL", "EINVAL");
-        check("EACCES\n\n a\nb\n", "EACCES; a; b");
-        check("EACCES\n1\n2\n3\n4\n5\n6\n7", "EACCES ... 3; 4; 5; 6; 7");
-    }
 }

@@ -1,7 +1,4 @@
-//! The XDP probe in network namespaces of its own: exact counts, foreign programs, kills, devices that come and go.
-//!
-//! It needs root. Each scenario runs in a process of its own inside a namespace, because a thread cannot be trusted to
-//! come back from one; the process is this same test binary, told by an environment variable what to play.
+//! The probe `xdp` in network namespaces: exact counts, foreign programs, kills, devices that come and go.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,89 +7,25 @@
 )]
 #![allow(unsafe_code, reason = "raw sockets")]
 
-mod frame;
-mod packet_socket;
+mod netns;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use model::status::{ProbeState, Probes as _};
-use model::{Collector as _, Families};
+use model::status::ProbeState;
 use probes::{Config, Probes, XdpConfig, XdpMode};
 
-use frame::{Case, ICMP, IPV4, TCP, UDP, cases, ethernet, ipv4};
-use packet_socket::PacketSocket;
+use netns::frame::{self, Case, ICMP, IPV4, TCP, UDP, cases, ethernet, ipv4};
+use netns::packet_socket::{self, PacketSocket};
+use netns::{
+    DEADLINE, as_nobody, collect, expect_running, hold_in_child, is_root, off, play_in_namespace, player, run, silence,
+    values, veth,
+};
 
-const SCENARIO: &str = "SKEP_TEST_SCENARIO";
-/// A machine under load takes its time; nothing here waits this long unless it is broken.
-const DEADLINE: Duration = Duration::from_secs(60);
 const OBJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ebpf/objects/xdp_counters.bpf.o");
 const NOBODY: u32 = 65534;
-
-/// A namespace that is gone at the end of the test, also of one that failed.
-struct Namespace(String);
-
-impl Namespace {
-    fn new(scenario: &str) -> Self {
-        let name = format!("skep-{}-{scenario}", std::process::id());
-        run(&format!("ip netns add {name}"));
-        Self(name)
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
-    }
-}
-
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn run(line: &str) -> String {
-    let mut words = line.split(' ');
-    let output = Command::new(words.next().unwrap()).args(words).output().unwrap_or_else(|e| panic!("{line}: {e}"));
-    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("SKIPPED: network namespaces and XDP need root");
-    }
-    root
-}
-
-/// This binary, in the part of a scenario.
-fn player(scenario: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "play", "--nocapture"]).env(SCENARIO, scenario);
-    command
-}
-
-fn play_in_namespace(scenario: &str) {
-    if !is_root() {
-        return;
-    }
-    let namespace = Namespace::new(scenario);
-    let player = player(scenario);
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", &namespace.0]).arg(player.get_program()).args(player.get_args());
-    let output = command.env(SCENARIO, scenario).output().unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{scenario}:\n{text}");
-    eprintln!("{text}");
-}
 
 #[test]
 fn counts_are_exact_in_generic_mode() {
@@ -152,53 +85,40 @@ fn a_program_that_an_administrator_took_off_stays_off() {
 /// Not a test of its own: the part that a scenario plays in its process.
 #[test]
 fn play() {
-    match std::env::var(SCENARIO).as_deref() {
-        Ok("generic") => count(XdpMode::Generic),
-        Ok("native") => count(XdpMode::Native),
-        Ok("foreign") => foreign(),
-        Ok("kill") => kill(),
-        Ok("hold") => hold(),
-        Ok("devices") => devices(),
-        Ok("capabilities") => capabilities(),
-        Ok("detached") => detached(),
-        Ok("loopback") => loopback(),
-        Ok("tunnel") => tunnel(),
-        Ok("nobody") => nobody(),
-        Ok(other) => panic!("unknown scenario {other}"),
-        Err(_) => {}
-    }
-}
-
-/// Two devices on one wire, silent: what is sent on `sk0` arrives on `sk1`, and nothing else does.
-fn veth() {
-    run("ip link add sk0 mtu 9000 type veth peer name sk1 mtu 9000");
-    for device in ["sk0", "sk1"] {
-        std::fs::write(format!("/proc/sys/net/ipv6/conf/{device}/disable_ipv6"), "1").unwrap();
-        run(&format!("ip link set {device} up"));
-    }
+    netns::play(&[
+        ("generic", || count(XdpMode::Generic)),
+        ("native", || count(XdpMode::Native)),
+        ("foreign", foreign),
+        ("kill", kill),
+        ("hold", hold),
+        ("devices", devices),
+        ("capabilities", capabilities),
+        ("detached", detached),
+        ("loopback", loopback),
+        ("tunnel", tunnel),
+        ("nobody", nobody),
+    ]);
 }
 
 fn start(devices: &[&str], mode: XdpMode) -> Probes {
     let devices = devices.iter().map(ToString::to_string).collect();
-    Probes::start(&Config { xdp: XdpConfig { devices, mode, ..XdpConfig::default() }, ..Config::default() })
+    Probes::start(&Config { xdp: XdpConfig { devices, mode, ..XdpConfig::default() }, ..off() })
 }
 
 fn state(probes: &Probes) -> ProbeState {
-    probes.probes().remove(0).state
+    netns::state(probes, "xdp")
 }
 
 /// Packets and bytes by device, family and protocol, those that are zero left out.
 type Counts = BTreeMap<(String, String, String), [u64; 2]>;
 
 fn read(probes: &Probes) -> Counts {
-    let mut families = Families::default();
-    probes.collect(&mut families).unwrap();
+    let families = collect(probes);
     let mut counts = Counts::new();
     for (at, name) in ["skep_xdp_packets_total", "skep_xdp_bytes_total"].into_iter().enumerate() {
-        let family = families.iter().find(|family| family.name == name).unwrap();
-        for point in &family.points {
-            let label = |name: &str| point.labels.iter().find(|(n, _)| n == name).unwrap().1.clone();
-            counts.entry((label("device"), label("family"), label("protocol"))).or_default()[at] = point.value as u64;
+        for (labels, value) in values(&families, name, "", &["device", "family", "protocol"]) {
+            let [device, family, protocol] = labels.try_into().unwrap();
+            counts.entry((device, family, protocol)).or_default()[at] = value;
         }
     }
     counts.retain(|_, values| *values != [0, 0]);
@@ -248,7 +168,7 @@ fn many(number: u8, protocol: &'static str, count: usize) -> Vec<Case> {
 fn count(mode: XdpMode) {
     veth();
     let probes = start(&["sk1"], mode);
-    assert_eq!(state(&probes), ProbeState::Running, "{:?}", probes.probes());
+    expect_running(&probes, "xdp");
     let mut expected = Counts::new();
     for (number, protocol, count) in [(UDP, "udp", 10_000), (TCP, "tcp", 5_000), (ICMP, "icmp", 1_000)] {
         send_all(&many(number, protocol, count), "sk1", &mut expected, &probes);
@@ -317,44 +237,23 @@ fn foreign() {
 
 fn kill() {
     veth();
-    let mut child = Killed(player("hold").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
-    let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
-    assert!(lines.map_while(Result::ok).any(|line| line.contains("holding")));
+    let mut child = hold_in_child(player("hold"));
     assert!(program_of("sk1").is_some());
     child.0.kill().unwrap();
     child.0.wait().unwrap();
-    let begin = Instant::now();
-    while program_of("sk1").is_some() {
-        assert!(begin.elapsed() < DEADLINE, "the program of a killed process is still there");
-        std::thread::yield_now();
-    }
+    netns::poll("the end of a killed process's program", || program_of("sk1").is_none().then_some(()));
 }
 
-/// Holds the device until its standard input ends, which it does not before the kill.
 fn hold() {
     let probes = start(&["sk1"], XdpMode::Generic);
     assert_eq!(state(&probes), ProbeState::Running);
-    let mut stdout = std::io::stdout();
-    writeln!(stdout, "holding").unwrap();
-    stdout.flush().unwrap();
-    let _ = std::io::stdin().lines().count();
+    netns::hold();
 }
 
 /// The same hold as before, by a user who is nobody and has just the capabilities that the state asks for.
 fn capabilities() {
     veth();
-    let hold = player("hold");
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all,+bpf,+net_admin,+perfmon"]);
-    command.args([
-        "--inh-caps=-all,+bpf,+net_admin,+perfmon",
-        "--ambient-caps=-all,+bpf,+net_admin,+perfmon",
-        "--no-new-privs",
-    ]);
-    command.arg(hold.get_program()).args(hold.get_args()).env(SCENARIO, "hold");
-    let mut child = Killed(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
-    let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
-    assert!(lines.map_while(Result::ok).any(|line| line.contains("holding")), "the probe does not run");
+    let _child = hold_in_child(as_nobody(&player("hold"), &["bpf", "net_admin", "perfmon"]));
     assert!(program_of("sk1").is_some());
 }
 
@@ -415,7 +314,7 @@ fn devices() {
 fn loopback() {
     run("ip link set lo up");
     let probes = start(&["lo"], XdpMode::Generic);
-    assert_eq!(state(&probes), ProbeState::Running, "{:?}", probes.probes());
+    expect_running(&probes, "xdp");
     let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     for _ in 0..10 {
@@ -428,10 +327,10 @@ fn loopback() {
 /// A tunnel device shows bare IP packets. Written into its file, they arrive on the device.
 fn tunnel() {
     let tunnel = packet_socket::tunnel("sk2").unwrap();
-    std::fs::write("/proc/sys/net/ipv6/conf/sk2/disable_ipv6", "1").unwrap();
+    silence("sk2");
     run("ip link set sk2 up");
     let probes = start(&["sk2"], XdpMode::Generic);
-    assert_eq!(state(&probes), ProbeState::Running, "{:?}", probes.probes());
+    expect_running(&probes, "xdp");
     let packets = [
         (ipv4(UDP, 0, 0, 100), "ipv4", "udp"),
         (frame::ipv6(&[], TCP, 100), "ipv6", "tcp"),
@@ -446,7 +345,7 @@ fn tunnel() {
 }
 
 fn nobody() {
-    let probes = Probes::start(&Config::default());
+    let probes = Probes::start(&Config { xdp: XdpConfig::default(), ..off() });
     match state(&probes) {
         ProbeState::Unsupported { reason } => {
             for part in ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON", "setcap"] {
@@ -455,9 +354,8 @@ fn nobody() {
         }
         other => panic!("{other:?}"),
     }
-    let mut families = Families::default();
-    probes.collect(&mut families).unwrap();
-    assert_eq!(families.iter().count(), 0);
+    let exposed = values(&collect(&probes), "skep_probe_state", "", &["probe", "state"]);
+    assert_eq!(exposed[&vec!["xdp".to_owned(), "unsupported".to_owned()]], 1, "{exposed:?}");
     let report = probes::doctor::examine();
     assert!(report.to_string().contains("CAP_BPF"), "{report}");
 }
