@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use crate::MetricKind;
+use crate::{BUCKET_BOUND, MetricKind};
 
 /// Reads something once an interval: a host file, a BPF map, a room's own counters.
 pub trait Collector: Send + Sync {
@@ -95,5 +95,47 @@ impl Family {
         let labels = labels.into_iter().map(|(n, v)| (n.into(), v.into())).collect();
         self.points.push(Point { suffix: "", labels, value });
         self
+    }
+
+    /// Adds a classic histogram: the upper bound of each bucket with the observations in it alone (not in those below),
+    /// by rising bound, then those above the last bound, and the sum of all values. The buckets as exposed are cumulative.
+    pub fn histogram(&mut self, labels: &[(&'static str, &str)], buckets: &[(f64, u64)], above: u64, sum: f64) {
+        let labels = || -> Vec<(Cow<'static, str>, String)> {
+            labels.iter().map(|(name, value)| (Cow::Borrowed(*name), (*value).to_owned())).collect()
+        };
+        let mut count = 0;
+        let all = buckets.iter().map(|(bound, count)| (format!("{bound:?}"), count));
+        for (bound, inside) in all.chain([("+Inf".to_owned(), &above)]) {
+            count += inside;
+            let mut labels = labels();
+            labels.push((Cow::Borrowed(BUCKET_BOUND), bound));
+            self.points.push(Point { suffix: "_bucket", labels, value: count as f64 });
+        }
+        self.points.push(Point { suffix: "_sum", labels: labels(), value: sum });
+        self.points.push(Point { suffix: "_count", labels: labels(), value: count as f64 });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_are_cumulative() {
+        let mut families = Families::default();
+        let family = families.family("x", MetricKind::Histogram, "");
+        family.histogram(&[("a", "b")], &[(0.25, 1), (64.0, 2)], 3, 1000.5);
+        let line = |p: &Point| {
+            let labels: Vec<String> = p.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            format!("{} {} {}", p.suffix, labels.join(","), p.value)
+        };
+        let expected = [
+            "_bucket a=b,le=0.25 1",
+            "_bucket a=b,le=64.0 3",
+            "_bucket a=b,le=+Inf 6",
+            "_sum a=b 1000.5",
+            "_count a=b 6",
+        ];
+        assert_eq!(family.points.iter().map(line).collect::<Vec<_>>(), expected);
     }
 }
