@@ -15,7 +15,8 @@
 #include <bpf/bpf_helpers.h>
 
 #include "drops.h"
-#include "sockets.h"
+#include "kernel.h"
+#include "namespace.h"
 
 // Its values differ from kernel to kernel; the first two are not drops, which has been so since there are reasons.
 enum skb_drop_reason {
@@ -108,6 +109,7 @@ static __always_inline void describe(struct sk_buff *skb, struct drop *drop)
 SEC("tp_btf/kfree_skb")
 int kfree_skb(__u64 *arguments)
 {
+	struct sk_buff *packet = (struct sk_buff *)arguments[0];
 	struct drop drop = { .kind = KIND_PACKET, .code = CODE_UNKNOWN };
 
 	if (bpf_core_type_exists(enum skb_drop_reason)) {
@@ -115,7 +117,9 @@ int kfree_skb(__u64 *arguments)
 		if (drop.code <= SKB_CONSUMED)
 			return 0;
 	}
-	describe((struct sk_buff *)arguments[0], &drop);
+	if (!packet_is_wanted(packet))
+		return 0;
+	describe(packet, &drop);
 	count(&drop);
 	return 0;
 }
@@ -124,9 +128,12 @@ int kfree_skb(__u64 *arguments)
 SEC("tp_btf/xdp_exception")
 int xdp_exception(__u64 *arguments)
 {
+	const struct net_device *device = (const struct net_device *)arguments[0];
 	__u32 verdict = arguments[2];
 	struct drop drop = { .kind = KIND_XDP_EXCEPTION, .code = verdict };
 
+	if (!is_wanted(device->nd_net.net))
+		return 0;
 	// A program may return any number; those that are no verdict count as the first that is none.
 	if (verdict > XDP_REDIRECT)
 		drop.code = XDP_REDIRECT + 1;
@@ -138,9 +145,12 @@ int xdp_exception(__u64 *arguments)
 SEC("tp_btf/xdp_redirect_err")
 int xdp_redirect_err(__u64 *arguments)
 {
+	const struct net_device *device = (const struct net_device *)arguments[0];
 	int error = arguments[3];
 	struct drop drop = { .kind = KIND_XDP_REDIRECT, .code = error < 0 ? -error : error };
 
+	if (!is_wanted(device->nd_net.net))
+		return 0;
 	count(&drop);
 	return 0;
 }
