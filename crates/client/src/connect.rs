@@ -2,7 +2,7 @@
 //! that one which the server closed while it lay idle is told from one that fails.
 
 use std::error::Error as StdError;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,13 +13,15 @@ use http::header::{HOST, PROXY_AUTHORIZATION};
 use http::{Extensions, Response, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::Error;
+use hyper_util::client::legacy::connect::proxy::SocksV5;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tower::Service;
+use tower::{Service, service_fn};
 
 use crate::proxy::{Proxy, Rule};
 use crate::tls::{Tls, is_http2};
@@ -65,7 +67,10 @@ impl Connector {
         let secure = uri.scheme_str() == Some("https");
         let rules = Arc::clone(&self.proxy);
         let proxy = rules.proxy_of(&uri);
-        let mut stream = self.dial(proxy.map_or(&uri, |proxy| &proxy.uri)).await?;
+        let (mut stream, proxy) = match proxy {
+            Some(proxy) if proxy.is_socks() => (self.dial_through(proxy, &uri).await?, None),
+            proxy => (self.dial(proxy.map_or(&uri, |proxy| &proxy.uri)).await?, proxy),
+        };
         if let Some(proxy) = proxy.filter(|proxy| proxy.is_secure()) {
             let settings = Arc::clone(&self.tls()?.proxy);
             stream = shake_hands(stream, settings, name_of(&proxy.uri)?, &proxy.uri).await?.0;
@@ -86,11 +91,36 @@ impl Connector {
         self.tls.as_ref().ok_or_else(|| Failure::Settings("this client speaks no TLS".to_owned()))
     }
 
-    async fn dial(&mut self, uri: &Uri) -> Result<Box<dyn Stream>, Failure> {
-        match self.tcp.call(uri.clone()).await {
-            Ok(stream) => Ok(Box::new(stream.into_inner())),
-            Err(error) => Err(Failure::Connection(reason(&error, uri))),
+    /// A connection that a SOCKS proxy opens; for what is sent over it there is no proxy.
+    async fn dial_through(&mut self, proxy: &Proxy, uri: &Uri) -> Result<Box<dyn Stream>, Failure> {
+        // The way to the proxy is opened here, because the library does not tell why it could not.
+        let mut opened = Some(self.dial_tcp(&proxy.uri).await?);
+        let given = service_fn(move |_: Uri| ready(opened.take().ok_or(io::ErrorKind::NotConnected)));
+        let mut socks = SocksV5::new(proxy.uri.clone(), given);
+        if let Some((name, password)) = &proxy.user {
+            socks = socks.with_auth(name.clone(), password.clone());
         }
+        let address = address_of(uri);
+        let to = address.parse::<Uri>().map_err(|error| Failure::Request(error.to_string()))?;
+        match socks.call(to).await {
+            Ok(stream) => Ok(Box::new(stream.into_inner())),
+            Err(error) => {
+                let reason = error.to_string();
+                let reason = reason.trim_start_matches("SOCKS error: ");
+                Err(Failure::Connection(format!(
+                    "SOCKS proxy {}, asked for {address}: {reason}",
+                    address_of(&proxy.uri)
+                )))
+            }
+        }
+    }
+
+    async fn dial(&mut self, uri: &Uri) -> Result<Box<dyn Stream>, Failure> {
+        Ok(Box::new(self.dial_tcp(uri).await?.into_inner()))
+    }
+
+    async fn dial_tcp(&mut self, uri: &Uri) -> Result<TokioIo<TcpStream>, Failure> {
+        self.tcp.call(uri.clone()).await.map_err(|error| Failure::Connection(reason(&error, uri)))
     }
 }
 

@@ -117,7 +117,7 @@ fn no_references(section: &Section<'_>, keys: &[&'static str]) {
 }
 
 /// Relative paths of a configuration file count from the folder it lies in.
-fn beside(place: &Place<'_>, path: &str) -> PathBuf {
+pub fn beside(place: &Place<'_>, path: &str) -> PathBuf {
     Path::new(place.file()).parent().unwrap_or(Path::new("")).join(path)
 }
 

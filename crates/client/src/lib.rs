@@ -79,6 +79,11 @@ impl Client {
         Self(Network::default().transport(&config))
     }
 
+    /// Sends over this transport.
+    pub fn over(transport: Arc<Transport>) -> Self {
+        Self(transport)
+    }
+
     /// Sends a request and gives the answer's head and, where it is no success, the beginning of its text, all within
     /// `limit`.
     pub async fn send(&self, request: Request<Full<Bytes>>, limit: Duration) -> Result<(Parts, String), Failure> {

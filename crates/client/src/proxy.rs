@@ -12,10 +12,18 @@ use crate::config::ProxyConfig;
 /// A proxy, ready to be spoken to.
 #[derive(Clone, Debug)]
 pub(crate) struct Proxy {
+    /// With a port.
     pub(crate) uri: Uri,
-    /// `Proxy-Authorization`, where the URL holds a user.
+    /// `Proxy-Authorization`, where the URL of a proxy of HTTP holds a user.
     pub(crate) authorization: Option<HeaderValue>,
+    /// User and password of a SOCKS proxy, where its URL holds them.
+    pub(crate) user: Option<(String, String)>,
 }
+
+/// What is spoken to a proxy. Names are always resolved by a SOCKS proxy, as with Go, so that the last two are one.
+const SCHEMES: [(&str, u16); 4] = [("http", 80), ("https", 443), ("socks5", SOCKS_PORT), ("socks5h", SOCKS_PORT)];
+
+const SOCKS_PORT: u16 = 1080;
 
 /// Decides for each URL.
 #[derive(Debug, Default)]
@@ -95,20 +103,48 @@ impl Proxy {
         // The URL may hold a password, so no message repeats it.
         let bad = || Failure::Settings("the URL of the proxy is none; write http://host:port".to_owned());
         let uri: Uri = with_scheme.parse().map_err(|_| bad())?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            let scheme = uri.scheme_str().unwrap_or_default();
-            return Err(Failure::Settings(format!(
-                "proxies of the scheme {scheme:?} are not spoken to; use http or https"
-            )));
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let Some((_, port)) = SCHEMES.iter().find(|(known, _)| *known == scheme) else {
+            return Err(Failure::Settings(unspoken(scheme)));
+        };
+        let authority = uri.authority().ok_or_else(bad)?;
+        let port = authority.port_u16().unwrap_or(*port);
+        let address = format!("{scheme}://{}:{port}", authority.host()).parse().map_err(|_| bad())?;
+        let mut proxy = Self { uri: address, authorization: None, user: None };
+        if let Some((user, _)) = authority.as_str().rsplit_once('@') {
+            if proxy.is_socks() {
+                proxy.user = Some(name_and_password(user));
+            } else {
+                proxy.authorization = Some(basic(user)?);
+            }
         }
-        let authority = uri.authority().ok_or_else(bad)?.as_str();
-        let user = authority.rsplit_once('@').map(|(user, _)| basic(user)).transpose()?;
-        Ok(Some(Self { uri, authorization: user }))
+        Ok(Some(proxy))
+    }
+
+    pub(crate) fn is_socks(&self) -> bool {
+        self.uri.scheme_str().is_some_and(|scheme| scheme.starts_with("socks5"))
     }
 
     pub(crate) fn is_secure(&self) -> bool {
         self.uri.scheme_str() == Some("https")
     }
+}
+
+/// Why nothing goes through a proxy of this scheme; nothing where something does.
+pub(crate) fn refusal(scheme: &str) -> Option<String> {
+    let known = SCHEMES.iter().any(|(known, _)| *known == scheme);
+    (!known).then(|| unspoken(scheme))
+}
+
+fn unspoken(scheme: &str) -> String {
+    let known = SCHEMES.map(|(known, _)| known).join(", ");
+    format!("proxies of the scheme {scheme:?} are not spoken to; known: {known}")
+}
+
+fn name_and_password(user: &str) -> (String, String) {
+    let (name, password) = user.split_once(':').unwrap_or((user, ""));
+    let text = |part| String::from_utf8_lossy(&unquote(part)).into_owned();
+    (text(name), text(password))
 }
 
 /// `Basic` for the user and the password of a URL, where letters may be written as `%XX`.
@@ -271,8 +307,9 @@ mod tests {
         check(&[("https_proxy", "https://p:1")], "https://x/", "https://p:1/");
         check(&[("HTTP_PROXY", "p:1"), ("no_proxy", "x")], "http://x/", "");
         check(&[("HTTP_PROXY", "p:1")], "http://localhost/", "");
-        let socks = "proxies of the scheme \"socks5\" are not spoken to; use http or https";
-        check(&[("HTTP_PROXY", "socks5://p:1")], "http://x/", socks);
+        check(&[("HTTP_PROXY", "socks5://u:p@p")], "http://x/", "socks5://p:1080/");
+        let other = "proxies of the scheme \"ftp\" are not spoken to; known: http, https, socks5, socks5h";
+        check(&[("HTTP_PROXY", "ftp://p:1")], "http://x/", other);
         check(&[("HTTP_PROXY", "http://")], "http://x/", "the URL of the proxy is none; write http://host:port");
     }
 

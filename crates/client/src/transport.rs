@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, PROXY_AUTHORIZATION};
+use http::header::{AUTHORIZATION, HOST, LOCATION, PROXY_AUTHORIZATION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
@@ -100,11 +100,12 @@ impl Transport {
         let mut sending = Sending { head, body };
         for _ in 0..REQUESTS_MAX {
             let response = self.exchange(&sending, &uri, is_trusted(&origin, &uri)).await?;
-            match redirection(&response, &uri).filter(|_| self.config.follow_redirects) {
+            let follows = self.config.follow_redirects && sending.keeps_its_body(response.status());
+            match redirection(&response, &uri).filter(|_| follows) {
                 Some(next) => uri = next?,
                 None => return Ok(response),
             }
-            sending.redirect(response.status());
+            sending.head.headers.remove(HOST);
         }
         Err(Failure::Redirects(REQUESTS_MAX))
     }
@@ -211,17 +212,11 @@ impl Sending {
         Ok(request)
     }
 
-    /// Only 307 and 308 say that the same is to be sent elsewhere; the others say where to look for the answer.
-    fn redirect(&mut self, status: StatusCode) {
-        self.head.headers.remove(HOST);
-        let keeps = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
-        if keeps || matches!(self.head.method, Method::GET | Method::HEAD) {
-            return;
-        }
-        self.head.method = Method::GET;
-        self.head.headers.remove(CONTENT_TYPE);
-        self.head.headers.remove(CONTENT_LENGTH);
-        self.body = Full::default();
+    /// Only 307 and 308 say that the same is to be sent elsewhere. Go's client asks there with an empty GET where one of the
+    /// others answers a POST, and takes its answer for success; a notification would be lost so, and nobody would know.
+    fn keeps_its_body(&self, status: StatusCode) -> bool {
+        matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
+            || matches!(self.head.method, Method::GET | Method::HEAD)
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +16,9 @@ use client::{Network, Transport};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use testkit::{Answered, Asked, Authority, Identity, Web};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 /// Tests wait at most so long for what they expect.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -335,6 +339,88 @@ async fn proxies() {
     assert_eq!(get(&client, &format!("http://{}/", plain.address())).await, down);
 }
 
+/// A SOCKS proxy (RFC 1928, RFC 1929) that asks for the user `u` with the password `p%` where it asks for one, and takes all
+/// names for this machine. It tells what it was asked for.
+async fn socks(wants_user: bool) -> (String, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (told, asked) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(relay(stream, wants_user, told.clone()));
+        }
+    });
+    (address, asked)
+}
+
+async fn relay(mut stream: TcpStream, wants_user: bool, told: mpsc::UnboundedSender<String>) -> io::Result<()> {
+    let mut greeting = [0; 3];
+    stream.read_exact(&mut greeting).await?;
+    let method = if wants_user { 2 } else { 0 };
+    if greeting != [5, 1, method] {
+        return stream.write_all(&[5, 0xff]).await;
+    }
+    stream.write_all(&[5, method]).await?;
+    if wants_user {
+        let mut user = [0; 6];
+        stream.read_exact(&mut user).await?;
+        let right = user == [1, 1, b'u', 2, b'p', b'%'];
+        stream.write_all(&[1, u8::from(!right)]).await?;
+    }
+    let mut head = [0; 4];
+    stream.read_exact(&mut head).await?;
+    let host = match head {
+        [5, 1, 0, 1] => std::net::Ipv4Addr::from(stream.read_u32().await?).to_string(),
+        _ => {
+            let mut name = vec![0; usize::from(stream.read_u8().await?)];
+            stream.read_exact(&mut name).await?;
+            String::from_utf8_lossy(&name).into_owned()
+        }
+    };
+    let port = stream.read_u16().await?;
+    let _ = told.send(format!("{host}:{port}"));
+    let refused = host == "refused.test";
+    stream.write_all(&[5, if refused { 2 } else { 0 }, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
+    if refused {
+        return Ok(());
+    }
+    let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
+    tokio::io::copy_bidirectional(&mut stream, &mut server).await.map(drop)
+}
+
+#[tokio::test]
+async fn socks_proxies() {
+    let authority = Authority::new().unwrap();
+    let identity = authority.sign(&["server.test"]).unwrap();
+    let plain = Web::start(None, |asked| (200, Vec::new(), asked.uri.to_string().into_bytes())).unwrap();
+    let secure = Web::start(Some(identity.server(None, false).unwrap()), ok).unwrap();
+    let (open, mut asked) = socks(false).await;
+    let (closed, mut asked_closed) = socks(true).await;
+    let by = |proxy: String| {
+        transport(&HttpConfig { proxy: through(&proxy, ""), tls: trusting(&authority), ..HttpConfig::default() })
+    };
+    let (http, https) =
+        (format!("http://server.test:{}/a?b", plain.port()), format!("https://server.test:{}/", secure.port()));
+    for client in [by(format!("socks5://{open}")), by(format!("socks5h://u:p%25@{closed}"))] {
+        // The server is asked as if there were no proxy.
+        assert_eq!(get(&client, &http).await, "/a?b");
+        assert_eq!(get(&client, &https).await, "page");
+    }
+    let names = [format!("server.test:{}", plain.port()), format!("server.test:{}", secure.port())];
+    for asked in [&mut asked, &mut asked_closed] {
+        assert_eq!([asked.recv().await.unwrap(), asked.recv().await.unwrap()], names);
+    }
+    let check = async |proxy: String, url: &str, expected: String| assert_eq!(get(&by(proxy), url).await, expected);
+    let address = format!("http://127.0.0.1:{}/c", plain.port());
+    check(format!("socks5://{open}"), &address, "/c".to_owned()).await;
+    let refused = format!("SOCKS proxy {open}, asked for refused.test:80: connection not allowed");
+    check(format!("socks5://{open}"), "http://refused.test/", refused).await;
+    let unknown = format!("SOCKS proxy {closed}, asked for server.test:80: credentials not accepted");
+    check(format!("socks5://u:pq@{closed}"), "http://server.test/", unknown).await;
+    let down = "cannot connect to 127.0.0.1:1: Connection refused".to_owned();
+    check("socks5://127.0.0.1:1".to_owned(), "http://server.test/", down).await;
+}
+
 /// A server that redirects `/to/N` to `/to/N-1`, `/away` to another host, and answers the rest with what it was told.
 fn redirecting(away: &str) -> Web {
     let away = away.to_owned();
@@ -369,6 +455,11 @@ async fn redirects() {
     assert_eq!(get(&client, &url("/to/9")).await, "Basic dTpw");
     assert_eq!(get(&client, &url("/to/10")).await, "stopped after 10 redirects");
     assert_eq!(get(&client, &url("/away")).await, "GET  ", "no credentials for another host");
+    // Nothing is lost by asking elsewhere without what was to be sent.
+    for (path, expected) in [("/to/1", 200), ("/away", 302)] {
+        let request = Request::post(url(path)).body(Full::from("x")).unwrap();
+        assert_eq!(client.send(request).await.unwrap().status(), expected, "{path}");
+    }
     let still = transport(&HttpConfig { follow_redirects: false, ..config });
     assert_eq!(get(&still, &url("/away")).await, "302 Found");
 }
@@ -382,9 +473,9 @@ async fn failures_are_short_and_clear() {
     check("ftp://127.0.0.1/", "unsupported protocol scheme \"ftp\"").await;
     let unresolved = get(&transport(&HttpConfig::default()), "http://no-such-host.invalid/").await;
     assert!(unresolved.starts_with("cannot resolve no-such-host.invalid: "), "{unresolved}");
-    let bad_proxy = HttpConfig { proxy: through("socks5://user:secret@x:1", ""), ..HttpConfig::default() };
+    let bad_proxy = HttpConfig { proxy: through("socks4://user:secret@x:1", ""), ..HttpConfig::default() };
     let got = get(&transport(&bad_proxy), "http://127.0.0.1:1/").await;
-    assert_eq!(got, "proxies of the scheme \"socks5\" are not spoken to; use http or https");
+    assert_eq!(got, "proxies of the scheme \"socks4\" are not spoken to; known: http, https, socks5, socks5h");
 }
 
 #[test]

@@ -1,19 +1,16 @@
 //! Sends one request to a webhook.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use client::{Client as Http, Failure};
+use client::{Client as Http, Failure, Network, Transport};
 use http_body_util::Full;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use hyper::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::{Request, StatusCode, Uri};
 use thiserror::Error;
-use tokio::sync::OnceCell;
-use tokio::task::spawn_blocking;
 
-use crate::config::{Authorization, Secret, Target, Webhook, parse_url};
+use crate::config::{Config, Target, Webhook, parse_url};
 
 const AGENT: &str = concat!("skep/", env!("CARGO_PKG_VERSION"));
 
@@ -45,7 +42,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same request may be taken later. A refusal will stay one; a redirect is not followed.
+    /// Whether the same request may be taken later. A refusal will stay one.
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Status { status, .. } => *status >= 500,
@@ -63,17 +60,26 @@ impl From<Failure> for Error {
     }
 }
 
-/// The HTTP client of all webhooks. It is made at the first request, because reading the system's certificates takes
-/// longer than the start of the process may; it reads files, so it is made on a thread that may block.
+/// The HTTP clients of all webhooks; those that are configured alike share connections and tokens.
 #[derive(Default)]
-pub(crate) struct Client(OnceCell<Http>);
+pub(crate) struct Client {
+    network: Network,
+    /// Those of the configuration in force, so that they live from one notification to the next.
+    held: Mutex<Vec<Arc<Transport>>>,
+}
 
 impl Client {
+    /// Holds the clients of this configuration and lets others go.
+    pub(crate) fn hold(&self, config: &Config) {
+        let webhooks = config.receivers.iter().flat_map(|receiver| &receiver.webhooks);
+        let clients = webhooks.map(|webhook| self.network.transport(&webhook.http)).collect();
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = clients;
+    }
+
     /// Sends a body and waits for the answer.
     pub(crate) async fn post(&self, webhook: &Webhook, body: Bytes, limit: Duration) -> Result<(), Error> {
         let request = request(webhook, body).await?;
-        let made = || async { spawn_blocking(Http::new).await.map_err(|e| Error::Connection(e.to_string())) };
-        let client = self.0.get_or_try_init(made).await?;
+        let client = Http::over(self.network.transport(&webhook.http));
         let (head, answer) = client.send(request, limit).await?;
         match head.status.is_success() {
             true => Ok(()),
@@ -93,35 +99,11 @@ async fn request(webhook: &Webhook, body: Bytes) -> Result<Request<Full<Bytes>>,
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    if let Some(value) = authorization(&webhook.authorization).await? {
-        headers.insert(AUTHORIZATION, value);
-    }
     Ok(request)
 }
 
 async fn uri_from(path: &std::path::Path) -> Result<Uri, Error> {
     parse_url(&read(path).await?).map_err(|reason| Error::File { path: path.display().to_string(), reason })
-}
-
-async fn authorization(authorization: &Authorization) -> Result<Option<HeaderValue>, Error> {
-    let text = match authorization {
-        Authorization::None => return Ok(None),
-        Authorization::Basic(user, password) => {
-            format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{}", reveal(password).await?)))
-        }
-        Authorization::Scheme(scheme, credentials) => format!("{scheme} {}", reveal(credentials).await?),
-    };
-    let mut value = HeaderValue::try_from(text)
-        .map_err(|_| Error::Connection("the credentials hold characters that no header can carry".to_owned()))?;
-    value.set_sensitive(true);
-    Ok(Some(value))
-}
-
-async fn reveal(secret: &Secret) -> Result<String, Error> {
-    match secret {
-        Secret::Inline(text) => Ok(text.clone()),
-        Secret::File(path) => read(path).await,
-    }
 }
 
 async fn read(path: &std::path::Path) -> Result<String, Error> {
@@ -132,7 +114,7 @@ async fn read(path: &std::path::Path) -> Result<String, Error> {
 
 fn refusal(status: StatusCode, answer: String, location: Option<&HeaderValue>) -> Error {
     let answer = match location.and_then(|location| location.to_str().ok()).filter(|_| status.is_redirection()) {
-        Some(location) => format!("redirects are not followed; write {location} into the configuration"),
+        Some(location) => format!("this redirect is not followed; write {location} into the configuration"),
         None => answer,
     };
     Error::Status { status: status.as_u16(), answer }

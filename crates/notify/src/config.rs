@@ -1,10 +1,11 @@
 //! `alertmanager.yml`.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use client::config::HttpConfig;
+use client::decode::beside;
 use hyper::Uri;
 use model::{MatchOp, Matcher};
 use yaml::{Place, Report, Section};
@@ -35,8 +36,7 @@ const RECEIVERS_NOT_BUILT: [&str; 18] = [
 ];
 
 /// Settings of those receivers that hold for all of them.
-const GLOBALS_NOT_BUILT: [&str; 35] = [
-    "http_config",
+const GLOBALS_NOT_BUILT: [&str; 34] = [
     "jira_api_url",
     "mattermost_webhook_url",
     "mattermost_webhook_url_file",
@@ -114,8 +114,8 @@ pub struct Webhook {
     pub max_alerts: usize,
     /// Longest time of one attempt; `None` is until the group is due again.
     pub timeout: Option<Duration>,
-    /// How the request is authorised.
-    pub authorization: Authorization,
+    /// How its server is reached.
+    pub http: HttpConfig,
 }
 
 /// An address, or the file that holds it, read at each sending.
@@ -125,35 +125,6 @@ pub enum Target {
     Url(Uri),
     /// The file.
     File(PathBuf),
-}
-
-/// The header `Authorization`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Authorization {
-    /// Not sent.
-    None,
-    /// User and password.
-    Basic(String, Secret),
-    /// A scheme and its credentials.
-    Scheme(String, Secret),
-}
-
-/// A text that no log and no page shows.
-#[derive(Clone, PartialEq)]
-pub enum Secret {
-    /// The text.
-    Inline(String),
-    /// The file that holds it, read at each sending.
-    File(PathBuf),
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Inline(_) => f.write_str("<secret>"),
-            Self::File(path) => write!(f, "<secret from {}>", path.display()),
-        }
-    }
 }
 
 impl Default for Config {
@@ -170,28 +141,30 @@ impl Default for Config {
 /// Reads an `alertmanager.yml`. `None` if it has errors; everything wrong is reported.
 pub fn load_file(path: &Path, report: &Report) -> Option<Config> {
     let text = yaml::read(path, report)?;
-    decode(&path.display().to_string(), &text, path.parent().unwrap_or(Path::new("")), report)
+    decode(&path.display().to_string(), &text, report)
 }
 
-/// Decodes the text of an `alertmanager.yml`; relative paths in it start at `base`.
-pub fn decode(file: &str, text: &str, base: &Path, report: &Report) -> Option<Config> {
+/// Decodes the text of an `alertmanager.yml`; relative paths in it count from the folder of `file`.
+pub fn decode(file: &str, text: &str, report: &Report) -> Option<Config> {
     let root = yaml::parse(file, text).map_err(|problem| report.push(*problem)).ok()?;
     let here = Report::default();
-    let config = Place::root(&root, file, &here).section().map(|section| config(&section, base));
+    let config = Place::root(&root, file, &here).section().map(|section| config(&section));
     let failed = here.has_errors();
     here.into_problems().into_iter().for_each(|problem| report.push(problem));
     config.flatten().filter(|_| !failed)
 }
 
-fn config(section: &Section<'_>, base: &Path) -> Option<Config> {
+fn config(section: &Section<'_>) -> Option<Config> {
     let mut config = Config::default();
+    let mut http = HttpConfig::default();
     if let Some(global) = section.section("global") {
         config.resolve_timeout = global.duration("resolve_timeout").unwrap_or(config.resolve_timeout);
+        http = http_config(&global).unwrap_or(http);
         global.not_built(&GLOBALS_NOT_BUILT);
         global.not_built(&GLOBALS_NOT_BUILT_MORE);
         global.finish();
     }
-    config.receivers = receivers(section, base);
+    config.receivers = receivers(section, &http);
     let names: HashSet<&str> = config.receivers.iter().map(|receiver| receiver.name.as_str()).collect();
     match section.get("route") {
         None => section.place().error("no routes provided", "write a route with a receiver"),
@@ -300,7 +273,8 @@ fn route_matchers(section: &Section<'_>) -> Vec<Matcher> {
     all
 }
 
-fn receivers(section: &Section<'_>, base: &Path) -> Vec<Receiver> {
+/// `http` is for those that say nothing of it.
+fn receivers(section: &Section<'_>, http: &HttpConfig) -> Vec<Receiver> {
     let mut receivers: Vec<Receiver> = Vec::new();
     for place in section.list("receivers") {
         let Some(section) = place.section() else { continue };
@@ -317,14 +291,14 @@ fn receivers(section: &Section<'_>, base: &Path) -> Vec<Receiver> {
                 place.warn(message, "nobody is told of its alerts; use webhook_configs");
             }
         }
-        let webhooks = section.list("webhook_configs").iter().filter_map(|place| webhook(place, base)).collect();
+        let webhooks = section.list("webhook_configs").iter().filter_map(|place| webhook(place, http)).collect();
         section.finish();
         receivers.push(Receiver { name, webhooks });
     }
     receivers
 }
 
-fn webhook(place: &Place<'_>, base: &Path) -> Option<Webhook> {
+fn webhook(place: &Place<'_>, http: &HttpConfig) -> Option<Webhook> {
     let section = place.section()?;
     let url = section.get("url");
     let file = section.string("url_file");
@@ -344,17 +318,24 @@ fn webhook(place: &Place<'_>, base: &Path) -> Option<Webhook> {
                 .ok()
                 .map(Target::Url)
         }
-        (None, Some(file)) => Some(Target::File(base.join(file))),
+        (None, Some(file)) => Some(Target::File(beside(place, &file))),
     };
     let webhook = Webhook {
         target: target.unwrap_or(Target::File(PathBuf::new())),
         send_resolved: section.boolean("send_resolved").unwrap_or(true),
         max_alerts: usize::try_from(section.unsigned("max_alerts").unwrap_or(0)).unwrap_or(usize::MAX),
         timeout: section.duration("timeout").filter(|timeout| !timeout.is_zero()),
-        authorization: section.section("http_config").map_or(Authorization::None, |http| http_config(&http, base)),
+        http: http_config(&section).unwrap_or_else(|| http.clone()),
     };
     section.finish();
     Some(webhook)
+}
+
+fn http_config(section: &Section<'_>) -> Option<HttpConfig> {
+    let section = section.section("http_config")?;
+    let config = HttpConfig::decode(&section);
+    section.finish();
+    Some(config)
 }
 
 /// An address that a webhook can be sent to.
@@ -368,49 +349,4 @@ pub(crate) fn parse_url(text: &str) -> Result<Uri, String> {
         return Err("missing host for URL".to_owned());
     }
     Ok(uri)
-}
-
-fn http_config(section: &Section<'_>, base: &Path) -> Authorization {
-    let mut authorization = Authorization::None;
-    if let Some(basic) = section.section("basic_auth") {
-        let user = basic.string("username").unwrap_or_default();
-        authorization = Authorization::Basic(user, secret(&basic, "password", "password_file", base));
-        basic.not_built(&["username_file", "username_ref", "password_ref"]);
-        basic.finish();
-    }
-    if let Some(scheme) = section.section("authorization") {
-        if authorization != Authorization::None {
-            scheme.place().error("at most one of basic_auth, oauth2 & authorization must be configured", "");
-        }
-        let name = scheme.string("type").filter(|name| !name.is_empty()).unwrap_or_else(|| "Bearer".to_owned());
-        authorization = Authorization::Scheme(name, secret(&scheme, "credentials", "credentials_file", base));
-        scheme.not_built(&["credentials_ref"]);
-        scheme.finish();
-    }
-    section.not_built(&[
-        "bearer_token",
-        "bearer_token_file",
-        "enable_http2",
-        "follow_redirects",
-        "http_headers",
-        "no_proxy",
-        "oauth2",
-        "proxy_connect_header",
-        "proxy_from_environment",
-        "proxy_url",
-        "tls_config",
-    ]);
-    section.finish();
-    authorization
-}
-
-fn secret(section: &Section<'_>, inline: &'static str, file: &'static str, base: &Path) -> Secret {
-    match (section.string(inline), section.string(file)) {
-        (Some(_), Some(_)) => {
-            section.place().error(format!("at most one of {inline} & {file} must be configured"), "");
-            Secret::Inline(String::new())
-        }
-        (None, Some(file)) => Secret::File(base.join(file)),
-        (text, None) => Secret::Inline(text.unwrap_or_default()),
-    }
 }

@@ -40,7 +40,7 @@ pub(crate) struct Shared {
     pub(crate) inbox: Inbox,
     pub(crate) log: Log,
     pub(crate) board: Board,
-    client: Client,
+    pub(crate) client: Client,
     turns: Semaphore,
 }
 

@@ -80,7 +80,7 @@ impl Dispatcher {
         }
     }
 
-    /// Puts the receivers onto the board.
+    /// Puts the receivers onto the board, and makes their clients.
     fn announce(&self) {
         let integrations: Vec<(String, String)> = self
             .config
@@ -89,6 +89,7 @@ impl Dispatcher {
             .flat_map(|r| (0..r.webhooks.len()).map(|i| (r.name.clone(), integration(i))))
             .collect();
         self.shared.board.set(&integrations);
+        self.shared.client.hold(&self.config);
     }
 
     /// Takes up the alerts that were firing before the restart.

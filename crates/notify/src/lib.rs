@@ -24,7 +24,7 @@ mod route;
 mod status;
 
 pub use client::Error;
-pub use config::{Authorization, Config, Receiver, Secret, Target, Webhook, decode, load_file};
+pub use config::{Config, Receiver, Target, Webhook, decode, load_file};
 pub use fingerprint::fingerprint;
 pub use notifier::Notifier;
 pub use route::{GroupBy, Route};

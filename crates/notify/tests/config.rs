@@ -1,12 +1,10 @@
 //! `alertmanager.yml`: what loads, what is warned of, every complaint with its place.
 
-use std::path::Path;
-
 use notify::decode;
 
 fn check(text: &str, loads: bool, expected: &[&str]) {
     let report = yaml::Report::default();
-    let config = decode("am.yml", text, Path::new("/etc"), &report);
+    let config = decode("am.yml", text, &report);
     let got: Vec<String> = report.problems().iter().map(ToString::to_string).collect();
     assert_eq!(got, expected, "{text}");
     assert_eq!(config.is_some(), loads, "{text}");

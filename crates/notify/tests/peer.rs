@@ -122,7 +122,7 @@ async fn hears_what_alertmanagers_receivers_hear() {
     let [peer_hook, own_hook] = [(); 2].map(|()| Exporter::start(Reply::Status(200)).unwrap());
     let (_peer, address) = start_peer(command, folder.path(), &config(&peer_hook.target()));
     let report = yaml::Report::default();
-    let own = decode("am.yml", &config(&own_hook.target()), folder.path(), &report).unwrap();
+    let own = decode("am.yml", &config(&own_hook.target()), &report).unwrap();
     let store = Arc::new(Catalog::open(&folder.path().join("catalog")).unwrap());
     let notifier = Notifier::start(own, EXTERNAL_URL.to_owned(), Arc::new(SystemClock), store);
 

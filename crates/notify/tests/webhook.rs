@@ -13,6 +13,7 @@ use catalog::Catalog;
 use model::{Alert, AlertSink, Clock, Labels, Timestamp};
 use notify::{Config, Notifier, decode};
 use serde_json::Value;
+use testkit::{Asked, Authority, Web};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -99,7 +100,7 @@ fn config(address: SocketAddr, extra: &str) -> Config {
         "route: {{receiver: r, group_by: [job], group_wait: 0s, group_interval: 100ms, repeat_interval: 1h}}\nreceivers:\n- name: r\n  webhook_configs:\n  - url: http://{address}/hook\n{extra}"
     );
     let report = yaml::Report::default();
-    let config = decode("am.yml", &text, std::path::Path::new(""), &report);
+    let config = decode("am.yml", &text, &report);
     assert_eq!(report.into_problems(), []);
     config.unwrap()
 }
@@ -227,13 +228,68 @@ async fn tries_again_after_a_failure_but_not_after_a_refusal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_redirects() {
-    let scene = Scene::new(&[307; 50]).await;
+    let scene = Scene::new(&[302; 50]).await;
     let notifier = scene.start("");
     notifier.send(vec![alert("A", 9 * HOUR)]);
     let status = scene.until(&notifier, |status| status.failed > 0).await;
     assert_eq!(
         status.last_error,
-        "unexpected status code 307: redirects are not followed; write /else into the configuration"
+        "unexpected status code 302: this redirect is not followed; write /else into the configuration"
     );
     notifier.stop().await;
+}
+
+/// Everything that `http_config` says is done, whether a webhook has one or all have the global one.
+#[tokio::test(flavor = "multi_thread")]
+async fn reaches_webhooks_as_configured() {
+    let authority = Authority::new().unwrap();
+    let tls = authority.sign(&["localhost"]).unwrap().server(Some(&authority), false).unwrap();
+    let hook = Web::start(Some(tls), |asked| match asked.uri.path() {
+        "/moved" => (307, vec![("location", "/hook".to_owned())], Vec::new()),
+        _ => (200, Vec::new(), Vec::new()),
+    });
+    let hook = hook.unwrap();
+    let tokens = |_: &Asked| {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        (200, headers, b"{\"access_token\": \"t\", \"token_type\": \"bearer\"}".to_vec())
+    };
+    let tokens = Web::start(None, tokens).unwrap();
+    let proxy = Web::proxy(None, None).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let client = authority.sign(&["client"]).unwrap();
+    for (name, text) in [("ca", &authority.pem()), ("cert", &client.cert), ("key", &client.key)] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    std::fs::write(folder.path().join("password"), "p\n").unwrap();
+    let tls = "tls_config: {ca_file: ca, cert_file: cert, key_file: key}";
+    let text = format!(
+        "global: {{http_config: {{{tls}, basic_auth: {{username: u, password_file: password}}}}}}\n\
+         route: {{receiver: r, group_by: [job], group_wait: 0s, group_interval: 100ms}}\n\
+         receivers:\n- name: r\n  webhook_configs:\n  - url: https://localhost:{port}/moved\n  \
+         - {{url: 'https://localhost:{port}/hook', http_config: {{{tls}, proxy_url: 'http://{}', http_headers: {{X-A: {{values: [b]}}}}, \
+         oauth2: {{client_id: c, client_secret: s, token_url: 'http://{}/'}}}}}}\n",
+        proxy.address(),
+        tokens.address(),
+        port = hook.port()
+    );
+    let report = yaml::Report::default();
+    let config = decode(&folder.path().join("am.yml").display().to_string(), &text, &report);
+    assert_eq!(report.into_problems(), []);
+    let catalog = Arc::new(Catalog::open(folder.path()).unwrap());
+    let clock = Arc::new(SetClock(AtomicI64::new(START)));
+    let notifier = Notifier::start(config.unwrap(), "http://skep".to_owned(), clock, catalog);
+    notifier.send(vec![alert("A", 9 * HOUR)]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while notifier.status().iter().any(|status| status.sent == 0) {
+        assert!(Instant::now() < deadline, "{:?}", notifier.status());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    notifier.stop().await;
+    let told =
+        |asked: &Asked| format!("{} {} {}", asked.uri.path(), asked.header("authorization"), asked.header("x-a"));
+    let mut asked: Vec<String> = hook.requests().iter().map(told).collect();
+    asked.sort();
+    assert_eq!(asked, ["/hook Basic dTpw ", "/hook Bearer t b", "/moved Basic dTpw "]);
+    assert!(hook.requests().iter().all(|asked| asked.body.contains("\"alertname\":\"A\"")));
+    assert_eq!(proxy.requests().len(), 1, "one of them has a proxy");
 }

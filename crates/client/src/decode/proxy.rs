@@ -4,10 +4,17 @@ use yaml::{Place, Section};
 
 use super::{given, text, url};
 use crate::config::{ProxyConfig, Secret};
+use crate::proxy::refusal;
 
 pub(super) fn decode(section: &Section<'_>) -> ProxyConfig {
     let url = section.get("proxy_url").filter(given);
-    let text_of_url = url.as_ref().and_then(|place| url::decode(place)).map(|url| url.text).unwrap_or_default();
+    let read = url.as_ref().and_then(|place| url::decode(place)).unwrap_or_default();
+    if let Some(place) = url.as_ref().filter(|_| !read.scheme.is_empty())
+        && let Some(reason) = refusal(&read.scheme)
+    {
+        place.warn(reason, "every request that goes through it will fail");
+    }
+    let text_of_url = read.text;
     let connect = section.get("proxy_connect_header").filter(given);
     let environment = section.get("proxy_from_environment").filter(given);
     let config = ProxyConfig {
