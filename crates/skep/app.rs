@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, anyhow};
 use axum::middleware::from_fn_with_state;
 use model::{Clock, SystemClock};
+use probes::Probes;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -34,6 +35,10 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(4500);
 
 /// Queries, appends and file reads run on blocking threads; each holds a stack, so that their number has a limit.
 const BLOCKING_THREADS_MAX: usize = 64;
+
+/// Connections that the kernel holds until they are accepted; a burst of clients larger than this meets refusals. The
+/// standard library's 128 is less than a page of panels times a few people who come back after a restart.
+const CONNECTIONS_WAITING_MAX: i32 = 1024;
 
 /// Blocking work that ignores its cancellation does not hold the process any longer.
 const BLOCKING_STOP_TIMEOUT: Duration = Duration::from_millis(400);
@@ -119,6 +124,9 @@ fn load_notifications(path: Option<&Path>, report: &Report) -> Option<notify::Co
 
 /// Runs until a signal or `/-/quit` ends it.
 pub(crate) fn run(plan: Plan) -> Result<()> {
+    // Capabilities belong to threads: those of the runtime get what is left here, so they come last.
+    let listener = bind(&plan.settings.listen)?;
+    let probes = start_probes(&plan.config.probes);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -126,15 +134,26 @@ pub(crate) fn run(plan: Plan) -> Result<()> {
         .build()
         .context("cannot start threads")?;
     let scratch = plan.demo.then(|| Scratch::new(&plan.settings)).flatten();
-    let result = runtime.block_on(serve(plan));
+    let result = runtime.block_on(serve(plan, listener, probes));
     runtime.shutdown_timeout(BLOCKING_STOP_TIMEOUT);
     // It goes last, when nobody writes to it.
     drop(scratch);
     result
 }
 
-async fn serve(plan: Plan) -> Result<()> {
-    let listener = bind(&plan.settings.listen).await?;
+/// Starts the probes, then gives up every capability that they do not need any more; without probes none is left.
+fn start_probes(config: &probes::Config) -> Arc<Probes> {
+    let probes = Probes::start(config);
+    match probes.reduce_capabilities(&[]) {
+        Ok(reduced) if reduced.is_change() => tracing::info!("capabilities from here on: {reduced}"),
+        Ok(_) => {}
+        Err(error) => tracing::error!(%error, "the process keeps the capabilities that it was started with"),
+    }
+    Arc::new(probes)
+}
+
+async fn serve(plan: Plan, listener: std::net::TcpListener, probes: Arc<Probes>) -> Result<()> {
+    let listener = TcpListener::from_std(listener).context("cannot listen")?;
     let address = listener.local_addr()?;
     let (stop, stopping) = watch::channel(false);
     let (orders, mut inbox) = mpsc::channel(web::ORDERS_MAX);
@@ -142,7 +161,7 @@ async fn serve(plan: Plan) -> Result<()> {
     let mut signals = Signals::new()?;
     let read_at = plan.read_at;
     let (mut app, router) = tokio::select! {
-        built = build(plan, address, stopping.clone(), lifecycle) => built?,
+        built = build(plan, probes, address, stopping.clone(), lifecycle) => built?,
         // Replay and the demo's history take a while. Breaking them off loses nothing: a kill may, too.
         () = signals.stop() => {
             tracing::info!("stopping before the start was complete");
@@ -195,10 +214,16 @@ async fn serve(plan: Plan) -> Result<()> {
     }
 }
 
-async fn bind(listen: &str) -> Result<TcpListener> {
+/// Ready for the runtime: it does not block.
+fn bind(listen: &str) -> Result<std::net::TcpListener> {
     // Go's spelling of "all interfaces" is an empty host.
     let address = if listen.starts_with(':') { format!("[::]{listen}") } else { listen.to_owned() };
-    TcpListener::bind(&address).await.map_err(|error| {
+    let bound = std::net::TcpListener::bind(&address).and_then(|listener| {
+        rustix::net::listen(&listener, CONNECTIONS_WAITING_MAX)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::AddrInUse => "is another skep or Prometheus running? --listen takes another ADDR:PORT",
             io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE; --listen takes another one",
@@ -210,6 +235,7 @@ async fn bind(listen: &str) -> Result<TcpListener> {
 
 async fn build(
     plan: Plan,
+    probes: Arc<Probes>,
     address: SocketAddr,
     stopping: watch::Receiver<bool>,
     lifecycle: Option<mpsc::Sender<Order>>,
@@ -223,7 +249,7 @@ async fn build(
         true => Some(Simulation::start(&settings, &store, &mut config.cilium, &node, stopping.clone()).await?),
         false => None,
     };
-    let rooms = Rooms::build(&settings, &config, store, node, address).await?;
+    let rooms = Rooms::build(&settings, probes, &config, store, node, address).await?;
     rooms.apply(&config, None, groups, notifications).await;
     let open_to_network = !address.ip().is_loopback() && !web.has_login();
     if open_to_network {

@@ -55,6 +55,7 @@ impl Rooms {
     /// Builds them over an open store. Nothing is collected or evaluated yet.
     pub(crate) async fn build(
         settings: &Settings,
+        probes: Arc<Probes>,
         config: &Config,
         store: Arc<Db>,
         node: String,
@@ -90,7 +91,6 @@ impl Rooms {
                 ..rules::Options::default()
             },
         ));
-        let probes = start_probes(config.probes.clone()).await?;
         let remote = remote::State::new(store.clone(), remote::Limits::within(shares.remote_bytes, shares.series));
         let reader = remote::Reader::new(store.clone(), external_labels.clone(), settings.read);
         let mut collectors: Vec<Arc<dyn Collector>> =
@@ -221,11 +221,6 @@ impl Rooms {
         let guard = ui::guard::Guard::new(&settings.listen, settings.external_url.as_deref());
         web::router(api, remote, ui, settings.cors.clone(), &prefix, guard, lifecycle)
     }
-}
-
-/// Loading programs reads the kernel's type information, which takes a moment.
-async fn start_probes(config: probes::Config) -> Result<Arc<Probes>> {
-    Ok(Arc::new(spawn_blocking(move || Probes::start(&config)).await?))
 }
 
 async fn open_catalog(settings: &Settings) -> Result<Arc<catalog::Catalog>> {
