@@ -27,7 +27,7 @@
 #define SIDE_SERVER 1
 #define SIDES 2
 
-#define RTT_BOUNDS 16
+#define RTT_BOUNDS 14
 #define DURATION_BOUNDS 10
 
 /* At 16 addresses with 128 ports each this is full; then the kernel gives up the peers not heard of for longest. */

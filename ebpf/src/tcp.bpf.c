@@ -73,7 +73,7 @@ struct {
 volatile const __u32 peers_wanted = 1;
 
 static const __u64 rtt_bounds[RTT_BOUNDS] = {
-	25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000,
+	100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000,
 };
 
 static const __u64 duration_bounds[DURATION_BOUNDS] = {

@@ -21,6 +21,18 @@ pub(crate) fn word<T: FromStr<Err: Display>>(section: &Section<'_>, key: &'stati
     }
 }
 
+/// A key that is a number up to a limit; absent, it leaves what was there.
+pub(crate) fn count(section: &Section<'_>, key: &'static str, limit: u64, into: &mut u64) {
+    let Some(place) = section.get(key) else { return };
+    match place.unsigned() {
+        Some(value) if value > limit => {
+            place.error(format!("{value} is too many"), format!("at most {limit} are possible"));
+        }
+        Some(value) => *into = value,
+        None => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use yaml::{Place, Report, parse};

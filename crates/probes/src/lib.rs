@@ -19,13 +19,16 @@
 mod capability;
 mod decode;
 pub mod doctor;
+mod enums;
 mod error;
 mod glob;
 mod kernel;
 mod loader;
 mod meter;
+mod namespaces;
 mod probes;
 mod syscall;
+mod top;
 
 use model::status::ProbeState;
 use model::{Families, Family, MetricKind};
@@ -34,6 +37,7 @@ pub use capability::{Capability, Reduced};
 pub use error::Error;
 pub use kernel::Version;
 pub use loader::Loader;
+pub use namespaces::{Namespaces, UnknownNamespaces};
 pub use probes::Probes;
 pub use xdp::{UnknownXdpMode, XdpMode};
 
@@ -87,6 +91,12 @@ macro_rules! probes {
 probes! {
     /// `probes.xdp`: packet counters of network devices.
     xdp: XdpConfig,
+    /// `probes.drops`: packets that the kernel drops, by reason.
+    drops: DropsConfig,
+    /// `probes.tcp`: connections, retransmits, resets and round-trip times.
+    tcp: TcpConfig,
+    /// `probes.udp`: datagrams that nobody got.
+    udp: UdpConfig,
 }
 
 /// What is known of a probe before it runs.
@@ -172,6 +182,16 @@ impl Metric {
     /// A value that goes up and down.
     const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> Self {
         Self { name, kind: MetricKind::Gauge, unit, help }
+    }
+
+    /// A distribution in buckets.
+    const fn histogram(name: &'static str, unit: &'static str, help: &'static str) -> Self {
+        Self { name, kind: MetricKind::Histogram, unit, help }
+    }
+
+    /// A sum and a count.
+    const fn summary(name: &'static str, unit: &'static str, help: &'static str) -> Self {
+        Self { name, kind: MetricKind::Summary, unit, help }
     }
 
     /// Begins its family.

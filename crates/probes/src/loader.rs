@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::io;
 
 use aya::maps::{Map, MapData, MapError};
-use aya::programs::{Program, ProgramError};
+use aya::programs::{BtfTracePoint, Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -101,6 +101,14 @@ impl Object {
         let loaded = self.ebpf.program(program).ok_or_else(unknown)?.fd().map_err(fail)?;
         self.meter.program(program, loaded).map_err(|error| load_error(object, &error))?;
         Ok(result)
+    }
+
+    /// Loads a program of a tracepoint, whose arguments the kernel's types describe, and attaches it.
+    pub(crate) fn tracepoint(&mut self, program: &str, tracepoint: &str, types: &Btf) -> Result<(), Error> {
+        self.start(program, |loaded: &mut BtfTracePoint| {
+            loaded.load(tracepoint, types)?;
+            loaded.attach().map(drop)
+        })
     }
 
     /// Moves a map out of it, which the caller then keeps open.
