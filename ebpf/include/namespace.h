@@ -23,11 +23,16 @@ static __always_inline int socket_is_wanted(const struct sock_common *common)
 /* By the device that it came by or leaves by, or by its socket; a packet with neither is nowhere. */
 static __always_inline int packet_is_wanted(const struct sk_buff *skb)
 {
+	const struct net_device *device;
+	const struct sock *sock;
+
 	if (!namespace_wanted)
 		return 1;
-	if (skb->dev)
-		return is_wanted(skb->dev->nd_net.net);
-	return skb->sk && is_wanted(skb->sk->__sk_common.skc_net.net);
+	device = skb->dev;
+	if (device)
+		return is_wanted(device->nd_net.net);
+	sock = skb->sk;
+	return sock && is_wanted(sock->__sk_common.skc_net.net);
 }
 
 #endif

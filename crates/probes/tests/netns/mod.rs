@@ -6,8 +6,10 @@
 //! scenarios to [`play`].
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod counters;
 pub(crate) mod frame;
 pub(crate) mod packet_socket;
+pub(crate) mod relay;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -102,6 +104,28 @@ pub(crate) fn hold_in_child(mut command: Command) -> Killed {
     let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
     assert!(lines.map_while(Result::ok).any(|line| line.contains("holding")), "the child does not hold");
     child
+}
+
+/// Kills a child that holds programs, and waits until the kernel has none of them any more.
+pub(crate) fn expect_gone(mut child: Killed) {
+    let programs = programs_of(child.0.id());
+    assert!(!programs.is_empty(), "the child holds no program");
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
+    for program in programs {
+        poll("the end of a program of a killed process", || {
+            let shown = Command::new("bpftool").args(["prog", "show", "id", &program]).output().unwrap();
+            (!shown.status.success()).then_some(())
+        });
+    }
+}
+
+/// The ids of the programs that a process holds.
+fn programs_of(process: u32) -> Vec<String> {
+    let files = std::fs::read_dir(format!("/proc/{process}/fdinfo")).unwrap().map_while(Result::ok);
+    let texts: Vec<String> = files.filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect();
+    let ids = texts.iter().filter_map(|text| text.lines().find_map(|line| line.strip_prefix("prog_id:")));
+    ids.map(|id| id.trim().to_owned()).collect()
 }
 
 /// The child's side of [`hold_in_child`]: its standard input does not end before the kill.
