@@ -2,6 +2,7 @@
 //! and what would bring it.
 
 mod catalogue;
+mod release;
 mod survey;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use model::Timestamp;
 use model::status::{AddressLook, Health, TargetStatus};
 
 use self::catalogue::{CATALOGUE, ENDPOINTS, Endpoint, Family};
+use self::release::Release;
 use self::survey::{Survey, Surveyed, survey};
 use crate::Ui;
 use crate::format::{Unit, ago, literal, took};
@@ -101,11 +103,12 @@ impl Page {
     fn new(ui: &Ui, params: &Params, survey: Survey, now: Timestamp) -> Self {
         let total: u64 = survey.endpoints.iter().map(|endpoint| endpoint.series).sum();
         let prefix = &ui.state.config.prefix;
+        let running = Release::parse(&survey.version);
         let endpoints: Vec<EndpointView> = survey
             .endpoints
             .iter()
             .enumerate()
-            .map(|(place, surveyed)| EndpointView::new(place, surveyed, total, prefix, now))
+            .map(|(place, surveyed)| EndpointView::new(place, surveyed, total, running, prefix, now))
             .collect();
         Self {
             shell: Shell::new(ui, params, "/cilium", "Cilium"),
@@ -137,7 +140,14 @@ impl EndpointView {
         self.collected || self.groups.len() > 2
     }
 
-    fn new(place: usize, surveyed: &Surveyed, total: u64, prefix: &str, now: Timestamp) -> Self {
+    fn new(
+        place: usize,
+        surveyed: &Surveyed,
+        total: u64,
+        running: Option<Release>,
+        prefix: &str,
+        now: Timestamp,
+    ) -> Self {
         let targets = &surveyed.targets;
         let up = targets.iter().filter(|target| target.health == Health::Good).count();
         let count = targets.len() + surveyed.others;
@@ -157,7 +167,7 @@ impl EndpointView {
             took: slowest.map(took).unwrap_or_default(),
             last: newest.map(|at| ago(at, now)).unwrap_or_default(),
             error: targets.iter().map(|target| target.last_error.clone()).find(|e| !e.is_empty()).unwrap_or_default(),
-            groups: groups(place, surveyed, prefix),
+            groups: groups(place, surveyed, running, prefix),
         }
     }
 }
@@ -193,10 +203,10 @@ fn rate(targets: &[TargetStatus]) -> String {
 }
 
 /// Families by feature, in the order of the catalogue; names that it does not have come last.
-fn groups(place: usize, surveyed: &Surveyed, prefix: &str) -> Vec<GroupView> {
+fn groups(place: usize, surveyed: &Surveyed, running: Option<Release>, prefix: &str) -> Vec<GroupView> {
     let mut groups: Vec<GroupView> = Vec::new();
     for (i, family) in CATALOGUE.families.iter().enumerate().filter(|(_, family)| family.endpoint == place) {
-        let row = RowView::known(family, surveyed.families.get(&i).copied(), surveyed.series > 0, prefix);
+        let row = RowView::known(family, surveyed.families.get(&i).copied(), surveyed.series > 0, running, prefix);
         match groups.iter_mut().find(|group| group.name == family.feature) {
             Some(group) => group.rows.push(row),
             None => groups.push(GroupView::new(family.feature, row)),
@@ -238,16 +248,19 @@ impl GroupView {
 }
 
 impl RowView {
-    fn known(family: &Family, series: Option<u64>, is_collected: bool, prefix: &str) -> Self {
+    /// `running` is the release of Cilium, where it is known.
+    fn known(family: &Family, series: Option<u64>, is_collected: bool, running: Option<Release>, prefix: &str) -> Self {
         let need = CATALOGUE.need(family).filter(|_| series.is_none());
         let plain = family.name.trim_end_matches('*');
-        let until =
-            if family.until.is_empty() { String::new() } else { format!("Its last version is {}. ", family.until) };
-        // What an endpoint that is not there would show by default comes with it.
+        let releases = family.span.sentence(running);
+        // What an endpoint that is not there would show by default comes with it. What no setting brings to this release is
+        // said by its number alone.
+        let is_default = !is_collected && matches!(family.needs, "on" | "shown" | "event");
+        let need = need.filter(|_| !family.span.excludes(running));
         let sentence = match need {
-            Some(_) if !is_collected && matches!(family.needs, "on" | "shown" | "event") => String::new(),
-            Some(need) => format!("{until}{}", need.sentence),
-            None => String::new(),
+            Some(need) if !is_default => format!("{releases} {}", need.sentence).trim_start().to_owned(),
+            _ if series.is_none() => releases,
+            _ => String::new(),
         };
         Self {
             name: family.name.to_owned(),

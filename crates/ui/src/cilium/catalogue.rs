@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use super::release::{Release, Span};
+
 /// A family that an endpoint may show.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Family {
@@ -14,8 +16,8 @@ pub(super) struct Family {
     pub(super) name: &'static str,
     pub(super) labels: &'static str,
     pub(super) needs: &'static str,
-    /// The last version that has it, empty if every one has.
-    pub(super) until: &'static str,
+    /// The releases that have it.
+    pub(super) span: Span,
 }
 
 /// What makes families appear.
@@ -144,7 +146,7 @@ fn rows(text: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
 }
 
 fn family(row: &[&'static str]) -> Option<Family> {
-    let &[endpoint, feature, kind, name, labels, needs, until] = row else { return None };
+    let &[endpoint, feature, kind, name, labels, needs, since, until] = row else { return None };
     let endpoint = ENDPOINTS.iter().position(|one| one.id == endpoint)?;
     let kind = match kind {
         "c" => "counter",
@@ -152,7 +154,8 @@ fn family(row: &[&'static str]) -> Option<Family> {
         "h" => "histogram",
         _ => return None,
     };
-    Some(Family { endpoint, feature, kind, name, labels, needs, until })
+    let span = Span { since: Release::parse(since), until: Release::parse(until) };
+    Some(Family { endpoint, feature, kind, name, labels, needs, span })
 }
 
 fn renamed(row: &[&'static str]) -> Option<Renamed> {
@@ -208,6 +211,7 @@ mod tests {
         let mut seen = HashSet::new();
         for family in &CATALOGUE.families {
             assert!(CATALOGUE.need(family).is_some(), "{family:?}");
+            assert!(family.span.since.zip(family.span.until).is_none_or(|(since, until)| since <= until), "{family:?}");
             assert!(seen.insert((family.endpoint, family.name)), "twice: {family:?}");
         }
         for (place, endpoint) in ENDPOINTS.iter().enumerate() {
