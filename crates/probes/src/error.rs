@@ -37,6 +37,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The kernel did not list its objects.
+    #[error("list BPF {what}: {source}")]
+    List {
+        /// Programs or maps.
+        what: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// Capabilities belong to threads, and there are several already.
     #[error("cannot give up capabilities for all of {threads} threads")]
     Threads {

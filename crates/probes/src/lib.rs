@@ -27,18 +27,21 @@ mod loader;
 mod meter;
 mod namespaces;
 mod probes;
+mod surroundings;
 mod syscall;
 mod top;
 
 use model::status::ProbeState;
 use model::{Families, Family, MetricKind};
 
+pub use bpf::{RunStatistics, UnknownRunStatistics};
 pub use capability::{Capability, Reduced};
 pub use error::Error;
 pub use kernel::Version;
 pub use loader::Loader;
 pub use namespaces::{Namespaces, UnknownNamespaces};
 pub use probes::Probes;
+pub use surroundings::Surroundings;
 pub use xdp::{UnknownXdpMode, XdpMode};
 
 /// Makes of each line `/// doc` `name: Configuration,` the module `name`, a section of [`Config`] and an entry of [`ALL`].
@@ -97,6 +100,10 @@ probes! {
     tcp: TcpConfig,
     /// `probes.udp`: datagrams that nobody got.
     udp: UdpConfig,
+    /// `probes.bpf`: the programs and maps of this machine.
+    bpf: BpfConfig,
+    /// `probes.cilium`: Cilium's pinned maps.
+    cilium: CiliumConfig,
 }
 
 /// What is known of a probe before it runs.

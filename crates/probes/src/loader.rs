@@ -9,7 +9,7 @@ use aya::{Btf, Ebpf, EbpfLoader};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::meter::Meter;
-use crate::{Error, Version};
+use crate::{Error, Surroundings, Version};
 
 /// From this kernel on, maps are charged to the memory cgroup and RLIMIT_MEMLOCK does not matter.
 const KERNEL_WITHOUT_MEMLOCK: Version = Version(5, 11);
@@ -24,9 +24,9 @@ pub(crate) use object;
 
 /// What loading takes; it lives while the probes start. Reading the kernel's types takes some megabytes and
 /// milliseconds, so it is done once for all probes, and only for those that ask.
-#[derive(Default)]
 pub struct Loader {
     types: OnceCell<Result<Btf, String>>,
+    surroundings: Surroundings,
 }
 
 /// A loaded object. Dropping it detaches and unloads what was not moved out of it.
@@ -38,12 +38,17 @@ pub(crate) struct Object {
 
 impl Loader {
     /// One loader; the memory lock limit is raised where the kernel still has it.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(surroundings: Surroundings) -> Self {
         if Version::current() < KERNEL_WITHOUT_MEMLOCK {
             // Without CAP_SYS_RESOURCE this fails; then the maps may still fit under the old limit.
             let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
         }
-        Self::default()
+        Self { types: OnceCell::new(), surroundings }
+    }
+
+    /// What the rest of the program tells.
+    pub(crate) fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
     }
 
     /// The types of the running kernel.

@@ -10,7 +10,7 @@ use model::{CollectError, Collector, Families};
 use crate::capability::{self, BPF, Capabilities, Capability, Reduced};
 use crate::kernel::{KERNEL_MAPS_BY_DESCRIPTOR, Version};
 use crate::meter::{self, Cost};
-use crate::{ALL, Config, Error, Loader, Metric, Probe, Running};
+use crate::{ALL, Config, Error, Loader, Metric, Probe, Running, Surroundings};
 
 const STATE: Metric =
     Metric::gauge("skep_probe_state", "states", "1 for the state that a probe is in, 0 for the others.");
@@ -23,6 +23,7 @@ pub struct Probes {
     config: Mutex<Config>,
     /// Whether capabilities were given up, so that nothing can be loaded any more.
     reduced: AtomicBool,
+    surroundings: Surroundings,
 }
 
 struct Slot {
@@ -40,9 +41,14 @@ enum Held {
 impl Probes {
     /// Starts the probes that the configuration wants. It never fails: what cannot run says why in its state.
     pub fn start(config: &Config) -> Self {
-        let loader = Loader::new();
+        Self::start_within(config, Surroundings::default())
+    }
+
+    /// As [`Probes::start`], told of the rest of the program.
+    pub fn start_within(config: &Config, surroundings: Surroundings) -> Self {
+        let loader = Loader::new(surroundings.clone());
         let slots = ALL.iter().map(|probe| Mutex::new(Slot::start(probe, config, &loader))).collect();
-        Self { slots, config: Mutex::new(config.clone()), reduced: AtomicBool::new(false) }
+        Self { slots, config: Mutex::new(config.clone()), reduced: AtomicBool::new(false), surroundings }
     }
 
     /// Gives up every capability that neither a running probe nor the caller (`also`) needs, for good.
@@ -70,7 +76,7 @@ impl Probes {
     /// [`Probes::start`] does. What cannot be loaded any more says that a restart is needed.
     pub fn apply(&self, config: &Config) {
         let mut in_force = lock(&self.config);
-        let loader = Loader::new();
+        let loader = Loader::new(self.surroundings.clone());
         let reduced = self.reduced.load(Ordering::Relaxed);
         for slot in &self.slots {
             let mut slot = lock(slot);

@@ -1,0 +1,43 @@
+//! What the probes are told by the rest of the program while they run.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a look lasts. The page asks again every 15 seconds; two of its questions may be lost.
+const LOOK_LASTS: Duration = Duration::from_secs(50);
+
+/// What the probes cannot know themselves. Copies share it.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    agent_is_scraped: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    looked: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Surroundings {
+    /// `agent_is_scraped` tells whether the metrics endpoint of Cilium's agent on this node is being scraped, so that
+    /// nothing is exposed under its names a second time. It is called while probes are read, and must not read them.
+    pub fn new(agent_is_scraped: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { agent_is_scraped: Some(Arc::new(agent_is_scraped)), looked: Arc::default() }
+    }
+
+    /// Somebody looks at what costs something to know.
+    pub fn look(&self) {
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether somebody looked just now.
+    pub(crate) fn is_viewed(&self) -> bool {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < LOOK_LASTS)
+    }
+
+    pub(crate) fn agent_is_scraped(&self) -> bool {
+        self.agent_is_scraped.as_ref().is_some_and(|is_scraped| is_scraped())
+    }
+}
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings").field("viewed", &self.is_viewed()).finish_non_exhaustive()
+    }
+}
