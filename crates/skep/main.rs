@@ -19,6 +19,7 @@ mod process;
 mod promtest;
 mod query;
 mod rooms;
+mod ruletest;
 mod settings;
 mod simulation;
 mod size;
@@ -103,6 +104,7 @@ fn run(tool: &Tool) -> ExitCode {
         Tool::Import(options) => import::run(options),
         Tool::Query(options) => query::query(options),
         Tool::Promtest(files) => promtest::test(files),
+        Tool::Ruletest(options) => Ok(ruletest::test(options)),
         Tool::Backup(options) => backup::backup(options),
         Tool::Restore(options) => backup::restore(options),
         Tool::Inspect(options) => inspect::inspect(options),

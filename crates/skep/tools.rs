@@ -10,6 +10,7 @@ use crate::backup;
 use crate::import::{self, Nan};
 use crate::inspect;
 use crate::query::{self, Format, When};
+use crate::ruletest;
 use crate::settings::default_data_dir;
 
 /// What stands after `skep`.
@@ -18,6 +19,7 @@ pub(crate) enum Tool {
     Import(import::Options),
     Query(query::Options),
     Promtest(Vec<PathBuf>),
+    Ruletest(ruletest::Options),
     Backup(backup::Options),
     Restore(backup::Options),
     Inspect(inspect::Options),
@@ -65,6 +67,15 @@ const SPECS: &[Spec] = &[
         details: "Names every evaluation that gave something else than the script says.\n\n\
                   Exit code: 0 all passed, 1 something failed or could not be read, 2 bad usage.\n",
         parse: parse_promtest,
+    },
+    Spec {
+        name: "test rules ",
+        usage: "test rules FILE...",
+        purpose: "run unit tests of rules, in promtool's format",
+        details: "Names every expectation that was not met, in promtool's words.\n\n\
+                  \x20 --run REGEX       test groups whose names match it, no others\n\n\
+                  Exit code: 0 all passed, 1 something failed or could not be read, 2 bad usage.\n",
+        parse: parse_ruletest,
     },
     Spec {
         name: "tsdb inspect ",
@@ -276,6 +287,14 @@ fn parse_promtest(mut words: Words) -> Result<Tool, String> {
     let files: Vec<PathBuf> = std::iter::from_fn(|| words.next()).collect();
     words.finish()?;
     if files.is_empty() { Err("name a FILE".to_owned()) } else { Ok(Tool::Promtest(files)) }
+}
+
+fn parse_ruletest(mut words: Words) -> Result<Tool, String> {
+    let files: Vec<PathBuf> = std::iter::from_fn(|| words.next()).collect();
+    let unanchored = |text: String| model::Pattern::new(&format!("(?s:.*)(?:{text})(?s:.*)"));
+    let run = words.take("run").map(unanchored).transpose().map_err(|e| format!("--run: {e}"))?;
+    words.finish()?;
+    if files.is_empty() { Err("name a FILE".to_owned()) } else { Ok(Tool::Ruletest(ruletest::Options { files, run })) }
 }
 
 fn parse_import(mut words: Words) -> Result<Tool, String> {

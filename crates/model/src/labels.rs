@@ -14,7 +14,7 @@ use crate::METRIC_NAME;
 const LENGTH_BITS: u32 = 6;
 const LENGTH_MORE: u8 = 1 << LENGTH_BITS;
 
-/// A set of labels: sorted by name, names unique, no empty value. Cloning copies a pointer.
+/// A set of labels: sorted by name, names unique, no empty value but in [`Labels::of_texts`]. Cloning copies a pointer.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Labels(Arc<str>);
 
@@ -42,6 +42,21 @@ impl Labels {
         for (i, (name, value)) in pairs.iter().enumerate() {
             let overwritten = pairs.get(i + 1).is_some_and(|next| next.0.as_ref() == name.as_ref());
             if !overwritten && !value.as_ref().is_empty() {
+                push_part(&mut text, name.as_ref());
+                push_part(&mut text, value.as_ref());
+            }
+        }
+        Self(Arc::from(text))
+    }
+
+    /// Texts by name, such as annotations and the labels of a rule as they are written: an empty one is kept, because
+    /// people and receivers see that it is there. No series has such a set. Of equal names the last wins.
+    pub fn of_texts<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let mut pairs: Vec<_> = pairs.into_iter().collect();
+        pairs.sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
+        let mut text = String::new();
+        for (i, (name, value)) in pairs.iter().enumerate() {
+            if pairs.get(i + 1).is_none_or(|next| next.0.as_ref() != name.as_ref()) {
                 push_part(&mut text, name.as_ref());
                 push_part(&mut text, value.as_ref());
             }

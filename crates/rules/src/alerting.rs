@@ -61,7 +61,7 @@ impl Alerting {
             keep_firing: *keep_firing,
             labels: texts(&rule.labels),
             annotations: texts(annotations),
-            plain_annotations: Labels::from_pairs(annotations.iter().map(|(n, v)| (n, v))),
+            plain_annotations: Labels::of_texts(annotations.iter().map(|(n, v)| (n, v))),
             alerts: BTreeMap::new(),
             restored,
         })
@@ -110,7 +110,7 @@ impl Alerting {
             self.alerts.clear();
             return Err(Error::TooManyAlerts { limit, count: active });
         }
-        Ok(if self.restored { self.series(&rule.name, at.saturating_sub(offset)) } else { Vec::new() })
+        Ok(if self.restored { self.series(rule, at.saturating_sub(offset)) } else { Vec::new() })
     }
 
     /// What the expression gives now, with labels and annotations expanded.
@@ -135,7 +135,7 @@ impl Alerting {
             }
             builder.set(ALERT_NAME, rule.name.as_str());
             let annotations =
-                Labels::from_pairs(self.annotations.iter().map(|(name, text)| (name, text.expand(&data, &asking))));
+                Labels::of_texts(self.annotations.iter().map(|(name, text)| (name, text.expand(&data, &asking))));
             if found.insert(builder.build(), (annotations, value)).is_some() {
                 return Err(Error::DuplicateAlert);
             }
@@ -184,17 +184,22 @@ impl Alerting {
         }
     }
 
-    /// `ALERTS` and `ALERTS_FOR_STATE` of what is active.
-    fn series(&self, name: &str, timestamp: Timestamp) -> Vec<Recorded> {
+    /// `ALERTS` and `ALERTS_FOR_STATE` of what is active. They begin with the rule's labels as they are written, so that one
+    /// whose template expands to nothing shows its template, as it does in Prometheus.
+    fn series(&self, rule: &Rule, timestamp: Timestamp) -> Vec<Recorded> {
         let mut series = Vec::with_capacity(2 * self.alerts.len());
+        let written = Labels::from_pairs(rule.labels.iter().map(|(name, text)| (name, text)));
         for (labels, alert) in &self.alerts {
             let state = match alert.state {
                 AlertState::Inactive => continue,
                 AlertState::Pending => "pending",
                 AlertState::Firing => "firing",
             };
-            let mut builder = labels.to_builder();
-            builder.set(METRIC_NAME, ALERTS_FOR_STATE).set(ALERT_NAME, name);
+            let mut builder = written.to_builder();
+            for (name, value) in labels {
+                builder.set(name, value);
+            }
+            builder.set(METRIC_NAME, ALERTS_FOR_STATE).set(ALERT_NAME, rule.name.as_str());
             let since = alert.active_at.div_euclid(1000) as f64;
             series.push((builder.build(), Sample { timestamp, value: since }));
             builder.set(METRIC_NAME, ALERTS).set("alertstate", state);

@@ -232,7 +232,7 @@ impl State {
         RuleStatus {
             name: self.rule.name.clone(),
             query: self.rule.query.clone(),
-            labels: Labels::from_pairs(self.rule.labels.iter().map(|(n, v)| (n, v))),
+            labels: Labels::of_texts(self.rule.labels.iter().map(|(n, v)| (n, v))),
             health: self.health,
             last_error: self.last_error.clone(),
             last_evaluation: self.last_evaluation,

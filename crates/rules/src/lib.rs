@@ -21,6 +21,7 @@ mod restore;
 #[cfg(test)]
 mod scenario;
 mod schedule;
+pub mod unittest;
 
 pub use error::Error;
 pub use file::{Group, Rule, RuleKind, decode, load, load_file};

@@ -137,7 +137,7 @@ impl Manager {
             running.adopt(&mut lock(&state));
         }
         let board = Arc::new(Mutex::new(Board { status: running.status(), tally: running.tally }));
-        let schedule = Schedule::new(running.interval(), &format!("{};{}", group.file, group.name));
+        let schedule = Schedule::new(running.interval(), &group.file, &group.name);
         let (stop, stopped) = watch::channel(false);
         let state = Arc::new(Mutex::new(running));
         let cancel = Cancel::default();

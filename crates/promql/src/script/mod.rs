@@ -63,6 +63,19 @@ fn engine() -> Engine {
     })
 }
 
+/// Reads a series with its sequence of values, `name{label="value"} 1 2+3x4 _x2 stale`; a gap is `None`. Native histograms
+/// are an error.
+pub fn read_series(line: &str) -> Result<(Labels, Vec<Option<f64>>), String> {
+    let sequence = values::parse_sequence(line)?;
+    let value = |item: &values::Item| match item {
+        values::Item::Gap => Ok(None),
+        values::Item::Value(value) => Ok(Some(*value)),
+        values::Item::Native => Err("native histograms are not built yet".to_owned()),
+    };
+    let values = sequence.items.iter().map(value).collect::<Result<_, _>>()?;
+    Ok((sequence.labels, values))
+}
+
 /// Runs a script. An error means that it is none; failed expectations are in the report.
 pub fn run(script: &str) -> Result<Report, ScriptError> {
     let engine = engine();

@@ -1,0 +1,188 @@
+//! Unit tests of rules beside the real promtool: the same files, the same complaints.
+
+// Helpers of tests are no tests to clippy.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::process::Command;
+
+use rules::unittest::run;
+
+const RULES: &str = r#"
+groups:
+- name: down
+  labels: {team: infra}
+  rules:
+  - alert: InstanceDown
+    expr: up == 0
+    for: 5m
+    labels: {severity: page, empty: "{{ if false }}x{{ end }}"}
+    annotations:
+      summary: "Instance {{ $labels.instance }} down in {{ $externalLabels.site }} at {{ $value | humanize }}"
+      nothing: "{{ with $labels.none }}x{{ end }}"
+      seen: '{{ range query "up" | sortByLabel "instance" }}{{ .Labels.instance }}={{ .Value }} {{ end }}{{ $externalURL }}'
+  - record: job:up:sum
+    expr: sum by (job) (up)
+- name: use
+  rules:
+  - record: job:up:twice
+    expr: job:up:sum * 2
+  - alert: Kept
+    expr: job:up:sum < 2
+    keep_firing_for: 3m
+  - alert: Limited
+    expr: up
+"#;
+
+/// Series of all tests.
+const SERIES: &str = r#"
+  input_series:
+  - series: 'up{job="a", instance="i1"}'
+    values: '1 1 0x10 _ _ 1 stale'
+  - series: 'up{job="a", instance="i2"}'
+    values: '1 1+0x3 0 1x20'
+  - series: 'rising{le="+Inf"}'
+    values: '1+2x30'
+"#;
+
+/// What skep and promtool say of a test file with this body behind `rule_files`.
+fn check(body: &str) {
+    let Some(promtool) = testkit::peer("promtool") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("rules.yml"), RULES).unwrap();
+    let path = folder.path().join("test.yml");
+    fs::write(&path, format!("rule_files: [rules.yml]\n{body}")).unwrap();
+    let peer = Command::new(promtool).args(["test", "rules"]).arg(&path).output().unwrap();
+    let peer_says = String::from_utf8(peer.stderr).unwrap();
+    let outcome = run(&path, |_| true);
+    assert_eq!(outcome.warnings, Vec::<String>::new(), "{body}");
+    let mut own = String::new();
+    for (i, failure) in outcome.failures.iter().enumerate() {
+        own.push_str(if i == 0 { "  FAILED:\n" } else { "" });
+        own.push_str(failure);
+        own.push('\n');
+    }
+    assert_eq!(own, peer_says, "{body}");
+    assert_eq!(peer.status.code(), Some(i32::from(!outcome.failures.is_empty())), "{body}");
+}
+
+/// Without an order promtool evaluates groups in any.
+fn group(tests: &str) -> String {
+    format!("group_eval_order: [down, use]\n{}", unordered(tests))
+}
+
+fn unordered(tests: &str) -> String {
+    format!(
+        "tests:\n- interval: 1m\n  name: one\n  external_labels: {{site: home}}\n  external_url: http://p:9/x\n{SERIES}{tests}"
+    )
+}
+
+#[test]
+fn alerts_as_promtool() {
+    let expected = |time: &str, name: &str, alerts: &str| {
+        check(&group(&format!(
+            "  alert_rule_test:\n  - eval_time: {time}\n    alertname: {name}\n    exp_alerts: {alerts}\n"
+        )));
+    };
+    expected("3m", "InstanceDown", "[]");
+    expected("8m", "InstanceDown", "[]");
+    expected("8m30s", "InstanceDown", "[{exp_labels: {severity: page, team: infra, job: a, instance: i1}}]");
+    expected(
+        "8m",
+        "InstanceDown",
+        "[{exp_labels: {severity: page, team: infra, job: a, instance: i1}, exp_annotations: {nothing: '', seen: 'i1=0 i2=1 http://p:9/x', summary: 'Instance i1 down in home at 0'}}]",
+    );
+    expected(
+        "8m",
+        "InstanceDown",
+        "[{exp_labels: {severity: page}}, {exp_labels: {a: b}, exp_annotations: {c: 'd\"e'}}]",
+    );
+    for minute in 0..25 {
+        expected(&format!("{minute}m"), "Kept", "[]");
+        expected(&format!("{minute}m"), "Limited", "[]");
+    }
+    expected("5m", "Nothing", "[]");
+    expected("5m", "Nothing", "");
+}
+
+#[test]
+fn expressions_as_promtool() {
+    let expected = |expr: &str, time: &str, samples: &str| {
+        check(&group(&format!(
+            "  promql_expr_test:\n  - expr: '{expr}'\n    eval_time: {time}\n    exp_samples: {samples}\n"
+        )));
+    };
+    expected("job:up:sum", "4m", "[{labels: 'job:up:sum{job=\"a\"}', value: 1}]");
+    expected("job:up:sum", "5m", "[{labels: 'job:up:sum{job=\"a\"}', value: 1}]");
+    expected("job:up:twice", "5m", "[]");
+    expected("up", "3m", "[]");
+    expected("up", "20m", "[]");
+    expected("ALERTS", "9m", "[]");
+    expected("ALERTS_FOR_STATE", "9m", "[]");
+    expected("rate(rising[5m])", "10m", "[{labels: '{le=\"+Inf\"}', value: 0.03333333333333333}]");
+    expected("rate(rising[5m])", "10m", "[{labels: '{le=\"+Inf\"}', value: 0.033}]");
+    expected("avg_over_time(rising[5m:])", "7m30s", "[]");
+    expected("1", "1m", "[{labels: '{}', value: 1}]");
+    expected("1 / 0", "1m", "[]");
+    expected("vector(0) / 0", "1m", "[{labels: '{}', value: .nan}]");
+    expected("vector(-0.00000012345)", "1m", "[]");
+    expected("sum(", "1m", "[]");
+    expected("up[5m]", "1m", "[]");
+    expected("up", "1m", "[{labels: 'up{', value: 1}]");
+    expected("timestamp(up)", "4m30s", "[]");
+    expected("up", "4m30s", "[]");
+    expected("absent(nothing)", "0s", "");
+}
+
+#[test]
+fn groups_and_steps_as_promtool() {
+    check("tests: []\n");
+    check("evaluation_interval: 30s\ngroup_eval_order: [use, down]\ntests: []\n");
+    let exprs = "  promql_expr_test:\n  - {expr: job:up:twice, eval_time: 5m}\n  - {expr: ALERTS, eval_time: 12m}\n";
+    check(&group(exprs));
+    check(&format!("evaluation_interval: 30s\n{}", group(exprs)));
+    check(&format!("evaluation_interval: 7m\n{}", group(exprs)));
+    check(&format!("group_eval_order: [use, down]\n{}", unordered(exprs)));
+    check(&format!("{}- interval: 30s\n{SERIES}{exprs}", group(exprs)));
+    check(&group("  alert_rule_test: [{eval_time: 1m}]\n"));
+}
+
+/// What promtool refuses is refused, in skep's words.
+#[test]
+fn refuses_what_is_no_test() {
+    let folder = tempfile::tempdir().unwrap();
+    let refuse = |text: &str, expected: &str| {
+        let path = folder.path().join("bad.yml");
+        fs::write(&path, text).unwrap();
+        let failures = run(&path, |_| true).failures;
+        assert!(failures.iter().any(|failure| failure.contains(expected)), "{text}: {failures:?}");
+        if let Some(promtool) = testkit::peer("promtool") {
+            let peer = Command::new(promtool).args(["test", "rules"]).arg(&path).output().unwrap();
+            assert_eq!(peer.status.code(), Some(1), "{text}");
+        }
+    };
+    refuse("x: y\n", "unknown key \"x\"");
+    refuse(
+        "tests: [{input_series: [{series: 'up{', values: '1'}], promql_expr_test: [{expr: up, eval_time: 1m}]}]\n",
+        "not closed",
+    );
+    refuse(
+        "tests: [{input_series: [{series: up, values: '1 a'}], promql_expr_test: [{expr: up, eval_time: 1m}]}]\n",
+        "bad value \"a\"",
+    );
+    refuse("tests: [{promql_expr_test: [{expr: up, eval_time: x}]}]\n", "not a valid duration");
+    refuse("group_eval_order: [a, a]\ntests: []\n", "group name repeated in evaluation order: a");
+    fs::write(folder.path().join("r.yml"), "groups: [{name: a, rules: [{record: x, expr: 'sum('}]}]").unwrap();
+    refuse("rule_files: [r.yml]\ntests: [{name: x}]\n", "unclosed left parenthesis");
+}
+
+#[test]
+fn runs_the_groups_that_are_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.yml");
+    let group = |name: &str| format!("- name: {name}\n  promql_expr_test: [{{expr: '1', eval_time: 1m}}]\n");
+    fs::write(&path, format!("tests:\n{}{}", group("a"), group("b"))).unwrap();
+    assert_eq!(run(&path, |_| true).failures.len(), 2);
+    assert_eq!(run(&path, |name| name == "a").failures.len(), 1);
+    assert_eq!(run(&path, |name| name == "c").failures.len(), 0);
+}
