@@ -20,3 +20,31 @@
 //! Grafana's behaviour decides: the words, digits and rounding are those that its users see, where its documents
 //! say otherwise, too.
 
+mod board;
+mod color;
+mod field;
+mod import;
+mod json;
+mod link;
+mod mapping;
+mod pattern;
+mod reduce;
+mod report;
+mod threshold;
+mod transform;
+mod variable;
+mod visual;
+
+pub use board::*;
+pub use color::{CLASSIC, ColorMode, Continuous, Rgba, classic, classic_by_name, shade};
+pub use field::*;
+pub use import::{DASHBOARD_BYTES_MAX, ImportError, Imported, PANELS_MAX, SCHEMA_MAX, SCHEMA_MIN, TARGETS_MAX, import};
+pub use link::Link;
+pub use mapping::{Mapped, Mapping, Rule, Shown, Special, apply as apply_mappings};
+pub use pattern::{Found, PATTERN_BYTES_MAX, Pattern, PatternError, STEPS_MAX as PATTERN_STEPS_MAX};
+pub use reduce::Reducer;
+pub use report::{LOSSES_MAX, Loss, PanelReport, Report};
+pub use threshold::{Step as ThresholdStep, Thresholds};
+pub use transform::*;
+pub use variable::*;
+pub use visual::*;

@@ -1,0 +1,126 @@
+//! Grafana's JSON to a [`Dashboard`] and the report of what is not carried.
+
+mod field;
+mod graph;
+mod matcher;
+mod old_table;
+mod panel;
+mod rows;
+mod settings;
+mod singlestat;
+mod target;
+mod transform;
+mod variable;
+mod visual;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::board::Dashboard;
+use crate::json::{Losses, Node, Object};
+use crate::report::Report;
+
+/// Longest text of a dashboard. The largest ones that people publish have half a megabyte; a tree of it takes some
+/// ten times its text.
+pub const DASHBOARD_BYTES_MAX: usize = 8 << 20;
+
+/// Panels of a dashboard. The largest ones that people publish have some 300; each is a query and a picture.
+pub const PANELS_MAX: usize = 1_000;
+
+/// Queries of a panel; past it they are reported.
+pub const TARGETS_MAX: usize = 100;
+
+/// The newest version of the format that was looked at.
+pub const SCHEMA_MAX: u32 = 42;
+
+/// The oldest version whose panels stand in today's grid; rows of older ones are laid out anew.
+pub const SCHEMA_MIN: u32 = 16;
+
+/// Why a text is no dashboard.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ImportError {
+    /// It is longer than [`DASHBOARD_BYTES_MAX`].
+    #[error("the dashboard has {0} bytes, {DASHBOARD_BYTES_MAX} are read")]
+    Length(usize),
+    /// It is not JSON, or its lists and objects lie more than 128 deep.
+    #[error("line {line}, column {column}: {reason}")]
+    Json {
+        /// From 1.
+        line: usize,
+        /// In bytes, from 1.
+        column: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// It is JSON of something else.
+    #[error("this is no dashboard: {0}")]
+    Shape(String),
+    /// It has more panels than [`PANELS_MAX`].
+    #[error("the dashboard has more than {PANELS_MAX} panels")]
+    Panels,
+}
+
+/// A dashboard and what it lost on the way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Imported {
+    /// The dashboard.
+    pub dashboard: Dashboard,
+    /// What is not carried.
+    pub report: Report,
+}
+
+/// Reads a dashboard as Grafana exports it, as its HTTP API answers it (`{"dashboard": …}`), or as a resource of
+/// the first generation (`{"kind": "Dashboard", "spec": …}`).
+pub fn import(text: &str) -> Result<Imported, ImportError> {
+    if text.len() > DASHBOARD_BYTES_MAX {
+        return Err(ImportError::Length(text.len()));
+    }
+    let value: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| json_error(&error))?;
+    let losses = Losses::default();
+    let dashboard = {
+        let (value, path) = unwrap(&value)?;
+        let node = Node { value, path: path.to_owned(), losses: &losses };
+        let object = node.object().ok_or_else(|| ImportError::Shape("it is not an object".to_owned()))?;
+        dashboard(&object)?
+    };
+    Ok(Imported { dashboard, report: losses.into_report() })
+}
+
+fn json_error(error: &serde_json::Error) -> ImportError {
+    let text = error.to_string();
+    let reason = text.split(" at line ").next().unwrap_or_default().to_owned();
+    ImportError::Json { line: error.line(), column: error.column(), reason }
+}
+
+/// The dashboard in what was exported around it, and where it stands there.
+fn unwrap(value: &Value) -> Result<(&Value, &'static str), ImportError> {
+    let refuse = |reason: &str| Err(ImportError::Shape(reason.to_owned()));
+    let Value::Object(map) = value else { return refuse("it is not an object") };
+    let (inner, path) = match (map.get("dashboard"), map.get("spec")) {
+        (Some(inner @ Value::Object(_)), _) => (inner, "dashboard"),
+        (_, Some(inner @ Value::Object(_))) => (inner, "spec"),
+        _ => (value, ""),
+    };
+    if inner.get("elements").is_some() && inner.get("layout").is_some() {
+        return refuse("it is of Grafana's schema v2; export it as classic JSON (\"V1 resource\")");
+    }
+    if inner.get("panels").is_none() && inner.get("rows").is_none() {
+        return refuse("it has neither panels nor rows");
+    }
+    Ok((inner, path))
+}
+
+fn dashboard(object: &Object<'_>) -> Result<Dashboard, ImportError> {
+    let schema = object.count("schemaVersion", 10_000).unwrap_or(0);
+    let mut dashboard = Dashboard { schema, ..Dashboard::default() };
+    if schema > SCHEMA_MAX {
+        object.lose("schemaVersion", "is newer than what skep knows, 42; read as if it were that one");
+    }
+    if schema < SCHEMA_MIN {
+        object.lose("schemaVersion", "is older than 16; its rows are laid out anew, old settings may be missing");
+    }
+    settings::read(object, &mut dashboard);
+    dashboard.variables = object.object("templating").map(|templating| variable::read(&templating)).unwrap_or_default();
+    dashboard.sections = rows::read(object)?;
+    Ok(dashboard)
+}
