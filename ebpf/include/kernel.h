@@ -60,7 +60,12 @@ struct request_sock {
 	struct sock_common __req_common;
 };
 
+struct inet_sock {
+	__be16 inet_sport;
+};
+
 struct inet_connection_sock {
+	struct inet_sock icsk_inet;
 	struct {
 		/* Ticks at which the last data came. */
 		__u32 lrcvtime;

@@ -85,6 +85,7 @@ static __always_inline void add(__u64 *counter, __u64 value)
 	__sync_fetch_and_add(counter, value);
 }
 
+// What happens to a peer is added to these last, so that user space, which reads them first, finds all of it at peers.
 static __always_inline struct totals *all(void)
 {
 	__u32 zero = 0;
@@ -108,7 +109,16 @@ static __always_inline __u8 guess_side(__u16 local, __u16 remote)
 	return local < remote ? SIDE_SERVER : SIDE_CLIENT;
 }
 
-static __always_inline void name(const struct sock_common *common, __u8 side, struct peer *peer)
+// A socket that closes has given back its port by then, and still has it as what it puts into segments.
+static __always_inline __u16 local_port(struct sock *sock)
+{
+	__u16 port = sock->__sk_common.skc_num;
+	struct tcp_sock *tcp = port ? 0 : bpf_skc_to_tcp_sock(sock);
+
+	return tcp ? bpf_ntohs(tcp->inet_conn.icsk_inet.inet_sport) : port;
+}
+
+static __always_inline void name(const struct sock_common *common, __u8 side, __u16 local, struct peer *peer)
 {
 	__u32 *words = (__u32 *)peer->address;
 
@@ -121,7 +131,7 @@ static __always_inline void name(const struct sock_common *common, __u8 side, st
 		words[3] = common->skc_daddr;
 	}
 	peer->side = side;
-	peer->port = side == SIDE_SERVER ? common->skc_num : bpf_ntohs(common->skc_dport);
+	peer->port = side == SIDE_SERVER ? local : bpf_ntohs(common->skc_dport);
 }
 
 // The place of a peer's sums. Full, the kernel makes room; only where it fails to, the peer is left out, and user
@@ -137,13 +147,13 @@ static __always_inline struct peer_totals *place(struct peer *peer)
 	return bpf_map_lookup_elem(&peers, peer);
 }
 
-static __always_inline struct peer_totals *peer_at(const struct sock_common *common, __u8 side)
+static __always_inline struct peer_totals *peer_at(const struct sock_common *common, __u8 side, __u16 local)
 {
 	struct peer peer = {};
 
 	if (!peers_wanted)
 		return 0;
-	name(common, side, &peer);
+	name(common, side, local, &peer);
 	return place(&peer);
 }
 
@@ -152,8 +162,9 @@ static __always_inline struct peer_totals *peer_of(struct sock *sock)
 {
 	struct connection *known = bpf_sk_storage_get(&connections, sock, 0, 0);
 	__u16 remote = bpf_ntohs(sock->__sk_common.skc_dport);
+	__u16 local = local_port(sock);
 
-	return peer_at(&sock->__sk_common, known ? known->side : guess_side(sock->__sk_common.skc_num, remote));
+	return peer_at(&sock->__sk_common, known ? known->side : guess_side(local, remote), local);
 }
 
 // The kernel keeps eighths of microseconds.
@@ -163,12 +174,12 @@ static __always_inline void sample_rtt(struct totals *all, struct peer_totals *p
 
 	if (!srtt)
 		return;
-	observe(all->rtt, rtt_bounds, RTT_BOUNDS, microseconds);
-	add(&all->rtt_microseconds, microseconds);
 	if (peer) {
 		add(&peer->rtt_samples, 1);
 		add(&peer->rtt_microseconds, microseconds);
 	}
+	observe(all->rtt, rtt_bounds, RTT_BOUNDS, microseconds);
+	add(&all->rtt_microseconds, microseconds);
 }
 
 static __always_inline void established(struct sock *sock, struct totals *all, __u32 side)
@@ -177,10 +188,10 @@ static __always_inline void established(struct sock *sock, struct totals *all, _
 	struct peer_totals *peer;
 
 	bpf_sk_storage_get(&connections, sock, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
-	add(&all->established[side], 1);
-	peer = peer_at(&sock->__sk_common, side);
+	peer = peer_at(&sock->__sk_common, side, local_port(sock));
 	if (peer)
 		add(&peer->established, 1);
+	add(&all->established[side], 1);
 }
 
 static __always_inline __u32 failure_of(int error)
@@ -205,11 +216,11 @@ static __always_inline void failed(struct sock *sock, struct totals *all, __u32 
 	__u32 failure = failure_of(sock->sk_err);
 	struct peer_totals *peer;
 
-	if (failure < FAILURES)
-		add(&all->failed[side & 1][failure], 1);
-	peer = peer_at(&sock->__sk_common, side);
+	peer = peer_at(&sock->__sk_common, side, local_port(sock));
 	if (peer)
 		add(&peer->failed, 1);
+	if (failure < FAILURES)
+		add(&all->failed[side & 1][failure], 1);
 }
 
 // The kernel's number of received bytes has the end of the stream in it as one byte.
@@ -239,12 +250,12 @@ static __always_inline void closed(struct sock *sock, struct totals *all)
 		return;
 	sent = tcp->bytes_sent - tcp->bytes_retrans;
 	received = received_payload(sock, tcp);
-	add(&all->sent_bytes, sent);
-	add(&all->received_bytes, received);
 	if (peer) {
 		add(&peer->sent_bytes, sent);
 		add(&peer->received_bytes, received);
 	}
+	add(&all->sent_bytes, sent);
+	add(&all->received_bytes, received);
 	sample_rtt(all, peer, tcp->srtt_us);
 }
 
@@ -301,11 +312,11 @@ static __always_inline void retransmitted(struct sock *sock, struct sk_buff *pac
 
 	if (!socket_is_wanted(&sock->__sk_common))
 		return;
-	if (totals)
-		add(&totals->retransmits[kind], segments);
 	peer = peer_of(sock);
 	if (peer)
 		add(&peer->retransmits, segments);
+	if (totals)
+		add(&totals->retransmits[kind], segments);
 }
 
 // Arguments: socket, packet. Linux 6.15 and older.
@@ -335,11 +346,11 @@ int tcp_retransmit_synack(__u64 *arguments)
 
 	if (!socket_is_wanted(&request->__req_common))
 		return 0;
-	if (totals)
-		add(&totals->retransmits[RETRANSMIT_SYN_ACK], 1);
-	peer = peer_at(&request->__req_common, SIDE_SERVER);
+	peer = peer_at(&request->__req_common, SIDE_SERVER, request->__req_common.skc_num);
 	if (peer)
 		add(&peer->retransmits, 1);
+	if (totals)
+		add(&totals->retransmits[RETRANSMIT_SYN_ACK], 1);
 	return 0;
 }
 
@@ -359,13 +370,11 @@ int tcp_send_reset(__u64 *arguments)
 		reason = arguments[2];
 	if (reason >= RESET_REASONS)
 		reason = RESET_REASON_UNKNOWN;
-	if (totals)
-		add(&totals->resets_sent[reason], 1);
-	if (!sock)
-		return 0;
-	peer = peer_of(sock);
+	peer = sock ? peer_of(sock) : 0;
 	if (peer)
 		add(&peer->resets, 1);
+	if (totals)
+		add(&totals->resets_sent[reason], 1);
 	return 0;
 }
 
@@ -379,11 +388,11 @@ int tcp_receive_reset(__u64 *arguments)
 
 	if (!socket_is_wanted(&sock->__sk_common))
 		return 0;
-	if (totals)
-		add(&totals->resets_received, 1);
 	peer = peer_of(sock);
 	if (peer)
 		add(&peer->resets, 1);
+	if (totals)
+		add(&totals->resets_received, 1);
 	return 0;
 }
 

@@ -41,20 +41,21 @@ struct {
 	__type(value, __u64);
 } ports SEC(".maps");
 
+// The total comes last, so that user space, which reads it first, finds in the map all that is in it.
 static __always_inline void count(__u32 kind, __u16 port)
 {
 	__u64 *total = bpf_map_lookup_elem(&totals, &kind);
 	struct loss loss = { .port = port, .kind = kind };
 	__u64 *value, first = 1;
 
-	if (total)
-		*total += 1;
 	value = bpf_map_lookup_elem(&ports, &loss);
 	// Another CPU may be first with a new port; then this one is added to what it put there.
 	if (!value && bpf_map_update_elem(&ports, &loss, &first, BPF_NOEXIST))
 		value = bpf_map_lookup_elem(&ports, &loss);
 	if (value)
 		__sync_fetch_and_add(value, 1);
+	if (total)
+		*total += 1;
 }
 
 // Arguments: error, socket, and more. IPv6 has it from Linux 6.6 on.

@@ -202,15 +202,15 @@ impl Tcp {
         Ok(Self { object, totals, peers, top, reset_reasons: reset_reasons()? })
     }
 
-    /// Peers first: what happens in between is then in the totals, and so in `other`.
+    /// Totals first, as [`Top::update`] needs them.
     fn read(&mut self) -> Result<[u64; TOTALS], Error> {
         let fail = |map| move |source: MapError| Error::Map { map, source };
+        let words = self.totals.get(&0, 0).map_err(fail(TOTALS_MAP))?;
         let mut readings = Vec::new();
         for entry in &self.peers {
             let (key, values) = entry.map_err(fail(PEERS_MAP))?;
             readings.extend(Peer::decode(key).map(|peer| (peer, values)));
         }
-        let words = self.totals.get(&0, 0).map_err(fail(TOTALS_MAP))?;
         self.top.update(readings, Totals::new(&words).of_all_peers());
         Ok(words)
     }

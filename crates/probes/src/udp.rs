@@ -109,9 +109,13 @@ impl Udp {
         Ok(Self { object, totals, ports, tops })
     }
 
-    /// Ports first: what happens in between is then in the totals, and so in `other`.
+    /// Totals first, as [`Top::update`] needs them.
     fn read(&mut self) -> Result<(), Error> {
         let fail = |map| move |source: MapError| Error::Map { map, source };
+        let mut totals = [0; LOSSES.len()];
+        for (kind, total) in (0..).zip(&mut totals) {
+            *total = self.totals.get(&kind, 0).map_err(fail(TOTALS_MAP))?.iter().sum();
+        }
         let mut readings = LOSSES.map(|_| Vec::new());
         for entry in &self.ports {
             let (key, count) = entry.map_err(fail(PORTS_MAP))?;
@@ -120,8 +124,7 @@ impl Udp {
                 of_kind.push((loss.port, [count]));
             }
         }
-        for ((kind, top), readings) in (0..).zip(&mut self.tops).zip(readings) {
-            let total = self.totals.get(&kind, 0).map_err(fail(TOTALS_MAP))?.iter().sum();
+        for ((top, readings), total) in self.tops.iter_mut().zip(readings).zip(totals) {
             top.update(readings, [total]);
         }
         Ok(())
