@@ -33,6 +33,16 @@ pub(crate) fn count(section: &Section<'_>, key: &'static str, limit: u64, into: 
     }
 }
 
+/// A key that is a number from zero to `max`; absent, it leaves what was there.
+pub(crate) fn bounded(section: &Section<'_>, key: &'static str, max: usize, into: &mut usize) {
+    let Some(place) = section.get(key) else { return };
+    match place.unsigned().map(usize::try_from) {
+        Some(Ok(value)) if value <= max => *into = value,
+        Some(_) => place.error(format!("more than {max}"), format!("take a number from 0 to {max}")),
+        None => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use yaml::{Place, Report, parse};
@@ -53,8 +63,14 @@ mod tests {
     fn every_key() {
         check("", &Config::default(), &[]);
         check("enabled: false", &Config { enabled: false, ..Config::default() }, &[]);
-        let xdp = XdpConfig { enabled: true, devices: vec!["eth*".to_owned()], mode: XdpMode::Native };
-        check("xdp: {devices: [eth*], mode: native}", &Config { xdp, ..Config::default() }, &[]);
+        let (devices, mode) = (vec!["eth*".to_owned()], XdpMode::Native);
+        let xdp = XdpConfig { devices, mode, details: false, top: 0, ..XdpConfig::default() };
+        check(
+            "xdp: {devices: [eth*], mode: native, details: false, top: 0}",
+            &Config { xdp, ..Config::default() },
+            &[],
+        );
+        check("xdp: {top: 101}", &Config::default(), &["more than 100"]);
         let unknown = ["unknown XDP mode \"fast\"; known are generic, native and auto", "unknown key \"wires\""];
         check("xdp: {mode: fast}\nwires: {}", &Config::default(), &unknown);
     }

@@ -18,6 +18,7 @@
 
 mod capability;
 mod decode;
+mod device;
 pub mod doctor;
 mod enums;
 mod error;
@@ -26,6 +27,7 @@ mod kernel;
 mod loader;
 mod meter;
 mod namespaces;
+mod packet;
 mod probes;
 mod surroundings;
 mod syscall;

@@ -64,11 +64,6 @@ impl Loader {
         self.load(object, EbpfLoader::new().btf(None))
     }
 
-    /// Loads an object whose programs read kernel structures, relocated to those of the running kernel.
-    pub(crate) fn relocated(&self, object: (&'static str, &[u8])) -> Result<Object, Error> {
-        self.load(object, EbpfLoader::new().btf(Some(self.types()?)))
-    }
-
     /// Loads with settings of the caller's, such as sizes of maps and values of globals; types are part of them.
     pub(crate) fn load(
         &self,

@@ -1,4 +1,5 @@
-//! The probe `xdp`: packets and bytes that arrive at network devices, by IP family and transport protocol.
+//! The probe `xdp`: what arrives at network devices: packets and bytes by IP family and transport protocol, sizes, TCP
+//! flags, fragments, malformed packets, and the busiest destination ports and sources.
 //!
 //! The program runs on every packet before the rest of the network stack sees it, so it counts what a firewall drops
 //! later. Bytes are those of the frame at the hook: Ethernet header in, frame check sequence out; a VLAN tag that the
@@ -7,7 +8,6 @@
 //! packets (GRO), which costs some CPU time on fast links; native mode does not have that cost.
 
 mod counters;
-mod device;
 mod layout;
 mod occupant;
 
@@ -23,9 +23,11 @@ use yaml::Section;
 
 use crate::capability::{BPF, NET_ADMIN, PERFMON};
 use crate::meter::Meter;
-use crate::{Capability, Error, Loader, Metric, Running, Settings, Version, decode, glob};
-use counters::Counters;
-use device::Device;
+use crate::device::{self, Device};
+use crate::packet::{self, combinations, is_usual};
+use crate::{Capability, Config, Error, Loader, Metric, Running, Settings, Version, decode};
+use counters::{Attached, Counters};
+use layout::SIZE_BOUNDS;
 
 const PACKETS: Metric = Metric::counter(
     "skep_xdp_packets_total",
@@ -37,6 +39,55 @@ const BYTES: Metric = Metric::counter(
     "bytes",
     "Bytes of the frames that arrived at a network device, counted by XDP, frame header included.",
 );
+const SIZE: Metric = Metric::histogram(
+    "skep_xdp_packet_size_bytes",
+    "bytes",
+    "Sizes of the frames that arrived at a network device, frame header included.",
+);
+const FLAGS: Metric = Metric::counter(
+    "skep_xdp_tcp_flags_total",
+    "packets",
+    "TCP packets that carried a flag; syn is without ack, syn-ack with it, none has no flag at all.",
+);
+const FRAGMENTS: Metric =
+    Metric::counter("skep_xdp_fragments_total", "packets", "Packets that were a fragment of a larger one.");
+const MALFORMED: Metric = Metric::counter(
+    "skep_xdp_malformed_total",
+    "packets",
+    "Packets whose headers make no sense, by the first part that does not.",
+);
+const PORT_PACKETS: Metric = Metric::counter(
+    "skep_xdp_port_packets_total",
+    "packets",
+    "Packets by destination port, the busiest ports of each device and the rest as other.",
+);
+const PORT_BYTES: Metric = Metric::counter(
+    "skep_xdp_port_bytes_total",
+    "bytes",
+    "Bytes by destination port, the busiest ports of each device and the rest as other.",
+);
+const SOURCE_PACKETS: Metric = Metric::counter(
+    "skep_xdp_source_packets_total",
+    "packets",
+    "Packets by source address, the busiest sources of each device and the rest as other.",
+);
+const SOURCE_BYTES: Metric = Metric::counter(
+    "skep_xdp_source_bytes_total",
+    "bytes",
+    "Bytes by source address, the busiest sources of each device and the rest as other.",
+);
+const DEVICE: Metric = Metric::gauge(
+    "skep_xdp_device_info",
+    "devices",
+    "1 for a counted device; what arrives at one of the layer stacked arrived at another device before.",
+);
+
+/// The label value of what has no series of its own.
+const OTHER: &str = "other";
+
+/// Series of ports, and as many of sources, that a device may have: two kinds of as many series for 64 devices are
+/// what a store on an edge box still takes without a thought.
+const TOP_MAX: usize = 100;
 
 /// The first kernel with BPF links for XDP; before, a killed process would leave its program on the device.
 const KERNEL_MIN: Version = Version(5, 9);
@@ -60,6 +111,11 @@ pub struct XdpConfig {
     pub devices: Vec<String>,
     /// `probes.xdp.mode`. Default: generic.
     pub mode: XdpMode,
+    /// `probes.xdp.details`: whether sizes, TCP flags, fragments and malformed packets are counted. Default: true.
+    pub details: bool,
+    /// `probes.xdp.top`: how many ports and how many sources of each device have series of their own; 0 counts neither.
+    /// Default: 10.
+    pub top: usize,
 }
 
 /// Where in the kernel the program runs, `probes.xdp.mode`.
@@ -89,7 +145,7 @@ struct Xdp {
 
 impl Default for XdpConfig {
     fn default() -> Self {
-        Self { enabled: true, devices: Vec::new(), mode: XdpMode::default() }
+        Self { enabled: true, devices: Vec::new(), mode: XdpMode::default(), details: true, top: 10 }
     }
 }
 
@@ -120,9 +176,21 @@ impl FromStr for XdpMode {
 }
 
 impl Settings for XdpConfig {
-    const HELP: &'static str =
-        "Counts packets and bytes that arrive at network devices, by IP family and transport protocol.";
-    const METRICS: &'static [Metric] = &[PACKETS, BYTES];
+    const HELP: &'static str = "Counts what arrives at network devices: packets and bytes by protocol, sizes, TCP flags, \
+                               fragments, malformed packets, the busiest ports and sources.";
+    const METRICS: &'static [Metric] = &[
+        PACKETS,
+        BYTES,
+        SIZE,
+        FLAGS,
+        FRAGMENTS,
+        MALFORMED,
+        PORT_PACKETS,
+        PORT_BYTES,
+        SOURCE_PACKETS,
+        SOURCE_BYTES,
+        DEVICE,
+    ];
     const KERNEL_MIN: Version = KERNEL_MIN;
     const TO_LOAD: &'static [Capability] = &TO_LOAD;
     const TO_RUN: &'static [Capability] = &TO_RUN;
@@ -131,6 +199,8 @@ impl Settings for XdpConfig {
         let mut config = Self { devices: section.strings("devices"), ..Self::default() };
         decode::switch(section, "enabled", &mut config.enabled);
         decode::word(section, "mode", &mut config.mode);
+        decode::switch(section, "details", &mut config.details);
+        decode::bounded(section, "top", TOP_MAX, &mut config.top);
         config
     }
 
@@ -145,7 +215,8 @@ impl Settings for XdpConfig {
 
 impl Xdp {
     fn start(config: XdpConfig, loader: &Loader) -> Result<Self, Error> {
-        let mut xdp = Self { config, counters: Counters::load(loader)?, refused: Vec::new() };
+        let counters = Counters::load(&config, loader)?;
+        let mut xdp = Self { config, counters, refused: Vec::new() };
         xdp.follow_devices()?;
         Ok(xdp)
     }
@@ -153,7 +224,8 @@ impl Xdp {
     /// Takes up devices that are new and lets go of those that are gone.
     fn follow_devices(&mut self) -> Result<(), Error> {
         let devices = device::list(Path::new("/sys"), Path::new("/proc"))?;
-        let wanted: Vec<Device> = devices.into_iter().filter(|device| self.wants(device)).collect();
+        let patterns = &self.config.devices;
+        let wanted: Vec<Device> = devices.into_iter().filter(|device| device.is_wanted(patterns)).collect();
         self.counters.retain(&wanted)?;
         self.refused.clear();
         for device in wanted {
@@ -165,11 +237,77 @@ impl Xdp {
         Ok(())
     }
 
-    fn wants(&self, device: &Device) -> bool {
-        if self.config.devices.is_empty() {
-            return device.is_default();
+    fn expose_counters(&self, families: &mut Families) {
+        for (metric, pick) in [(PACKETS, 0), (BYTES, 1)] {
+            let family_of = metric.family(families);
+            for attached in self.counters.attached() {
+                for ((family, protocol), counter) in combinations().zip(&attached.stats.counters) {
+                    if counter[0] > 0 || is_usual(family, protocol) {
+                        let labels = [("device", attached.device.name.as_str()), ("family", family), ("protocol", protocol)];
+                        family_of.with(labels, counter[pick] as f64);
+                    }
+                }
+            }
         }
-        self.config.devices.iter().any(|pattern| glob::matches(pattern, &device.name))
+    }
+
+    fn expose_details(&self, families: &mut Families) {
+        let family = SIZE.family(families);
+        for Attached { device, stats, .. } in self.counters.attached() {
+            let buckets: Vec<(f64, u64)> = SIZE_BOUNDS.iter().map(|b| *b as f64).zip(stats.sizes).collect();
+            let above = stats.sizes[SIZE_BOUNDS.len()];
+            family.histogram(&[("device", &device.name)], &buckets, above, stats.bytes() as f64);
+        }
+        let family = FLAGS.family(families);
+        for Attached { device, stats, .. } in self.counters.attached() {
+            for (flag, packets) in stats.tcp_flags() {
+                family.with([("device", device.name.as_str()), ("flag", flag)], packets as f64);
+            }
+        }
+        let family = FRAGMENTS.family(families);
+        for Attached { device, stats, .. } in self.counters.attached() {
+            for (name, packets) in ["ipv4", "ipv6"].into_iter().zip(stats.fragments) {
+                family.with([("device", device.name.as_str()), ("family", name)], packets as f64);
+            }
+        }
+        let family = MALFORMED.family(families);
+        for Attached { device, stats, .. } in self.counters.attached() {
+            for (part, packets) in packet::MALFORMED.into_iter().zip(stats.malformed) {
+                family.with([("device", device.name.as_str()), ("part", part)], packets as f64);
+            }
+        }
+    }
+
+    fn expose_breakdown(&self, families: &mut Families) {
+        for (metric, pick) in [(PORT_PACKETS, 0), (PORT_BYTES, 1)] {
+            let family = metric.family(families);
+            for Attached { device, ports, .. } in self.counters.attached() {
+                for (key, counter) in ports.series() {
+                    let (protocol, port) =
+                        key.map_or((OTHER, OTHER.to_owned()), |(protocol, port)| (protocol, port.to_string()));
+                    let labels = [("device", device.name.as_str()), ("protocol", protocol), ("port", &port)];
+                    family.with(labels, counter[pick] as f64);
+                }
+            }
+        }
+        for (metric, pick) in [(SOURCE_PACKETS, 0), (SOURCE_BYTES, 1)] {
+            let family = metric.family(families);
+            for Attached { device, sources, .. } in self.counters.attached() {
+                for (key, counter) in sources.series() {
+                    let source = key.map_or(OTHER.to_owned(), |address| address.to_string());
+                    family.with([("device", device.name.as_str()), ("source", &source)], counter[pick] as f64);
+                }
+            }
+        }
+    }
+
+    fn expose_devices(&self, families: &mut Families) {
+        let family = DEVICE.family(families);
+        for Attached { device, mode, .. } in self.counters.attached() {
+            let layer = if device.stacked { "stacked" } else { "base" };
+            let (name, below) = (device.name.as_str(), device.below.join(","));
+            family.with([("device", name), ("mode", mode.as_str()), ("layer", layer), ("below", &below)], 1.0);
+        }
     }
 
     fn nothing_counted(&self) -> String {
@@ -212,15 +350,31 @@ pub(crate) fn inspect_devices() -> Result<Vec<InspectedDevice>, Error> {
 impl Running for Xdp {
     fn collect(&mut self, families: &mut Families) -> Result<(), Error> {
         self.follow_devices()?;
-        let readings = self.counters.read()?;
-        for (metric, pick) in [PACKETS, BYTES].into_iter().zip([0, 1]) {
-            let family = metric.family(families);
-            for reading in &readings {
-                let labels = [("device", reading.device), ("family", reading.family), ("protocol", reading.protocol)];
-                family.with(labels, reading.packets_bytes[pick] as f64);
-            }
+        self.counters.read()?;
+        self.expose_counters(families);
+        if self.config.details {
+            self.expose_details(families);
         }
+        if self.config.top > 0 {
+            self.expose_breakdown(families);
+        }
+        self.expose_devices(families);
         Ok(())
+    }
+
+    /// Devices and mode; what is counted of a packet is fixed when the program is loaded.
+    fn apply(&mut self, config: &Config) -> bool {
+        let config = &config.xdp;
+        if config.details != self.config.details || config.top != self.config.top {
+            return false;
+        }
+        if config.mode != self.config.mode && self.counters.clear().is_err() {
+            return false;
+        }
+        config.clone_into(&mut self.config);
+        // What fails here is tried again, and told, at the next reading.
+        let _ = self.follow_devices();
+        true
     }
 
     fn meter(&self) -> &Meter {
@@ -228,7 +382,7 @@ impl Running for Xdp {
     }
 
     fn state(&self) -> ProbeState {
-        if self.counters.devices().next().is_some() {
+        if self.counters.attached().next().is_some() {
             return ProbeState::Running;
         }
         let why = self.nothing_counted();
@@ -241,7 +395,8 @@ impl Running for Xdp {
     }
 
     fn details(&self) -> Vec<String> {
-        let counted = self.counters.devices().map(|(name, mode)| format!("{name}: counted in {mode} mode"));
+        let counted = self.counters.attached();
+        let counted = counted.map(|Attached { device, mode, .. }| format!("{}: counted in {mode} mode", device.name));
         counted.chain(self.refused.iter().map(|(name, why)| format!("{name}: {why}"))).collect()
     }
 }

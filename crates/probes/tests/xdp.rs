@@ -24,7 +24,7 @@ use netns::{
     values, veth,
 };
 
-const OBJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ebpf/objects/xdp_counters.bpf.o");
+const OBJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ebpf/objects/xdp.bpf.o");
 const NOBODY: u32 = 65534;
 
 #[test]

@@ -1,61 +1,93 @@
 //! The program in the kernel, its maps, and the devices it sits on.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd as _;
+use std::time::Duration;
 
-use aya::maps::{HashMap, MapData, MapError, PerCpuArray, PerCpuValues};
+use aya::maps::{Array, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::programs::{ProgramFd, Xdp};
+use aya::{EbpfLoader, Pod};
+use rustix::thread::{MembarrierCommand, membarrier};
 use thiserror::Error as ThisError;
 
-use super::device::Device;
-use super::layout::{COUNTERS_PER_DEVICE, DEVICES_MAX, FAMILIES, PROTOCOLS, is_usual};
-use super::{KERNEL_FRAGS, XdpMode, occupant};
+use super::layout::{
+    self, DEVICE_PLACES, DEVICE_STEPS, DEVICES_MAX, PORTS, Port, RawPorts, RawSources, RawStats, SOURCES, Stats,
+};
+use super::{KERNEL_FRAGS, XdpConfig, XdpMode, occupant};
+use crate::device::Device;
 use crate::loader::{Loader, Object, object};
 use crate::meter::Meter;
 use crate::syscall::XdpLink;
+use crate::top::Top;
 use crate::{Error, Version};
 
 const DEVICES: &str = "devices";
-const COUNTERS: &str = "counters";
+const STATS: &str = "stats";
+const EPOCH: &str = "epoch";
+const PORTS_MAP: &str = "ports";
+const SOURCES_MAP: &str = "sources";
 
 /// Takes packets in several buffers.
-const PROGRAM_FRAGS: &str = "xdp_counters_frags";
+const PROGRAM_FRAGS: &str = "skep_xdp_frags";
 /// Takes packets in one buffer.
-const PROGRAM_LINEAR: &str = "xdp_counters";
+const PROGRAM_LINEAR: &str = "skep_xdp";
 
 // Flags of linux/if_link.h.
 const FLAG_GENERIC: u32 = 1 << 1;
 const FLAG_NATIVE: u32 = 1 << 2;
 
+/// A program works on one packet at a time and takes less than a microsecond for it.
+const PROGRAM_ENDS_WITHIN: Duration = Duration::from_millis(20);
+
 /// Everything that lives in the kernel. Dropping it leaves nothing behind.
 pub(super) struct Counters {
     object: Object,
     program: ProgramFd,
-    devices: HashMap<MapData, u32, [u32; 2]>,
-    counters: PerCpuArray<MapData, [u64; 2]>,
+    devices: Array<MapData, [u32; 3]>,
+    stats: PerCpuArray<MapData, RawStats>,
+    tables: Tables,
     attached: Vec<Attached>,
-    /// Slots of the map of counters, the longest unused first, so that a packet still on its way through a program
-    /// that was just taken off cannot land in another device's sums.
+    /// Slots of the map of stats, the longest unused first, so that a packet still on its way through a program that
+    /// was just taken off cannot land in another device's sums.
     free_slots: VecDeque<u32>,
+    /// How many ports and sources of a device have series of their own.
+    top: usize,
 }
 
-struct Attached {
-    device: Device,
+/// Ports and sources: two tables of each, of which the program counts into one.
+struct Tables {
+    epoch: Array<MapData, u32>,
+    ports: PerCpuArray<MapData, RawPorts>,
+    sources: PerCpuArray<MapData, RawSources>,
+    current: u32,
+}
+
+/// A device that is counted, and what was counted by the last reading.
+pub(super) struct Attached {
+    pub(super) device: Device,
+    pub(super) mode: XdpMode,
+    pub(super) stats: Stats,
+    pub(super) ports: Breakdown<Port>,
+    pub(super) sources: Breakdown<IpAddr>,
     slot: u32,
-    mode: XdpMode,
+    place: u32,
     link: XdpLink,
     /// False once somebody took the program off while the device lives. That was meant, so it is not put back.
     alive: bool,
 }
 
-/// One counter, summed over the CPUs.
-pub(super) struct Reading<'a> {
-    pub(super) device: &'a str,
-    pub(super) family: &'static str,
-    pub(super) protocol: &'static str,
-    pub(super) packets_bytes: [u64; 2],
+/// Packets and bytes by a key: the busiest and the rest.
+pub(super) struct Breakdown<K> {
+    top: Top<K, 2>,
+    /// What ever stood in the tables when they were read.
+    drained: [u64; 2],
 }
+
+/// Packets and bytes since the last reading, by slot and key.
+type Drained<K> = HashMap<u32, HashMap<K, [u64; 2]>>;
 
 /// Why a device is not counted.
 #[derive(Debug, ThisError)]
@@ -76,20 +108,33 @@ pub(super) enum Refusal {
 
 impl Counters {
     /// Loads the program; it sits on no device yet.
-    pub(super) fn load(loader: &Loader) -> Result<Self, Error> {
-        let mut object = loader.plain(object!("xdp_counters.bpf.o"))?;
+    pub(super) fn load(config: &XdpConfig, loader: &Loader) -> Result<Self, Error> {
+        let (details, breakdown) = (u32::from(config.details), u32::from(config.top > 0));
+        let seed = RandomState::new().hash_one(0);
+        let mut settings = EbpfLoader::new();
+        settings.btf(None).override_global("details", &details, true);
+        settings.override_global("breakdown", &breakdown, true).override_global("seed", &seed, true);
+        let mut object = loader.load(object!("xdp.bpf.o"), &mut settings)?;
         let name = if Version::current() >= KERNEL_FRAGS { PROGRAM_FRAGS } else { PROGRAM_LINEAR };
         let program = object.start(name, |program: &mut Xdp| {
             program.load()?;
             Ok(program.fd()?.try_clone()?)
         })?;
+        let tables = Tables {
+            epoch: object.map(EPOCH)?,
+            ports: object.map(PORTS_MAP)?,
+            sources: object.map(SOURCES_MAP)?,
+            current: 0,
+        };
         Ok(Self {
             program,
             devices: object.map(DEVICES)?,
-            counters: object.map(COUNTERS)?,
+            stats: object.map(STATS)?,
+            tables,
             object,
             attached: Vec::new(),
             free_slots: (0..DEVICES_MAX).collect(),
+            top: config.top,
         })
     }
 
@@ -97,9 +142,9 @@ impl Counters {
         self.object.meter()
     }
 
-    /// Names and modes of the devices that are counted.
-    pub(super) fn devices(&self) -> impl Iterator<Item = (&str, XdpMode)> {
-        self.attached.iter().filter(|a| a.alive).map(|a| (a.device.name.as_str(), a.mode))
+    /// The devices that are counted.
+    pub(super) fn attached(&self) -> impl Iterator<Item = &Attached> {
+        self.attached.iter().filter(|attached| attached.alive)
     }
 
     /// Lets go of all devices but these, and learns their new names.
@@ -111,12 +156,12 @@ impl Counters {
         for attached in &mut self.attached {
             attached.alive &= attached.link.is_attached().unwrap_or(false);
             if let Some(device) = wanted.iter().find(|device| device.index == attached.device.index) {
-                attached.device.name.clone_from(&device.name);
+                device.clone_into(&mut attached.device);
             }
         }
         gone.into_iter().try_for_each(|attached| {
             drop(attached.link);
-            self.forget(attached.device.index, attached.slot)
+            self.forget(attached.place, attached.slot)
         })
     }
 
@@ -125,42 +170,56 @@ impl Counters {
         if let Some(attached) = self.attached.iter().find(|attached| attached.device.index == device.index) {
             return if attached.alive { Ok(()) } else { Err(Refusal::TakenOff) };
         }
+        let place = self.free_place(device.index).ok_or(Refusal::TooMany)?;
         let slot = self.free_slots.pop_front().ok_or(Refusal::TooMany)?;
-        let prepared = self.prepare(&device, slot).map_err(Refusal::Map);
+        let prepared = self.prepare(&device, place, slot).map_err(Refusal::Map);
         match prepared.and_then(|()| self.attach(device.index, mode)) {
-            Ok((link, mode)) => self.attached.push(Attached { device, slot, mode, link, alive: true }),
+            Ok((link, mode)) => self.attached.push(Attached {
+                device,
+                mode,
+                stats: Stats::sum(&[]),
+                ports: Breakdown::new(self.top),
+                sources: Breakdown::new(self.top),
+                slot,
+                place,
+                link,
+                alive: true,
+            }),
             Err(refusal) => {
-                self.forget(device.index, slot).map_err(Refusal::Map)?;
+                self.forget(place, slot).map_err(Refusal::Map)?;
                 return Err(refusal);
             }
         }
         Ok(())
     }
 
-    /// Reads every counter that is exposed.
-    pub(super) fn read(&self) -> Result<Vec<Reading<'_>>, Error> {
-        let mut readings = Vec::new();
-        for attached in self.attached.iter().filter(|attached| attached.alive) {
-            for (index, (family, protocol)) in (attached.slot * COUNTERS_PER_DEVICE..).zip(combinations()) {
-                let values = self.counters.get(&index, 0).map_err(|source| map_error(COUNTERS, source))?;
-                let sum = values.iter().fold([0u64; 2], |[packets, bytes], cpu| [packets + cpu[0], bytes + cpu[1]]);
-                if sum[0] > 0 || is_usual(family, protocol) {
-                    readings.push(Reading { device: &attached.device.name, family, protocol, packets_bytes: sum });
-                }
-            }
-        }
-        Ok(readings)
+    /// Takes every program off its device, and counts all from zero where it is added again.
+    pub(super) fn clear(&mut self) -> Result<(), Error> {
+        self.retain(&[])
     }
 
-    fn prepare(&mut self, device: &Device, slot: u32) -> Result<(), Error> {
-        let cpus = aya::util::nr_cpus().map_err(|(path, source)| Error::Read { path: path.to_owned(), source })?;
-        for index in slot * COUNTERS_PER_DEVICE..(slot + 1) * COUNTERS_PER_DEVICE {
-            let zeros = PerCpuValues::try_from(vec![[0u64; 2]; cpus])
-                .map_err(|source| Error::Read { path: "/sys/devices/system/cpu/possible".to_owned(), source })?;
-            self.counters.set(index, zeros, 0).map_err(|source| map_error(COUNTERS, source))?;
+    /// Reads what was counted.
+    pub(super) fn read(&mut self) -> Result<(), Error> {
+        let (mut ports, mut sources) = if self.top > 0 { self.tables.drain()? } else { Default::default() };
+        for attached in &mut self.attached {
+            let cpus = self.stats.get(&attached.slot, 0).map_err(|source| map_error(STATS, source))?;
+            attached.stats = Stats::sum(&cpus);
+            attached.ports.add(ports.remove(&attached.slot), attached.stats.other_ports);
+            attached.sources.add(sources.remove(&attached.slot), attached.stats.other_sources);
         }
-        let value = [slot, device.header as u32];
-        self.devices.insert(device.index, value, 0).map_err(|source| map_error(DEVICES, source))
+        Ok(())
+    }
+
+    /// A place of the table of devices where the program looks for this index.
+    fn free_place(&self, index: u32) -> Option<u32> {
+        let mut places = (0..DEVICE_STEPS).map(|step| (index % DEVICE_PLACES + step) % DEVICE_PLACES);
+        places.find(|place| self.attached.iter().all(|attached| attached.place != *place))
+    }
+
+    fn prepare(&mut self, device: &Device, place: u32, slot: u32) -> Result<(), Error> {
+        clear(&mut self.stats, STATS, slot, [0; _])?;
+        let value = [device.index, slot, device.header as u32];
+        self.devices.set(place, value, 0).map_err(|source| map_error(DEVICES, source))
     }
 
     fn attach(&self, device: u32, mode: XdpMode) -> Result<(XdpLink, XdpMode), Refusal> {
@@ -176,19 +235,81 @@ impl Counters {
         }
     }
 
-    fn forget(&mut self, device: u32, slot: u32) -> Result<(), Error> {
+    /// No device has the index zero.
+    fn forget(&mut self, place: u32, slot: u32) -> Result<(), Error> {
         self.free_slots.push_back(slot);
-        match self.devices.remove(&device) {
-            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
-            Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-            Err(source) => Err(map_error(DEVICES, source)),
-        }
+        self.devices.set(place, [0; 3], 0).map_err(|source| map_error(DEVICES, source))
     }
 }
 
-/// Family and protocol of a device's counters, in the order of their index.
-fn combinations() -> impl Iterator<Item = (&'static str, &'static str)> {
-    FAMILIES.into_iter().flat_map(|family| PROTOCOLS.into_iter().map(move |protocol| (family, protocol)))
+impl Tables {
+    /// Makes the program count into the other tables, reads those that are left, and empties them for the next time.
+    fn drain(&mut self) -> Result<(Drained<Port>, Drained<IpAddr>), Error> {
+        let left = self.current;
+        self.current = 1 - left;
+        self.epoch.set(0, self.current, 0).map_err(|source| map_error(EPOCH, source))?;
+        wait_for_programs();
+        let ports = self.ports.get(&left, 0).map_err(|source| map_error(PORTS_MAP, source))?;
+        let sources = self.sources.get(&left, 0).map_err(|source| map_error(SOURCES_MAP, source))?;
+        clear(&mut self.ports, PORTS_MAP, left, [[0; 2]; PORTS])?;
+        clear(&mut self.sources, SOURCES_MAP, left, [[0; 4]; SOURCES])?;
+        let ports = gather(ports.iter().flatten().filter_map(|raw| layout::port(*raw)));
+        let sources = gather(sources.iter().flatten().filter_map(|raw| layout::source(*raw)));
+        Ok((ports, sources))
+    }
+}
+
+impl<K: Copy + Eq + Hash + Ord> Breakdown<K> {
+    fn new(top: usize) -> Self {
+        Self { top: Top::new(top, |[packets, _]| *packets as f64), drained: [0; 2] }
+    }
+
+    /// `other` is the sum of what had to make room in the tables.
+    fn add(&mut self, counted: Option<HashMap<K, [u64; 2]>>, other: [u64; 2]) {
+        let counted = counted.unwrap_or_default();
+        for [packets, bytes] in counted.values() {
+            self.drained[0] += packets;
+            self.drained[1] += bytes;
+        }
+        let totals = [self.drained[0] + other[0], self.drained[1] + other[1]];
+        self.top.add(counted, totals);
+    }
+
+    /// Packets and bytes by key, then those of all other keys.
+    pub(super) fn series(&self) -> impl Iterator<Item = (Option<K>, [u64; 2])> {
+        self.top.series()
+    }
+}
+
+/// Sums the entries of all CPUs.
+fn gather<K: Eq + Hash>(entries: impl Iterator<Item = (u32, K, [u64; 2])>) -> Drained<K> {
+    let mut drained = Drained::new();
+    for (slot, key, [packets, bytes]) in entries {
+        let sum = drained.entry(slot).or_default().entry(key).or_default();
+        sum[0] += packets;
+        sum[1] += bytes;
+    }
+    drained
+}
+
+/// Waits until every program that began before has ended: the barrier waits for all readers of the kernel's RCU, and
+/// programs are such readers. Where it is not to be had (tickless CPUs) time stands in for it.
+fn wait_for_programs() {
+    if membarrier(MembarrierCommand::Global).is_err() {
+        std::thread::sleep(PROGRAM_ENDS_WITHIN);
+    }
+}
+
+fn clear<V: Pod>(
+    map: &mut PerCpuArray<MapData, V>,
+    name: &'static str,
+    index: u32,
+    zeros: V,
+) -> Result<(), Error> {
+    let cpus = aya::util::nr_cpus().map_err(|(path, source)| Error::Read { path: path.to_owned(), source })?;
+    let zeros = PerCpuValues::try_from(vec![zeros; cpus])
+        .map_err(|source| Error::Read { path: "/sys/devices/system/cpu/possible".to_owned(), source })?;
+    map.set(index, zeros, 0).map_err(|source| map_error(name, source))
 }
 
 fn map_error(map: &'static str, source: MapError) -> Error {

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::layout::Header;
-use crate::Error;
+use crate::packet::Header;
+use crate::{Error, glob};
 
 /// A route that drops what matches it (`RTF_REJECT` of `linux/route.h`) carries nothing.
 const ROUTE_REJECT: u32 = 0x0200;
@@ -14,24 +14,34 @@ const ROUTE_UP: u32 = 0x0001;
 
 /// A network device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Device {
-    pub(super) name: String,
-    pub(super) index: u32,
-    pub(super) header: Header,
+pub(crate) struct Device {
+    pub(crate) name: String,
+    pub(crate) index: u32,
+    pub(crate) header: Header,
     /// It has hardware, or a virtual machine's idea of it, behind it.
-    pub(super) physical: bool,
-    pub(super) default_route: bool,
+    pub(crate) physical: bool,
+    pub(crate) default_route: bool,
+    /// What arrives on it arrived on another device before, as a part of a bond or bridge or inside of a tunnel's
+    /// packets; who adds up devices leaves it out.
+    pub(crate) stacked: bool,
+    /// The devices that it stands on, as far as the kernel names them.
+    pub(crate) below: Vec<String>,
 }
 
 impl Device {
     /// Whether it is counted when nothing is configured.
-    pub(super) fn is_default(&self) -> bool {
+    pub(crate) fn is_default(&self) -> bool {
         self.physical || self.default_route
+    }
+
+    /// Whether these patterns mean it; none mean the default.
+    pub(crate) fn is_wanted(&self, patterns: &[String]) -> bool {
+        if patterns.is_empty() { self.is_default() } else { patterns.iter().any(|p| glob::matches(p, &self.name)) }
     }
 }
 
 /// All devices, by name. A device that goes away while it is looked at is left out.
-pub(super) fn list(sys: &Path, proc: &Path) -> Result<Vec<Device>, Error> {
+pub(crate) fn list(sys: &Path, proc: &Path) -> Result<Vec<Device>, Error> {
     let folder = sys.join("class/net");
     let entries = fs::read_dir(&folder).map_err(|source| Error::Read { path: folder.display().to_string(), source })?;
     let routes = default_route_devices(proc);
@@ -40,9 +50,13 @@ pub(super) fn list(sys: &Path, proc: &Path) -> Result<Vec<Device>, Error> {
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let path = entry.path();
+            let hardware_type = number(&path.join("type"))?;
+            let below = below(&path);
             Some(Device {
                 index: number(&path.join("ifindex"))?,
-                header: Header::of_hardware_type(number(&path.join("type"))?),
+                header: Header::of_hardware_type(hardware_type),
+                stacked: !below.is_empty() || is_tunnel(&path, hardware_type),
+                below,
                 physical: path.join("device").exists(),
                 default_route: routes.contains(&name),
                 name,
@@ -51,6 +65,27 @@ pub(super) fn list(sys: &Path, proc: &Path) -> Result<Vec<Device>, Error> {
         .collect();
     devices.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(devices)
+}
+
+/// The kernel links a bond, a bridge, a VLAN or a macvlan to what it stands on.
+fn below(device: &Path) -> Vec<String> {
+    let names = fs::read_dir(device).into_iter().flatten().flatten();
+    let names = names.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("lower_").map(str::to_owned));
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+/// What comes out of a tunnel went through another device inside of something else, and a bridge or bond without
+/// members is one that will have some.
+fn is_tunnel(device: &Path, hardware_type: u32) -> bool {
+    const KINDS: [&str; 10] =
+        ["bond", "bridge", "geneve", "hsr", "ipvlan", "macvlan", "team", "vlan", "vxlan", "wireguard"];
+    let event = fs::read_to_string(device.join("uevent")).unwrap_or_default();
+    let kind = event.lines().find_map(|line| line.strip_prefix("DEVTYPE="));
+    Header::is_tunnel(hardware_type)
+        || kind.is_some_and(|kind| KINDS.contains(&kind))
+        || device.join("tun_flags").exists()
 }
 
 fn number<T: FromStr>(path: &Path) -> Option<T> {
