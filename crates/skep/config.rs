@@ -189,6 +189,12 @@ fn storage(section: &Section<'_>, folder: &Path) -> Storage {
     };
     if let Some(exemplars) = section.section("exemplars") {
         exemplars.judge(&[("max_exemplars", yaml::Shape::Integer)]);
+        if let Some(place) = exemplars.get("max_exemplars").filter(|place| !place.node().is_null()) {
+            place.warn(
+                "valid, but without effect in this version of skep",
+                "the newest ten thousand exemplars are kept",
+            );
+        }
         exemplars.finish();
     }
     if let Some(tsdb) = section.section("tsdb") {
@@ -278,6 +284,52 @@ mod tests {
         assert_eq!(listen.as_deref(), Some("127.0.0.1:9090"));
     }
 
+    /// What is valid and does nothing here is never passed over in silence.
+    #[test]
+    fn what_has_no_effect_is_said() {
+        let no_effect = "valid, but without effect in this version of skep";
+        let native = "native histograms are not built in this version of skep; classic ones are kept as they are";
+        let one = |text: &str, place: &str, words: &str, path: &str, hint: &str| {
+            let hint = if hint.is_empty() { String::new() } else { format!("; {hint}") };
+            check(text, &[&format!("{place}: warning: {words} (at {path}){hint}")]);
+        };
+        let job = |key: &str, words: &str, hint: &str| {
+            let name = key.split(':').next().unwrap_or_default();
+            let text = format!("scrape_configs:\n- job_name: a\n  {key}\n");
+            one(&text, &format!("3:{}", name.len() + 5), words, &format!("scrape_configs[0].{name}"), hint);
+        };
+        job("native_histogram_bucket_limit: 5", native, "");
+        job("native_histogram_min_bucket_factor: 1.1", native, "");
+        job("scrape_native_histograms: true", native, "");
+        job("convert_classic_histograms_to_nhcb: true", native, "");
+        job("always_scrape_classic_histograms: true", native, "");
+        job(
+            "scrape_failure_log_file: x",
+            "valid, but this version of skep writes no such file",
+            "the log has what fails",
+        );
+        let proxies = "proxies of the scheme \"ftp\" are not spoken to; known: http, https, socks5, socks5h";
+        job("proxy_url: ftp://h", proxies, "every request that goes through it will fail");
+        check(
+            "scrape_configs:\n- {job_name: a, native_histogram_bucket_limit: 0, scrape_native_histograms: false}\n",
+            &[],
+        );
+        check("scrape_configs:\n- {job_name: a, proxy_url: 'socks5://u:p@h', extra_scrape_metrics: true}\n", &[]);
+        one("global: {scrape_native_histograms: true}\n", "1:36", native, "global.scrape_native_histograms", "");
+        one("remote_write: [{url: http://h}]\n", "1:15", no_effect, "remote_write", "samples stay here");
+        one("remote_read: [{url: http://h}]\n", "1:14", no_effect, "remote_read", "queries read what is stored here");
+        one("otlp: {promote_all_resource_attributes: true}\n", "1:7", no_effect, "otlp", "nothing is received by OTLP");
+        one("tracing: {endpoint: h}\n", "1:10", no_effect, "tracing", "skep sends no traces of itself");
+        one("runtime: {gogc: 5}\n", "1:10", no_effect, "runtime", "skep has no garbage collector");
+        let kept = "the newest ten thousand exemplars are kept";
+        one("storage: {exemplars: {max_exemplars: 5}}\n", "1:38", no_effect, "storage.exemplars.max_exemplars", kept);
+        let alerts = "alerts go to the receivers of --alertmanager-config";
+        one("alerting: {alertmanagers: [{scheme: http}]}\n", "1:11", no_effect, "alerting", alerts);
+        let old = "TLS 1.0 and 1.1 are broken (RFC 8996) and never spoken";
+        let tls = "scrape_configs:\n- {job_name: a, tls_config: {min_version: TLS10}}\n";
+        one(tls, "2:43", old, "scrape_configs[0].tls_config.min_version", "TLS12 is the oldest that is");
+    }
+
     #[test]
     fn everything_wrong_at_once() {
         check(
@@ -286,7 +338,7 @@ mod tests {
                 "3:16: error: this section cannot be switched off (at web.enabled); remove the line",
                 "2:46: error: \"big\" is not a size such as 512MB or 8GiB (at storage.retention_size)",
                 "2:26: error: out of range (at storage.sync_interval); write a duration from 1s to 10m, or always",
-                "4:15: warning: valid, but without effect in this version of skep (at remote_write)",
+                "4:15: warning: valid, but without effect in this version of skep (at remote_write); samples stay here",
                 "1:1: error: unknown key \"scrap_configs\" (at scrap_configs); did you mean \"scrape_configs\"?",
             ],
         );

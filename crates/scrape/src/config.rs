@@ -53,6 +53,8 @@ pub struct Global {
     pub protocols: Vec<Protocol>,
     /// What names may be, where a job does not say it.
     pub names: Names,
+    /// `extra_scrape_metrics`, a key that came with Prometheus 3.8; `None` leaves it to the command line.
+    pub extra_metrics: Option<bool>,
     /// `rule_query_offset`: rules are evaluated this much in the past.
     pub rule_query_offset: Duration,
 }
@@ -90,6 +92,8 @@ pub struct Job {
     pub escaping: Escaping,
     /// `metric_name_validation_scheme: legacy`: names of other letters are refused.
     pub legacy_names: bool,
+    /// `extra_scrape_metrics`: whether settings and size of a page are series, too; `None` leaves it to the command line.
+    pub extra_metrics: Option<bool>,
     /// Limits of a scrape.
     pub limits: Limits,
     /// Rules over the labels of targets.
@@ -140,6 +144,7 @@ impl Default for Job {
             fallback: None,
             escaping: Escaping::default(),
             legacy_names: false,
+            extra_metrics: None,
             limits: Limits::default(),
             relabel: Vec::new(),
             metric_relabel: Vec::new(),

@@ -39,7 +39,7 @@ pub(crate) struct Pipeline {
     own: Vec<OwnSeries>,
     counters: Arc<Counters>,
     series_max: u64,
-    /// Whether [`EXTRA_SERIES`] are written.
+    /// Whether [`EXTRA_SERIES`] are written where the job does not say.
     extra: bool,
     /// Told when a page is refused for its size and kept while the next ones are, so that they need not be read twice.
     excess: Option<Excess>,
@@ -181,6 +181,7 @@ impl Pipeline {
 }
 
 fn own_series_of(target: &Target, extra: bool) -> Vec<OwnSeries> {
+    let extra = target.job.extra_metrics.unwrap_or(extra);
     let extra = EXTRA_SERIES.iter().filter(|_| extra);
     OWN_SERIES.iter().chain(extra).map(|name| OwnSeries { labels: own_series(target, name), series: None }).collect()
 }

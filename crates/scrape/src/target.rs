@@ -62,7 +62,7 @@ impl Target {
 
     /// Whether series of a page become the same series under `other`.
     pub(crate) fn maps_alike(&self, other: &Self) -> bool {
-        let settings = |job: &Job| (job.honor_labels, job.limits);
+        let settings = |job: &Job| (job.honor_labels, job.limits, job.extra_metrics);
         self.labels == other.labels
             && settings(&self.job) == settings(&other.job)
             && self.job.metric_relabel == other.job.metric_relabel

@@ -80,14 +80,28 @@ fn verdict(promtool: &Path, folder: &Path, text: &str) -> Option<String> {
     (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).trim().replace('\n', " "))
 }
 
-/// Files of a newer release that the peer judges differently: they have keys that are not in 3.5, or lost a check since.
-const OF_ANOTHER_RELEASE: [&str; 7] = [
+/// Keys of newer releases, which skep takes and the peer does not know.
+const LATER_KEYS: [&str; 7] = [
+    "extra_scrape_metrics",
+    "health_filter",
+    "label_name_preserve_multiple_underscores",
+    "label_name_underscore_sanitization",
+    "oci_sd_configs",
+    "outscale_sd_configs",
+    "scrape_native_histograms",
+];
+
+/// Files of a newer release that the peer judges differently: they have keys that are not in 3.5 or not in Debian's build of
+/// it, or lost a check since.
+const OF_ANOTHER_RELEASE: [&str; 9] = [
     "azure_",
+    "conf.good",
     "global_disable_extra",
     "global_enable_scrape_native",
     "local_enable_scrape_native",
     "labelmap",
     "openstack_",
+    "otlp_label_underscore",
     "outscale_",
 ];
 
@@ -178,13 +192,15 @@ fn key_of(line: &str) -> Option<&str> {
 /// Good files with lines changed at random; `cargo xtask soak` makes it many.
 #[test]
 fn mutated_files_are_judged_as_the_peer_judges_them() {
-    let files: Vec<String> =
-        fixtures().into_iter().filter(|(name, _)| name.contains("good")).map(|(_, text)| text).collect();
+    let is_of_another = |name: &str| OF_ANOTHER_RELEASE.iter().any(|start| name.starts_with(start));
+    let good = fixtures().into_iter().filter(|(name, _)| name.contains("good") && !is_of_another(name));
+    let files: Vec<String> = good.map(|(_, text)| text).collect();
     let Some(promtool) = testkit::peer("promtool").filter(|_| !files.is_empty()) else { return };
     let mut keys: Vec<String> =
         files.iter().flat_map(|text| text.lines().filter_map(key_of)).map(str::to_owned).collect();
     keys.sort();
     keys.dedup();
+    keys.retain(|key| !LATER_KEYS.contains(&&**key));
     let folder = tempfile::tempdir().unwrap();
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let mut differing = Vec::new();

@@ -14,13 +14,13 @@ pub(super) fn judge(root: &Section<'_>) {
         alerting(&section);
         section.finish();
     }
-    remotes(root, "remote_write", "remote write config", remote_write);
-    remotes(root, "remote_read", "remote read config", remote_read);
-    if let Some(section) = filled(root, "otlp", "") {
+    remotes(root, "remote_write", "remote write config", "samples stay here", remote_write);
+    remotes(root, "remote_read", "remote read config", "queries read what is stored here", remote_read);
+    if let Some(section) = filled(root, "otlp", "nothing is received by OTLP") {
         otlp(root, &section);
         section.finish();
     }
-    if let Some(section) = filled(root, "tracing", "") {
+    if let Some(section) = filled(root, "tracing", "skep sends no traces of itself") {
         tracing(&section);
         section.finish();
     }
@@ -114,9 +114,9 @@ fn signature(section: &Section<'_>) {
     }
 }
 
-fn remotes(root: &Section<'_>, key: &'static str, what: &str, judge: fn(&Section<'_>)) {
+fn remotes(root: &Section<'_>, key: &'static str, what: &str, hint: &str, judge: fn(&Section<'_>)) {
     let Some(list) = root.get(key).filter(given) else { return };
-    warn(&list, "");
+    warn(&list, hint);
     let mut names: Vec<String> = Vec::new();
     for place in list.list() {
         if place.node().is_null() {
@@ -206,6 +206,8 @@ fn otlp(root: &Section<'_>, section: &Section<'_>) {
     section.judge(&[
         ("convert_histograms_to_nhcb", Flag),
         ("keep_identifying_resource_attributes", Flag),
+        ("label_name_preserve_multiple_underscores", Flag),
+        ("label_name_underscore_sanitization", Flag),
         ("promote_all_resource_attributes", Flag),
         ("promote_resource_attributes", Texts),
         ("ignore_resource_attributes", Texts),

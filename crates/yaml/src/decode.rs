@@ -293,12 +293,27 @@ impl<'a> Section<'a> {
             }
             let hint = match closest(name, known.iter().copied()) {
                 Some(similar) => format!("did you mean {similar:?}?"),
-                None => format!("known keys here: {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
+                None => known_keys(name, &known),
             };
             let message = format!("unknown key {:?}", shorten(name));
             self.place.at_key(key, name).error(message, hint);
         }
     }
+}
+
+/// A section with more keys is not told in full, because nobody reads that far.
+const KEYS_TOLD_MAX: usize = 24;
+
+/// The keys that a section knows; of many those that resemble a name most.
+fn known_keys(name: &str, known: &BTreeSet<&str>) -> String {
+    let mut keys: Vec<&str> = known.iter().copied().collect();
+    if keys.len() <= KEYS_TOLD_MAX {
+        return format!("known keys here: {}", keys.join(", "));
+    }
+    keys.sort_by_key(|key| edit_distance(name, key));
+    keys.truncate(KEYS_TOLD_MAX / 3);
+    keys.sort_unstable();
+    format!("of {} known keys here the most alike: {}", known.len(), keys.join(", "))
 }
 
 /// Long scalars are cut in messages.

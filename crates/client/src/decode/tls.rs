@@ -52,8 +52,10 @@ fn check_pair(place: &Place<'_>, section: &Section<'_>) {
 fn version(place: &Place<'_>) -> Option<TlsVersion> {
     let word = place.string()?;
     let version = match &*word {
-        "TLS10" => TlsVersion::Tls10,
-        "TLS11" => TlsVersion::Tls11,
+        "TLS10" | "TLS11" => {
+            place.warn("TLS 1.0 and 1.1 are broken (RFC 8996) and never spoken", "TLS12 is the oldest that is");
+            if word == "TLS10" { TlsVersion::Tls10 } else { TlsVersion::Tls11 }
+        }
         "TLS12" => TlsVersion::Tls12,
         "TLS13" => TlsVersion::Tls13,
         _ => {

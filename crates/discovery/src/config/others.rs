@@ -1,6 +1,6 @@
 //! Discoveries that skep does not have, judged as Prometheus 3.5 judges them: each is a function over the keys of one entry.
 //!
-//! Azure, Consul, Kuma, Nomad, OpenStack and STACKIT are judged by what the documentation of Prometheus says of their keys,
+//! OCI and Outscale came after 3.5. Azure, Consul, Kuma, Nomad, OpenStack and STACKIT are judged by what the documentation of Prometheus says of their keys,
 //! all others by what `promtool` was seen to accept and refuse.
 
 use client::config::{HttpConfig, TlsConfig};
@@ -32,7 +32,9 @@ pub(super) const ALL: &[(&str, Judge)] = &[
     ("marathon_sd_configs", marathon),
     ("nerve_sd_configs", zookeeper),
     ("nomad_sd_configs", nomad),
+    ("oci_sd_configs", oci),
     ("openstack_sd_configs", openstack),
+    ("outscale_sd_configs", outscale),
     ("ovhcloud_sd_configs", ovhcloud),
     ("puppetdb_sd_configs", puppetdb),
     ("scaleway_sd_configs", scaleway),
@@ -53,6 +55,22 @@ const AWS: &Keys = &[
     ("role_arn", Text),
     ("secret_key", Text),
 ];
+
+/// Oracle's cloud, which Prometheus finds targets in after 3.5.
+fn oci(section: &Section<'_>) {
+    simple(section, &[]);
+    let keys = ["compartments", "fingerprint", "key_file", "key_passphrase", "region", "tenancy", "user"];
+    // What they must be is not known to 3.5, and nothing here depends on it.
+    keys.iter().for_each(|key| drop(section.get(key)));
+}
+
+/// Outscale's cloud, which Prometheus finds targets in after 3.5.
+fn outscale(section: &Section<'_>) {
+    simple(section, &[("region", Text), ("access_key", Text), ("secret_key", Text), ("endpoint", Text)]);
+    if text(section, "region").is_empty() {
+        section.place().error("outscale SD configuration requires a region", "add region");
+    }
+}
 
 /// A discovery over HTTP with a port for what it finds.
 fn simple(section: &Section<'_>, keys: &Keys) {
@@ -152,6 +170,7 @@ fn consul(section: &Section<'_>) {
         ("tags", Texts),
         ("node_meta", TextMap),
         ("filter", Text),
+        ("health_filter", Text),
     ]);
     HttpConfig::decode(section);
     if section.get("server").is_some_and(|place| place.node().as_text().unwrap_or_default().is_empty()) {

@@ -20,6 +20,7 @@ impl Default for Global {
             limits: Limits::default(),
             protocols: Protocol::DEFAULT.to_vec(),
             names: Names::default(),
+            extra_metrics: None,
             rule_query_offset: Duration::ZERO,
         }
     }
@@ -44,10 +45,11 @@ impl Global {
             limits: Limits::decode(section),
             protocols: protocols::decode(section).unwrap_or(defaults.protocols),
             names: Names::decode_global(section, has_jobs),
+            extra_metrics: section.boolean("extra_scrape_metrics"),
             rule_query_offset: nonzero(section, "rule_query_offset").unwrap_or_default(),
         };
         files_of_failures(section, &["query_log_file", "scrape_failure_log_file"]);
-        switches(section, &["convert_classic_histograms_to_nhcb", "always_scrape_classic_histograms"]);
+        switches(section);
         section.finish();
         global
     }
@@ -66,12 +68,18 @@ fn external_labels(place: &Place<'_>) -> Labels {
     Labels::from_pairs(labels.iter().map(|(name, value)| (name.to_owned(), expand(value, look_up))))
 }
 
-/// Keys that switch on what skep does not have; off is what it does.
-pub(super) fn switches(section: &Section<'_>, keys: &[&'static str]) {
-    for place in keys.iter().filter_map(|key| section.get(key).filter(given)) {
+/// Keys that switch native histograms on; the last one came with Prometheus 3.8.
+const SWITCHES: [&str; 3] =
+    ["convert_classic_histograms_to_nhcb", "always_scrape_classic_histograms", "scrape_native_histograms"];
+
+pub(super) const NO_NATIVE_HISTOGRAMS: &str =
+    "native histograms are not built in this version of skep; classic ones are kept as they are";
+
+/// Says of switches that are on that skep has nothing to switch; off is what it does.
+pub(super) fn switches(section: &Section<'_>) {
+    for place in SWITCHES.iter().filter_map(|key| section.get(key).filter(given)) {
         if place.boolean() == Some(true) {
-            place
-                .warn("native histograms are not built in this version of skep; classic ones are kept as they are", "");
+            place.warn(NO_NATIVE_HISTOGRAMS, "");
         }
     }
 }

@@ -10,7 +10,7 @@ use discovery::Discoveries;
 use model::status::SkippedJob;
 use yaml::{Place, Section, Shape};
 
-use super::global::{files_of_failures, given, nonzero, switches};
+use super::global::{NO_NATIVE_HISTOGRAMS, files_of_failures, given, nonzero, switches};
 use super::{Global, Job, Limits, Names, protocols, relabel, targets};
 
 /// Jobs of one or several files; their names are unique.
@@ -76,6 +76,7 @@ fn decode(section: &Section<'_>, global: &Global, discoveries: Vec<discovery::Co
         fallback: protocols::fallback(section),
         escaping: names.escaping,
         legacy_names: names.legacy,
+        extra_metrics: section.boolean("extra_scrape_metrics").or(global.extra_metrics),
         limits: Limits::decode(section).or(global.limits),
         relabel: relabel::decode_all(&section.list("relabel_configs"), "target"),
         metric_relabel: relabel::decode_all(&section.list("metric_relabel_configs"), "metric"),
@@ -112,11 +113,15 @@ fn check_files(section: &Section<'_>, http: &HttpConfig) {
 
 fn not_built(section: &Section<'_>) {
     files_of_failures(section, &["scrape_failure_log_file"]);
-    switches(section, &["convert_classic_histograms_to_nhcb", "always_scrape_classic_histograms"]);
-    section.judge(&[
-        ("native_histogram_bucket_limit", Shape::Unsigned),
-        ("native_histogram_min_bucket_factor", Shape::Float),
-    ]);
+    switches(section);
+    let of_native_histograms =
+        [("native_histogram_bucket_limit", Shape::Unsigned), ("native_histogram_min_bucket_factor", Shape::Float)];
+    section.judge(&of_native_histograms);
+    for place in of_native_histograms.iter().filter_map(|(key, _)| section.get(key).filter(given)) {
+        if place.node().as_text() != Some("0") {
+            place.warn(NO_NATIVE_HISTOGRAMS, "");
+        }
+    }
 }
 
 fn name(section: &Section<'_>) -> String {
