@@ -10,6 +10,7 @@ pub(crate) mod counters;
 pub(crate) mod frame;
 pub(crate) mod packet_socket;
 pub(crate) mod relay;
+pub(crate) mod verdict;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
