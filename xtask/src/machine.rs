@@ -14,6 +14,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("libbpf-dev", "/usr/include/bpf/bpf_helpers.h"),
     ("linux-libc-dev", "/usr/include/linux/bpf.h"),
     ("llvm-19", "/usr/bin/llvm-strip-19"),
+    ("nftables", "/usr/sbin/nft"),
     ("procps", "/usr/bin/kill"),
     ("util-linux", "/usr/bin/setpriv"),
 ];
