@@ -41,14 +41,15 @@ enum Held {
 impl Probes {
     /// Starts the probes that the configuration wants. It never fails: what cannot run says why in its state.
     pub fn start(config: &Config) -> Self {
-        Self::start_within(config, Surroundings::default())
-    }
-
-    /// As [`Probes::start`], told of the rest of the program.
-    pub fn start_within(config: &Config, surroundings: Surroundings) -> Self {
+        let surroundings = Surroundings::default();
         let loader = Loader::new(surroundings.clone());
         let slots = ALL.iter().map(|probe| Mutex::new(Slot::start(probe, config, &loader))).collect();
         Self { slots, config: Mutex::new(config.clone()), reduced: AtomicBool::new(false), surroundings }
+    }
+
+    /// Where the rest of the program tells the probes what they cannot know.
+    pub fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
     }
 
     /// Gives up every capability that neither a running probe nor the caller (`also`) needs, for good.

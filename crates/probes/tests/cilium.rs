@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use model::status::{ProbeState, Probes as _};
 use model::{Collector as _, Families};
-use probes::{BpfConfig, CiliumConfig, Config, DropsConfig, Probes, Surroundings, TcpConfig, UdpConfig, XdpConfig};
+use probes::{BpfConfig, CiliumConfig, Config, DropsConfig, Probes, TcpConfig, UdpConfig, XdpConfig};
 
 use pinned::{
     Bpffs, HASH, LPM_TRIE, LRU_HASH, PERCPU_HASH, PERF_EVENT_ARRAY, Pinned, bytes, conntrack, is_root,
@@ -273,8 +273,9 @@ fn the_agents_names_are_used_only_without_the_agent() {
     pin_release(&bpffs, &releases()[6]);
     let is_agents = |series: &&String| series.starts_with("cilium_") && !series.starts_with("cilium_lb_active");
     for (is_scraped, expected) in [(true, false), (false, true)] {
-        let surroundings = Surroundings::new(move || is_scraped);
-        let values = collect(&Probes::start_within(&config(bpffs.globals()), surroundings));
+        let probes = start(&bpffs);
+        probes.surroundings().ask_for_agent(move || is_scraped);
+        let values = collect(&probes);
         assert_eq!(values.keys().any(|series| is_agents(&series)), expected, "{is_scraped}: {values:#?}");
         assert!(values.keys().any(|series| series.starts_with("cilium_lb_active_connections")), "{values:#?}");
         check(&values, &[("skep_cilium_lb_services{family=\"ipv4\"}", 3.0)]);

@@ -308,11 +308,11 @@ fn connections(reader: &Reader, families: &mut Families) {
     for sum in reader.sums() {
         let Sum::Conntrack(family, _, sum) = sum else { continue };
         let family = ("family", family.name());
-        for ((protocol, kind, state), count) in &sum.entries {
-            entries.add([family, ("protocol", *protocol), ("kind", *kind), ("state", *state)], *count as f64);
+        for ([protocol, kind, state], count) in sum.entries() {
+            entries.add([family, ("protocol", protocol), ("kind", kind), ("state", state)], count as f64);
         }
-        for (state, count) in &sum.tcp {
-            tcp.add([family, ("state", *state)], *count as f64);
+        for (state, count) in sum.tcp() {
+            tcp.add([family, ("state", state)], count as f64);
         }
     }
     for (service, count) in reader.services() {
@@ -330,8 +330,8 @@ fn active(reader: &Reader, version: Option<Version>, families: &mut Families) {
         let Sum::Conntrack(family, _, sum) = sum else { continue };
         let labels = |protocol| [("family", family.name()), ("path", "per_packet"), ("protocol", protocol)];
         active.add(labels("tcp"), 0.0);
-        for (protocol, count) in &sum.active {
-            active.add(labels(*protocol), *count as f64);
+        for (protocol, count) in sum.active() {
+            active.add(labels(protocol), count as f64);
         }
     }
     for (family, entries) in reader.maps().filter_map(|(_, held)| Some((sockets_of(held)?, held.reading.as_ref()?.entries))) {

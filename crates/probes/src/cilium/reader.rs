@@ -68,7 +68,7 @@ pub(super) enum Sum {
     Services(Family, Services),
     Backends(Family, Backends),
     /// With the second on the clock of the datapath at which the reading began.
-    Conntrack(Family, u32, Conntrack),
+    Conntrack(Family, u32, Box<Conntrack>),
     Endpoints(Endpoints),
     RateLimit(RateLimit),
     Count,
@@ -145,7 +145,7 @@ impl Reader {
         let mut counts: BTreeMap<(Family, u16), u64> = BTreeMap::new();
         for sum in self.sums() {
             if let Sum::Conntrack(family, _, sum) = sum {
-                sum.by_service.iter().for_each(|(id, count)| *counts.entry((*family, *id)).or_default() += count);
+                sum.by_service().for_each(|(id, count)| *counts.entry((*family, id)).or_default() += count);
             }
         }
         let mut counts: Vec<_> = counts.into_iter().collect();
@@ -244,7 +244,7 @@ impl Sum {
     fn new(role: Role, now: &Result<u32, String>) -> (Self, Option<String>) {
         let sum = match (role, now) {
             (Role::Conntrack(_), Err(reason)) => return (Self::Count, Some(format!("only counted: {reason}"))),
-            (Role::Conntrack(family), Ok(now)) => Self::Conntrack(family, *now, Conntrack::default()),
+            (Role::Conntrack(family), Ok(now)) => Self::Conntrack(family, *now, Box::default()),
             (Role::Metrics, _) => Self::Metrics(Metrics::default()),
             (Role::Services(family), _) => Self::Services(family, Services::default()),
             (Role::Backends(family), _) => Self::Backends(family, Backends::default()),

@@ -47,18 +47,28 @@ pub(super) struct Endpoints(pub(super) BTreeSet<u16>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RateLimit(pub(super) BTreeMap<&'static str, u64>);
 
-/// A conntrack map.
+/// A conntrack map. A full one has half a million entries, so that each is counted by numbers and not by names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Conntrack {
-    /// Entries by protocol, kind, and whether they live or only wait to be collected.
-    pub(super) entries: BTreeMap<(&'static str, &'static str, &'static str), u64>,
+    /// By protocol, kind, and whether they live or only wait to be collected.
+    entries: [[[u64; 2]; KINDS.len()]; PROTOCOLS.len()],
     /// TCP connections of pods by how far they are, without those of the load balancer.
-    pub(super) tcp: BTreeMap<&'static str, u64>,
+    tcp: [u64; TCP_STATES.len()],
     /// Active connections of the load balancer by protocol.
-    pub(super) active: BTreeMap<&'static str, u64>,
-    /// The same by the number of the service, of which there are at most 65,536.
-    pub(super) by_service: BTreeMap<u16, u64>,
+    active: [u64; PROTOCOLS.len()],
+    /// The same by the number of the service; empty until there is one.
+    by_service: Vec<u64>,
 }
+
+const PROTOCOLS: [&str; 6] = ["icmp", "tcp", "udp", "icmpv6", "sctp", "other"];
+const TCP: usize = 1;
+const KINDS: [&str; 4] = ["out", "in", "related", "service"];
+const KIND_RELATED: usize = 2;
+const KIND_SERVICE: usize = 3;
+const LIVES: [&str; 2] = ["alive", "expired"];
+const TCP_STATES: [&str; 4] = ["half_open", "established", "closing", "closed"];
+/// Numbers of services have 16 bits.
+const SERVICES_MAX: usize = 1 << 16;
 
 /// Frontends without a backend that are named.
 const NAMED_MAX: usize = 10;
@@ -173,44 +183,65 @@ impl Conntrack {
     /// number of the service in network order at 38; these are the same in all versions.
     pub(super) fn add(&mut self, family: Family, now: u32, key: &[u8], value: &[u8]) {
         let at = 2 * family.address_bytes() + 4;
-        let (protocol, direction) = (protocol(u8_at(key, at)), u8_at(key, at + 1));
-        let alive = u32_at(value, 32) >= now;
+        let (protocol, kind) = (protocol(u8_at(key, at)), conntrack_kind(u8_at(key, at + 1)));
+        let is_expired = u32_at(value, 32) < now;
         let flags = u16_at(value, 36);
-        let kind = conntrack_kind(direction);
-        *self.entries.entry((protocol, kind, if alive { "alive" } else { "expired" })).or_default() += 1;
-        if !alive {
-            return;
+        self.entries[protocol][kind][usize::from(is_expired)] += 1;
+        // A FIN or RST of a connection of the load balancer sets both bits since 1.15, one of them before.
+        if kind == KIND_SERVICE && !is_expired && flags & CLOSING == 0 {
+            self.active[protocol] += 1;
+            self.by_service.resize(SERVICES_MAX, 0);
+            self.by_service[usize::from(u16_be_at(value, 38))] += 1;
         }
-        if kind == "service" {
-            // A FIN or RST sets both bits since 1.15, one of them before.
-            if flags & CLOSING == 0 {
-                *self.active.entry(protocol).or_default() += 1;
-                *self.by_service.entry(u16_be_at(value, 38)).or_default() += 1;
-            }
-        } else if protocol == "tcp" && kind != "related" {
-            *self.tcp.entry(tcp_state(flags)).or_default() += 1;
+        if protocol == TCP && kind < KIND_RELATED && !is_expired {
+            self.tcp[tcp_state(flags)] += 1;
         }
+    }
+
+    /// Entries by protocol, kind and life, where there are any.
+    pub(super) fn entries(&self) -> impl Iterator<Item = ([&'static str; 3], u64)> {
+        let kinds = |(protocol, kinds): (&'static str, &'_ [[u64; 2]; 4])| {
+            let lives = move |(kind, counts): (&'static str, [u64; 2])| {
+                LIVES.into_iter().zip(counts).map(move |(life, count)| ([protocol, kind, life], count))
+            };
+            KINDS.into_iter().zip(*kinds).flat_map(lives)
+        };
+        PROTOCOLS.into_iter().zip(&self.entries).flat_map(kinds).filter(|(_, count)| *count > 0)
+    }
+
+    /// TCP connections of pods by state, where there are any.
+    pub(super) fn tcp(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        TCP_STATES.into_iter().zip(self.tcp).filter(|(_, count)| *count > 0)
+    }
+
+    /// Active connections of the load balancer by protocol, where there are any.
+    pub(super) fn active(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        PROTOCOLS.into_iter().zip(self.active).filter(|(_, count)| *count > 0)
+    }
+
+    /// The same by the number of the service.
+    pub(super) fn by_service(&self) -> impl Iterator<Item = (u16, u64)> {
+        (0..=u16::MAX).zip(&self.by_service).map(|(id, count)| (id, *count)).filter(|(_, count)| *count > 0)
     }
 }
 
-fn tcp_state(flags: u16) -> &'static str {
+/// The number of the state in [`TCP_STATES`].
+fn tcp_state(flags: u16) -> usize {
     match flags & CLOSING {
-        CLOSING => "closed",
-        0 if flags & SEEN_NON_SYN != 0 => "established",
-        0 => "half_open",
-        _ => "closing",
+        0 => usize::from(flags & SEEN_NON_SYN != 0),
+        CLOSING => 3,
+        _ => 2,
     }
 }
 
-fn conntrack_kind(direction: u8) -> &'static str {
+/// The number of the kind in [`KINDS`].
+fn conntrack_kind(direction: u8) -> usize {
     if direction & SERVICE != 0 {
-        "service"
+        KIND_SERVICE
     } else if direction & RELATED != 0 {
-        "related"
-    } else if direction & IN != 0 {
-        "in"
+        KIND_RELATED
     } else {
-        "out"
+        usize::from(direction & IN)
     }
 }
 
@@ -231,21 +262,22 @@ fn service_type(flags: u8, flags2: u8) -> &'static str {
     }
 }
 
-fn protocol(number: u8) -> &'static str {
+/// The number of the protocol in [`PROTOCOLS`].
+fn protocol(number: u8) -> usize {
     match number {
-        1 => "icmp",
-        6 => "tcp",
-        17 => "udp",
-        58 => "icmpv6",
-        132 => "sctp",
-        _ => "other",
+        1 => 0,
+        6 => TCP,
+        17 => 2,
+        58 => 3,
+        132 => 4,
+        _ => 5,
     }
 }
 
 fn frontend(family: Family, key: &[u8], port: u16, number: u8, kind: &str) -> String {
     let address = address(family, key, 0);
     let end = std::net::SocketAddr::new(address, port);
-    if number == 0 { format!("{end} ({kind})") } else { format!("{end}/{} ({kind})", protocol(number)) }
+    if number == 0 { format!("{end} ({kind})") } else { format!("{end}/{} ({kind})", PROTOCOLS[protocol(number)]) }
 }
 
 /// Address and port in a value of a reverse_nat map, as people write them.

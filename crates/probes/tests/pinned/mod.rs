@@ -1,5 +1,5 @@
 //! Maps laid out as Cilium lays them out, made by the test and pinned in a bpffs of its own mount. It takes root.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
 #![allow(unsafe_code, reason = "bpf(2) and mount(2) are called directly")]
 
 use std::ffi::CString;

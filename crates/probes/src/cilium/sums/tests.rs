@@ -179,13 +179,12 @@ fn check_conntrack(protocol: u8, direction: u8, lifetime: u32, flags: u16, expec
     for family in [Family::V4, Family::V6] {
         let mut conntrack = Conntrack::default();
         conntrack.add(family, NOW, &tuple(family, protocol, direction), &entry(lifetime, flags, 513));
-        let words = |counts: &BTreeMap<&str, u64>| counts.keys().copied().collect::<Vec<_>>().join("");
-        let ((protocol, kind, state), _) = conntrack.entries.pop_first().unwrap();
+        let ([protocol, kind, life], _) = conntrack.entries().next().unwrap();
         let got = format!(
-            "{protocol} {kind} {state} tcp={} active={} service={:?}",
-            words(&conntrack.tcp),
-            words(&conntrack.active),
-            conntrack.by_service.keys().collect::<Vec<_>>(),
+            "{protocol} {kind} {life} tcp={} active={} service={:?}",
+            conntrack.tcp().map(|(state, _)| state).collect::<String>(),
+            conntrack.active().map(|(protocol, _)| protocol).collect::<String>(),
+            conntrack.by_service().map(|(id, _)| id).collect::<Vec<_>>(),
         );
         assert_eq!(got, expected);
     }
