@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
+use model::status::{Health, TargetStatus, Targets as _};
 use model::{Clock, Collector, Labels, Live, SystemClock};
 use probes::Probes;
 use promql::Engine;
@@ -91,6 +92,7 @@ impl Rooms {
                 ..rules::Options::default()
             },
         ));
+        tell_of_agent(&probes, &scrape);
         let remote = remote::State::new(store.clone(), remote::Limits::within(shares.remote_bytes, shares.series));
         let reader = remote::Reader::new(store.clone(), external_labels.clone(), settings.read);
         let mut collectors: Vec<Arc<dyn Collector>> =
@@ -221,6 +223,20 @@ impl Rooms {
         let guard = ui::guard::Guard::new(&settings.listen, settings.external_url.as_deref());
         web::router(api, remote, ui, settings.cors.clone(), &prefix, guard, lifecycle)
     }
+}
+
+/// The probe of Cilium's maps leaves the agent's names to the agent as long as one is scraped, by whatever job.
+fn tell_of_agent(probes: &Probes, scrape: &Arc<scrape::Manager>) {
+    let scrape = Arc::downgrade(scrape);
+    probes.surroundings().ask_for_agent(move || {
+        let targets = scrape.upgrade().map(|scrape| scrape.active()).unwrap_or_default();
+        targets.iter().any(|target| is_agent(target) && target.health != Health::Bad)
+    });
+}
+
+/// The job of what was found, or the port that Cilium's agent has by default.
+fn is_agent(target: &TargetStatus) -> bool {
+    target.job == "cilium-agent" || target.url.contains(":9962/")
 }
 
 async fn open_catalog(settings: &Settings) -> Result<Arc<catalog::Catalog>> {
