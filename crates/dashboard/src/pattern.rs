@@ -116,15 +116,21 @@ impl Pattern {
     /// What the pattern finds first.
     pub fn find(&self, text: &str) -> Result<Option<Found>, PatternError> {
         let found = self.regex.captures(text).map_err(|_| PatternError::Steps(self.text.clone()))?;
-        let Some(found) = found else { return Ok(None) };
+        Ok(found.map(|found| self.groups(&found)))
+    }
+
+    /// What the pattern finds first, or with the flag `g` all that it finds, so many at most.
+    pub fn find_all(&self, text: &str, count_max: usize) -> Result<Vec<Found>, PatternError> {
+        let count_max = if self.global { count_max } else { 1 };
+        let found = self.regex.captures_iter(text).take(count_max);
+        found.map(|found| Ok(self.groups(&found.map_err(|_| PatternError::Steps(self.text.clone()))?))).collect()
+    }
+
+    fn groups(&self, found: &fancy_regex::Captures<'_, str>) -> Found {
         let groups = found.iter().map(|group| group.map(|group| group.as_str().to_owned())).collect();
-        let named = self
-            .regex
-            .capture_names()
-            .flatten()
-            .filter_map(|name| Some((name.to_owned(), found.name(name)?.as_str().to_owned())))
-            .collect();
-        Ok(Some(Found { groups, named }))
+        let names = self.regex.capture_names().flatten();
+        let named = |name: &str| Some((name.to_owned(), found.name(name)?.as_str().to_owned()));
+        Found { groups, named: names.filter_map(named).collect() }
     }
 
     /// The text with what the pattern finds replaced: once, or everywhere with the flag `g`. `$1`, `$<name>`, `$&` and

@@ -64,7 +64,11 @@ fn set(options: &mut FieldOptions, id: &str, node: &Node<'_>) {
 fn set_standard(options: &mut FieldOptions, id: &str, node: &Node<'_>) {
     match id {
         "unit" => options.unit = node.text(),
-        "decimals" => options.decimals = node.number().map(|number| whole(number, DECIMALS_MAX)),
+        // Generators write -1 for what is absent.
+        "decimals" => {
+            let decimals = node.number().filter(|decimals| *decimals >= 0.0);
+            options.decimals = decimals.map(|decimals| whole(decimals, DECIMALS_MAX));
+        }
         "min" => options.min = node.number(),
         "max" => options.max = node.number(),
         "fieldMinMax" => options.field_min_max = node.flag(),

@@ -1,8 +1,20 @@
 //! Variables of a dashboard: what they are, and the boxes that choose their values.
 
+mod format;
+mod interpolate;
+mod interval;
+mod options;
+mod order;
 mod query;
+mod time;
 
+pub use format::VariableFormat;
+pub use interpolate::{FILLED_BYTES_MAX, Scope, Selected, Syntax, TooLong, matchers, references};
+pub use interval::{Resolution, Steps, parse_duration_ms, round_interval, step_text};
+pub use options::{OPTIONS_MAX, custom_choices, interval_choices, query_choices, select};
+pub use order::{CycleError, order};
 pub use query::{ResultRow, VariableQuery, VariableQueryError};
+pub use time::TimeRange;
 
 use crate::field::words;
 
