@@ -8,16 +8,6 @@
 
 #include "packet.h"
 
-/* 64 devices cost 81 KiB a CPU; a machine with more names those that matter. */
-#define DEVICES_MAX 64
-
-/*
- * Devices are found by the low bits of their index, in the place that these name or one of the next few. A thousand
- * places for 64 devices make the first place right nearly always; a hash table would cost more than all of the rest.
- */
-#define DEVICE_PLACES 1024
-#define DEVICE_STEPS 8
-
 /* Sizes are looked up by units of 64 bytes, up to the largest bound that is not that of the last bucket. */
 #define SIZE_UNIT_BITS 6
 #define SIZE_UNITS 144
@@ -40,14 +30,7 @@
 #define KEY_SLOT_BITS 24
 #define KEY_PROTOCOL_BITS 16
 
-/* What user space says of a device, at a place that its index leads to. */
-struct device {
-	__u32 index;
-	__u32 slot;
-	__u32 header;
-};
-
-/* What is counted of one device. */
+/* What is counted of one device: with 64 devices 81 KiB a CPU. */
 struct stats {
 	struct counter counters[COUNTERS];
 	__u64 sizes[SIZES];

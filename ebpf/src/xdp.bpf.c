@@ -10,6 +10,7 @@
 // Every helper used here (map lookup, buffer length) is open to programs of any licence, so the licence string says
 // what the file is under and no GPL is claimed. A helper restricted to GPL programs would be refused at load.
 
+#include "devices.h"
 #include "xdp.h"
 
 // Whether more than packets and bytes is counted, and whether ports and sources are; fixed at load, so that the
@@ -30,13 +31,6 @@ static const __u8 size_buckets[SIZE_UNITS] = {
 	[24 ... 63] = 6,
 	[64 ... 143] = 7,
 };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, DEVICE_PLACES);
-	__type(key, __u32);
-	__type(value, struct device);
-} devices SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -72,21 +66,6 @@ static __always_inline void measure(struct packet *packet)
 		return;
 	packet->length = bpf_xdp_get_buff_len(packet->context);
 	packet->whole = packet->length == (__u64)(packet->end - packet->start);
-}
-
-static __always_inline struct device *device_of(__u32 index)
-{
-#pragma clang loop unroll(disable)
-	for (__u32 step = 0; step < DEVICE_STEPS; step++) {
-		__u32 place = (index + step) % DEVICE_PLACES;
-		struct device *device = bpf_map_lookup_elem(&devices, &place);
-
-		if (!device)
-			return 0;
-		if (device->index == index)
-			return device;
-	}
-	return 0;
 }
 
 // The compiler knows what the table holds and drops the bound, the verifier does not; so the value passes a barrier, as

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
+use model::status::ProbeState;
+
 use crate::packet::Header;
 use crate::{Error, glob};
 
@@ -37,6 +39,22 @@ impl Device {
     /// Whether these patterns mean it; none mean the default.
     pub(crate) fn is_wanted(&self, patterns: &[String]) -> bool {
         if patterns.is_empty() { self.is_default() } else { patterns.iter().any(|p| glob::matches(p, &self.name)) }
+    }
+}
+
+/// The state of a probe that counts no device: `refused` has the name of each wanted one and why it is not counted.
+pub(crate) fn nothing_counted(probe: &str, patterns: &[String], refused: &[(String, String)]) -> ProbeState {
+    let patterns = patterns.join(", ");
+    match refused {
+        // A machine without such a device is not broken.
+        [] if patterns.is_empty() => ProbeState::Unsupported {
+            reason: format!("no physical device and none with a default route; name devices in probes.{probe}.devices"),
+        },
+        [] => ProbeState::Unsupported { reason: format!("no device matches probes.{probe}.devices ({patterns})") },
+        refused => {
+            let refused: Vec<String> = refused.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+            ProbeState::Failed { error: refused.join("; ") }
+        }
     }
 }
 

@@ -58,3 +58,9 @@ pub enum Error {
         source: io::Error,
     },
 }
+
+impl Error {
+    pub(crate) fn map(map: &'static str, source: aya::maps::MapError) -> Self {
+        Self::Map { map, source }
+    }
+}

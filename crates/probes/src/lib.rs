@@ -29,6 +29,7 @@ mod meter;
 mod namespaces;
 mod packet;
 mod probes;
+mod seats;
 mod surroundings;
 mod syscall;
 mod top;
@@ -44,6 +45,7 @@ pub use loader::Loader;
 pub use namespaces::{Namespaces, UnknownNamespaces};
 pub use probes::Probes;
 pub use surroundings::Surroundings;
+pub use tc::{TcAttach, UnknownTcAttach};
 pub use xdp::{UnknownXdpMode, XdpMode};
 
 /// Makes of each line `/// doc` `name: Configuration,` the module `name`, a section of [`Config`] and an entry of [`ALL`].
@@ -96,6 +98,8 @@ macro_rules! probes {
 probes! {
     /// `probes.xdp`: packet counters of network devices.
     xdp: XdpConfig,
+    /// `probes.tc`: packets that network devices send.
+    tc: TcConfig,
     /// `probes.drops`: packets that the kernel drops, by reason.
     drops: DropsConfig,
     /// `probes.tcp`: connections, retransmits, resets and round-trip times.

@@ -3,9 +3,9 @@
 use std::cell::OnceCell;
 use std::io;
 
-use aya::maps::{Map, MapData, MapError};
+use aya::maps::{Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::programs::{BtfTracePoint, Program, ProgramError};
-use aya::{Btf, Ebpf, EbpfLoader};
+use aya::{Btf, Ebpf, EbpfLoader, Pod};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::meter::Meter;
@@ -59,11 +59,6 @@ impl Loader {
         })
     }
 
-    /// Loads an object whose programs read no kernel structure: it needs no types.
-    pub(crate) fn plain(&self, object: (&'static str, &[u8])) -> Result<Object, Error> {
-        self.load(object, EbpfLoader::new().btf(None))
-    }
-
     /// Loads with settings of the caller's, such as sizes of maps and values of globals; types are part of them.
     pub(crate) fn load(
         &self,
@@ -111,6 +106,17 @@ impl Object {
         })
     }
 
+    /// One of its programs that is loaded already.
+    pub(crate) fn program<P>(&mut self, program: &str) -> Result<&mut P, Error>
+    where
+        for<'a> &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+    {
+        let object = self.name;
+        let found = self.ebpf.program_mut(program);
+        let found = found.ok_or_else(|| Error::Load { object, reason: format!("it has no program {program}") })?;
+        found.try_into().map_err(|error: ProgramError| load_error(object, &error))
+    }
+
     /// Moves a map out of it, which the caller then keeps open.
     pub(crate) fn map<M: TryFrom<Map, Error = MapError>>(&mut self, name: &'static str) -> Result<M, Error> {
         let map = self.ebpf.take_map(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() });
@@ -121,6 +127,19 @@ impl Object {
     pub(crate) fn meter(&self) -> &Meter {
         &self.meter
     }
+}
+
+/// Writes zeros for every CPU.
+pub(crate) fn clear<V: Pod>(
+    map: &mut PerCpuArray<MapData, V>,
+    name: &'static str,
+    index: u32,
+    zeros: V,
+) -> Result<(), Error> {
+    let cpus = aya::util::nr_cpus().map_err(|(path, source)| Error::Read { path: path.to_owned(), source })?;
+    let zeros = PerCpuValues::try_from(vec![zeros; cpus])
+        .map_err(|source| Error::Read { path: "/sys/devices/system/cpu/possible".to_owned(), source })?;
+    map.set(index, zeros, 0).map_err(|source| Error::map(name, source))
 }
 
 /// The common part of a map of the kinds that probes use.

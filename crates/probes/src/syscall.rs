@@ -1,4 +1,4 @@
-//! The system calls that no library wraps the way we need: `bpf(2)` for XDP links.
+//! The system calls that no library wraps the way we need: `bpf(2)` for links on devices.
 //!
 //! aya attaches XDP programs too, but falls back to a netlink request that replaces whatever sits on the device.
 //! A link that is created here either takes a free place or fails.
@@ -11,10 +11,18 @@ use std::time::Duration;
 // Numbers of linux/bpf.h.
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_LINK_CREATE: libc::c_int = 28;
-const BPF_XDP: u32 = 37;
 
 /// A program on a device. Closing it, or the end of the process, takes the program off.
-pub(crate) struct XdpLink(OwnedFd);
+pub(crate) struct DeviceLink(OwnedFd);
+
+/// Where on a device, by the numbers of attach types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    Xdp = 37,
+    /// Linux 6.6 and later, as the next one.
+    TcxIngress = 46,
+    TcxEgress = 47,
+}
 
 /// The part of `union bpf_attr` that BPF_LINK_CREATE reads.
 #[repr(C)]
@@ -48,7 +56,7 @@ struct ProgramInfo {
     run_count: u64,
 }
 
-/// The head of `struct bpf_link_info` with the part for XDP.
+/// The head of `struct bpf_link_info` with the part for devices.
 #[repr(C)]
 #[derive(Default)]
 struct LinkInfo {
@@ -60,11 +68,12 @@ struct LinkInfo {
     rest: [u32; 11],
 }
 
-impl XdpLink {
-    /// Puts a program on a device. `EBUSY` and `EEXIST` mean that another program sits there; it is left alone.
-    pub(crate) fn create(program: BorrowedFd<'_>, device: u32, flags: u32) -> io::Result<Self> {
+impl DeviceLink {
+    /// Puts a program on a device. At the hook XDP `EBUSY` and `EEXIST` mean that another program sits there; it is left
+    /// alone.
+    pub(crate) fn create(program: BorrowedFd<'_>, device: u32, hook: Hook, flags: u32) -> io::Result<Self> {
         let program = raw_as_u32(program.as_raw_fd());
-        let mut request = LinkCreate { program, device, attach_type: BPF_XDP, flags };
+        let mut request = LinkCreate { program, device, attach_type: hook as u32, flags };
         let fd = bpf(BPF_LINK_CREATE, &mut request)?;
         // SAFETY: the kernel just made this descriptor for us and nobody else knows of it.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))

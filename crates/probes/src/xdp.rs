@@ -309,16 +309,6 @@ impl Xdp {
             family.with([("device", name), ("mode", mode.as_str()), ("layer", layer), ("below", &below)], 1.0);
         }
     }
-
-    fn nothing_counted(&self) -> String {
-        match self.refused.as_slice() {
-            [] if self.config.devices.is_empty() => {
-                "no physical device and none with a default route; name devices in probes.xdp.devices".to_owned()
-            }
-            [] => format!("no device matches probes.xdp.devices ({})", self.config.devices.join(", ")),
-            refused => refused.iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>().join("; "),
-        }
-    }
 }
 
 /// A device, for the doctor.
@@ -385,13 +375,7 @@ impl Running for Xdp {
         if self.counters.attached().next().is_some() {
             return ProbeState::Running;
         }
-        let why = self.nothing_counted();
-        // A machine without such a device is not broken.
-        if self.refused.is_empty() {
-            ProbeState::Unsupported { reason: why }
-        } else {
-            ProbeState::Failed { error: why }
-        }
+        device::nothing_counted("xdp", &self.config.devices, &self.refused)
     }
 
     fn details(&self) -> Vec<String> {

@@ -1,30 +1,30 @@
 //! The program in the kernel, its maps, and the devices it sits on.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
-use aya::maps::{Array, MapData, MapError, PerCpuArray, PerCpuValues};
+use aya::maps::{Array, MapData, PerCpuArray};
 use aya::programs::{ProgramFd, Xdp};
-use aya::{EbpfLoader, Pod};
+use aya::EbpfLoader;
 use rustix::thread::{MembarrierCommand, membarrier};
 use thiserror::Error as ThisError;
 
 use super::layout::{
-    self, DEVICE_PLACES, DEVICE_STEPS, DEVICES_MAX, PORTS, Port, RawPorts, RawSources, RawStats, SOURCES, Stats,
+    self, PORTS, Port, RawPorts, RawSources, RawStats, SOURCES, Stats,
 };
 use super::{KERNEL_FRAGS, XdpConfig, XdpMode, occupant};
 use crate::device::Device;
-use crate::loader::{Loader, Object, object};
+use crate::loader::{Loader, Object, clear, object};
 use crate::meter::Meter;
-use crate::syscall::XdpLink;
+use crate::seats::{DEVICES_MAX, Seat, Seats};
+use crate::syscall::{DeviceLink, Hook};
 use crate::top::Top;
 use crate::{Error, Version};
 
-const DEVICES: &str = "devices";
 const STATS: &str = "stats";
 const EPOCH: &str = "epoch";
 const PORTS_MAP: &str = "ports";
@@ -46,13 +46,10 @@ const PROGRAM_ENDS_WITHIN: Duration = Duration::from_millis(20);
 pub(super) struct Counters {
     object: Object,
     program: ProgramFd,
-    devices: Array<MapData, [u32; 3]>,
+    seats: Seats,
     stats: PerCpuArray<MapData, RawStats>,
     tables: Tables,
     attached: Vec<Attached>,
-    /// Slots of the map of stats, the longest unused first, so that a packet still on its way through a program that
-    /// was just taken off cannot land in another device's sums.
-    free_slots: VecDeque<u32>,
     /// How many ports and sources of a device have series of their own.
     top: usize,
 }
@@ -72,9 +69,8 @@ pub(super) struct Attached {
     pub(super) stats: Stats,
     pub(super) ports: Breakdown<Port>,
     pub(super) sources: Breakdown<IpAddr>,
-    slot: u32,
-    place: u32,
-    link: XdpLink,
+    seat: Seat,
+    link: DeviceLink,
     /// False once somebody took the program off while the device lives. That was meant, so it is not put back.
     alive: bool,
 }
@@ -128,12 +124,11 @@ impl Counters {
         };
         Ok(Self {
             program,
-            devices: object.map(DEVICES)?,
+            seats: Seats::of(&mut object)?,
             stats: object.map(STATS)?,
             tables,
             object,
             attached: Vec::new(),
-            free_slots: (0..DEVICES_MAX).collect(),
             top: config.top,
         })
     }
@@ -161,7 +156,7 @@ impl Counters {
         }
         gone.into_iter().try_for_each(|attached| {
             drop(attached.link);
-            self.forget(attached.place, attached.slot)
+            self.seats.release(attached.seat)
         })
     }
 
@@ -170,9 +165,9 @@ impl Counters {
         if let Some(attached) = self.attached.iter().find(|attached| attached.device.index == device.index) {
             return if attached.alive { Ok(()) } else { Err(Refusal::TakenOff) };
         }
-        let place = self.free_place(device.index).ok_or(Refusal::TooMany)?;
-        let slot = self.free_slots.pop_front().ok_or(Refusal::TooMany)?;
-        let prepared = self.prepare(&device, place, slot).map_err(Refusal::Map);
+        let seat = self.seats.reserve(device.index).ok_or(Refusal::TooMany)?;
+        let cleared = clear(&mut self.stats, STATS, seat.slot, [0; _]);
+        let prepared = cleared.and_then(|()| self.seats.seat(&device, seat)).map_err(Refusal::Map);
         match prepared.and_then(|()| self.attach(device.index, mode)) {
             Ok((link, mode)) => self.attached.push(Attached {
                 device,
@@ -180,13 +175,12 @@ impl Counters {
                 stats: Stats::sum(&[]),
                 ports: Breakdown::new(self.top),
                 sources: Breakdown::new(self.top),
-                slot,
-                place,
+                seat,
                 link,
                 alive: true,
             }),
             Err(refusal) => {
-                self.forget(place, slot).map_err(Refusal::Map)?;
+                self.seats.release(seat).map_err(Refusal::Map)?;
                 return Err(refusal);
             }
         }
@@ -202,30 +196,18 @@ impl Counters {
     pub(super) fn read(&mut self) -> Result<(), Error> {
         let (mut ports, mut sources) = if self.top > 0 { self.tables.drain()? } else { Default::default() };
         for attached in &mut self.attached {
-            let cpus = self.stats.get(&attached.slot, 0).map_err(|source| map_error(STATS, source))?;
+            let cpus = self.stats.get(&attached.seat.slot, 0).map_err(|source| Error::map(STATS, source))?;
             attached.stats = Stats::sum(&cpus);
-            attached.ports.add(ports.remove(&attached.slot), attached.stats.other_ports);
-            attached.sources.add(sources.remove(&attached.slot), attached.stats.other_sources);
+            attached.ports.add(ports.remove(&attached.seat.slot), attached.stats.other_ports);
+            attached.sources.add(sources.remove(&attached.seat.slot), attached.stats.other_sources);
         }
         Ok(())
     }
 
-    /// A place of the table of devices where the program looks for this index.
-    fn free_place(&self, index: u32) -> Option<u32> {
-        let mut places = (0..DEVICE_STEPS).map(|step| (index % DEVICE_PLACES + step) % DEVICE_PLACES);
-        places.find(|place| self.attached.iter().all(|attached| attached.place != *place))
-    }
-
-    fn prepare(&mut self, device: &Device, place: u32, slot: u32) -> Result<(), Error> {
-        clear(&mut self.stats, STATS, slot, [0; _])?;
-        let value = [device.index, slot, device.header as u32];
-        self.devices.set(place, value, 0).map_err(|source| map_error(DEVICES, source))
-    }
-
-    fn attach(&self, device: u32, mode: XdpMode) -> Result<(XdpLink, XdpMode), Refusal> {
+    fn attach(&self, device: u32, mode: XdpMode) -> Result<(DeviceLink, XdpMode), Refusal> {
         let create = |mode| {
             let flag = if mode == XdpMode::Native { FLAG_NATIVE } else { FLAG_GENERIC };
-            XdpLink::create(self.program.as_fd(), device, flag).map(|link| (link, mode))
+            DeviceLink::create(self.program.as_fd(), device, Hook::Xdp, flag).map(|link| (link, mode))
         };
         match mode {
             XdpMode::Generic | XdpMode::Native => create(mode).map_err(|error| refusal(error, device, mode)),
@@ -234,12 +216,6 @@ impl Counters {
                 .map_err(|error| refusal(error, device, XdpMode::Generic)),
         }
     }
-
-    /// No device has the index zero.
-    fn forget(&mut self, place: u32, slot: u32) -> Result<(), Error> {
-        self.free_slots.push_back(slot);
-        self.devices.set(place, [0; 3], 0).map_err(|source| map_error(DEVICES, source))
-    }
 }
 
 impl Tables {
@@ -247,10 +223,10 @@ impl Tables {
     fn drain(&mut self) -> Result<(Drained<Port>, Drained<IpAddr>), Error> {
         let left = self.current;
         self.current = 1 - left;
-        self.epoch.set(0, self.current, 0).map_err(|source| map_error(EPOCH, source))?;
+        self.epoch.set(0, self.current, 0).map_err(|source| Error::map(EPOCH, source))?;
         wait_for_programs();
-        let ports = self.ports.get(&left, 0).map_err(|source| map_error(PORTS_MAP, source))?;
-        let sources = self.sources.get(&left, 0).map_err(|source| map_error(SOURCES_MAP, source))?;
+        let ports = self.ports.get(&left, 0).map_err(|source| Error::map(PORTS_MAP, source))?;
+        let sources = self.sources.get(&left, 0).map_err(|source| Error::map(SOURCES_MAP, source))?;
         clear(&mut self.ports, PORTS_MAP, left, [[0; 2]; PORTS])?;
         clear(&mut self.sources, SOURCES_MAP, left, [[0; 4]; SOURCES])?;
         let ports = gather(ports.iter().flatten().filter_map(|raw| layout::port(*raw)));
@@ -298,22 +274,6 @@ fn wait_for_programs() {
     if membarrier(MembarrierCommand::Global).is_err() {
         std::thread::sleep(PROGRAM_ENDS_WITHIN);
     }
-}
-
-fn clear<V: Pod>(
-    map: &mut PerCpuArray<MapData, V>,
-    name: &'static str,
-    index: u32,
-    zeros: V,
-) -> Result<(), Error> {
-    let cpus = aya::util::nr_cpus().map_err(|(path, source)| Error::Read { path: path.to_owned(), source })?;
-    let zeros = PerCpuValues::try_from(vec![zeros; cpus])
-        .map_err(|source| Error::Read { path: "/sys/devices/system/cpu/possible".to_owned(), source })?;
-    map.set(index, zeros, 0).map_err(|source| map_error(name, source))
-}
-
-fn map_error(map: &'static str, source: MapError) -> Error {
-    Error::Map { map, source }
 }
 
 fn refusal(error: io::Error, device: u32, mode: XdpMode) -> Refusal {

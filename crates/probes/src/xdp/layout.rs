@@ -4,14 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::packet::{COUNTERS, FAMILIES, MALFORMED, PROTOCOLS};
 
-/// How many devices can be counted at once.
-pub(super) const DEVICES_MAX: u32 = 64;
-
-/// Places of the table of devices; a device stands at its index modulo this number, or at one of the next few.
-pub(super) const DEVICE_PLACES: u32 = 1024;
-/// How many places a device may stand at.
-pub(super) const DEVICE_STEPS: u32 = 8;
-
 /// Upper bounds of the buckets of packet sizes, bytes; above the last is one more bucket.
 pub(super) const SIZE_BOUNDS: [u64; 8] = [64, 128, 256, 512, 1024, 1536, 4096, 9216];
 
@@ -141,9 +133,6 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_the_program() {
-        check("DEVICES_MAX", DEVICES_MAX);
-        check("DEVICE_PLACES", DEVICE_PLACES);
-        check("DEVICE_STEPS", DEVICE_STEPS);
         check("SIZES", SIZES);
         check("TCP_FLAGS", TCP_FLAGS);
         check("WAYS", 4);

@@ -161,6 +161,38 @@ pub(crate) fn veth() {
     }
 }
 
+/// Another network namespace, at the other end of a wire; it goes with the test.
+pub(crate) struct Peer(Killed);
+
+impl Peer {
+    pub(crate) fn new() -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "sh", "-c", "echo ready; exec sleep 600"]).stdout(Stdio::piped());
+        let mut child = Killed(command.spawn().unwrap());
+        let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "ready");
+        Self(child)
+    }
+
+    /// Moves a device there.
+    pub(crate) fn take(&self, device: &str) {
+        run(&format!("ip link set {device} netns {}", self.0.0.id()));
+    }
+
+    /// Runs a command there, as [`run`] does here.
+    pub(crate) fn run(&self, line: &str) -> String {
+        run(&format!("nsenter --target {} --net {line}", self.0.0.id()))
+    }
+
+    /// Starts a command there that goes on.
+    pub(crate) fn spawn(&self, line: &str) -> Child {
+        let target = self.0.0.id().to_string();
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &target, "--net"]).args(line.split(' '));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
+    }
+}
+
 /// The kernel sends nothing of its own through the device.
 pub(crate) fn silence(device: &str) {
     std::fs::write(format!("/proc/sys/net/ipv6/conf/{device}/disable_ipv6"), "1").unwrap();
@@ -203,6 +235,12 @@ pub(crate) fn collect(probes: &Probes) -> Families {
     let mut families = Families::default();
     probes.collect(&mut families).unwrap();
     families
+}
+
+/// A counter of a device's own statistics.
+pub(crate) fn statistic(device: &str, name: &str) -> u64 {
+    let path = format!("/sys/class/net/{device}/statistics/{name}");
+    std::fs::read_to_string(path).unwrap().trim().parse().unwrap()
 }
 
 /// The values of a family by the values of these labels, in the order of the names; `suffix` is that of a histogram.

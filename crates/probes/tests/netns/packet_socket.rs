@@ -9,7 +9,15 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 pub(crate) struct PacketSocket(OwnedFd);
 
 impl PacketSocket {
+    /// One whose frames go straight to the device.
     pub(crate) fn open(device: &str) -> io::Result<Self> {
+        let socket = Self::queued(device)?;
+        socket.bypass_queue()?;
+        Ok(socket)
+    }
+
+    /// One whose frames take the way of all others, past the hook of traffic control.
+    pub(crate) fn queued(device: &str) -> io::Result<Self> {
         let name = CString::new(device)?;
         // SAFETY: the call takes three numbers.
         let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
@@ -31,9 +39,7 @@ impl PacketSocket {
         if result < 0 {
             return Err(io::Error::last_os_error());
         }
-        let socket = Self(socket);
-        socket.bypass_queue()?;
-        Ok(socket)
+        Ok(Self(socket))
     }
 
     /// A device that just got its carrier has no send queue for up to a second and drops what is queued, silently.
