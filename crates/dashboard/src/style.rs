@@ -46,7 +46,7 @@ pub fn style(frames: &[Frame], config: &FieldConfig) -> Vec<Vec<Style>> {
     let mut one = |frame: &Frame, at: usize| {
         let field = &frame.fields[at];
         let name = named(field, frame, single);
-        let options = patterns.options(&Candidate { field, frame, frames, at, name: &name }, config);
+        let options = patterns.options(&Candidate { field, frame, at, name: &name }, config);
         let own = if options.field_min_max == Some(true) { ends(std::iter::once(field)) } else { all };
         let ends = (options.min.unwrap_or(own.0), options.max.unwrap_or(own.1));
         let name = options.display_name.as_ref().map_or_else(|| name.clone(), |text| expand(text, field, frame, &name));
@@ -122,7 +122,6 @@ impl Style {
 pub(crate) struct Candidate<'a> {
     pub(crate) field: &'a Field,
     pub(crate) frame: &'a Frame,
-    pub(crate) frames: &'a [Frame],
     /// Its place in its answer.
     pub(crate) at: usize,
     /// The name that it is shown by without overrides.

@@ -13,6 +13,8 @@ mod transform;
 mod variable;
 mod visual;
 
+pub(crate) use transform::test_pattern;
+
 use serde_json::Value;
 use thiserror::Error;
 

@@ -1,5 +1,14 @@
 //! Transformations: what a panel does with the answers before it draws them.
 
+mod apply;
+mod calculate;
+mod fields;
+mod group;
+mod join;
+mod rows;
+
+pub use apply::{TooLarge, transform};
+
 use crate::field::{FieldType, Matcher, words};
 use crate::reduce::Reducer;
 
@@ -263,3 +272,6 @@ pub enum Test {
     /// It does not.
     NotContains(String),
 }
+
+#[cfg(test)]
+mod tests;
