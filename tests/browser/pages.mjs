@@ -2,7 +2,7 @@
 
 const PATHS = ["/", "/query", "/query?expr=up&tab=table", "/query?expr=up", "/query?expr=sum(rate(up[5m]))%2Bsum(up)&tab=explain", "/targets", "/cilium", "/alerts", "/storage"];
 
-export async function pages({ check, open, assertClean, equal, ok, axe, base, PHONE }) {
+export async function pages({ check, open, assertClean, assertAccessible, equal, ok, base, PHONE }) {
   const list = await (await fetch(`${base}/targets`)).text();
   const target = list.match(/\/targets\/inspect\?id=\w+/)[0];
   for (const path of [...PATHS, target]) {
@@ -17,12 +17,7 @@ export async function pages({ check, open, assertClean, equal, ok, axe, base, PH
       await check(`${path} has no accessibility findings, ${colorScheme}`, async () => {
         const { page } = await open(path, { colorScheme, bypassCSP: true });
         await settle(page);
-        await page.evaluate(axe);
-        const findings = await page.evaluate(async () => {
-          const result = await window.axe.run(document, { resultTypes: ["violations"] });
-          return result.violations.map((v) => `${v.id}: ${v.nodes[0].target} ${v.nodes[0].failureSummary ?? ""}`.slice(0, 400));
-        });
-        equal(findings, [], "findings");
+        await assertAccessible(page);
       });
     }
 

@@ -1,9 +1,10 @@
 // Browser tests of a running skep:
 //
-//   node tests/browser/run.mjs URL [PID]
+//   node tests/browser/run.mjs URL [PID] [TROUBLED]
 //
 // URL is its address, such as http://127.0.0.1:9090; nothing is started here. With PID, the server is stopped at the end by
-// SIGTERM, to see that the page says so. The process should have data: `skep demo` has.
+// SIGTERM, to see that the page says so. TROUBLED is the address of a server whose targets have everything that can be wrong
+// with targets, as `cargo xtask test` starts it. The process should have data: `skep demo` has.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -14,9 +15,9 @@ import { targets } from "./targets.mjs";
 import { hostile } from "./hostile.mjs";
 import { loss } from "./loss.mjs";
 
-const [url, pid] = process.argv.slice(2);
+const [url, pid, troubled] = process.argv.slice(2);
 if (!url) {
-  console.error("usage: node tests/browser/run.mjs URL [PID]");
+  console.error("usage: node tests/browser/run.mjs URL [PID] [TROUBLED]");
   process.exit(2);
 }
 const base = url.replace(/\/$/, "");
@@ -51,7 +52,8 @@ async function open(path, options = {}) {
   });
   page.on("request", (request) => {
     seen.requests.push(request.url());
-    if (!request.url().startsWith(`${base}/`) && !request.url().startsWith("data:")) seen.others.push(request.url());
+    const own = path?.startsWith("http") ? new URL(path).origin : base;
+    if (!request.url().startsWith(`${own}/`) && !request.url().startsWith("data:")) seen.others.push(request.url());
   });
   await page.addInitScript(() => {
     window.violations = [];
@@ -59,7 +61,7 @@ async function open(path, options = {}) {
       window.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
     });
   });
-  const answer = path === null ? null : await page.goto(base + path);
+  const answer = path === null ? null : await page.goto(path.startsWith("http") ? path : base + path);
   return { context, page, seen, answer };
 }
 
@@ -69,6 +71,16 @@ async function assertClean({ page, seen }) {
   equal(violations, [], "violations of the content security policy");
   equal(seen.errors, [], "errors on the console");
   equal(seen.others, [], "requests to other hosts");
+}
+
+/** What axe finds on a page that was opened with `bypassCSP`: nothing. */
+async function assertAccessible(page) {
+  await page.evaluate(axe);
+  const findings = await page.evaluate(async () => {
+    const result = await window.axe.run(document, { resultTypes: ["violations"] });
+    return result.violations.map((v) => `${v.id}: ${v.nodes[0].target} ${v.nodes[0].failureSummary ?? ""}`.slice(0, 400));
+  });
+  equal(findings, [], "findings");
 }
 
 function equal(actual, expected, what) {
@@ -94,7 +106,7 @@ async function check(name, test) {
   }
 }
 
-const kit = { check, open, assertClean, equal, ok, axe, base, pid, WIDE, PHONE, DEADLINE_MS };
+const kit = { check, open, assertClean, assertAccessible, equal, ok, axe, base, pid, troubled, WIDE, PHONE, DEADLINE_MS };
 await budgets(kit);
 await pages(kit);
 await targets(kit);

@@ -1,6 +1,6 @@
 // Targets, one target's relabelling, and Cilium: sorting, filtering, live updates, with and without scripts.
 
-export async function targets({ check, open, assertClean, equal, ok, PHONE }) {
+export async function targets({ check, open, assertClean, assertAccessible, equal, ok, troubled, WIDE, PHONE }) {
   const rows = (page) => page.locator("#targets tbody tr:visible");
   const column = (page, place) => page.locator(`#targets tbody tr:visible td:nth-child(${place})`).allInnerTexts();
   const address = (page) => new URL(page.url()).searchParams;
@@ -164,4 +164,63 @@ export async function targets({ check, open, assertClean, equal, ok, PHONE }) {
     await page.locator(".features summary", { hasText: "BPF maps" }).click();
     ok(await page.getByText("cilium_bpf_maps", { exact: true }).isVisible(), "the metric is hidden");
   });
+  if (!troubled) {
+    console.log("skipped: what is wrong with targets, no server of that kind is named");
+    return;
+  }
+
+  await check("what is wrong with targets stands first, and what is not collected and why", async () => {
+    const opened = await open(`${troubled}/targets`);
+    const { page } = opened;
+    const states = (await column(page, 1)).map((state) => state.trim());
+    equal(states, ["down", "down", "down", "down", "down", "up"], "states");
+    const why = (await column(page, 4)).join("\n");
+    for (const text of ["cannot connect to 127.0.0.1:1: Connection refused", "line 1, column 10: expected label value", "sample limit exceeded", "target_limit exceeded (number of targets: 2, limit: 1)"]) {
+      ok(why.includes(text), `${text} is missing in ${why}`);
+    }
+    ok(!why.includes("Get "), "the address stands twice");
+    const skipped = page.locator('section[aria-labelledby="skipped"]');
+    for (const text of ["discovered", "consul_sd_configs", "kubernetes-pods", "kubernetes_sd_configs", "prometheus.yml:2"]) {
+      ok((await skipped.innerText()).includes(text), `${text} is missing in ${await skipped.innerText()}`);
+    }
+    const dropped = page.locator('section[aria-labelledby="dropped"]');
+    equal(await dropped.locator("tbody tr").count(), 2, "dropped targets");
+    ok((await dropped.innerText()).includes('rule 1, keep, which read "staging"'), await dropped.innerText());
+    ok((await page.locator(".notes").innerText()).includes("bad.json: group 0: targets must be a list"), await page.locator(".notes").innerText());
+    await page.locator('a[href="#skipped"]').click();
+    ok(await skipped.getByRole("heading").isVisible(), "the list is out of sight");
+    await assertClean(opened);
+  });
+
+  await check("a refused page tells which label grew", async () => {
+    const opened = await open(`${troubled}/targets?job=careless`);
+    const { page } = opened;
+    await page.locator("#targets tbody tr:visible .url a").click();
+    await page.getByText("What there is too much of").waitFor();
+    const text = await page.locator("main").innerText();
+    for (const part of ["more than 300 samples", "800 samples", "The first label is what grew"]) ok(text.includes(part), `${part} is missing`);
+    const [label, count] = await page.locator("tr", { hasText: "path" }).first().locator("td, th").allInnerTexts();
+    equal([label, count], ["path", "400"], "the label that grew");
+    await assertClean(opened);
+  });
+
+  await check("a dropped target opens, and the rule that dropped it is marked", async () => {
+    const { page } = await open(`${troubled}/targets`);
+    await page.locator(".droplist a").first().click();
+    ok((await page.locator("#trace").innerText()).includes("is dropped"), await page.locator("#trace").innerText());
+  });
+
+  for (const viewport of [WIDE, PHONE]) {
+    for (const colorScheme of ["light", "dark"]) {
+      await check(`troubled targets are for everyone and fit, ${colorScheme}, ${viewport.width} wide`, async () => {
+        const { page } = await open(`${troubled}/targets`, { viewport, colorScheme, bypassCSP: true });
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+        ok(wide <= viewport.width, `${wide} of ${viewport.width}`);
+        for (const table of await page.locator(".below .scroll").all()) {
+          ok(await table.evaluate((one) => one.scrollWidth <= one.clientWidth), "a list has to be scrolled sideways");
+        }
+        await assertAccessible(page);
+      });
+    }
+  }
 }

@@ -111,7 +111,7 @@ fn write(server: &Server) -> Result<i64> {
 }
 
 /// How long pages took.
-fn visit_pages(server: &Server, stop: &AtomicBool) -> Vec<Duration> {
+pub(crate) fn visit_pages(server: &Server, stop: &AtomicBool) -> Vec<Duration> {
     let mut times = Vec::new();
     for page in PAGES.iter().cycle() {
         if stop.load(Ordering::Relaxed) {

@@ -6,8 +6,10 @@ mod fuzz;
 mod hostile;
 mod lateness;
 mod machine;
+mod slow;
 mod soak;
 mod test;
+mod troubled;
 
 use anyhow::{Context, Result, bail};
 
@@ -19,6 +21,7 @@ cargo xtask fuzz [SECONDS]     every fuzz target for so many seconds (5)
 cargo xtask soak               the long forms of the tests: kills, crash images, model tests, fuzzing; takes hours
 cargo xtask bench              start-up time, memory, size, beside a peer where there is one
 cargo xtask bench hostile      how late scrapes and pages are while clients ask for everything
+cargo xtask bench slow         how long pages take while clients hold connections that they hardly use
 cargo xtask bench lateness     how late and how evenly spread scrapes of a thousand targets are, beside a peer
 ";
 
@@ -34,6 +37,7 @@ fn main() -> Result<()> {
         ["soak"] => soak::run(),
         ["bench"] => bench::run(),
         ["bench", "hostile"] => hostile::run(),
+        ["bench", "slow"] => slow::run(),
         ["bench", "lateness"] => lateness::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

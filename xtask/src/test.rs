@@ -80,9 +80,12 @@ fn browser() -> Result<()> {
     let binary = target().join("debug/skep");
     let server = ServerBuilder::with_command(&binary, "demo", data.path()).start()?;
     let pid = server.pid().to_string();
-    eprintln!("\n==> node tests/browser/run.mjs {} {pid}", server.url());
-    let status = command("node", &["run.mjs", server.url(), &pid]).current_dir(&folder).status();
-    drop(server);
+    let troubled_data = tempfile::tempdir()?;
+    let troubled = crate::troubled::start(&binary, troubled_data.path())?;
+    let args = ["run.mjs", server.url(), &pid, troubled.server.url()];
+    eprintln!("\n==> node tests/browser/{}", args.join(" "));
+    let status = command("node", &args).current_dir(&folder).status();
+    drop((server, troubled));
     let status = status.context("cannot start node")?;
     if !status.success() {
         bail!("the browser tests failed: {status}");

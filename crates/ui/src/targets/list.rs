@@ -260,16 +260,21 @@ impl Row {
                 interval: micros(target.interval),
             },
             last: target.last_scrape.map(When::new),
+            samples: target.samples,
+            error: cause(&target.last_error, &target.url).to_owned(),
             job: target.job,
             url: target.url,
-            samples: target.samples,
-            error: target.last_error,
             note: target.note,
             hidden: false,
         };
         row.hidden = filter.hides(&row);
         row
     }
+}
+
+/// An error without the address, which stands beside it and leaves no room for the reason.
+fn cause<'a>(error: &'a str, url: &str) -> &'a str {
+    error.strip_prefix(&format!("Get {url:?}: ")).unwrap_or(error)
 }
 
 /// What is wrong comes first.
