@@ -273,6 +273,7 @@ async fn open_store(settings: &Settings) -> Result<Arc<Db>> {
         head_bytes_max: size(shares.head_bytes),
         head_series_max: size(shares.series),
         index_cache_bytes_max: size(shares.index_cache_bytes()),
+        refresh_cache_bytes_max: size(shares.refresh_cache_bytes()),
         ..tsdb::Options::default()
     };
     let store = spawn_blocking(move || Db::open(options)).await?;

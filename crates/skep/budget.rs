@@ -41,6 +41,9 @@ const HEAD_HELD: u64 = 4;
 /// Indexes of a million series.
 const INDEX_CACHE_BYTES_MAX: u64 = 16 << 20;
 
+/// A dozen panels that refresh, each of some hundred series over a day.
+const REFRESH_CACHE_BYTES_MAX: u64 = 32 << 20;
+
 /// Two hours of 40,000 series at 15 s take as much; more in memory would make blocks little smaller and a replay longer.
 const HEAD_BYTES_MAX: u64 = 32 << 20;
 
@@ -86,7 +89,7 @@ pub(crate) struct Shares {
     pub(crate) page_bytes: u64,
     /// Remote-write messages that are being received and stored.
     pub(crate) remote_bytes: u64,
-    /// Columns being sealed or merged, and pages of indexes that are kept for queries.
+    /// Columns being sealed or merged, pages of indexes that are kept for queries, and what those read that refresh.
     pub(crate) block_bytes: u64,
 }
 
@@ -94,6 +97,11 @@ impl Shares {
     /// Pages and timestamps of blocks: a quarter of what blocks have, as much as an index may well take.
     pub(crate) fn index_cache_bytes(&self) -> u64 {
         (self.block_bytes / 4).min(INDEX_CACHE_BYTES_MAX)
+    }
+
+    /// What panels that refresh read of blocks: another quarter.
+    pub(crate) fn refresh_cache_bytes(&self) -> u64 {
+        (self.block_bytes / 4).min(REFRESH_CACHE_BYTES_MAX)
     }
 }
 

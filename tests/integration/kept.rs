@@ -12,7 +12,7 @@ use tsdb::{Db, Options};
 const START: i64 = 7_200_000;
 const INTERVAL: i64 = 15_000;
 const STEP: Duration = Duration::from_secs(60);
-const ROUNDS: i64 = 400;
+const ROUNDS: i64 = 600;
 
 const EXPRESSIONS: [&str; 8] = [
     "m",
@@ -71,7 +71,7 @@ impl World {
                 self.append(x, self.now, value);
             }
         }
-        match self.below(12) {
+        match self.below(14) {
             0 => {
                 let (x, back, value) = (self.below(5), self.below(40) as i64, self.below(1000) as f64);
                 self.append(x, self.now - back * 7_919, value);
@@ -82,6 +82,14 @@ impl World {
                 self.db.delete_series(&[x], from, from + 4 * INTERVAL).unwrap();
             }
             2 => drop(self.db.maintain(self.now).unwrap()),
+            3 => drop(self.db.seal().unwrap()),
+            // Retention takes blocks away, and is forgotten again.
+            4 if self.below(8) == 0 => {
+                let kept = |retention_time| tsdb::Policy { retention_time, ..self.db.policy() };
+                self.db.set_policy(kept(Some(Duration::from_secs(1800))));
+                self.db.maintain(self.now).unwrap();
+                self.db.set_policy(kept(None));
+            }
             _ => {}
         }
     }
@@ -108,8 +116,8 @@ fn kept_answers_are_those_of_a_fresh_evaluation() {
     for _ in 0..ROUNDS {
         world.go_on();
         let expression = EXPRESSIONS[world.below(EXPRESSIONS.len() as u64) as usize];
-        // Aligned as a panel asks, now and then shifted or wider.
-        let shift = if world.below(10) == 0 { 17_000 } else { 0 };
+        // Aligned as a panel asks, often shifted, now and then wider.
+        let shift = if world.below(3) == 0 { world.below(60_000) as i64 } else { 0 };
         let span = [30, 30, 30, 45][world.below(4) as usize] * step;
         let end = world.now / step * step + shift;
         let (of_kept, of_fresh) = world.check(expression, Range { start: end - span, end, step: STEP });

@@ -157,6 +157,9 @@ pub struct Hints {
     pub presence: bool,
     /// Nobody looks at the labels: series may come without them, still each once.
     pub unnamed: bool,
+    /// The same was asked for before and will be asked for again, with the time moved on: what it takes to answer is worth
+    /// keeping. Series without a sample in the time may come, too.
+    pub again: bool,
 }
 
 /// Which series, and which part of their time.

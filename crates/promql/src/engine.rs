@@ -73,6 +73,14 @@ pub(crate) struct Spans {
     pub(crate) subquery_step: Duration,
 }
 
+/// What an evaluation takes from outside of the expression.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inputs {
+    pub(crate) spans: Spans,
+    /// As [`model::Hints::again`].
+    pub(crate) again: bool,
+}
+
 /// A query's place among those that run.
 struct Turn<'e>(&'e Engine);
 
@@ -115,6 +123,10 @@ impl Engine {
         Spans { lookback, subquery_step: self.subquery_step.get() }
     }
 
+    fn inputs(&self, limits: &QueryLimits) -> Inputs {
+        Inputs { spans: self.spans(limits), again: false }
+    }
+
     /// Bytes that running queries and kept answers hold.
     pub fn held_bytes(&self) -> u64 {
         self.pool.bytes() + self.answers.bytes() as u64
@@ -149,7 +161,7 @@ impl Engine {
         at: Timestamp,
         limits: &QueryLimits,
     ) -> Result<Answer, QueryError> {
-        self.run(storage, expr, (at, at, None), self.spans(limits), limits, None)
+        self.run(storage, expr, (at, at, None), self.inputs(limits), limits, None)
     }
 
     /// Evaluates `query` at every step of a range; the value is a matrix, ordered by labels.
@@ -185,7 +197,7 @@ impl Engine {
         let begun = Instant::now();
         let expr = parse(query)?;
         let trace = Trace::new(&expr);
-        let answer = self.run(storage, &expr, (at, at, None), self.spans(limits), limits, Some(&trace))?;
+        let answer = self.run(storage, &expr, (at, at, None), self.inputs(limits), limits, Some(&trace))?;
         Ok(Explained { answer, plan: Plan::new(&expr, trace.finish(), begun.elapsed(), None) })
     }
 
@@ -236,7 +248,7 @@ impl Engine {
             }
             None => {
                 let steps = (range.start, range.end, Some(range.step));
-                Ok((self.run(storage, expr, steps, spans, limits, trace)?, None))
+                Ok((self.run(storage, expr, steps, Inputs { spans, again: false }, limits, trace)?, None))
             }
         }
     }
@@ -252,7 +264,8 @@ impl Engine {
     ) -> Result<Answer, QueryError> {
         let mut answer = match begun.missing() {
             Some(part) => {
-                self.run(storage, expr, (part.start, part.end, Some(part.step)), begun.spans(), limits, trace)?
+                let inputs = Inputs { spans: begun.spans(), again: begun.is_refresh() };
+                self.run(storage, expr, (part.start, part.end, Some(part.step)), inputs, limits, trace)?
             }
             None => Answer::of(Value::Matrix(Vec::new())),
         };
@@ -271,7 +284,7 @@ impl Engine {
         storage: &dyn Queryable,
         expr: &Expr,
         (start, end, step): (Timestamp, Timestamp, Option<Duration>),
-        spans: Spans,
+        inputs: Inputs,
         limits: &QueryLimits,
         trace: Option<&Trace>,
     ) -> Result<Answer, QueryError> {
@@ -290,7 +303,7 @@ impl Engine {
             options: &self.options,
             budget: &budget,
             notes: &notes,
-            spans,
+            inputs,
             start,
             end,
             step,

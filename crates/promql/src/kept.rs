@@ -20,13 +20,15 @@ const ANSWER_PART: usize = 4;
 /// What a series takes beside its samples.
 const SERIES_BYTES: usize = 96;
 
-/// Which answers continue each other.
+/// Answers of one expression and step that are kept at once: whoever aligns has one, and of those that do not none is asked
+/// for again.
+const PHASES_MAX: usize = 4;
+
+/// Which answers are of one panel. Those that have their steps at the same phase continue each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     text: String,
     step: i64,
-    /// Where in a step the steps lie.
-    phase: i64,
     spans: Spans,
 }
 
@@ -34,6 +36,8 @@ struct Key {
 #[derive(Clone, Debug)]
 struct Kept {
     series: Arc<Vec<MatrixSeries>>,
+    /// Where in a step the steps lie.
+    phase: i64,
     start: Timestamp,
     end: Timestamp,
     /// Where the store stood before the answer was computed.
@@ -52,7 +56,7 @@ pub(crate) struct Answers {
 
 #[derive(Debug, Default)]
 struct State {
-    kept: HashMap<Key, Kept>,
+    kept: HashMap<Key, Vec<Kept>>,
     bytes: usize,
     uses: u64,
 }
@@ -63,7 +67,38 @@ pub(crate) struct Begun {
     moment: Moment,
     /// The part that is right, and its last step.
     known: Option<(Arc<Vec<MatrixSeries>>, Timestamp)>,
+    /// Whether the same was asked for before at another time.
+    is_refresh: bool,
     range: Range,
+}
+
+impl State {
+    fn put(&mut self, key: Key, kept: Kept) {
+        let phases = self.kept.entry(key).or_default();
+        let same = phases.iter().position(|other| other.phase == kept.phase);
+        let oldest = || (0..phases.len()).min_by_key(|&at| phases[at].used).filter(|_| phases.len() >= PHASES_MAX);
+        if let Some(gone) = same.or_else(oldest) {
+            self.bytes -= phases.swap_remove(gone).bytes;
+        }
+        self.bytes += kept.bytes;
+        phases.push(kept);
+    }
+
+    /// Removes what was used least recently; `false` if there is nothing.
+    fn remove_oldest(&mut self) -> bool {
+        let oldest = self.kept.iter().flat_map(|(key, phases)| phases.iter().map(move |kept| (kept.used, key)));
+        let Some((used, key)) = oldest.min_by_key(|(used, _)| *used).map(|(used, key)| (used, key.clone())) else {
+            return false;
+        };
+        if let Some(phases) = self.kept.get_mut(&key) {
+            self.bytes -= phases.iter().filter(|kept| kept.used == used).map(|kept| kept.bytes).sum::<usize>();
+            phases.retain(|kept| kept.used != used);
+            if phases.is_empty() {
+                self.kept.remove(&key);
+            }
+        }
+        true
+    }
 }
 
 impl Answers {
@@ -82,11 +117,14 @@ impl Answers {
         // Before anything is read: what is written from now on counts as later.
         let moment = storage.moment()?;
         let step = i64::try_from(range.step.as_millis()).ok()?;
-        let key = Key { text: expr.text().to_owned(), step, phase: range.start.rem_euclid(step), spans };
+        let key = Key { text: expr.text().to_owned(), step, spans };
+        let phase = range.start.rem_euclid(step);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.uses += 1;
         let uses = state.uses;
-        let known = state.kept.get_mut(&key).and_then(|kept| {
+        let phases = state.kept.get_mut(&key);
+        let is_refresh = phases.is_some();
+        let known = phases.and_then(|phases| phases.iter_mut().find(|kept| kept.phase == phase)).and_then(|kept| {
             let right_until = match storage.changed_since(kept.moment) {
                 Some(changed) => kept.end.min(last_before(changed.saturating_add(delay), kept.end, step)),
                 None => kept.end,
@@ -96,7 +134,7 @@ impl Answers {
             (kept.start <= range.start && last >= range.start).then(|| (Arc::clone(&kept.series), last))
         });
         drop(state);
-        Some(Begun { key, moment, known, range })
+        Some(Begun { key, moment, known, is_refresh, range })
     }
 
     /// Keeps a whole answer.
@@ -109,16 +147,10 @@ impl Answers {
         let series = Arc::new(series.to_vec());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.uses += 1;
-        let kept = Kept { series, start, end, moment: begun.moment, bytes, used: state.uses };
-        state.bytes += bytes;
-        if let Some(before) = state.kept.insert(begun.key, kept) {
-            state.bytes -= before.bytes;
-        }
-        while state.bytes > self.bytes_max {
-            let oldest = state.kept.iter().min_by_key(|(_, kept)| kept.used).map(|(key, _)| key.clone());
-            let Some(gone) = oldest.and_then(|key| state.kept.remove(&key)) else { break };
-            state.bytes -= gone.bytes;
-        }
+        let phase = start.rem_euclid(begun.key.step);
+        let kept = Kept { series, phase, start, end, moment: begun.moment, bytes, used: state.uses };
+        state.put(begun.key, kept);
+        while state.bytes > self.bytes_max && state.remove_oldest() {}
     }
 }
 
@@ -126,6 +158,11 @@ impl Begun {
     /// What the answer was begun with.
     pub(crate) fn spans(&self) -> Spans {
         self.key.spans
+    }
+
+    /// Whether the same was asked for before, so that it will be again.
+    pub(crate) fn is_refresh(&self) -> bool {
+        self.is_refresh
     }
 
     /// The last step that is known.

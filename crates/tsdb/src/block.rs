@@ -18,8 +18,10 @@ use crate::Disk;
 use crate::bytes::{Damage, Reader, fixed32_at, put_int, put_uint};
 use crate::column::{self, COLUMN_SAMPLES_MAX};
 use crate::index::{BlockFile, BlockIndex, ChunkRef, Cursor, Directory, PageCache, Place};
+use crate::numbers::PAGE;
 use crate::postings::evaluate;
 use crate::tombstones::{self, Deleted, Tombstones};
+use crate::warm::{self, Listing};
 
 /// The format that this program writes and the newest that it reads.
 pub(crate) const VERSION: u32 = 1;
@@ -263,6 +265,20 @@ impl Block {
         Ok(())
     }
 
+    /// All series that match, kept for the next query that comes again.
+    pub(crate) fn listing(&self, matchers: &[Matcher]) -> Result<Arc<Listing>, StorageError> {
+        if let Some(known) = self.file.known_listing(matchers) {
+            return Ok(known);
+        }
+        let mut cursor = self.index().cursor();
+        let mut found = warm::Found::default();
+        for series in self.matching(matchers)? {
+            let labels = cursor.labels(series)?;
+            found.add(labels, series, cursor.chunks(series)?);
+        }
+        Ok(self.file.remember_listing(matchers, found))
+    }
+
     /// A chunk that begins or ends in the time has a sample there; only one that spans it has to be looked at, or one
     /// that lost samples.
     fn has_sample_in(
@@ -296,6 +312,38 @@ impl Block {
         let start = into.len();
         part.chunks.iter().try_for_each(|chunk| self.read_within(chunk, range, reading, into))?;
         part.deleted.remove_from(into, start);
+        Ok(())
+    }
+
+    /// As [`Block::read_part`] for a series of a listing, which keeps what had to be decoded.
+    pub(crate) fn read_row(
+        &self,
+        (listing, row): (&Listing, usize),
+        deleted: &Deleted,
+        range: (Timestamp, Timestamp),
+        reading: &Reading,
+        into: &mut Samples,
+    ) -> Result<(), StorageError> {
+        let start = into.len();
+        for column in listing.columns(row, range) {
+            let times = self.times(column.chunk.times, reading)?;
+            let wanted = within(&times, range);
+            if wanted.is_empty() {
+                continue;
+            }
+            if reading.presence && !column.chunk.has_marker {
+                into.values.resize(into.values.len() + wanted.len(), 0.0);
+            } else if !column.read(wanted.clone(), &mut into.values) {
+                let pages = wanted.start / PAGE..wanted.end.div_ceil(PAGE);
+                let whole = pages.start * PAGE..times.len().min(pages.end * PAGE);
+                let mut values = Vec::new();
+                self.decode(&column.chunk, times.len(), whole.clone(), reading, &mut values)?;
+                listing.keep(column, times.len(), pages.start, &values);
+                into.values.extend_from_slice(&values[wanted.start - whole.start..wanted.end - whole.start]);
+            }
+            into.timestamps.extend_from_slice(&times[wanted]);
+        }
+        deleted.remove_from(into, start);
         Ok(())
     }
 
@@ -343,16 +391,27 @@ impl Block {
         if reading.presence && !chunk.has_marker {
             into.values.resize(into.values.len() + wanted.len(), 0.0);
         } else {
-            let column = self.column(chunk.values, reading)?;
-            let damaged = |d| self.corrupt(chunk.values.offset, d);
-            if column.count != times.len() {
-                return Err(damaged(Damage("values and timestamps differ in number")));
-            }
-            let Column { codec, count, .. } = column;
-            column::decode_values(codec, column.content(), count, wanted.clone(), &mut into.values).map_err(damaged)?;
+            self.decode(chunk, times.len(), wanted.clone(), reading, &mut into.values)?;
         }
         into.timestamps.extend_from_slice(&times[wanted]);
         Ok(())
+    }
+
+    /// Adds values of a chunk that has so many timestamps.
+    fn decode(
+        &self,
+        chunk: &ChunkRef,
+        count: usize,
+        wanted: Range<usize>,
+        reading: &Reading,
+        into: &mut Vec<f64>,
+    ) -> Result<(), StorageError> {
+        let column = self.column(chunk.values, reading)?;
+        let damaged = |d| self.corrupt(chunk.values.offset, d);
+        if column.count != count {
+            return Err(damaged(Damage("values and timestamps differ in number")));
+        }
+        column::decode_values(column.codec, column.content(), count, wanted, into).map_err(damaged)
     }
 
     fn times(&self, place: Place, reading: &Reading) -> Result<Arc<[Timestamp]>, StorageError> {

@@ -299,7 +299,7 @@ pub(crate) fn decode_values(
 }
 
 /// Values as integers at one power of ten, and the few that are none.
-struct Scaled {
+pub(crate) struct Scaled {
     exponent: u8,
     mantissas: Vec<i64>,
     /// Where a value is not `mantissa / 10^exponent`, and its bits: staleness markers, NaN, infinities, -0.0.
@@ -308,7 +308,7 @@ struct Scaled {
 
 impl Scaled {
     /// `None` if more than a sixteenth of the values are no decimals of one exponent.
-    fn of(values: &[f64]) -> Option<Self> {
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let mut exponent = 0;
         loop {
             match Self::at(values, exponent) {
@@ -337,6 +337,11 @@ impl Scaled {
             }
         }
         Ok(Some(scaled))
+    }
+
+    /// The exponent and the integers, where they stand for all values.
+    pub(crate) fn into_exact(self) -> Option<(u8, Vec<i64>)> {
+        self.exceptions.is_empty().then_some((self.exponent, self.mantissas))
     }
 
     fn put_head(&self, out: &mut Vec<u8>) {

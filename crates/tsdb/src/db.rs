@@ -142,7 +142,7 @@ impl Db {
             head: Head::new(options.head_series_max),
             log: Log::new(disk, log_folder, segments.iter().map(|s| (s.number, 0)).collect()),
             blocks: RwLock::default(),
-            pages: Arc::new(PageCache::new(options.index_cache_bytes_max)),
+            pages: Arc::new(PageCache::with_warm(options.index_cache_bytes_max, options.refresh_cache_bytes_max)),
             visible: RwLock::default(),
             news: News::default(),
             families: MetricFamilies::default(),

@@ -77,6 +77,7 @@ mod timeline;
 mod tokens;
 mod tombstones;
 mod tsz;
+mod warm;
 mod writer;
 
 pub use backup::{Backup, BackupFile, backup, backup_sealed, damaged_files, restore};

@@ -33,6 +33,9 @@ const HEAD_SERIES_MAX_DEFAULT: usize = 1_000_000;
 /// queries read parts of them again and again, and what is not here costs a read of the kernel's cache and decoding.
 const INDEX_CACHE_BYTES_MAX_DEFAULT: usize = 4 << 20;
 
+/// A dozen panels that refresh, each of some hundred series over a day.
+const REFRESH_CACHE_BYTES_MAX_DEFAULT: usize = 32 << 20;
+
 /// How to open a store.
 #[derive(Clone)]
 pub struct Options {
@@ -55,6 +58,9 @@ pub struct Options {
     pub head_series_max: usize,
     /// Pages of the blocks' indexes that stay in memory, three quarters of so many bytes, and columns of timestamps.
     pub index_cache_bytes_max: usize,
+    /// Series and decoded values of blocks that stay in memory for queries that come again ([`model::Hints::again`]), until
+    /// they stop.
+    pub refresh_cache_bytes_max: usize,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The file system.
@@ -94,6 +100,7 @@ impl Default for Options {
             head_bytes_max: HEAD_BYTES_MAX_DEFAULT,
             head_series_max: HEAD_SERIES_MAX_DEFAULT,
             index_cache_bytes_max: INDEX_CACHE_BYTES_MAX_DEFAULT,
+            refresh_cache_bytes_max: REFRESH_CACHE_BYTES_MAX_DEFAULT,
             clock: Arc::new(SystemClock),
             disk: Arc::new(FileDisk),
         }

@@ -17,6 +17,8 @@ use crate::chunk::{Chunks, settle};
 use crate::head::{Found as FoundInHead, FrozenSeries, Wanted};
 use crate::labels::{self, Texts};
 use crate::postings::Index;
+use crate::tombstones::Deleted;
+use crate::warm::Listing;
 
 /// So many series of a block are worth the start of a second thread, which takes as long as looking up a few dozen.
 const LOOKED_UP_SHARED_MIN: usize = 512;
@@ -38,6 +40,8 @@ struct Source {
 /// Samples of a series in one place.
 enum Part {
     Block(Arc<Source>, block::Part),
+    /// A row of a listing, and what is deleted of it.
+    Listed(Arc<Source>, Arc<Listing>, usize, Deleted),
     Sealing(FrozenSeries),
     Head(Chunks),
 }
@@ -62,6 +66,10 @@ impl Part {
         let view = match self {
             Self::Block(source, part) => {
                 return source.block.read_part(part, (min_time, max_time), &source.reading, into);
+            }
+            Self::Listed(source, listing, row, deleted) => {
+                let range = (min_time, max_time);
+                return source.block.read_row((listing, *row), deleted, range, &source.reading, into);
             }
             Self::Sealing(series) => series.view(),
             Self::Head(chunks) => chunks.view(),
@@ -218,6 +226,11 @@ impl Db {
         let reading = Reading::new(selection.hints.presence);
         let source = Arc::new(Source { block: Arc::clone(block), reading });
         let range = (selection.min_time, selection.max_time);
+        if selection.hints.again {
+            let listing = self.unless_damaged(block, block.listing(selection.matchers))?;
+            listing.into_iter().for_each(|listing| find_in_listing(&source, &listing, range, found));
+            return Ok(());
+        }
         let outcome = block.matching(selection.matchers).and_then(|series| source.look_up(&series, range, is_unnamed));
         for (labels, part) in self.unless_damaged(block, outcome)?.into_iter().flatten() {
             let parts = found.parts(labels.as_packed(), || labels.clone());
@@ -226,6 +239,18 @@ impl Db {
             }
         }
         Ok(())
+    }
+}
+
+/// Adds the series of a listing that have chunks in the time.
+fn find_in_listing(source: &Arc<Source>, listing: &Arc<Listing>, range: (Timestamp, Timestamp), found: &mut Found) {
+    let tombstones = source.block.tombstones();
+    for (at, row) in listing.rows().iter().enumerate() {
+        if listing.columns(at, range).next().is_some() {
+            let deleted = tombstones.of(row.series);
+            let part = Part::Listed(Arc::clone(source), Arc::clone(listing), at, deleted);
+            found.parts(row.labels.as_packed(), || row.labels.clone()).push(part);
+        }
     }
 }
 

@@ -159,6 +159,7 @@ impl Db {
             self.pages_aged.store(now, Ordering::Relaxed);
             self.pages.age();
         }
+        self.pages.warm.age(now);
     }
 
     /// A little before the interval is over, because the caller's timer is not exact either.

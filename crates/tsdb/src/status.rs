@@ -230,6 +230,8 @@ impl Db {
         families.gauge("skep_tsdb_blocks_bytes", "Size of the sealed blocks.", bytes as f64);
         let index: u64 = blocks.iter().map(|b| b.meta.index.size_bytes()).sum();
         families.gauge("skep_tsdb_blocks_index_bytes", "Size of the indexes in them.", index as f64);
+        let warm = self.pages.warm.bytes() as f64;
+        families.gauge("skep_tsdb_refresh_cache_bytes", "Memory of what queries that come again read of blocks.", warm);
         let tombstones: u64 = blocks.iter().map(|b| b.tombstones().len()).sum();
         families.gauge("skep_tsdb_tombstones", "Deleted stretches of series that still take space.", tombstones as f64);
         families.gauge("skep_tsdb_blocks_samples", "Samples in sealed blocks.", samples as f64);

@@ -44,7 +44,7 @@ use std::time::Duration;
 
 use model::{Hints, Queryable, Timestamp};
 
-use crate::engine::Spans;
+use crate::engine::Inputs;
 use crate::syntax::{Expr, Kind, NodeId, Type};
 use crate::{EngineOptions, Position, QueryError};
 use batch::{Batch, Part};
@@ -89,6 +89,8 @@ pub(crate) struct Evaluation<'q> {
     notes: &'q Notes,
     lookback: i64,
     subquery_step: i64,
+    /// As [`Hints::again`].
+    again: bool,
     /// What `start()` and `end()` mean.
     query_start: Timestamp,
     query_end: Timestamp,
@@ -107,7 +109,7 @@ pub(crate) struct Setting<'q> {
     pub(crate) options: &'q EngineOptions,
     pub(crate) budget: &'q Budget,
     pub(crate) notes: &'q Notes,
-    pub(crate) spans: Spans,
+    pub(crate) inputs: Inputs,
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
     pub(crate) step: Option<Duration>,
@@ -143,8 +145,9 @@ impl<'q> Evaluation<'q> {
             options: setting.options,
             budget: setting.budget,
             notes: setting.notes,
-            lookback: setting.spans.lookback.as_millis() as i64,
-            subquery_step: setting.spans.subquery_step.as_millis() as i64,
+            lookback: setting.inputs.spans.lookback.as_millis() as i64,
+            subquery_step: setting.inputs.spans.subquery_step.as_millis() as i64,
+            again: setting.inputs.again,
             query_start: setting.start,
             query_end: setting.end,
             invariant: invariant_nodes(expr, &places),

@@ -28,6 +28,7 @@ impl Evaluation<'_> {
         };
         let is_unnamed = hints.unnamed;
         let max_time = self.last_read(id, max_time);
+        let hints = Hints { again: self.again, ..hints };
         let selection = Selection { matchers: &selector.matchers, min_time, max_time, hints };
         self.budget.check()?;
         let set = self.storage.select(&selection).map_err(|e| self.budget.storage_error(e))?;

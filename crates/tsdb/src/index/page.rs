@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashMap;
-use model::{StorageError, Timestamp};
+use model::{Matcher, StorageError, Timestamp};
 use parking_lot::Mutex;
 
 use crate::bytes::{Damage, fixed32_at};
 use crate::error::io as io_error;
 use crate::frame::{self, HEADER_BYTES, checksum};
+use crate::warm::{self, Listing, Warm};
 use crate::{Disk, DiskFile};
 
 /// Content of a page. A look-up reads one page a section, and 12 bytes of header in 8 KiB cost nothing.
@@ -68,16 +69,24 @@ const TIMES_PART: usize = 4;
 pub(crate) struct PageCache {
     pages: Recent<u8>,
     times: Recent<Timestamp>,
+    /// What refreshing queries read.
+    pub(crate) warm: Warm,
 }
 
 /// An open file and an offset in it.
 type Key = (u64, u64);
 
 impl PageCache {
-    /// A cache that holds at most so many bytes.
+    /// A cache that holds at most so many bytes, and nothing for queries that refresh.
     pub(crate) fn new(bytes_max: usize) -> Self {
+        Self::with_warm(bytes_max, 0)
+    }
+
+    /// A cache that holds at most so many bytes, and so many for queries that refresh.
+    pub(crate) fn with_warm(bytes_max: usize, warm_bytes_max: usize) -> Self {
         let times_max = bytes_max / TIMES_PART;
-        Self { pages: Recent::new(bytes_max - times_max), times: Recent::new(times_max) }
+        let (pages, times) = (Recent::new(bytes_max - times_max), Recent::new(times_max));
+        Self { pages, times, warm: Warm::new(warm_bytes_max) }
     }
 
     /// Forgets what only the previous calls of this function asked for.
@@ -245,6 +254,16 @@ impl BlockFile {
     /// Whether the four bytes after these are their checksum; they stand at this offset.
     pub(crate) fn checks(&self, offset: u64, body: &[u8], crc: u32) -> bool {
         checksum(self.number, offset, &[body]) == crc
+    }
+
+    /// What is kept of it for a selector that comes again.
+    pub(crate) fn known_listing(&self, matchers: &[Matcher]) -> Option<Arc<Listing>> {
+        self.cache.warm.listing(self.id, matchers)
+    }
+
+    /// Keeps what a selector found in it.
+    pub(crate) fn remember_listing(&self, matchers: &[Matcher], found: warm::Found) -> Arc<Listing> {
+        self.cache.warm.keep(self.id, matchers, found)
     }
 
     /// The column of timestamps that was decoded here of late.
