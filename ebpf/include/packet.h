@@ -189,7 +189,7 @@ static __always_inline int skip(struct packet *packet, __u32 length)
 static __always_inline void complain(struct headers *headers, struct packet *packet, __u32 reason)
 {
 	measure(packet);
-	if (packet->whole)
+	if (packet->whole && headers->malformed == WELL_FORMED)
 		headers->malformed = reason;
 }
 
@@ -259,7 +259,7 @@ static __always_inline void read_ipv6(struct packet *packet, struct headers *hea
 		}
 		next = header->next;
 	}
-	if (numbers[next].unit_bits)
+	if (numbers[next].unit_bits && headers->malformed == WELL_FORMED)
 		headers->malformed = MALFORMED_IP_EXTENSIONS;
 	headers->protocol = numbers[next].protocol;
 	headers->transport = packet->cursor - packet->start;

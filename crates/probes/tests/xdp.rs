@@ -17,7 +17,7 @@ use std::time::Instant;
 use model::status::ProbeState;
 use probes::{Config, Probes, XdpConfig, XdpMode};
 
-use netns::frame::{self, Case, ICMP, IPV4, TCP, UDP, cases, ethernet, ipv4};
+use netns::frame::{self, Case, ICMP, IPV4, TCP, UDP, cases, ethernet, ipv4, malformed, segment};
 use netns::packet_socket::{self, PacketSocket};
 use netns::{
     DEADLINE, as_nobody, collect, expect_running, hold_in_child, is_root, off, play_in_namespace, player, run, silence,
@@ -82,6 +82,21 @@ fn a_program_that_an_administrator_took_off_stays_off() {
     play_in_namespace("detached");
 }
 
+#[test]
+fn sizes_flags_fragments_and_malformed_packets_are_exact() {
+    play_in_namespace("details");
+}
+
+#[test]
+fn a_scan_of_all_ports_loses_no_count() {
+    play_in_namespace("scan");
+}
+
+#[test]
+fn reloads_apply_without_loading_anew() {
+    play_in_namespace("reload");
+}
+
 /// Not a test of its own: the part that a scenario plays in its process.
 #[test]
 fn play() {
@@ -97,6 +112,9 @@ fn play() {
         ("loopback", loopback),
         ("tunnel", tunnel),
         ("nobody", nobody),
+        ("details", details),
+        ("scan", scan),
+        ("reload", reload),
     ]);
 }
 
@@ -182,8 +200,183 @@ fn count(mode: XdpMode) {
 
     let counted = read(&probes);
     assert_eq!(counted, expected);
+    let families = collect(&probes);
+    let sizes =
+        |suffix| values(&families, "skep_xdp_packet_size_bytes", suffix, &["device"]).into_values().sum::<u64>();
+    assert_eq!((sizes("_count"), sizes("_sum")), (packets(&counted), bytes(&counted)));
     eprintln!("{} packets and {} bytes are exact in {mode} mode", packets(&counted), bytes(&counted));
     drop(probes);
+    assert_eq!(program_of("sk1"), None);
+}
+
+/// The values of a family by the value of one label, those that are zero left out.
+fn by(probes: &Probes, family: &str, label: &str) -> BTreeMap<String, u64> {
+    let values = values(&collect(probes), family, "", &[label]).into_iter();
+    values.filter(|(_, value)| *value > 0).map(|(mut labels, value)| (labels.remove(0), value)).collect()
+}
+
+fn named<const N: usize>(pairs: [(&str, u64); N]) -> BTreeMap<String, u64> {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Sends frames and waits until all packets since the probe began, `sent`, are counted.
+fn send_frames(frames: impl IntoIterator<Item = Vec<u8>>, sent: &mut u64, probes: &Probes) {
+    let socket = PacketSocket::open("sk0").unwrap();
+    for (at, frame) in frames.into_iter().enumerate() {
+        socket.send(&frame).unwrap();
+        *sent += 1;
+        if at % BATCH == BATCH - 1 {
+            read_until(probes, *sent);
+        }
+    }
+    read_until(probes, *sent);
+}
+
+const SOURCE: [u8; 4] = [192, 0, 2, 1];
+
+fn details() {
+    veth();
+    let probes = start(&["sk1"], XdpMode::Generic);
+    expect_running(&probes, "xdp");
+    let mut sent = 0;
+
+    // FIN, SYN, RST, PSH, ACK, URG, ECE and CWR from the lowest bit up.
+    let flags = [0x02, 0x02, 0x12, 0x10, 0x18, 0x11, 0x14, 0x04, 0x38, 0x00, 0xc2, 0x52, 0xff];
+    send_frames(flags.map(|flags| segment(TCP, SOURCE, 80, flags)), &mut sent, &probes);
+    let expected = [
+        ("none", 1),
+        ("fin", 2),
+        ("syn", 3),
+        ("syn-ack", 3),
+        ("rst", 3),
+        ("psh", 3),
+        ("ack", 8),
+        ("urg", 2),
+        ("ece", 3),
+        ("cwr", 2),
+    ];
+    assert_eq!(by(&probes, "skep_xdp_tcp_flags_total", "flag"), named(expected));
+    assert_eq!(by(&probes, "skep_xdp_malformed_total", "part"), named([]));
+
+    let frames = malformed();
+    send_frames(frames.iter().map(|(frame, _)| frame.clone()), &mut sent, &probes);
+    let mut expected = BTreeMap::new();
+    for (_, part) in &frames {
+        *expected.entry((*part).to_owned()).or_default() += 1;
+    }
+    assert_eq!(by(&probes, "skep_xdp_malformed_total", "part"), expected);
+
+    let later = ethernet(&[], IPV4, &ipv4(UDP, 64, 0, 100));
+    let first = ethernet(&[], IPV4, &ipv4(UDP, 0x2000, 0, 512));
+    let six = |offset| ethernet(&[], frame::IPV6, &frame::ipv6(&[frame::fragment(offset)], UDP, 64));
+    send_frames([later, first, six(0), six(185), six(200)], &mut sent, &probes);
+    assert_eq!(by(&probes, "skep_xdp_fragments_total", "family"), named([("ipv4", 2), ("ipv6", 3)]));
+
+    let sizes = [60, 64, 65, 128, 129, 256, 512, 513, 1024, 1025, 1514, 1536, 1537, 4096, 4097, 9014];
+    let before = buckets(&probes);
+    let frame = |length: usize| ethernet(&[], IPV4, &ipv4(UDP, 0, 0, length - 34));
+    send_frames(sizes.map(frame), &mut sent, &probes);
+    let mut grown = buckets(&probes);
+    for (bound, count) in &mut grown {
+        *count -= before[bound];
+    }
+    let at_most = |bound: usize| sizes.iter().filter(|size| **size <= bound).count() as u64;
+    let expected = [64, 128, 256, 512, 1024, 1536, 4096, 9216].map(|bound| (format!("{bound}.0"), at_most(bound)));
+    let expected = expected.into_iter().chain([("+Inf".to_owned(), at_most(usize::MAX))]);
+    assert_eq!(grown, expected.collect::<BTreeMap<_, _>>());
+
+    let info = values(&collect(&probes), "skep_xdp_device_info", "", &["device", "mode", "layer", "below"]);
+    assert_eq!(info.into_keys().collect::<Vec<_>>(), [["sk1", "generic", "base", ""].map(str::to_owned).to_vec()]);
+}
+
+fn buckets(probes: &Probes) -> BTreeMap<String, u64> {
+    let values = values(&collect(probes), "skep_xdp_packet_size_bytes", "_bucket", &["le"]).into_iter();
+    values.map(|(mut labels, value)| (labels.remove(0), value)).collect()
+}
+
+/// What a server of metrics adds up: the increments of every series from reading to reading. A series that ended keeps
+/// what it had, and one that begins again begins at zero.
+#[derive(Default)]
+struct Ledger {
+    last: BTreeMap<String, u64>,
+    sums: BTreeMap<String, u64>,
+}
+
+impl Ledger {
+    fn add(&mut self, now: BTreeMap<String, u64>) {
+        for (key, value) in &now {
+            let before = self.last.get(key).filter(|last| *last <= value).unwrap_or(&0);
+            *self.sums.entry(key.clone()).or_default() += value - before;
+        }
+        self.last = now;
+    }
+
+    fn total(&self) -> u64 {
+        self.sums.values().sum()
+    }
+}
+
+/// A talker beside a scan of ports from thousands of sources: it keeps its series, and every packet and byte is in one.
+fn scan() {
+    veth();
+    let probes = start(&["sk1"], XdpMode::Generic);
+    let talker = || segment(TCP, SOURCE, 443, 0x10);
+    let probe_of = |port: u16| segment(TCP, [10, 0, (port >> 8) as u8, port as u8], port, 0x02);
+    let kinds = [("port", "packets"), ("port", "bytes"), ("source", "packets"), ("source", "bytes")];
+    let mut ledgers = kinds.map(|_| Ledger::default());
+    let socket = PacketSocket::open("sk0").unwrap();
+    let (mut sent, mut last) = (0, Vec::new());
+    for ports in (1..=u16::MAX).step_by(5).collect::<Vec<_>>().chunks(1000) {
+        for frame in ports.iter().flat_map(|port| [probe_of(*port), talker()]) {
+            socket.send(&frame).unwrap();
+            sent += 1;
+        }
+        netns::poll("the scan to be counted", || {
+            let families = collect(&probes);
+            for (ledger, (label, unit)) in ledgers.iter_mut().zip(kinds) {
+                let family = format!("skep_xdp_{label}_{unit}_total");
+                let series = values(&families, &family, "", &[label]).into_iter();
+                ledger.add(series.map(|(mut labels, value)| (labels.remove(0), value)).collect());
+            }
+            last.push(ledgers[0].last.len());
+            (ledgers[0].total() >= sent).then_some(())
+        });
+    }
+    let length = talker().len() as u64;
+    assert_eq!(ledgers.each_ref().map(Ledger::total), [sent, sent * length, sent, sent * length]);
+    assert!(last.iter().all(|series| *series <= 11), "{last:?}");
+    for (ledger, key) in [(&ledgers[0], "443"), (&ledgers[2], "192.0.2.1")] {
+        assert_eq!(ledger.sums[key], sent / 2, "{:?}", ledger.last);
+    }
+}
+
+fn reload() {
+    veth();
+    let config = |devices: &str, mode, top| Config {
+        xdp: XdpConfig { devices: vec![devices.to_owned()], mode, top, ..XdpConfig::default() },
+        ..off()
+    };
+    let probes = Probes::start(&config("sk1", XdpMode::Generic, 10));
+    let mut expected = Counts::new();
+    send_all(&many(UDP, "udp", 100), "sk1", &mut expected, &probes);
+    let program = program_of("sk1");
+    // Another device more: the first goes on.
+    probes.apply(&config("sk*", XdpMode::Generic, 10));
+    assert_eq!(read(&probes), expected);
+    assert_eq!(program_of("sk1"), program_of("sk0"));
+    assert_eq!(program_of("sk1"), program);
+    // Another mode: the same program, from zero.
+    probes.apply(&config("sk1", XdpMode::Native, 10));
+    assert_eq!(program_of("sk0"), None);
+    assert_eq!(program_of("sk1"), program);
+    let mut expected = Counts::new();
+    send_all(&many(UDP, "udp", 100), "sk1", &mut expected, &probes);
+    assert_eq!(read(&probes), expected);
+    // What is fixed at load takes another program.
+    probes.apply(&config("sk1", XdpMode::Native, 0));
+    assert_ne!(program_of("sk1"), program);
+    assert!(by(&probes, "skep_xdp_port_packets_total", "port").is_empty());
+    probes.apply(&off());
     assert_eq!(program_of("sk1"), None);
 }
 

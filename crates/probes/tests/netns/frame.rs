@@ -83,7 +83,7 @@ fn authentication(units: u8) -> (u8, Vec<u8>) {
     (AUTHENTICATION, rest)
 }
 
-fn fragment(offset: u16) -> (u8, Vec<u8>) {
+pub(crate) fn fragment(offset: u16) -> (u8, Vec<u8>) {
     let [high, low] = (offset << 3 | 1).to_be_bytes();
     (FRAGMENT, vec![0, high, low, 0, 0, 0, 1])
 }
@@ -168,4 +168,57 @@ fn link_cases(add: Add<'_>) {
     add(ethernet(&[], LLDP, &[0; 46]), "other", "other");
     add(ethernet(&[], 0x0040, &[0; 64]), "other", "other");
     add(ethernet(&[], VLAN, &[0, 1]), "other", "other");
+}
+
+/// A whole packet of TCP or UDP in IPv4 with 20 bytes of payload.
+pub(crate) fn segment(protocol: u8, source: [u8; 4], port: u16, flags: u8) -> Vec<u8> {
+    let mut packet = ipv4(protocol, 0, 0, if protocol == TCP { 40 } else { 28 });
+    packet[12..16].copy_from_slice(&source);
+    packet[22..24].copy_from_slice(&port.to_be_bytes());
+    if protocol == TCP {
+        packet[32] = 5 << 4;
+        packet[33] = flags;
+    } else {
+        packet[24..26].copy_from_slice(&28u16.to_be_bytes());
+    }
+    ethernet(&[], IPV4, &packet)
+}
+
+/// Frames that make no sense, with the part that does not.
+pub(crate) fn malformed() -> Vec<(Vec<u8>, &'static str)> {
+    let whole = || segment(TCP, [192, 0, 2, 1], 80, 0x10);
+    let changed = |at: usize, byte: u8| {
+        let mut frame = whole();
+        frame[at] = byte;
+        frame
+    };
+    let udp_length_of_four = {
+        let mut frame = segment(UDP, [192, 0, 2, 1], 53, 0);
+        frame[38..40].copy_from_slice(&4u16.to_be_bytes());
+        frame
+    };
+    let six = |packet: &[u8]| ethernet(&[], IPV6, packet);
+    let mut ipv6_too_long = ipv6(&[], UDP, 20);
+    ipv6_too_long[5] = 21;
+    vec![
+        (ethernet(&[], VLAN, &[0, 1]), "frame"),
+        (whole()[..14 + 19].to_vec(), "ip_header"),
+        // Another version, a header of four words, and one that is longer than the frame.
+        (changed(14, 0x65), "ip_header"),
+        (changed(14, 0x44), "ip_header"),
+        (ethernet(&[], IPV4, &[0x4f; 22]), "ip_header"),
+        (six(&[0x60; 39]), "ip_header"),
+        (six(&[&[0x40][..], &ipv6(&[], 59, 20)[1..]].concat()), "ip_header"),
+        // One byte more than there is, and fewer than the header has.
+        (changed(17, 61), "ip_length"),
+        (changed(17, 19), "ip_length"),
+        (six(&ipv6_too_long), "ip_length"),
+        (six(&ipv6(&vec![extension(DESTINATION, 0); 9], TCP, 64)), "ip_extensions"),
+        (six(&ipv6(&[extension(HOP_BY_HOP, 0)], UDP, 0)[..47]), "ip_length"),
+        (ethernet(&[], IPV4, &ipv4(TCP, 0, 0, 19)), "transport"),
+        (ethernet(&[], IPV4, &ipv4(UDP, 0, 0, 7)), "transport"),
+        (ethernet(&[], IPV4, &ipv4(ICMP, 0, 0, 7)), "transport"),
+        (changed(46, 4 << 4), "transport"),
+        (udp_length_of_four, "transport"),
+    ]
 }
