@@ -3,7 +3,7 @@
 use crate::field::words;
 
 /// Where a column's colour comes from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum ColorMode {
     /// This one.
     Fixed(String),
@@ -14,15 +14,10 @@ pub enum ColorMode {
     /// The column's name in the classic palette, so that it stays when others come and go.
     ClassicByName,
     /// The threshold that the value has passed.
+    #[default]
     Thresholds,
     /// The value's place between the ends, in a row of colours.
     Continuous(Continuous),
-}
-
-impl Default for ColorMode {
-    fn default() -> Self {
-        Self::Thresholds
-    }
 }
 
 words! {

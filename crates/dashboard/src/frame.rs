@@ -351,7 +351,7 @@ pub(crate) fn named(field: &Field, frame: &Frame, single: Option<&str>) -> Strin
     }
     match single {
         Some(single) => {
-            parts.extend(field.labels.iter().find(|(label, _)| label == single).map(|(_, value)| value.clone()))
+            parts.extend(field.labels.iter().find(|(label, _)| label == single).map(|(_, value)| value.clone()));
         }
         None if !field.labels.is_empty() => parts.push(series(&field.labels)),
         None => {}

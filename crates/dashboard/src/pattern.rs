@@ -241,9 +241,9 @@ impl<'a> Translation<'a> {
             }
             '.' if self.dot_all => self.out.push_str("(?s:.)"),
             '.' => self.out.push_str(r"[^\n\r\x{2028}\x{2029}]"),
-            '*' | '+' | '?' => self.quantifier(next.to_string())?,
+            '*' | '+' | '?' => self.quantifier(next.encode_utf8(&mut [0; 4]))?,
             '{' => match self.counted() {
-                Some(quantifier) => self.quantifier(quantifier)?,
+                Some(quantifier) => self.quantifier(&quantifier)?,
                 None => literal(&mut self.out, '{'),
             },
             '}' | ']' => literal(&mut self.out, next),
@@ -297,8 +297,8 @@ impl<'a> Translation<'a> {
         Some(format!("{{{inner}}}"))
     }
 
-    fn quantifier(&mut self, quantifier: String) -> Result<(), PatternError> {
-        self.out.push_str(&quantifier);
+    fn quantifier(&mut self, quantifier: &str) -> Result<(), PatternError> {
+        self.out.push_str(quantifier);
         if self.peek() == Some('?') {
             self.at += 1;
             self.out.push('?');

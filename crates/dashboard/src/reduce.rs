@@ -178,8 +178,8 @@ impl Reducer {
             Self::ChangeCount => Some(values.windows(2).filter(|pair| pair[0] != pair[1]).count() as f64),
             Self::DistinctCount => Some(distinct(values)),
             Self::Median => median(real().collect()),
-            Self::Variance => variance(real().collect()),
-            Self::StdDev => variance(real().collect()).map(f64::sqrt),
+            Self::Variance => variance(&real().collect::<Vec<_>>()),
+            Self::StdDev => variance(&real().collect::<Vec<_>>()).map(f64::sqrt),
             _ => None,
         }
     }
@@ -231,7 +231,7 @@ fn percentile(mut values: Vec<f64>, part: f64) -> Option<f64> {
     values.get((last as f64 * part).round() as usize).copied()
 }
 
-fn variance(values: Vec<f64>) -> Option<f64> {
+fn variance(values: &[f64]) -> Option<f64> {
     let mean = mean(values.iter().copied())?;
     Some(values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64)
 }

@@ -155,7 +155,9 @@ fn series(object: &Object<'_>, right: &FieldOptions) -> Vec<Override> {
 
 fn one_series(object: &Object<'_>, right: &FieldOptions) -> Option<Override> {
     object.ignore(&["$$hashKey", "dashLength", "spaceLength", "hiddenSeries"]);
-    object.lose("zindex", "series are drawn in the order they come in");
+    if object.number("zindex").is_some_and(|place| place != 0.0) {
+        object.lose("zindex", "series are drawn in the order they come in");
+    }
     let alias = object.filled("alias")?;
     let matcher = match alias.strip_prefix('/') {
         Some(_) => match Pattern::new(&alias) {

@@ -13,6 +13,9 @@ mod transform;
 mod variable;
 mod visual;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use transform::test_pattern;
 
 use serde_json::Value;

@@ -29,7 +29,7 @@ impl Kind {
     }
 }
 
-pub(super) fn read(object: &Object<'_>, kind: Kind, place: Place) -> Panel {
+pub(super) fn read(object: &Object<'_>, kind: &Kind, place: Place) -> Panel {
     object.ignore(&["type", "gridPos", "pluginVersion", "datasource", "editable", "error", "span", "height", "width"]);
     object.ignore(&["cacheTimeout", "queryCachingTTL", "scopedVars", "repeatIteration", "repeatPanelId", "isNew"]);
     object.ignore(&["renderer", "$$hashKey", "id", "title", "repeatedByRow", "minSpan", "collapsed", "panels"]);

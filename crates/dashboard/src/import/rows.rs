@@ -36,7 +36,7 @@ fn read_panel(object: &Object<'_>, sections: &mut Vec<Section>, place: Option<Pl
         return;
     }
     let place = place.unwrap_or_else(|| grid(object));
-    let panel = panel::read(object, kind, place);
+    let panel = panel::read(object, &kind, place);
     match sections.last_mut() {
         Some(section) => section.panels.push(panel),
         None => sections.push(Section { row: None, panels: vec![panel] }),
@@ -81,7 +81,7 @@ fn old_row(object: &Object<'_>, sections: &mut Vec<Section>, top: u32) -> u32 {
     let repeat = object.filled("repeat");
     let is_shown = object.is("showTitle") || collapsed || repeat.is_some();
     let title = object.string("title");
-    let row = is_shown.then(|| Row { id: 0, title, collapsed, repeat, y: top });
+    let row = is_shown.then_some(Row { id: 0, title, collapsed, repeat, y: top });
     let height = cells(&object.string("height"));
     let mut line = Line { x: 0, y: top + u32::from(row.is_some()), height: 0 };
     sections.push(Section { row, panels: Vec::new() });

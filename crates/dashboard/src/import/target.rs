@@ -73,11 +73,7 @@ pub(super) fn read(panel: &Object<'_>) -> Vec<Target> {
 
 fn one(object: &Object<'_>, panel: &Source) -> Option<Target> {
     let own = Source::read(object);
-    let source = if object.has("datasource") && !matches!(panel, Source::Mixed) || matches!(panel, Source::Mixed) {
-        &own
-    } else {
-        panel
-    };
+    let source = if object.has("datasource") || matches!(panel, Source::Mixed) { &own } else { panel };
     let refused = match source {
         Source::Own | Source::Mixed => None,
         Source::Expression => Some("expressions over other queries are not carried; PromQL can say it".to_owned()),

@@ -89,8 +89,11 @@ fn text_of(object: &Object<'_>) -> Text {
 }
 
 fn time_series(options: &Object<'_>) -> TimeSeries {
-    // Where the axes are drawn, and Grafana's own switches of drag and zoom, which skep always has.
+    // Grafana's own switches of what dragging does, which skep always has.
     options.ignore(&["orientation", "annotations"]);
+    if options.string("orientation") == "vertical" {
+        options.lose("orientation", "time goes from left to right");
+    }
     TimeSeries { legend: legend(options), tooltip: tooltip(options), zones: options.strings("timezone") }
 }
 
@@ -189,7 +192,10 @@ fn stat(options: &Object<'_>) -> Stat {
 fn gauge(options: &Object<'_>) -> Gauge {
     options.ignore(&SIZES);
     options.ignore(&["text", "barShape", "barWidthFactor", "effects", "endpointMarker", "segmentCount", "shape"]);
-    options.ignore(&["segmentSpacing", "sparkline", "textMode", "neutral"]);
+    options.ignore(&["segmentSpacing", "neutral"]);
+    if options.string("shape") == "circle" {
+        options.lose("shape", "the scale is an arc");
+    }
     Gauge {
         reduce: reduce(options),
         orientation: orientation(options),

@@ -42,7 +42,7 @@ fn operate(frames: Vec<Frame>, operation: &Operation) -> Result<Vec<Frame>, TooL
         Operation::Organize(organize) => fields::organize(frames, organize),
         Operation::Merge => join::merge(frames, CELLS_MAX).ok_or_else(large)?,
         Operation::Join { field, mode } => join::join(frames, field.as_deref(), *mode, CELLS_MAX).ok_or_else(large)?,
-        Operation::SeriesToRows => join::to_rows(frames),
+        Operation::SeriesToRows => join::to_rows(&frames),
         Operation::GroupBy(roles) => group::group(frames, roles),
         Operation::Calculate(calculation) => calculate::calculate(frames, calculation, CELLS_MAX).ok_or_else(large)?,
         Operation::Sort { field, descending } => rows::sort(frames, field, *descending),

@@ -67,10 +67,10 @@ fn beside(sides: &[(Frame, Vec<String>, usize)], rows: &BTreeMap<Key, (Value, Ve
 }
 
 /// All values below each other, the newest first: time, name of the series, value.
-pub(super) fn to_rows(frames: Vec<Frame>) -> Vec<Frame> {
+pub(super) fn to_rows(frames: &[Frame]) -> Vec<Frame> {
     let (mut times, mut metrics, mut values) =
         (Column::new(FieldType::Time), Column::new(FieldType::Text), Column::new(FieldType::Number));
-    for (frame, names) in frames.iter().zip(names(&frames)) {
+    for (frame, names) in frames.iter().zip(names(frames)) {
         let Some(time) = frame.time() else { continue };
         for (field, name) in frame.fields.iter().zip(&names).filter(|(field, _)| !field.is_time()) {
             let name = Value::Text(name.as_str().into());

@@ -47,9 +47,9 @@ fn text(frames: &[Frame]) -> Vec<String> {
 }
 
 fn check(frames: &[Frame], operation: Operation, expected: &[&str]) {
-    let step = Step { operation: operation.clone(), filter: None };
-    let found = transform(frames.to_vec(), &[step]).unwrap();
-    assert_eq!(text(&found), expected, "{operation:?}");
+    let step = Step { operation, filter: None };
+    let found = transform(frames.to_vec(), std::slice::from_ref(&step)).unwrap();
+    assert_eq!(text(&found), expected, "{step:?}");
 }
 
 fn names(list: &[&str]) -> Vec<String> {

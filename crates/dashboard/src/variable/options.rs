@@ -63,7 +63,7 @@ fn sort_choices(choices: &mut [Choice], sort: VariableSort) {
     match sort {
         VariableSort::None => return,
         VariableSort::Alphabetical | VariableSort::AlphabeticalDescending => {
-            choices.sort_by(|a, b| a.text.cmp(&b.text))
+            choices.sort_by(|a, b| a.text.cmp(&b.text));
         }
         VariableSort::Numerical | VariableSort::NumericalDescending => {
             choices.sort_by(|a, b| number(a).total_cmp(&number(b)));
