@@ -72,6 +72,24 @@ pub trait Appender: Send {
         Ok(())
     }
 
+    /// Adds a sample to each of some series known by an earlier `append`, as many calls of `append_ref` would: `refused` is
+    /// told the places of those that were not taken, in their order, and why. Error: [`AppendError::Storage`], which ends
+    /// the batch.
+    fn append_refs(
+        &mut self,
+        samples: &[(SeriesRef, Sample)],
+        refused: &mut dyn FnMut(usize, AppendError),
+    ) -> Result<(), AppendError> {
+        for (at, &(series, sample)) in samples.iter().enumerate() {
+            match self.append_ref(series, sample) {
+                Ok(()) => {}
+                Err(error @ AppendError::Storage(_)) => return Err(error),
+                Err(error) => refused(at, error),
+            }
+        }
+        Ok(())
+    }
+
     /// Adds an exemplar to a series of this batch.
     fn append_exemplar(&mut self, series: SeriesRef, exemplar: &Exemplar) -> Result<(), AppendError>;
 

@@ -9,11 +9,18 @@ use model::{
 
 use crate::Db;
 use crate::exemplars::LABEL_CHARS_MAX;
-use crate::head::{Began, Run};
+use crate::head::{Began, Checked, Run};
 use crate::log::UNSYNCED_BYTES_MAX;
 use crate::options::millis;
 use crate::series::Slot;
 use crate::writer::Writer;
+
+/// The lists of a batch of so many samples are kept for the next one: memory of a quarter of a mebibyte that would go back
+/// to the kernel and be asked for again with each batch. Larger ones come less often.
+const SPARE_SAMPLES_MAX: usize = 16 << 10;
+
+/// Lists of a batch that ended, empty.
+pub(crate) type Spare = (Vec<Run>, Vec<Sample>);
 
 /// The samples of one scrape or write request.
 struct Batch<'a> {
@@ -33,14 +40,15 @@ struct Batch<'a> {
 impl Appendable for Db {
     fn appender(&self) -> Box<dyn Appender + '_> {
         let now = self.options.clock.now();
+        let (runs, samples) = self.spare.lock().take().unwrap_or_default();
         Box::new(Batch {
             db: self,
             began: self.head.begin(),
             is_ahead: true,
             oldest: self.oldest_taken(now),
             newest: now.saturating_add(millis(crate::FUTURE_MAX)),
-            runs: Vec::new(),
-            samples: Vec::new(),
+            runs,
+            samples,
             exemplars: Vec::new(),
             metadata: Vec::new(),
         })
@@ -54,6 +62,11 @@ impl Appendable for Db {
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
         self.db.head.end(self.began);
+        if self.samples.capacity() <= SPARE_SAMPLES_MAX {
+            self.runs.clear();
+            self.samples.clear();
+            *self.db.spare.lock() = Some((std::mem::take(&mut self.runs), std::mem::take(&mut self.samples)));
+        }
     }
 }
 
@@ -102,6 +115,22 @@ impl Batch<'_> {
             counters.conflicting.fetch_add((samples.len() - added) as u64 - late, Ordering::Relaxed);
         }
         self.add_run(slot, added as u32);
+        Ok(())
+    }
+
+    /// Adds a sample if it can be taken.
+    fn add_checked(&mut self, sample: Sample, checked: Checked) -> Result<(), AppendError> {
+        if let Some(error) = self.time_error(sample) {
+            self.db.counters.out_of_bounds.fetch_add(1, Ordering::Relaxed);
+            return Err(error);
+        }
+        if checked.conflicts {
+            self.db.counters.conflicting.fetch_add(1, Ordering::Relaxed);
+            return Err(AppendError::DuplicateTimestamp);
+        }
+        self.is_ahead &= checked.is_ahead;
+        self.samples.push(sample);
+        self.add_run(checked.slot, 1);
         Ok(())
     }
 
@@ -192,6 +221,20 @@ impl Appender for Batch<'_> {
         refused: &mut dyn FnMut(usize, AppendError),
     ) -> Result<(), AppendError> {
         self.add(series, samples, refused)
+    }
+
+    fn append_refs(
+        &mut self,
+        samples: &[(SeriesRef, Sample)],
+        refused: &mut dyn FnMut(usize, AppendError),
+    ) -> Result<(), AppendError> {
+        let mut places = samples.iter().enumerate();
+        self.db.head.check_each(samples, |checked| {
+            let Some((at, &(_, sample))) = places.next() else { return };
+            let added = checked.map_or(Err(AppendError::UnknownSeries), |checked| self.add_checked(sample, checked));
+            added.unwrap_or_else(|error| refused(at, error));
+        });
+        Ok(())
     }
 
     fn append_exemplar(&mut self, series: SeriesRef, exemplar: &Exemplar) -> Result<(), AppendError> {

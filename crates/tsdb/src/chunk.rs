@@ -7,7 +7,7 @@ use model::{Sample, Samples, Timestamp};
 use crate::bytes::{Damage, Reader, fixed32_at, put_int, put_uint};
 use crate::column::{self, COLUMN_SAMPLES_MAX, Tier};
 use crate::frame::checksum;
-use crate::stream::{Column, Stream};
+use crate::stream::{Column, Encoded, Stream};
 use crate::timeline::{LineId, Timelines, row_of};
 
 /// A stream whose timestamps no other series shares becomes a frame at this length, which compresses them.
@@ -73,25 +73,18 @@ impl Open {
 
     pub(crate) fn view<'a>(&'a self, lines: &'a Timelines) -> View<'a> {
         let times: &[Timestamp] = if self.stream.is_empty() { &[] } else { lines.times(self.line) };
-        View { column: self.stream.column(times), late: self.late.as_deref() }
+        View { column: self.stream.column(times, &lines.pool), late: self.late.as_deref() }
     }
 
     /// A copy of all that it holds.
     pub(crate) fn snapshot(&self, lines: &Timelines) -> Chunks {
         let times = if self.stream.is_empty() { Arc::default() } else { Arc::clone(lines.times(self.line)) };
-        let Column { bytes, repeats, start, end, .. } = self.stream.column(&[]);
-        Chunks { times, bytes: bytes.into(), repeats, start, end, late: self.late.clone() }
+        let Column { bytes, repeats, start, end, .. } = self.stream.column(&[], &lines.pool);
+        Chunks { times, bytes: bytes.whole().into(), repeats, start, end, late: self.late.clone() }
     }
 
-    /// All that it holds, which is empty after it. The timelines are cleared by the caller.
-    pub(crate) fn take(&mut self, lines: &Timelines) -> Chunks {
-        let times = if self.stream.is_empty() { Arc::default() } else { Arc::clone(lines.times(self.line)) };
-        let (bytes, repeats, start, end) = self.stream.take();
-        Chunks { times, bytes: bytes.into(), repeats, start, end, late: self.late.take() }
-    }
-
-    /// Adds samples whose timestamps rise and are not there yet. `out` is memory to work in. Returns by how much the
-    /// memory of the series grew.
+    /// Adds samples whose timestamps rise and are not there yet. `out` is memory to work in. Returns by how much its
+    /// own memory grew.
     pub(crate) fn insert(&mut self, samples: &[Sample], lines: &mut Timelines, out: &mut Vec<u8>) -> isize {
         let before = self.bytes();
         out.clear();
@@ -101,7 +94,7 @@ impl Open {
                 None => self.insert_late(sample),
             }
         }
-        self.stream.extend(out);
+        self.stream.extend(out, &mut lines.pool);
         if !self.stream.is_empty() {
             lines.note(self.line);
         }
@@ -144,13 +137,13 @@ impl Open {
 
     /// Ends the stream; what it holds goes to the frames.
     fn leave(&mut self, lines: &mut Timelines, out: &mut Vec<u8>) {
-        self.stream.extend(out);
+        self.stream.extend(out, &mut lines.pool);
         out.clear();
         let mut samples = Samples::default();
         // Memory that was damaged cannot be read by anybody.
-        let _ = self.stream.column(lines.times(self.line)).read(&mut samples);
+        let _ = self.stream.column(lines.times(self.line), &lines.pool).read(&mut samples);
         lines.leave(self.line);
-        self.stream.take();
+        self.stream.clear(&mut lines.pool);
         if samples.len() <= SHORT_SAMPLES {
             samples.iter().for_each(|sample| self.insert_late(sample));
         } else {
@@ -162,9 +155,9 @@ impl Open {
         self.late.get_or_insert_default().insert(sample);
     }
 
-    /// Memory beside the struct itself and the timestamps.
+    /// Memory beside the struct itself and what it shares with others.
     pub(crate) fn bytes(&self) -> usize {
-        self.stream.capacity() + self.late.as_ref().map_or(0, |late| late.bytes())
+        self.late.as_ref().map_or(0, |late| late.bytes())
     }
 }
 
@@ -198,13 +191,9 @@ impl Late {
 impl Chunks {
     pub(crate) fn view(&self) -> View<'_> {
         let Self { times, bytes, repeats, start, end, late } = self;
+        let bytes = Encoded::Whole(bytes);
         let column = Column { times, bytes, repeats: *repeats, start: *start, end: *end };
         View { column, late: late.as_deref() }
-    }
-
-    /// Its memory without the timestamps.
-    pub(crate) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.bytes.len() + self.late.as_ref().map_or(0, |late| late.bytes())
     }
 }
 
@@ -461,7 +450,8 @@ mod tests {
                 let range = all.first().zip(all.last()).map(|(first, last)| (first.0, last.0));
                 prop_assert_eq!(series.view(&lines).range(), range);
                 prop_assert_eq!(&read(&series.snapshot(&lines).view(), i64::MIN, i64::MAX), &all);
-                prop_assert_eq!(&read(&series.take(&lines).view(), i64::MIN, i64::MAX), &all);
+                let taken = std::mem::take(series);
+                prop_assert_eq!(&read(&taken.view(&lines), i64::MIN, i64::MAX), &all);
                 prop_assert!(series.is_empty());
             }
         }

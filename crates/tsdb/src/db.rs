@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use model::{AppendError, Committed, StorageError, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
+use crate::batch::Spare;
 use crate::block::{Block, OpenError, block_name};
 use crate::error::io as io_error;
 use crate::exemplars::Exemplars;
@@ -85,6 +86,8 @@ pub struct Db {
     pub(crate) pages: Arc<PageCache>,
     /// Held by a query while it takes its snapshot, and alone by a commit while it makes its samples visible.
     pub(crate) visible: RwLock<()>,
+    /// For the next batch.
+    pub(crate) spare: Mutex<Option<Spare>>,
     pub(crate) news: News,
     pub(crate) families: MetricFamilies,
     pub(crate) exemplars: Exemplars,
@@ -144,6 +147,7 @@ impl Db {
             blocks: RwLock::default(),
             pages: Arc::new(PageCache::with_warm(options.index_cache_bytes_max, options.refresh_cache_bytes_max)),
             visible: RwLock::default(),
+            spare: Mutex::default(),
             news: News::default(),
             families: MetricFamilies::default(),
             exemplars: Exemplars::default(),

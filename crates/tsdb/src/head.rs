@@ -7,8 +7,8 @@
 //!
 //! A series is a place in a slab ([`crate::series`]): about a hundred bytes, its labels as numbers of texts that are
 //! kept once ([`crate::symbols`]), its samples as a stream of values ([`crate::stream`]) whose timestamps stand in a
-//! timeline that all series of a target share ([`crate::timeline`]). A freeze moves the streams aside in one go and
-//! clears the timelines. A place is given to another series only by a freeze, and only where no open batch holds it,
+//! timeline that all series of a target share ([`crate::timeline`]). A freeze moves the streams aside in one go, with
+//! the timelines. A place is given to another series only by a freeze, and only where no open batch holds it,
 //! so that a batch keeps nothing but numbers.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use model::{AppendError, Committed, Exemplar, Labels, Matcher, Sample, SeriesRef
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
-use crate::chunk::{Chunks, View};
+use crate::chunk::{Chunks, Open, View};
 use crate::postings::{HeadIndex, evaluate};
 use crate::series::{Fate, Series, Slab, Slot};
 use crate::symbols::{Symbol, Symbols};
@@ -64,7 +64,8 @@ struct Inner {
 pub(crate) struct Frozen {
     /// Rising.
     slots: Vec<Slot>,
-    chunks: Vec<Chunks>,
+    chunks: Vec<Open>,
+    lines: Timelines,
     /// First and last timestamp.
     min_time: Timestamp,
     max_time: Timestamp,
@@ -95,6 +96,16 @@ pub(crate) struct Began {
 pub(crate) struct Run {
     pub(crate) slot: Slot,
     pub(crate) count: u32,
+}
+
+/// What is known of a series that is to get a sample.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Checked {
+    pub(crate) slot: Slot,
+    /// Whether the sample is new without a look.
+    pub(crate) is_ahead: bool,
+    /// Whether another value stands at its time.
+    pub(crate) conflicts: bool,
 }
 
 /// What matters of time and form to a query.
@@ -178,13 +189,17 @@ impl Frozen {
 
     /// The series at this place of the list.
     pub(crate) fn get(&self, at: usize) -> (Slot, View<'_>) {
-        (self.slots[at], self.chunks[at].view())
+        (self.slots[at], self.chunks[at].view(&self.lines))
+    }
+
+    fn bytes(&self) -> usize {
+        self.chunks.iter().map(|chunk| size_of::<Open>() + chunk.bytes()).sum::<usize>() + self.lines.bytes()
     }
 }
 
 impl FrozenSeries {
     pub(crate) fn view(&self) -> View<'_> {
-        self.frozen.chunks[self.at].view()
+        self.frozen.get(self.at).1
     }
 }
 
@@ -345,6 +360,20 @@ impl Head {
             samples.iter().enumerate().filter(conflicts).for_each(|(at, _)| refused(at));
         }
         Some((slot, is_ahead))
+    }
+
+    /// As [`Head::check`] for one sample of each of some series; `each` is told what was found, in their order.
+    pub(crate) fn check_each(&self, samples: &[(SeriesRef, Sample)], mut each: impl FnMut(Option<Checked>)) {
+        let inner = self.inner.read();
+        for &(reference, sample) in samples {
+            let (slot, generation) = (reference.0.get() as u32, (reference.0.get() >> 32) as u32);
+            each(inner.slab.find(slot, generation).map(|series| {
+                series.touch(inner.freezes);
+                let is_ahead = series.is_ahead(&[sample]);
+                let conflicts = !is_ahead && inner.fate(slot, sample) == Fate::Conflict;
+                Checked { slot, is_ahead, conflicts }
+            }));
+        }
     }
 
     /// The series of a label set, created if it is new. Errors: the set is invalid, or a limit is reached.
@@ -523,15 +552,13 @@ impl Head {
         let held_since = open.keys().next().copied().unwrap_or(u32::MAX);
         let mut inner = self.inner.write();
         self.forget_idle(&mut inner, held_since);
-        let Inner { slab, lines, .. } = &mut *inner;
         let (slots, chunks) = (Vec::new(), Vec::new());
         let (min_time, max_time) = self.totals.range();
-        let mut frozen = Frozen { slots, chunks, min_time, max_time };
-        for (slot, series) in slab.iter_mut().filter(|(_, series)| !series.open.is_empty()) {
+        let mut frozen = Frozen { slots, chunks, lines: std::mem::take(&mut inner.lines), min_time, max_time };
+        for (slot, series) in inner.slab.iter_mut().filter(|(_, series)| !series.open.is_empty()) {
             frozen.slots.push(slot);
-            frozen.chunks.push(series.open.take(lines));
+            frozen.chunks.push(std::mem::take(&mut series.open));
         }
-        *lines = Timelines::default();
         inner.freezes += 1;
         self.created_before.store(self.totals.created.load(Ordering::Relaxed), Ordering::Relaxed);
         let frozen = Arc::new(frozen);
@@ -580,7 +607,7 @@ impl Head {
     pub(crate) fn memory(&self) -> Memory {
         let logged = self.logged.lock().capacity() * size_of::<Logged>();
         let inner = self.inner.read();
-        let frozen = inner.frozen.as_ref().map_or(0, |frozen| frozen.chunks.iter().map(Chunks::bytes).sum());
+        let frozen = inner.frozen.as_ref().map_or(0, |frozen| frozen.bytes());
         let words = inner.slab.iter().map(|(_, series)| size_of_val(series.symbols())).sum::<usize>();
         let table = inner.by_labels.capacity() * 8 / 7 * (size_of::<Slot>() + 1);
         Memory {

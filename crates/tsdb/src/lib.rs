@@ -59,6 +59,7 @@ mod options;
 mod pace;
 mod pack;
 mod parity;
+mod pool;
 mod postings;
 mod publish;
 mod quarantine;

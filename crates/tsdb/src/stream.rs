@@ -5,22 +5,22 @@
 //! last value is repeated, or how many rows the series misses. A repetition at the end is a counter beside the bytes, so
 //! that a series that does not change costs nothing.
 
+use std::borrow::Cow;
+
 use model::Timestamp;
 
 use crate::bytes::{Damage, Reader, put_uint};
 use crate::column::ValueState;
 use crate::decimal::EXPONENT_MAX;
+use crate::pool::{Pieces, Pool};
 
 /// The largest odd word of a value.
 const ESCAPE_LAST: u64 = (EXPONENT_MAX as u64 + 1) << 1 | 1;
 
-/// Capacity grows by an eighth and this many bytes: a doubled buffer would be a third empty on average.
-const SPARE_BYTES: usize = 24;
-
 /// The open stream of a series.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
-    bytes: Vec<u8>,
+    bytes: Pieces,
     values: ValueState,
     /// Repetitions of the last value that the bytes do not say yet.
     repeats: u32,
@@ -33,10 +33,27 @@ pub(crate) struct Stream {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column<'a> {
     pub(crate) times: &'a [Timestamp],
-    pub(crate) bytes: &'a [u8],
+    pub(crate) bytes: Encoded<'a>,
     pub(crate) repeats: u32,
     pub(crate) start: u32,
     pub(crate) end: u32,
+}
+
+/// The words of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Encoded<'a> {
+    Whole(&'a [u8]),
+    Pieces(&'a Pool, Pieces),
+}
+
+impl Encoded<'_> {
+    /// All of them at once.
+    pub(crate) fn whole(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Whole(bytes) => Cow::Borrowed(bytes),
+            Self::Pieces(pool, pieces) => Cow::Owned(pool.read(*pieces)),
+        }
+    }
 }
 
 impl Stream {
@@ -49,14 +66,15 @@ impl Stream {
         self.end
     }
 
-    pub(crate) fn column<'a>(&'a self, times: &'a [Timestamp]) -> Column<'a> {
-        Column { times, bytes: &self.bytes, repeats: self.repeats, start: self.start, end: self.end }
+    pub(crate) fn column<'a>(&self, times: &'a [Timestamp], pool: &'a Pool) -> Column<'a> {
+        let bytes = Encoded::Pieces(pool, self.bytes);
+        Column { times, bytes, repeats: self.repeats, start: self.start, end: self.end }
     }
 
-    /// What a frozen stream consists of; the open one is empty after it.
-    pub(crate) fn take(&mut self) -> (Vec<u8>, u32, u32, u32) {
-        let stream = std::mem::take(self);
-        (stream.bytes, stream.repeats, stream.start, stream.end)
+    /// Forgets all that it holds.
+    pub(crate) fn clear(&mut self, pool: &mut Pool) {
+        pool.give_back(&mut self.bytes);
+        *self = Self::default();
     }
 
     /// Adds the value of a row that is not before the end. The bytes lie in `out` until [`Stream::extend`].
@@ -84,18 +102,9 @@ impl Stream {
         }
     }
 
-    /// Keeps what was encoded; returns by how much the memory grew.
-    pub(crate) fn extend(&mut self, encoded: &[u8]) -> usize {
-        let before = self.bytes.capacity();
-        if encoded.len() > before - self.bytes.len() {
-            self.bytes.reserve_exact(encoded.len() + SPARE_BYTES + self.bytes.len() / 8);
-        }
-        self.bytes.extend_from_slice(encoded);
-        self.bytes.capacity() - before
-    }
-
-    pub(crate) fn capacity(&self) -> usize {
-        self.bytes.capacity()
+    /// Keeps what was encoded.
+    pub(crate) fn extend(&mut self, encoded: &[u8], pool: &mut Pool) {
+        pool.extend(&mut self.bytes, encoded);
     }
 }
 
@@ -138,7 +147,8 @@ impl Column<'_> {
 
     /// Walks the rows that have a value until `each` wants no more. Fails only if memory was damaged.
     pub(crate) fn walk(&self, mut each: impl FnMut(u32, f64) -> bool) -> Result<(), Damage> {
-        let mut reader = Reader(self.bytes);
+        let bytes = self.bytes.whole();
+        let mut reader = Reader(&bytes);
         let mut values = ValueState::default();
         let mut row = u64::from(self.start);
         let end = u64::from(self.end);
@@ -178,14 +188,14 @@ mod tests {
 
     use super::*;
 
-    fn encode(rows: &[(u32, f64)]) -> (Stream, Vec<Timestamp>) {
-        let mut stream = Stream::default();
+    fn encode(rows: &[(u32, f64)]) -> (Stream, Pool, Vec<Timestamp>) {
+        let (mut stream, mut pool) = (Stream::default(), Pool::default());
         for run in rows.chunks(7) {
             let mut out = Vec::new();
             run.iter().for_each(|&(row, value)| stream.push(&mut out, row, value));
-            stream.extend(&out);
+            stream.extend(&out, &mut pool);
         }
-        (stream, (0..rows.last().map_or(0, |r| i64::from(r.0) + 1)).collect())
+        (stream, pool, (0..rows.last().map_or(0, |r| i64::from(r.0) + 1)).collect())
     }
 
     fn decode(column: &Column<'_>) -> Result<Vec<(u32, u64)>, Damage> {
@@ -219,14 +229,14 @@ mod tests {
                 };
                 (row, last)
             }).collect();
-            let (stream, times) = encode(&rows);
+            let (stream, pool, times) = encode(&rows);
             let expected: Vec<_> = rows.iter().map(|(row, value)| (*row, value.to_bits())).collect();
-            prop_assert_eq!(decode(&stream.column(&times)), Ok(expected));
+            prop_assert_eq!(decode(&stream.column(&times, &pool)), Ok(expected));
         }
 
         #[test]
         fn damage_is_refused_or_answered(bytes in prop::collection::vec(any::<u8>(), 0..60), repeats in 0u32..5) {
-            let column = Column { times: &[1; 40], bytes: &bytes, repeats, start: 3, end: 40 };
+            let column = Column { times: &[1; 40], bytes: Encoded::Whole(&bytes), repeats, start: 3, end: 40 };
             prop_assert!(decode(&column).is_err() || decode(&column).unwrap().iter().all(|(row, _)| *row < 40));
         }
     }

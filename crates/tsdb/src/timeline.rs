@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use model::Timestamp;
 
+use crate::pool::Pool;
+
 /// The number of a timeline until the head is frozen.
 pub(crate) type LineId = u32;
 
@@ -17,7 +19,7 @@ pub(crate) type LineId = u32;
 const RECENT_MAX: usize = 64;
 
 /// Rising timestamps. Who reads them holds them while more are added, which then copies them once.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Timeline {
     times: Arc<Vec<Timestamp>>,
     /// Open streams that refer to it.
@@ -25,13 +27,15 @@ struct Timeline {
 }
 
 /// All timelines of the head.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Timelines {
     lines: Vec<Timeline>,
     free: Vec<LineId>,
     /// Used by the batch that is being applied, the last one at the end.
     recent: Vec<LineId>,
     rows: usize,
+    /// The bytes of the streams that refer to them.
+    pub(crate) pool: Pool,
 }
 
 impl Timelines {
@@ -102,9 +106,9 @@ impl Timelines {
         self.recent.clear();
     }
 
-    /// Memory of the timestamps.
+    /// Memory of the timestamps and of the streams' bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.rows * size_of::<Timestamp>() + self.lines.len() * size_of::<Timeline>()
+        self.rows * size_of::<Timestamp>() + self.lines.len() * size_of::<Timeline>() + self.pool.bytes()
     }
 }
 
