@@ -77,14 +77,11 @@ static __always_inline __u8 known(__u8 protocol)
 // tells. In IPv6 the protocol is the first next header, as a drop is no place to walk through extension headers.
 static __always_inline void read_ip(struct sk_buff *skb, __u8 family, __u32 offset, struct drop *drop)
 {
-	const unsigned char *ip = skb->head + skb->network_header;
-	__u8 version = 0, protocol = 0;
+	__u8 ip[10] = {};
 
-	bpf_probe_read_kernel(&version, sizeof(version), ip);
-	if (version >> 4 != family)
-		return;
-	bpf_probe_read_kernel(&protocol, sizeof(protocol), ip + offset);
-	drop->protocol = known(protocol);
+	bpf_probe_read_kernel(ip, sizeof(ip), skb->head + skb->network_header);
+	if (ip[0] >> 4 == family)
+		drop->protocol = known(ip[offset]);
 }
 
 static __always_inline void describe(struct sk_buff *skb, struct drop *drop)

@@ -158,13 +158,22 @@ static __always_inline struct peer_totals *peer_at(const struct sock_common *com
 }
 
 // `sock` may be no full socket, which has no storage then.
-static __always_inline struct peer_totals *peer_of(struct sock *sock)
+static __always_inline __u8 side_of(struct sock *sock, __u16 local)
 {
 	struct connection *known = bpf_sk_storage_get(&connections, sock, 0, 0);
-	__u16 remote = bpf_ntohs(sock->__sk_common.skc_dport);
+
+	if (known)
+		return known->side;
+	if (sock->__sk_common.skc_state == TCP_SYN_SENT)
+		return SIDE_CLIENT;
+	return guess_side(local, bpf_ntohs(sock->__sk_common.skc_dport));
+}
+
+static __always_inline struct peer_totals *peer_of(struct sock *sock)
+{
 	__u16 local = local_port(sock);
 
-	return peer_at(&sock->__sk_common, known ? known->side : guess_side(local, remote), local);
+	return peer_at(&sock->__sk_common, side_of(sock, local), local);
 }
 
 // The kernel keeps eighths of microseconds.

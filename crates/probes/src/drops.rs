@@ -28,6 +28,7 @@ use model::Families;
 use yaml::Section;
 
 use crate::capability::{BPF, PERFMON};
+use crate::entries::{self, Entries};
 use crate::loader::{Object, object};
 use crate::meter::Meter;
 use crate::{Capability, Error, Loader, Metric, Namespaces, Running, Settings, Version, decode};
@@ -76,7 +77,7 @@ pub struct DropsConfig {
 /// The running probe.
 struct Drops {
     object: Object,
-    drops: PerCpuHashMap<MapData, [u8; 8], u64>,
+    drops: Entries,
     overflow: PerCpuArray<MapData, u64>,
     reasons: Reasons,
 }
@@ -117,23 +118,22 @@ impl Drops {
         let reasons = Reasons::of_this_kernel()?;
         let mut settings = EbpfLoader::new();
         let mut object = loader.load(OBJECT, settings.btf(Some(types)).override_global(global, &namespace, true))?;
-        let drops = object.map(MAP)?;
+        let drops: PerCpuHashMap<MapData, [u8; 8], u64> = object.map(MAP)?;
         let overflow = object.map(OVERFLOW)?;
         for name in PROGRAMS {
             object.tracepoint(name, name, types)?;
         }
+        let drops = Entries::of(MAP, &drops)?;
         Ok(Self { object, drops, overflow, reasons })
     }
 
     fn read(&self) -> Result<BTreeMap<Drop, u64>, Error> {
         let fail = |map| move |source: MapError| Error::Map { map, source };
         let mut sums = BTreeMap::new();
-        for entry in &self.drops {
-            let (key, values) = entry.map_err(fail(MAP))?;
-            if let Some(drop) = Drop::decode(key) {
-                sums.insert(drop, values.iter().sum());
-            }
-        }
+        self.drops.each(|key, values| {
+            let drop = key.try_into().ok().and_then(Drop::decode);
+            sums.extend(drop.map(|drop| (drop, entries::sum(values))));
+        })?;
         for (kind, index) in KINDS.into_iter().zip(0..) {
             let count = self.overflow.get(&index, 0).map_err(fail(OVERFLOW))?.iter().sum();
             if count > 0 {

@@ -20,6 +20,7 @@ mod capability;
 mod decode;
 mod device;
 pub mod doctor;
+mod entries;
 mod enums;
 mod error;
 mod glob;

@@ -31,11 +31,12 @@ use std::collections::HashMap;
 use std::fs;
 
 use aya::EbpfLoader;
-use aya::maps::{Array, HashMap as Map, MapData, MapError};
+use aya::maps::{Array, HashMap as Map, MapData};
 use model::{Families, Point};
 use yaml::Section;
 
 use crate::capability::{BPF, PERFMON};
+use crate::entries::{self, Entries};
 use crate::loader::{Object, object};
 use crate::meter::Meter;
 use crate::top::Top;
@@ -141,7 +142,7 @@ pub struct TcpConfig {
 struct Tcp {
     object: Object,
     totals: Array<MapData, [u64; TOTALS]>,
-    peers: Map<MapData, [u8; 20], [u64; PEER_TOTALS]>,
+    peers: Entries,
     top: Top<Peer, PEER_TOTALS>,
     reset_reasons: HashMap<u32, String>,
 }
@@ -192,25 +193,26 @@ impl Tcp {
         let mut settings = EbpfLoader::new();
         settings.btf(Some(types)).override_global(global, &namespace, true);
         let mut object = loader.load(OBJECT, settings.override_global("peers_wanted", &peers_wanted, true))?;
-        let (totals, peers) = (object.map(TOTALS_MAP)?, object.map(PEERS_MAP)?);
+        let totals = object.map(TOTALS_MAP)?;
+        let peers: Map<MapData, [u8; 20], [u64; PEER_TOTALS]> = object.map(PEERS_MAP)?;
         for name in PROGRAMS {
             object.tracepoint(name, name, types)?;
         }
         let [newer, older] = RETRANSMIT_PROGRAMS;
         object.tracepoint(newer, RETRANSMIT, types).or_else(|_| object.tracepoint(older, RETRANSMIT, types))?;
+        let peers = Entries::of(PEERS_MAP, &peers)?;
         let top = Top::new(usize::try_from(config.peers).unwrap_or(usize::MAX), weight);
         Ok(Self { object, totals, peers, top, reset_reasons: reset_reasons()? })
     }
 
     /// Totals first, as [`Top::update`] needs them.
     fn read(&mut self) -> Result<[u64; TOTALS], Error> {
-        let fail = |map| move |source: MapError| Error::Map { map, source };
-        let words = self.totals.get(&0, 0).map_err(fail(TOTALS_MAP))?;
+        let words = self.totals.get(&0, 0).map_err(|source| Error::Map { map: TOTALS_MAP, source })?;
         let mut readings = Vec::new();
-        for entry in &self.peers {
-            let (key, values) = entry.map_err(fail(PEERS_MAP))?;
-            readings.extend(Peer::decode(key).map(|peer| (peer, values)));
-        }
+        self.peers.each(|key, values| {
+            let peer = key.try_into().ok().and_then(Peer::decode);
+            readings.extend(peer.map(|peer| (peer, entries::words(values))));
+        })?;
         self.top.update(readings, Totals::new(&words).of_all_peers());
         Ok(words)
     }

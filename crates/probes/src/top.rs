@@ -75,6 +75,10 @@ impl<K: Copy + Eq + Hash + Ord, const N: usize> Top<K, N> {
     fn take(&mut self, readings: impl IntoIterator<Item = (K, [u64; N])>) {
         let mut before = std::mem::take(&mut self.keys);
         for (key, read) in readings {
+            // A map that changes while it is read may show a key again.
+            if self.keys.contains_key(&key) {
+                continue;
+            }
             let entry = match before.remove(&key) {
                 Some(entry) => Entry { read, counted: since(entry.read, read), ..entry },
                 None => Entry { read, counted: read, weight: 0.0, shown: None },

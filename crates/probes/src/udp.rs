@@ -15,11 +15,12 @@
 mod layout;
 
 use aya::EbpfLoader;
-use aya::maps::{HashMap as Map, MapData, MapError, PerCpuArray};
+use aya::maps::{HashMap as Map, MapData, PerCpuArray};
 use model::Families;
 use yaml::Section;
 
 use crate::capability::{BPF, PERFMON};
+use crate::entries::{self, Entries};
 use crate::loader::{Object, object};
 use crate::meter::Meter;
 use crate::top::Top;
@@ -59,7 +60,7 @@ pub struct UdpConfig {
 struct Udp {
     object: Object,
     totals: PerCpuArray<MapData, u64>,
-    ports: Map<MapData, [u8; 4], u64>,
+    ports: Entries,
     /// One for each kind of loss.
     tops: [Top<u16, 1>; LOSSES.len()],
 }
@@ -100,10 +101,12 @@ impl Udp {
         let (global, namespace) = config.namespaces.global()?;
         let mut settings = EbpfLoader::new();
         let mut object = loader.load(OBJECT, settings.btf(Some(types)).override_global(global, &namespace, true))?;
-        let (totals, ports) = (object.map(TOTALS_MAP)?, object.map(PORTS_MAP)?);
+        let totals = object.map(TOTALS_MAP)?;
+        let ports: Map<MapData, [u8; 4], u64> = object.map(PORTS_MAP)?;
         for name in PROGRAMS {
             object.tracepoint(name, name, types)?;
         }
+        let ports = Entries::of(PORTS_MAP, &ports)?;
         let shown = usize::try_from(config.ports).unwrap_or(usize::MAX);
         let tops = LOSSES.map(|_| Top::new(shown, |[count]| *count as f64));
         Ok(Self { object, totals, ports, tops })
@@ -111,19 +114,17 @@ impl Udp {
 
     /// Totals first, as [`Top::update`] needs them.
     fn read(&mut self) -> Result<(), Error> {
-        let fail = |map| move |source: MapError| Error::Map { map, source };
         let mut totals = [0; LOSSES.len()];
         for (kind, total) in (0..).zip(&mut totals) {
-            *total = self.totals.get(&kind, 0).map_err(fail(TOTALS_MAP))?.iter().sum();
+            *total = self.totals.get(&kind, 0).map_err(|source| Error::Map { map: TOTALS_MAP, source })?.iter().sum();
         }
         let mut readings = LOSSES.map(|_| Vec::new());
-        for entry in &self.ports {
-            let (key, count) = entry.map_err(fail(PORTS_MAP))?;
-            let loss = Loss::decode(key);
-            if let Some(of_kind) = readings.get_mut(loss.kind) {
-                of_kind.push((loss.port, [count]));
+        self.ports.each(|key, value| {
+            let loss = key.try_into().map(Loss::decode);
+            if let Some((loss, of_kind)) = loss.ok().and_then(|loss| Some((loss.port, readings.get_mut(loss.kind)?))) {
+                of_kind.push((loss, entries::words(value)));
             }
-        }
+        })?;
         for ((top, readings), total) in self.tops.iter_mut().zip(readings).zip(totals) {
             top.update(readings, [total]);
         }

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -217,6 +217,11 @@ impl Map {
     /// Opens a map by its id.
     pub(crate) fn by_id(id: u32) -> io::Result<Self> {
         Self::new(Object::Map.open(id)?)
+    }
+
+    /// A map that was made here, by a descriptor of its own.
+    pub(crate) fn of(map: impl AsFd) -> io::Result<Self> {
+        Self::new(map.as_fd().try_clone_to_owned()?)
     }
 
     /// A path may hold a program or a link as well, whose description would read as nonsense.
