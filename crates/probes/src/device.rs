@@ -58,7 +58,16 @@ pub(crate) fn nothing_counted(probe: &str, patterns: &[String], refused: &[(Stri
     }
 }
 
-/// All devices, by name. A device that goes away while it is looked at is left out.
+/// The kernel stacks devices no deeper (`MAX_NEST_DEV`).
+const DEPTH_MAX: usize = 8;
+
+/// How many devices it stands on, one above the other.
+fn depth(device: &Device, devices: &[Device], levels: usize) -> usize {
+    let below = devices.iter().filter(|other| levels > 0 && device.below.contains(&other.name));
+    below.map(|other| 1 + depth(other, devices, levels - 1)).max().unwrap_or(0)
+}
+
+/// All devices, those first that others stand on, then by name. A device that goes away while it is looked at is left out.
 pub(crate) fn list(sys: &Path, proc: &Path) -> Result<Vec<Device>, Error> {
     let folder = sys.join("class/net");
     let entries = fs::read_dir(&folder).map_err(|source| Error::Read { path: folder.display().to_string(), source })?;
@@ -81,8 +90,12 @@ pub(crate) fn list(sys: &Path, proc: &Path) -> Result<Vec<Device>, Error> {
             })
         })
         .collect();
-    devices.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(devices)
+    devices.sort_by_cached_key(|device| device.name.clone());
+    // The kernel allows no XDP program below a device that has one.
+    let depths: Vec<usize> = devices.iter().map(|device| depth(device, &devices, DEPTH_MAX)).collect();
+    let mut ordered: Vec<(usize, Device)> = depths.into_iter().zip(devices).collect();
+    ordered.sort_by_key(|(depth, _)| *depth);
+    Ok(ordered.into_iter().map(|(_, device)| device).collect())
 }
 
 /// The kernel links a bond, a bridge, a VLAN or a macvlan to what it stands on.

@@ -45,6 +45,9 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The process may open no more files.
+    #[error("open a descriptor: {0}")]
+    Descriptor(io::Error),
     /// Capabilities belong to threads, and there are several already.
     #[error("cannot give up capabilities for all of {threads} threads")]
     Threads {

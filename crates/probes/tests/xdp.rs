@@ -365,10 +365,11 @@ fn reload() {
     assert_eq!(read(&probes), expected);
     assert_eq!(program_of("sk1"), program_of("sk0"));
     assert_eq!(program_of("sk1"), program);
-    // Another mode: the same program, from zero.
+    // Another mode counts from zero.
     probes.apply(&config("sk1", XdpMode::Native, 10));
     assert_eq!(program_of("sk0"), None);
-    assert_eq!(program_of("sk1"), program);
+    let program = program_of("sk1");
+    assert!(program.is_some());
     let mut expected = Counts::new();
     send_all(&many(UDP, "udp", 100), "sk1", &mut expected, &probes);
     assert_eq!(read(&probes), expected);

@@ -45,7 +45,12 @@ const PROGRAM_ENDS_WITHIN: Duration = Duration::from_millis(20);
 /// Everything that lives in the kernel. Dropping it leaves nothing behind.
 pub(super) struct Counters {
     object: Object,
-    program: ProgramFd,
+    /// For generic mode. It takes packets in one buffer, and the kernel makes them so: a program that takes several gets
+    /// a copy whose link-layer length Linux (seen in 6.18) forgets, and the programs of traffic control behind it, of
+    /// whoever they are, then find no frame header.
+    generic: ProgramFd,
+    /// For native mode, where the driver hands over several buffers as they are.
+    native: ProgramFd,
     seats: Seats,
     stats: PerCpuArray<MapData, RawStats>,
     tables: Tables,
@@ -90,6 +95,8 @@ type Drained<K> = HashMap<u32, HashMap<K, [u64; 2]>>;
 pub(super) enum Refusal {
     #[error("left alone, another XDP program sits there{}", id_in_words(*.program))]
     Occupied { program: Option<u32> },
+    #[error("a device that stands on it has an XDP program, and the kernel allows none below; restart to count both")]
+    Below,
     #[error("the driver has no native XDP; set probes.xdp.mode to generic or auto")]
     NoNative,
     #[error("more than {DEVICES_MAX} devices; name those that matter in probes.xdp.devices")]
@@ -111,11 +118,15 @@ impl Counters {
         settings.btf(None).override_global("details", &details, true);
         settings.override_global("breakdown", &breakdown, true).override_global("seed", &seed, true);
         let mut object = loader.load(object!("xdp.bpf.o"), &mut settings)?;
-        let name = if Version::current() >= KERNEL_FRAGS { PROGRAM_FRAGS } else { PROGRAM_LINEAR };
-        let program = object.start(name, |program: &mut Xdp| {
-            program.load()?;
-            Ok(program.fd()?.try_clone()?)
-        })?;
+        let mut start = |name| {
+            object.start(name, |program: &mut Xdp| {
+                program.load()?;
+                Ok(program.fd()?.try_clone()?)
+            })
+        };
+        let generic = start(PROGRAM_LINEAR)?;
+        let takes_several = Version::current() >= KERNEL_FRAGS;
+        let native = if takes_several { start(PROGRAM_FRAGS)? } else { generic.try_clone().map_err(Error::Descriptor)? };
         let tables = Tables {
             epoch: object.map(EPOCH)?,
             ports: object.map(PORTS_MAP)?,
@@ -123,7 +134,8 @@ impl Counters {
             current: 0,
         };
         Ok(Self {
-            program,
+            generic,
+            native,
             seats: Seats::of(&mut object)?,
             stats: object.map(STATS)?,
             tables,
@@ -206,8 +218,9 @@ impl Counters {
 
     fn attach(&self, device: u32, mode: XdpMode) -> Result<(DeviceLink, XdpMode), Refusal> {
         let create = |mode| {
-            let flag = if mode == XdpMode::Native { FLAG_NATIVE } else { FLAG_GENERIC };
-            DeviceLink::create(self.program.as_fd(), device, Hook::Xdp, flag).map(|link| (link, mode))
+            let is_native = mode == XdpMode::Native;
+            let (program, flag) = if is_native { (&self.native, FLAG_NATIVE) } else { (&self.generic, FLAG_GENERIC) };
+            DeviceLink::create(program.as_fd(), device, Hook::Xdp, flag).map(|link| (link, mode))
         };
         match mode {
             XdpMode::Generic | XdpMode::Native => create(mode).map_err(|error| refusal(error, device, mode)),
@@ -278,6 +291,7 @@ fn wait_for_programs() {
 
 fn refusal(error: io::Error, device: u32, mode: XdpMode) -> Refusal {
     match error.raw_os_error() {
+        Some(libc::EEXIST) if occupant::program_id(device).is_none() => Refusal::Below,
         Some(libc::EBUSY | libc::EEXIST) => Refusal::Occupied { program: occupant::program_id(device) },
         Some(libc::EOPNOTSUPP) if mode == XdpMode::Native => Refusal::NoNative,
         _ => Refusal::Attach(error),
