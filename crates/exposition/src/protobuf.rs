@@ -44,6 +44,7 @@ pub struct Parser<'a> {
     series: String,
     exemplar: String,
     native: u64,
+    native_alone: u64,
     ended: bool,
 }
 
@@ -85,6 +86,7 @@ impl<'a> Parser<'a> {
             series: String::new(),
             exemplar: String::new(),
             native: 0,
+            native_alone: 0,
             ended: false,
         }
     }
@@ -92,6 +94,11 @@ impl<'a> Parser<'a> {
     /// Native histograms so far. Their buckets are not told; classic buckets beside them are.
     pub fn native_histograms(&self) -> u64 {
         self.native
+    }
+
+    /// Those of them without classic buckets, of which no sample is told at all.
+    pub fn native_histograms_alone(&self) -> u64 {
+        self.native_alone
     }
 
     /// The next event. The texts of a series last until the one after it.
@@ -180,6 +187,7 @@ impl<'a> Parser<'a> {
             MetricKind::Histogram | MetricKind::GaugeHistogram => {
                 let native = histogram(value, &mut self.points)?;
                 self.native += u64::from(native);
+                self.native_alone += u64::from(native && self.points.is_empty());
                 Ok(())
             }
             _ => single(value, &mut self.points),

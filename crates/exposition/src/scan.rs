@@ -1,5 +1,8 @@
 //! A cursor over the text of a page.
 
+/// Whole numbers with so many digits are exact in a float.
+const WHOLE_DIGITS_MAX: usize = 15;
+
 /// Reads forward; every slice it gives ends on a character boundary, because it stops only at ASCII bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
@@ -79,6 +82,23 @@ impl<'a> Scanner<'a> {
         let rest = &self.text.as_bytes()[start..];
         self.at += rest.iter().position(|&b| !holds(b)).unwrap_or(rest.len());
         self.since(start)
+    }
+
+    /// Takes digits up to a blank or line feed, where they are so few that the number is exact as a float. Most values of
+    /// most pages are such.
+    pub(crate) fn take_whole_number(&mut self) -> Option<f64> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let mut number = 0u64;
+        for (len, &byte) in rest.iter().enumerate().take(WHOLE_DIGITS_MAX + 1) {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                let ends = len > 0 && (byte == b'\n' || is_blank(byte));
+                self.at += if ends { len } else { 0 };
+                return ends.then_some(number as f64);
+            }
+            number = number * 10 + u64::from(digit);
+        }
+        None
     }
 
     /// Takes up to where the text stands next, or all.

@@ -52,8 +52,10 @@ pub struct TargetStatus {
 /// What makes a page large that a limit refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Excess {
-    /// Samples on the page.
+    /// Samples on the page, as far as it was read.
     pub samples: u64,
+    /// Whether the page is so long that the rest of it was not read.
+    pub cut: bool,
     /// Labels with the most different values, the largest first.
     pub labels: Vec<(String, u64)>,
     /// Metrics with the most samples, the largest first.

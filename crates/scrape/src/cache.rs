@@ -119,9 +119,9 @@ impl Cache {
         self.expected.text()
     }
 
-    /// Looks a series up and notes that this page has it.
-    pub(crate) fn look_up(&mut self, raw: &str) -> Known {
-        let Some(slot) = self.find(raw) else { return Known::New };
+    /// Looks a series up and notes that this page has it. `guessed` says that its text was found to be [`Cache::guess`].
+    pub(crate) fn look_up(&mut self, raw: &str, guessed: bool) -> Known {
+        let Some(slot) = self.find(raw, guessed) else { return Known::New };
         let entry = &mut self.entries[slot];
         let (again, returned) = (entry.seen == self.iteration, entry.seen < self.complete);
         entry.seen = self.iteration;
@@ -129,8 +129,8 @@ impl Cache {
     }
 
     /// The entry of a text; the one after it is the next guess.
-    fn find(&mut self, raw: &str) -> Option<Slot> {
-        if !raw.is_empty() && self.guess() == raw.as_bytes() {
+    fn find(&mut self, raw: &str, guessed: bool) -> Option<Slot> {
+        if guessed || !raw.is_empty() && self.guess() == raw.as_bytes() {
             self.guess += 1;
             self.texts.step(&mut self.expected);
             return Some(self.guess - 1);
@@ -175,6 +175,11 @@ impl Cache {
     /// The absence of this series from the next page will be marked.
     pub(crate) fn track(&mut self, slot: Slot) {
         self.entries[slot].tracked = self.iteration;
+    }
+
+    /// Where the store has a series; `None` where relabelling drops it.
+    pub(crate) fn series(&self, slot: Slot) -> Option<SeriesRef> {
+        self.entries[slot].series
     }
 
     /// The raw text of a series.
@@ -278,7 +283,7 @@ mod tests {
         for (page, expected) in pages.iter().zip(expected) {
             let mut new = Vec::new();
             for name in page.trim_start_matches('?').split_whitespace() {
-                let slot = match cache.look_up(name) {
+                let slot = match cache.look_up(name, false) {
                     Known::Dropped => continue,
                     Known::Kept { slot, .. } => slot,
                     Known::New => {
@@ -324,7 +329,7 @@ mod tests {
         let mut page = |kept: &dyn Fn(usize) -> bool| {
             let (mut new, mut returned) = (0, 0);
             for (_, name) in names.iter().enumerate().filter(|(number, _)| kept(*number)) {
-                match cache.look_up(name) {
+                match cache.look_up(name, false) {
                     Known::Kept { returned: true, slot, .. } => {
                         returned += 1;
                         cache.track(slot);
@@ -355,12 +360,12 @@ mod tests {
         let kinds = [MetricKind::Summary, MetricKind::Histogram, MetricKind::Unknown, MetricKind::Counter];
         let names = ["gone", "b", "c", "d"];
         for (name, kind) in names.iter().zip(kinds) {
-            cache.look_up(name);
+            cache.look_up(name, false);
             cache.insert(name, kind, place(name)).unwrap();
         }
         cache.finish(true, 0);
         for name in &names[1..] {
-            let _ = cache.look_up(name);
+            let _ = cache.look_up(name, false);
         }
         cache.finish(true, 0);
         let got: Vec<_> = (0..3).map(|slot| (cache.text(slot), cache.kind(slot))).collect();
@@ -375,12 +380,12 @@ mod tests {
         let mut cache = Cache::new();
         for series in 0..10_000 {
             let name = format!("s{series}");
-            cache.look_up(&name);
+            cache.look_up(&name, false);
             cache.insert(&name, MetricKind::Unknown, place(&name));
         }
         cache.finish(true, 0);
         assert_eq!(cache.entries.capacity(), 10_000);
-        cache.look_up("s1");
+        cache.look_up("s1", false);
         cache.finish(true, 0);
         assert_eq!((cache.entries.capacity(), cache.text(0)), (1, "s1".to_owned()));
     }
@@ -391,7 +396,7 @@ mod tests {
         for page in 0..100 {
             for series in 0..100 {
                 let name = format!("s{page}_{series}");
-                cache.look_up(&name);
+                cache.look_up(&name, false);
                 cache.insert(&name, MetricKind::Unknown, place(&name));
             }
             cache.finish(false, 0);
@@ -399,7 +404,7 @@ mod tests {
         }
         for page in 0..10 {
             let name = format!("{page}{}", "x".repeat(TEXTS_SIZE_BYTES_SPARE));
-            cache.look_up(&name);
+            cache.look_up(&name, false);
             cache.insert(&name, MetricKind::Unknown, place(&name));
             cache.finish(false, 0);
             assert!(cache.texts.size_bytes() <= 2 * TEXTS_SIZE_BYTES_SPARE, "{}", cache.texts.size_bytes());

@@ -56,8 +56,8 @@ pub(crate) enum ScrapeError {
 }
 
 impl ScrapeError {
-    /// Whether the page was refused because it has too many series.
+    /// Whether the page was refused because it has too many series, or too long ones.
     pub(crate) fn is_of_size(&self) -> bool {
-        matches!(self, Self::SampleLimit(_) | Self::SeriesBudget(_))
+        matches!(self, Self::SampleLimit(_) | Self::SeriesBudget(_) | Self::BodySize { .. })
     }
 }

@@ -41,7 +41,8 @@ pub(crate) fn excess(page: &Body<'_>) -> Excess {
         }
     }
     let values = count.values.into_iter().map(|(name, values)| (name, values.len() as u64));
-    Excess { samples: count.samples, labels: largest(values), metrics: largest(count.metrics) }
+    let (labels, metrics) = (largest(values), largest(count.metrics));
+    Excess { samples: count.samples, cut: page.cut.is_some(), labels, metrics }
 }
 
 impl Count {
@@ -89,7 +90,8 @@ mod tests {
     use super::*;
 
     fn check(page: &str, expected: &str) {
-        let Excess { samples, labels, metrics } = excess(&Body { bytes: page.as_bytes(), format: Format::Text });
+        let body = Body { bytes: page.as_bytes(), format: Format::Text, cut: None };
+        let Excess { samples, labels, metrics, .. } = excess(&body);
         assert_eq!(format!("{samples} {labels:?} {metrics:?}"), expected);
     }
 

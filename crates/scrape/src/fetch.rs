@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 
 use self::unpack::Packing;
 use crate::error::ScrapeError;
+use crate::reading::Body;
 use crate::target::Target;
 
 /// Gets pages; connections are kept between scrapes.
@@ -37,6 +38,8 @@ struct Reservation {
 /// The body of an answer, as it came.
 pub(crate) struct Answer {
     body: Vec<u8>,
+    /// Whether the rest of it was not read, because it is longer than it may be.
+    cut: bool,
     packing: Packing,
     limit: BodyLimit,
     format: Format,
@@ -45,7 +48,7 @@ pub(crate) struct Answer {
 
 /// How many bytes are too many, and who says so.
 #[derive(Clone, Copy, Debug)]
-struct BodyLimit {
+pub(crate) struct BodyLimit {
     bytes: u64,
     source: &'static str,
 }
@@ -71,15 +74,15 @@ impl Fetcher {
         self.network.transport(config)
     }
 
-    /// The target's page. The target's timeout covers connecting, tokens, redirects and the whole body, but not the reading of
+    /// The target's page by a [`Fetcher::request`] for it. The target's timeout covers connecting, tokens, redirects and the whole body, but not the reading of
     /// this system's certificates, which is not the target's doing.
     pub(crate) async fn fetch(
         &self,
         target: &Target,
         transport: &Transport,
+        request: Request<Full<Bytes>>,
         body: Vec<u8>,
     ) -> Result<Answer, ScrapeError> {
-        let request = self.request(target)?;
         transport.prepare(request.uri()).await.map_err(|failure| failed(target, failure))?;
         let exchange = async {
             let response = transport.send(request).await.map_err(|failure| failed(target, failure))?;
@@ -91,7 +94,8 @@ impl Fetcher {
         }
     }
 
-    fn request(&self, target: &Target) -> Result<Request<Full<Bytes>>, ScrapeError> {
+    /// What asks a target for its page, each time.
+    pub(crate) fn request(&self, target: &Target) -> Result<Request<Full<Bytes>>, ScrapeError> {
         let bad = |reason: String| failed(target, Failure::Request(reason));
         let uri: Uri = target.url.parse().map_err(|error: http::uri::InvalidUri| bad(error.to_string()))?;
         let mut request = Request::get(uri).body(Full::default()).map_err(|error| bad(error.to_string()))?;
@@ -125,13 +129,16 @@ impl Fetcher {
         let mut frames = response.into_body();
         while let Some(frame) = frames.frame().await {
             let frame = frame.map_err(|error| failed(target, Failure::Connection(chain(&error))))?;
-            if let Some(data) = frame.data_ref() {
-                limit.check(body.len() + data.len())?;
-                reservation.grow(data.len())?;
-                body.extend_from_slice(data);
+            let Some(data) = frame.data_ref() else { continue };
+            if limit.is_reached(body.len() + data.len()) {
+                let room = limit.bytes as usize - body.len();
+                body.extend_from_slice(&data[..room]);
+                return Ok(Answer { body, cut: true, packing, limit, format, reservation });
             }
+            reservation.grow(data.len())?;
+            body.extend_from_slice(data);
         }
-        Ok(Answer { body, packing, limit, format, reservation })
+        Ok(Answer { body, cut: false, packing, limit, format, reservation })
     }
 
     /// Bytes of pages that are being read or stored.
@@ -148,11 +155,12 @@ impl Fetcher {
 }
 
 impl BodyLimit {
-    fn check(self, len: usize) -> Result<(), ScrapeError> {
-        if (len as u64) < self.bytes {
-            return Ok(());
-        }
-        Err(ScrapeError::BodySize { limit: self.bytes, source_of_limit: self.source })
+    fn is_reached(self, len: usize) -> bool {
+        len as u64 >= self.bytes
+    }
+
+    pub(crate) fn exceeded(self) -> ScrapeError {
+        ScrapeError::BodySize { limit: self.bytes, source_of_limit: self.source }
     }
 }
 
@@ -176,19 +184,18 @@ impl Drop for Reservation {
 impl Answer {
     /// The page, decompressed into `plain` where it came compressed. It works on the processor for as long as the
     /// page is large; call it where blocking is allowed.
-    pub(crate) fn page<'a>(&'a mut self, plain: &'a mut Vec<u8>) -> Result<&'a [u8], ScrapeError> {
+    pub(crate) fn page<'a>(&'a mut self, plain: &'a mut Vec<u8>) -> Result<Body<'a>, ScrapeError> {
+        let (format, limit) = (self.format, self.limit);
         if self.packing == Packing::None {
-            return Ok(&self.body);
+            return Ok(Body { bytes: &self.body, format, cut: self.cut.then_some(limit) });
+        }
+        if self.cut {
+            return Err(limit.exceeded());
         }
         plain.clear();
-        let (limit, reservation) = (self.limit, &mut self.reservation);
+        let reservation = &mut self.reservation;
         self.packing.unpack(&self.body, plain, limit.bytes, |size| reservation.grow(size))?;
-        limit.check(plain.len())?;
-        Ok(plain)
-    }
-
-    pub(crate) fn format(&self) -> Format {
-        self.format
+        Ok(Body { bytes: plain, format, cut: limit.is_reached(plain.len()).then_some(limit) })
     }
 
     /// The memory of the body, to be used again.

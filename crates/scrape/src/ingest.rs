@@ -13,7 +13,7 @@ use crate::error::ScrapeError;
 use crate::excess::excess;
 use crate::mapping::{Mapped, map, own_series};
 use crate::metadata::Families;
-use crate::reading::{Body, Counts, Reading};
+use crate::reading::{Body, Counts, Reading, Waiting};
 use crate::target::Target;
 
 /// The series that every target has beside those of its page, in the order of [`own_values`].
@@ -131,8 +131,8 @@ impl Pipeline {
         at: Timestamp,
     ) -> (Counts, Option<ScrapeError>) {
         let Self { target, cache, families, counters, series_max, .. } = self;
-        let (series_max, counts) = (*series_max, Counts::default());
-        let mut reading = Reading { target, cache, families, counters, series_max, batch, page, at, counts };
+        let (series_max, counts, waiting) = (*series_max, Counts::default(), Waiting::default());
+        let mut reading = Reading { target, cache, families, counters, series_max, batch, page, at, counts, waiting };
         let error = reading.read().err();
         let counts = reading.counts;
         if error.as_ref().is_some_and(ScrapeError::is_of_size) {
@@ -196,8 +196,8 @@ fn own_values(counts: Counts, up: bool, duration: Duration, target: &Target, bod
 /// Bytes of a page, decompressed; as in Prometheus -1 for one that is too long and 0 where there is none.
 fn body_bytes(page: Result<&Body<'_>, &ScrapeError>) -> f64 {
     match page {
+        Ok(Body { cut: Some(_), .. }) | Err(ScrapeError::BodySize { .. }) => -1.0,
         Ok(page) => page.bytes.len() as f64,
-        Err(ScrapeError::BodySize { .. }) => -1.0,
         Err(_) => 0.0,
     }
 }

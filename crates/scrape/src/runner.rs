@@ -4,8 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use client::Transport;
 use exposition::Format;
+use http::Request;
+use http_body_util::Full;
 use model::status::{Excess, Health};
 use model::{Appendable, Clock, Collector, Families, Timestamp};
 use tokio::sync::watch;
@@ -76,6 +79,12 @@ pub(crate) struct Progress {
     pub(crate) excess: Option<Excess>,
 }
 
+/// What asks a target for its page, each time the same.
+struct Client {
+    transport: Arc<Transport>,
+    request: Result<Request<Full<Bytes>>, ScrapeError>,
+}
+
 /// Runs one target.
 pub(crate) struct Runner {
     pub(crate) shared: Arc<Shared>,
@@ -104,7 +113,10 @@ impl Runner {
         let mut ticks = interval_at(Tick::now() + first, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut planned = None;
-        let transport = self.shared.fetcher.transport(&self.target.job.http);
+        let client = Client {
+            transport: self.shared.fetcher.transport(&self.target.job.http),
+            request: self.shared.fetcher.request(&self.target),
+        };
         let mut halt = self.shared.halt.subscribe();
         let reason = loop {
             let reason = tokio::select! {
@@ -115,7 +127,7 @@ impl Runner {
                     let lateness = due.elapsed();
                     self.shared.counters.began(lateness);
                     lock(&self.progress).lateness = lateness;
-                    self.scrape(&transport, &mut planned).await
+                    self.scrape(&client, &mut planned).await
                 }
             };
             if let Some(reason) = reason {
@@ -128,7 +140,7 @@ impl Runner {
     }
 
     /// One scrape. The reason to stop, where one came up while the page was being read; then nothing is written.
-    async fn scrape(&mut self, transport: &Transport, planned: &mut Option<Timestamp>) -> Option<Stop> {
+    async fn scrape(&mut self, client: &Client, planned: &mut Option<Timestamp>) -> Option<Stop> {
         let at = align(self.shared.clock.now(), planned, self.target.interval);
         let began = Instant::now();
         let mut halt = self.shared.halt.subscribe();
@@ -138,19 +150,20 @@ impl Runner {
             biased;
             () = halted(&mut halt) => return None,
             reason = stopped(&mut stop) => return Some(reason),
-            answer = self.read(transport, std::mem::take(&mut buffer)) => self.append(answer, at, began).await,
+            answer = self.read(client, std::mem::take(&mut buffer)) => self.append(answer, at, began).await,
         };
         self.report(at, outcome);
         None
     }
 
-    async fn read(&self, transport: &Transport, buffer: Vec<u8>) -> Result<Page, ScrapeError> {
+    async fn read(&self, client: &Client, buffer: Vec<u8>) -> Result<Page, ScrapeError> {
         if let Some(error) = &self.target.forbidden {
             return Err(error.clone());
         }
         match &self.source {
             Source::Page => {
-                let answer = self.shared.fetcher.fetch(&self.target, transport, buffer).await;
+                let request = client.request.clone()?;
+                let answer = self.shared.fetcher.fetch(&self.target, &client.transport, request, buffer).await;
                 answer.map(Page::Answer)
             }
             Source::Collectors(collectors) => {
@@ -241,11 +254,8 @@ enum Page {
 impl Page {
     fn body<'a>(&'a mut self, plain: &'a mut Vec<u8>) -> Result<Body<'a>, ScrapeError> {
         match self {
-            Self::Answer(answer) => {
-                let format = answer.format();
-                Ok(Body { bytes: answer.page(plain)?, format })
-            }
-            Self::Collected { text, .. } => Ok(Body { bytes: text.as_bytes(), format: Format::Text }),
+            Self::Answer(answer) => answer.page(plain),
+            Self::Collected { text, .. } => Ok(Body { bytes: text.as_bytes(), format: Format::Text, cut: None }),
         }
     }
 

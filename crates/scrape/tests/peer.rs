@@ -29,6 +29,9 @@ const JOBS_OF_FIXTURES: [&str; 2] = ["job_name: real", "job_name: real_samples\n
 /// Time between scrapes, and for each of them; a busy machine must not make one of the two miss its time.
 const INTERVAL_SECONDS: u32 = 3;
 
+/// `scrape_timeout_seconds`, `scrape_sample_limit` and `scrape_body_size_bytes` are compared, too.
+const EXTRA_METRICS: &str = "--enable-feature=extra-scrape-metrics";
+
 /// Thousands of targets of two servers share the machine with whatever else runs there.
 const DEADLINE: Duration = Duration::from_secs(300);
 
@@ -233,8 +236,8 @@ fn sequences() -> Vec<Vec<Option<Vec<u8>>>> {
     all
 }
 
-/// Pages of messages, good and bad. Not among them: native histograms (skep takes classic buckets beside one, Prometheus only
-/// where it is told to), and a repeated label behind the sample limit, of which Prometheus fails the next scrape too.
+/// Pages of messages, good and bad. Not among them: native histograms beside classic buckets (which skep takes, Prometheus
+/// only where it is told to), and a repeated label behind the sample limit, of which Prometheus fails the next scrape too.
 fn protobuf_pages() -> Vec<Vec<u8>> {
     let gauge = |value| message(2, &double(1, value));
     let counter = message(3, &[double(1, 5.0), message(2, &exemplar(1.5, Some((1, 5))))].concat());
@@ -242,6 +245,9 @@ fn protobuf_pages() -> Vec<Vec<u8>> {
     let complete =
         [varint(1, 10), bucket(3, 2.0, None), bucket(2, 1.0, None), bucket(10, f64::INFINITY, None)].concat();
     let floats = [double(4, 10.5), message(3, &[double(2, 1.0), double(4, 3.5)].concat())].concat();
+    let native =
+        [varint(1, 10), double(2, 12.5), double(6, 0.001), message(12, &[varint(1, 0), varint(2, 1)].concat())]
+            .concat();
     let quantile = |q, v| message(3, &[double(1, q), double(2, v)].concat());
     let summary = [varint(1, 4), double(2, 8.0), quantile(0.5, 2.0), quantile(1.0, f64::NAN)].concat();
     let labelled = |labels: &[(&str, &str)], value: Vec<u8>| {
@@ -258,6 +264,10 @@ fn protobuf_pages() -> Vec<Vec<u8>> {
         [family("u", 3, &[message(5, &double(1, 2.0))]), family("g", 1, &[message(2, &[])])].concat(),
         [family("g", 0, &[gauge(1.0)]), family("none", 1, &[]), vec![0]].concat(),
         [good.clone(), family("b", 1, &[[gauge(1.0), varint(99, 7)].concat()])].concat(),
+        family("h", 4, &[labelled(&[("l", "v")], message(7, &native)), message(7, &native)]),
+        family("h", 4, &[message(7, &native), message(7, &native), message(7, &native), message(7, &native)]),
+        [family("h", 4, &[message(7, &native)]), good.clone()].concat(),
+        [good.clone(), family("h", 4, &[message(7, &native)]), family("b", 9, &[gauge(1.0)])].concat(),
         [good.clone(), vec![0xff, 5, 1]].concat(),
         [good.clone(), vec![2, 10, 9]].concat(),
         [good.clone(), family("", 1, &[gauge(1.0)])].concat(),
@@ -349,9 +359,10 @@ async fn scrapes_as_prometheus_does() {
     let text = format!("scrape_configs:\n{}", jobs.concat());
 
     let folder = tempfile::tempdir().unwrap();
-    let prometheus = Prometheus::start(&program, folder.path(), &text, &[]).unwrap();
+    let prometheus = Prometheus::start(&program, folder.path(), &text, &[EXTRA_METRICS]).unwrap();
     let memory = Arc::new(Memory::default());
-    let manager = Manager::new(Arc::<Memory>::clone(&memory), Arc::new(SystemClock), Options::default());
+    let options = Options { extra_metrics: true, ..Options::default() };
+    let manager = Manager::new(Arc::<Memory>::clone(&memory), Arc::new(SystemClock), options);
     manager.apply(&config(&text));
     let done = || {
         let counts = counts.lock().unwrap();

@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../../exposition/tests/messages/mod.rs"]
+mod messages;
 mod support;
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use messages::{double, family, label, message};
 use model::status::{Health, TargetStatus, Targets};
 use model::{Clock, CollectError, Collector, Families, Labels, MetricKind, SystemClock};
 use scrape::{Manager, Options};
@@ -184,6 +188,46 @@ async fn bad_pages_say_why() {
         "label_limit exceeded (metric: b, number of labels: 4, limit: 3)",
     )
     .await;
+}
+
+/// The error of a page that a limit refused, and what it says there is too much of.
+async fn check_excess(reply: impl Fn(&str) -> Reply + Send + Sync + 'static, keys: &str, expected: &str) {
+    let (memory, status) = judge(reply, keys).await;
+    let mut told = status.last_error.clone();
+    if let Some(excess) = status.excess {
+        let cut = if excess.cut { "beginning" } else { "whole" };
+        write!(told, "; {cut}: {} samples, {:?} {:?}", excess.samples, excess.labels, excess.metrics).unwrap();
+    }
+    assert_eq!(told, expected, "{keys}");
+    assert_eq!(memory.last("up"), Some(0.0), "{keys}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_pages_say_what_there_is_too_much_of() {
+    let lines = |count: usize| -> String { (0..count).map(|i| format!("a{{user=\"{i:03}\"}} 1\n")).collect() };
+    let metric = |i: usize| [label("user", &i.to_string()), message(2, &double(1, 1.0))].concat();
+    let messages = family("a", 1, &(0..9).map(metric).collect::<Vec<_>>());
+    let protobuf = "200 OK\r\nContent-Type: application/vnd.google.protobuf; \
+        proto=io.prometheus.client.MetricFamily; encoding=delimited";
+    let samples = "sample limit exceeded: the page has more than 5 samples after relabelling (sample_limit)";
+    let counted = format!("{samples}; whole: 9 samples, [(\"user\", 9)] [(\"a\", 9)]");
+    let (text, of_messages) = (lines(9), messages.clone());
+    check_excess(move |_| page(&text), "  sample_limit: 5\n", &counted).await;
+    check_excess(move |_| with_head(protobuf, &of_messages), "  sample_limit: 5\n", &counted).await;
+    // The beginning of a page that is too long has sixteen bytes a line.
+    let bytes = "body size limit exceeded: the page has 160 bytes or more (body_size_limit)";
+    let counted = format!("{bytes}; beginning: 10 samples, [(\"user\", 10)] [(\"a\", 10)]");
+    let (text, zipped) = (lines(99), gzip(lines(99).as_bytes()));
+    check_excess(move |_| page(&text), "  body_size_limit: 160B\n", &counted).await;
+    let gzipped = move |_: &str| with_head(&packed("gzip"), &zipped);
+    check_excess(gzipped, "  body_size_limit: 600B\n", &counted.replace("160", "600").replace("10", "37")).await;
+    // Limits of labels name the label.
+    let instance = "label_limit exceeded (metric: a, number of labels: 4, limit: 3)";
+    check_excess(move |_| with_head(protobuf, &messages), "  label_limit: 3\n", instance).await;
+    let long = family("a", 1, &[[label("user", "0123456789012345678901"), message(2, &double(1, 1.0))].concat()]);
+    let length = "label_value_length_limit exceeded \
+        (metric: a, label name: user, value: \"0123456789012345678901\", length: 22, limit: 21)";
+    check_excess(move |_| with_head(protobuf, &long), "  label_value_length_limit: 21\n", length).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,13 +14,16 @@ pub struct Parser<'a> {
     scan: Scanner<'a>,
     offset: usize,
     kind: MetricKind,
+    /// Whether the last series had the expected text.
+    met: bool,
     ended: bool,
 }
 
 impl<'a> Parser<'a> {
     /// A parser at the start of a page.
     pub fn new(page: &'a [u8]) -> Self {
-        let mut parser = Self { page, scan: Scanner::new(""), offset: 0, kind: MetricKind::Unknown, ended: false };
+        let mut parser =
+            Self { page, scan: Scanner::new(""), offset: 0, kind: MetricKind::Unknown, met: false, ended: false };
         parser.enter(0);
         parser
     }
@@ -49,6 +52,11 @@ impl<'a> Parser<'a> {
         let step = self.step(expected).map_err(|fault| fault.locate(self.page, self.offset)).transpose();
         self.ended = !matches!(step, Some(Ok(_)));
         step
+    }
+
+    /// Whether the last series that was told had the expected text.
+    pub fn met_expectation(&self) -> bool {
+        self.met
     }
 
     fn step(&mut self, expected: &[u8]) -> Parsed<Option<Event<'a>>> {
@@ -120,10 +128,9 @@ impl<'a> Parser<'a> {
     }
 
     fn series(&mut self, expected: &[u8]) -> Parsed<Series<'a>> {
-        let raw = match self.scan.eat_series(expected) {
-            Some(raw) => raw,
-            None => self.name_and_labels()?,
-        };
+        let expected = self.scan.eat_series(expected);
+        self.met = expected.is_some();
+        let raw = expected.map_or_else(|| self.name_and_labels(), Ok)?;
         let value = self.value()?;
         let timestamp = self.timestamp()?;
         self.line_end()?;
@@ -199,6 +206,9 @@ impl<'a> Parser<'a> {
     }
 
     fn value(&mut self) -> Parsed<f64> {
+        if let Some(value) = self.scan.take_whole_number() {
+            return Ok(value);
+        }
         let at = self.scan.position();
         let text = self.scan.take(|b| b != b'{' && b != b'\n' && !is_blank(b));
         if text.is_empty() {
