@@ -10,6 +10,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("bpftool", "/usr/sbin/bpftool"),
     ("chromium", "/usr/bin/chromium"),
     ("clang-19", "/usr/bin/clang-19"),
+    ("ethtool", "/usr/sbin/ethtool"),
+    ("iperf3", "/usr/bin/iperf3"),
     ("iproute2", "/usr/sbin/ip"),
     ("libbpf-dev", "/usr/include/bpf/bpf_helpers.h"),
     ("linux-libc-dev", "/usr/include/linux/bpf.h"),
