@@ -305,7 +305,7 @@ int inet_sock_set_state(__u64 *arguments)
 	return 0;
 }
 
-// From Linux 6.16 on the tracepoint also fires for packets that TCP did not hand to IP after all, with one of these
+// From Linux 6.17 on the tracepoint also fires for packets that TCP did not hand to IP after all, with one of these
 // errors. Others come from below, when the packet was sent and counted as such.
 static __always_inline int was_not_tried(int error)
 {
@@ -328,7 +328,7 @@ static __always_inline void retransmitted(struct sock *sock, struct sk_buff *pac
 		add(&totals->retransmits[kind], segments);
 }
 
-// Arguments: socket, packet. Linux 6.15 and older.
+// Arguments: socket, packet. Linux 6.16 and older.
 SEC("tp_btf/tcp_retransmit_skb")
 int tcp_retransmit_skb(__u64 *arguments)
 {
@@ -336,7 +336,7 @@ int tcp_retransmit_skb(__u64 *arguments)
 	return 0;
 }
 
-// Arguments: socket, packet, error. Linux 6.16 and later.
+// Arguments: socket, packet, error. Linux 6.17 and later.
 SEC("tp_btf/tcp_retransmit_skb")
 int tcp_retransmit_skb_error(__u64 *arguments)
 {

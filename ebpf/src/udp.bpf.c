@@ -58,7 +58,7 @@ static __always_inline void count(__u32 kind, __u16 port)
 		*total += 1;
 }
 
-// Arguments: error, socket, and more. IPv6 has it from Linux 6.6 on.
+// Arguments: error, socket, and more. IPv6 has it from Linux 6.5 on.
 SEC("tp_btf/udp_fail_queue_rcv_skb")
 int udp_fail_queue_rcv_skb(__u64 *arguments)
 {

@@ -2,7 +2,7 @@
 //!
 //! - `skep_udp_receive_drops_total{port,reason}`: a socket of the port was there, and its receive buffer was full
 //!   (`buffer`, the kernel's `RcvbufErrors`) or the memory of all sockets was used up (`memory`, `MemErrors`):
-//!   tracepoint `udp:udp_fail_queue_rcv_skb`, which IPv6 has from Linux 6.6 on.
+//!   tracepoint `udp:udp_fail_queue_rcv_skb`, which IPv6 has from Linux 6.5 on.
 //! - `skep_udp_no_port_total{port}`: no socket has the port (the kernel's `NoPorts`): tracepoint `skb:kfree_skb` with
 //!   the reason `NO_SOCKET`.
 //!
