@@ -21,18 +21,6 @@ pub(crate) fn word<T: FromStr<Err: Display>>(section: &Section<'_>, key: &'stati
     }
 }
 
-/// A key that is a number up to a limit; absent, it leaves what was there.
-pub(crate) fn count(section: &Section<'_>, key: &'static str, limit: u64, into: &mut u64) {
-    let Some(place) = section.get(key) else { return };
-    match place.unsigned() {
-        Some(value) if value > limit => {
-            place.error(format!("{value} is too many"), format!("at most {limit} are possible"));
-        }
-        Some(value) => *into = value,
-        None => {}
-    }
-}
-
 /// A key that is a number from zero to `max`; absent, it leaves what was there.
 pub(crate) fn bounded(section: &Section<'_>, key: &'static str, max: usize, into: &mut usize) {
     let Some(place) = section.get(key) else { return };
@@ -47,7 +35,7 @@ pub(crate) fn bounded(section: &Section<'_>, key: &'static str, max: usize, into
 mod tests {
     use yaml::{Place, Report, parse};
 
-    use crate::{Config, XdpConfig, XdpMode};
+    use crate::{Config, DropsConfig, Namespaces, TcpConfig, XdpConfig, XdpMode};
 
     fn check(text: &str, expected: &Config, problems: &[&str]) {
         let report = Report::default();
@@ -71,6 +59,13 @@ mod tests {
             &[],
         );
         check("xdp: {top: 101}", &Config::default(), &["more than 100"]);
+        let own = TcpConfig { namespaces: Namespaces::Own, peers: 5, ..TcpConfig::default() };
+        check("tcp: {namespaces: own, peers: 5}", &Config { tcp: own, ..Config::default() }, &[]);
+        check("tcp: {peers: 1025}\nudp: {ports: 513}", &Config::default(), &["more than 1024", "more than 512"]);
+        let drops = DropsConfig { enabled: false, ..DropsConfig::default() };
+        check("drops: {enabled: false}", &Config { drops, ..Config::default() }, &[]);
+        let unknown = ["unknown choice of network namespaces \"host\"; known are all and own"];
+        check("drops: {namespaces: host}", &Config::default(), &unknown);
         let unknown = ["unknown XDP mode \"fast\"; known are generic, native and auto", "unknown key \"wires\""];
         check("xdp: {mode: fast}\nwires: {}", &Config::default(), &unknown);
     }

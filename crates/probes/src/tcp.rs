@@ -120,9 +120,9 @@ const RETRANSMIT: &str = "tcp_retransmit_skb";
 const RETRANSMIT_PROGRAMS: [&str; 2] = ["tcp_retransmit_skb_error", "tcp_retransmit_skb"];
 
 /// Every peer is eight or so series; the store keeps 400 days of each.
-const PEERS_DEFAULT: u64 = 20;
+const PEERS_DEFAULT: usize = 20;
 /// Half of what the kernel's map holds, or the map would forget peers that are shown.
-const PEERS_LIMIT: u64 = 1024;
+const PEERS_LIMIT: usize = 1024;
 
 /// How many bytes weigh as much as a connection when peers are ranked.
 const BYTES_A_CONNECTION: f64 = 65_536.0;
@@ -135,7 +135,7 @@ pub struct TcpConfig {
     /// `probes.tcp.namespaces`. Default: all.
     pub namespaces: Namespaces,
     /// `probes.tcp.peers`: how many peers have series of their own, at most 1024. Default: 20.
-    pub peers: u64,
+    pub peers: usize,
 }
 
 /// The running probe.
@@ -164,7 +164,7 @@ impl Settings for TcpConfig {
         let mut config = Self::default();
         decode::switch(section, "enabled", &mut config.enabled);
         decode::word(section, "namespaces", &mut config.namespaces);
-        decode::count(section, "peers", PEERS_LIMIT, &mut config.peers);
+        decode::bounded(section, "peers", PEERS_LIMIT, &mut config.peers);
         config
     }
 
@@ -201,7 +201,7 @@ impl Tcp {
         let [newer, older] = RETRANSMIT_PROGRAMS;
         object.tracepoint(newer, RETRANSMIT, types).or_else(|_| object.tracepoint(older, RETRANSMIT, types))?;
         let peers = Entries::of(PEERS_MAP, &peers)?;
-        let top = Top::new(usize::try_from(config.peers).unwrap_or(usize::MAX), weight);
+        let top = Top::new(config.peers, weight);
         Ok(Self { object, totals, peers, top, reset_reasons: reset_reasons()? })
     }
 

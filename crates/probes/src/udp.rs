@@ -41,9 +41,9 @@ const TOTALS_MAP: &str = "totals";
 const PORTS_MAP: &str = "ports";
 
 /// A machine has about as many UDP ports in use.
-const PORTS_DEFAULT: u64 = 20;
+const PORTS_DEFAULT: usize = 20;
 /// Half of what the kernel's map holds, or the map would forget ports that are shown.
-const PORTS_LIMIT: u64 = 512;
+const PORTS_LIMIT: usize = 512;
 
 /// Section `probes.udp` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub struct UdpConfig {
     /// `probes.udp.namespaces`. Default: all.
     pub namespaces: Namespaces,
     /// `probes.udp.ports`: how many ports have series of their own, for each kind of loss, at most 512. Default: 20.
-    pub ports: u64,
+    pub ports: usize,
 }
 
 /// The running probe.
@@ -82,7 +82,7 @@ impl Settings for UdpConfig {
         let mut config = Self::default();
         decode::switch(section, "enabled", &mut config.enabled);
         decode::word(section, "namespaces", &mut config.namespaces);
-        decode::count(section, "ports", PORTS_LIMIT, &mut config.ports);
+        decode::bounded(section, "ports", PORTS_LIMIT, &mut config.ports);
         config
     }
 
@@ -107,8 +107,7 @@ impl Udp {
             object.tracepoint(name, name, types)?;
         }
         let ports = Entries::of(PORTS_MAP, &ports)?;
-        let shown = usize::try_from(config.ports).unwrap_or(usize::MAX);
-        let tops = LOSSES.map(|_| Top::new(shown, |[count]| *count as f64));
+        let tops = LOSSES.map(|_| Top::new(config.ports, |[count]| *count as f64));
         Ok(Self { object, totals, ports, tops })
     }
 

@@ -122,7 +122,7 @@ fn play() {
     ]);
 }
 
-fn start(namespaces: Namespaces, peers: u64) -> Probes {
+fn start(namespaces: Namespaces, peers: usize) -> Probes {
     run("ip link set lo up");
     let probes = Probes::start(&Config { tcp: TcpConfig { enabled: true, namespaces, peers }, ..off() });
     expect_running(&probes, "tcp");

@@ -49,7 +49,7 @@ fn play() {
     netns::play(&[("buffer", buffer), ("no-port", no_port), ("scan", scan), ("kill", kill), ("hold", held)]);
 }
 
-fn start(ports: u64) -> Probes {
+fn start(ports: usize) -> Probes {
     run("ip link set lo up");
     let udp = UdpConfig { enabled: true, namespaces: Namespaces::Own, ports };
     let probes = Probes::start(&Config { udp, ..off() });
