@@ -32,6 +32,11 @@ impl Notifications {
         }
     }
 
+    /// The notifier in force.
+    pub(crate) fn notifier(&self) -> Option<Arc<Notifier>> {
+        self.notifier.get()
+    }
+
     /// Stops, after a short wait for notifications that are under way.
     pub(crate) async fn stop(&self) {
         if let Some(notifier) = self.notifier.get() {

@@ -219,7 +219,9 @@ impl Rooms {
                 interval: OWN_INTERVAL,
             },
         };
-        let remote = remote::router(self.remote.clone()).merge(self.reader.clone().router());
+        let notifications = self.notifications.clone();
+        let alertmanager = notify::router(Arc::new(move || notifications.notifier()));
+        let remote = remote::router(self.remote.clone()).merge(self.reader.clone().router()).merge(alertmanager);
         let guard = ui::guard::Guard::new(&settings.listen, settings.external_url.as_deref());
         web::router(api, remote, ui, settings.cors.clone(), &prefix, guard, lifecycle)
     }

@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::status::Health;
-use model::{Clock, Labels};
+use model::{Clock, KeyValue, Labels, Live};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use crate::client::{Client, Error};
-use crate::config::Webhook;
+use crate::config::{Config, Webhook};
 use crate::decide::Reason;
 use crate::group::Told;
 use crate::inbox::Inbox;
 use crate::log::{Entry, Log};
 use crate::payload::{Message, encode};
+use crate::silence::Silences;
 use crate::status::Board;
 
 /// The first wait after a failure; each further one is half as long again.
@@ -39,18 +40,24 @@ pub(crate) struct Shared {
     pub(crate) external_url: String,
     pub(crate) inbox: Inbox,
     pub(crate) log: Log,
+    pub(crate) silences: Silences,
+    /// In force.
+    pub(crate) config: Live<Arc<Config>>,
     pub(crate) board: Board,
     pub(crate) client: Client,
     turns: Semaphore,
 }
 
 impl Shared {
-    pub(crate) fn new(clock: Arc<dyn Clock>, external_url: String, log: Log) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, external_url: String, config: Config, store: Arc<dyn KeyValue>) -> Self {
+        let log = Log::open(store.clone(), clock.now());
         Self {
             clock,
             external_url,
             inbox: Inbox::default(),
             log,
+            silences: Silences::open(store),
+            config: Live::new(Arc::new(config)),
             board: Board::default(),
             client: Client::default(),
             turns: Semaphore::new(REQUESTS_MAX),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::Alert;
+use model::{Alert, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -12,7 +12,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::config::Config;
 use crate::decide::decide;
 use crate::delivery::{Delivery, Shared, log_key};
-use crate::group::{Group, Told};
+use crate::fingerprint::fingerprint;
+use crate::group::{Group, Held, Told};
+use crate::inhibit::Inhibitor;
+use crate::route::Route;
+use crate::view::{AlertView, GroupView};
 
 /// Groups at once; more means that the grouping is wrong, and each costs a request.
 const GROUPS_MAX: usize = 10_000;
@@ -34,6 +38,7 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// Orders to the dispatcher.
 pub(crate) enum Order {
     Reload(Box<Config>),
+    Show(oneshot::Sender<Vec<GroupView>>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -46,15 +51,20 @@ struct Done {
 
 pub(crate) struct Dispatcher {
     shared: Arc<Shared>,
-    config: Config,
+    config: Arc<Config>,
+    inhibitor: Inhibitor,
+    /// By the route's place and the group's key.
     groups: HashMap<String, Group>,
     deliveries: JoinSet<Done>,
     orders: mpsc::Receiver<Order>,
 }
 
 impl Dispatcher {
-    pub(crate) fn new(shared: Arc<Shared>, config: Config, orders: mpsc::Receiver<Order>) -> Self {
-        let mut dispatcher = Self { shared, config, groups: HashMap::new(), deliveries: JoinSet::new(), orders };
+    pub(crate) fn new(shared: Arc<Shared>, orders: mpsc::Receiver<Order>) -> Self {
+        let config = shared.config.get();
+        let inhibitor = Inhibitor::new(&config.inhibit_rules);
+        let mut dispatcher =
+            Self { shared, config, inhibitor, groups: HashMap::new(), deliveries: JoinSet::new(), orders };
         dispatcher.announce();
         dispatcher.recall();
         dispatcher
@@ -69,6 +79,7 @@ impl Dispatcher {
                 Some(done) = self.deliveries.join_next() => self.finish(done),
                 order = self.orders.recv() => match order {
                     Some(Order::Reload(config)) => self.reload(*config),
+                    Some(Order::Show(answer)) => drop(answer.send(self.show())),
                     Some(Order::Stop(stopped)) => {
                         self.drain().await;
                         let _ = stopped.send(());
@@ -110,9 +121,10 @@ impl Dispatcher {
         let mut room = ALERTS_MAX.saturating_sub(self.groups.values().map(Group::len).sum());
         let mut lost = 0;
         for alert in alerts {
+            self.inhibitor.take(alert);
             for route in self.config.route.matching(&alert.labels) {
                 let labels = route.group_labels(&alert.labels);
-                let key = route.group_key(&labels);
+                let key = format!("{} {}", route.place, route.group_key(&labels));
                 let is_known = self.groups.get(&key).is_some_and(|group| group.holds(&alert.labels));
                 let has_group = self.groups.len() < GROUPS_MAX || self.groups.contains_key(&key);
                 if !is_known && (room == 0 || !has_group) {
@@ -135,6 +147,7 @@ impl Dispatcher {
     /// Looks at the groups that are due.
     fn look(&mut self) {
         let now = Instant::now();
+        self.inhibitor.sweep(self.shared.clock.now());
         let due: Vec<String> = self
             .groups
             .iter()
@@ -154,7 +167,11 @@ impl Dispatcher {
         }
         let wall = self.shared.clock.now();
         let told = Arc::new(group.look(wall, now));
-        let deliveries = deliveries(&self.shared, &self.config, group, &told, wall);
+        let heard = heard(&self.shared, &self.config, &self.inhibitor, group, &told, wall);
+        let deliveries = match heard.is_empty() {
+            true => Vec::new(),
+            false => deliveries(&self.shared, &self.config, group, &Arc::new(heard), wall),
+        };
         if deliveries.is_empty() {
             group.forget(&told);
             return;
@@ -191,14 +208,35 @@ impl Dispatcher {
 
     /// Groups everything anew. Deliveries under way end by themselves; the log keeps what they told.
     fn reload(&mut self, config: Config) {
-        self.config = config;
+        self.config = Arc::new(config);
+        self.shared.config.set(self.config.clone());
+        self.inhibitor = Inhibitor::new(&self.config.inhibit_rules);
         self.announce();
         let before = std::mem::take(&mut self.groups);
-        self.insert(before.values().flat_map(Group::alerts));
+        self.insert(before.values().flat_map(Group::alerts).map(|held| &held.alert));
         for (key, group) in &mut self.groups {
             // What is being told now is not decided a second time.
             group.busy = before.get(key).is_some_and(|old| old.busy);
         }
+    }
+
+    /// All groups with what keeps their alerts quiet, alerts that have ended left out.
+    fn show(&self) -> Vec<GroupView> {
+        let now = self.shared.clock.now();
+        let alert = |held: &Held| AlertView {
+            fingerprint: fingerprint(&held.alert.labels),
+            inhibited_by: self.inhibitor.inhibited_by(&held.alert.labels, now),
+            silenced_by: self.shared.silences.silencing(&held.alert.labels, now),
+            alert: held.alert.clone(),
+            updated_at: held.updated_at,
+        };
+        let group = |group: &Group| GroupView {
+            receiver: group.route.receiver.clone(),
+            labels: group.labels.clone(),
+            muted_by: group.muted_by.clone(),
+            alerts: group.alerts().filter(|held| held.alert.ends_at > now).map(alert).collect(),
+        };
+        self.groups.values().map(group).collect()
     }
 
     async fn drain(&mut self) {
@@ -207,6 +245,34 @@ impl Dispatcher {
             tracing::warn!("notifications under way were broken off; they are sent again after the next start");
         }
     }
+}
+
+/// The time intervals that keep a route quiet: those that mute it, else those of which none is now.
+fn quiet(config: &Config, route: &Route, now: Timestamp) -> Vec<String> {
+    let closed = !route.active.is_empty() && config.intervals_at(&route.active, now).is_empty();
+    if closed { route.active.clone() } else { config.intervals_at(&route.mute, now) }
+}
+
+/// What of a group people may hear: what no other alert inhibits, in an hour in which they listen, and what nobody silenced.
+fn heard(
+    shared: &Shared,
+    config: &Config,
+    inhibitor: &Inhibitor,
+    group: &mut Group,
+    told: &[Told],
+    now: Timestamp,
+) -> Vec<Told> {
+    let is_free = |told: &&Told| inhibitor.inhibited_by(&told.alert.labels, now).is_none();
+    let free: Vec<&Told> = told.iter().filter(is_free).collect();
+    if free.is_empty() {
+        return Vec::new();
+    }
+    group.muted_by = quiet(config, &group.route, now);
+    if !group.muted_by.is_empty() {
+        return Vec::new();
+    }
+    let is_silenced = |told: &Told| !shared.silences.silencing(&told.alert.labels, now).is_empty();
+    free.into_iter().filter(|told| !is_silenced(told)).cloned().collect()
 }
 
 /// What each integration of a group's receiver has to be told now.

@@ -13,12 +13,20 @@ pub(crate) struct Group {
     pub(crate) route: Route,
     pub(crate) key: String,
     pub(crate) labels: Labels,
-    alerts: BTreeMap<Labels, Alert>,
+    alerts: BTreeMap<Labels, Held>,
+    /// The time intervals that kept it quiet at the last look.
+    pub(crate) muted_by: Vec<String>,
     /// When it is looked at next; the steady clock, so that a jump of the wall clock cannot hold it up.
     pub(crate) due: Instant,
     looked_at: bool,
     /// Whether a delivery is under way; until it ends nothing new is decided.
     pub(crate) busy: bool,
+}
+
+/// An alert with the time of its last news.
+pub(crate) struct Held {
+    pub(crate) alert: Alert,
+    pub(crate) updated_at: Timestamp,
 }
 
 /// An alert as it is told.
@@ -37,6 +45,7 @@ impl Group {
             route: route.clone(),
             labels,
             alerts: BTreeMap::new(),
+            muted_by: Vec::new(),
             looked_at: false,
             busy: false,
         }
@@ -49,10 +58,10 @@ impl Group {
             self.due = now;
         }
         let merged = match self.alerts.remove(&alert.labels) {
-            Some(old) => merge(&old, alert),
+            Some(old) => merge(&old.alert, alert, wall),
             None => alert,
         };
-        self.alerts.insert(merged.labels.clone(), merged);
+        self.alerts.insert(merged.labels.clone(), Held { alert: merged, updated_at: wall });
     }
 
     /// The alerts in the order in which they are told, and the next look a group interval from now.
@@ -62,7 +71,7 @@ impl Group {
         let mut told: Vec<Told> = self
             .alerts
             .values()
-            .map(|alert| Told {
+            .map(|Held { alert, .. }| Told {
                 fingerprint: fingerprint(&alert.labels),
                 resolved: alert.ends_at <= wall,
                 alert: alert.clone(),
@@ -75,7 +84,7 @@ impl Group {
     /// Forgets alerts whose end was told, unless they changed since.
     pub(crate) fn forget(&mut self, told: &[Told]) {
         for told in told.iter().filter(|told| told.resolved) {
-            if self.alerts.get(&told.alert.labels) == Some(&told.alert) {
+            if self.alerts.get(&told.alert.labels).is_some_and(|held| held.alert == told.alert) {
                 self.alerts.remove(&told.alert.labels);
             }
         }
@@ -94,21 +103,26 @@ impl Group {
         self.alerts.contains_key(labels)
     }
 
-    pub(crate) fn alerts(&self) -> impl Iterator<Item = &Alert> {
+    /// By labels.
+    pub(crate) fn alerts(&self) -> impl Iterator<Item = &Held> {
         self.alerts.values()
     }
 }
 
-/// Two states of an alert whose times overlap are one alert that began at the earlier time.
-fn merge(old: &Alert, new: Alert) -> Alert {
+/// Two states of an alert whose times overlap are one alert that began at the earlier time and ends at the later one,
+/// unless the new one has ended: then that is the end, or the end of the old one if that came later.
+fn merge(old: &Alert, new: Alert, now: Timestamp) -> Alert {
     let within = |time: Timestamp, a: &Alert| time > a.starts_at && time < a.ends_at;
-    let overlap = within(new.ends_at, old) || within(new.starts_at, old);
-    let starts_at = if overlap { old.starts_at.min(new.starts_at) } else { new.starts_at };
-    Alert { starts_at, ..new }
+    if !within(new.ends_at, old) && !within(new.starts_at, old) {
+        return new;
+    }
+    let is_later = old.ends_at > new.ends_at && (new.ends_at > now || old.ends_at <= now);
+    let ends_at = if is_later { old.ends_at } else { new.ends_at };
+    Alert { starts_at: old.starts_at.min(new.starts_at), ends_at, ..new }
 }
 
 /// By job, by instance, then fewer labels first, then label by label.
-fn by_place(a: &Labels, b: &Labels) -> std::cmp::Ordering {
+pub(crate) fn by_place(a: &Labels, b: &Labels) -> std::cmp::Ordering {
     // A missing label stands behind every value.
     let place = |labels: &Labels, name| labels.get(name).map_or((1, String::new()), |value| (0, value.to_owned()));
     place(a, "job")

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::{Alert, AlertSink, Clock, CollectError, Collector, Families, KeyValue};
+use model::{Alert, AlertSink, Clock, CollectError, Collector, Families, KeyValue, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
 use crate::delivery::Shared;
 use crate::dispatcher::{Dispatcher, Order};
-use crate::log::Log;
+use crate::silence::{Silence, SilenceError};
 use crate::status::{ReceiverStatus, collect};
+use crate::view::GroupView;
 
 /// Orders that may wait; they are rare and each is taken within milliseconds.
 const ORDERS_MAX: usize = 8;
@@ -20,17 +21,17 @@ pub struct Notifier {
     shared: Arc<Shared>,
     orders: mpsc::Sender<Order>,
     refused: AtomicU64,
+    started_at: Timestamp,
 }
 
 impl Notifier {
     /// Starts the dispatcher; call it in a tokio runtime. `external_url` is where people find this server; `store` keeps
     /// what was told, so that a restart neither repeats nor loses it.
     pub fn start(config: Config, external_url: String, clock: Arc<dyn Clock>, store: Arc<dyn KeyValue>) -> Self {
-        let log = Log::open(store, clock.now());
-        let shared = Arc::new(Shared::new(clock, external_url, log));
+        let shared = Arc::new(Shared::new(clock, external_url, config, store));
         let (orders, receiver) = mpsc::channel(ORDERS_MAX);
-        tokio::spawn(Dispatcher::new(shared.clone(), config, receiver).run());
-        Self { shared, orders, refused: AtomicU64::new(0) }
+        tokio::spawn(Dispatcher::new(shared.clone(), receiver).run());
+        Self { started_at: shared.clock.now(), shared, orders, refused: AtomicU64::new(0) }
     }
 
     /// Takes a new configuration: all alerts are grouped anew, what was told stays known.
@@ -46,6 +47,43 @@ impl Notifier {
         if self.orders.send(Order::Stop(stopped)).await.is_ok() {
             let _ = wait.await;
         }
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.shared.config.get()
+    }
+
+    /// All groups with the alerts that fire; empty when the dispatcher is gone.
+    pub async fn groups(&self) -> Vec<GroupView> {
+        let (answer, groups) = oneshot::channel();
+        let asked = self.orders.send(Order::Show(answer)).await.is_ok();
+        if asked { groups.await.unwrap_or_default() } else { Vec::new() }
+    }
+
+    /// All silences; expired ones for as long as they are kept.
+    pub fn silences(&self) -> Vec<Silence> {
+        self.shared.silences.all(self.now())
+    }
+
+    /// Adds or changes a silence, and gives its id. It is on the disk when this returns; it blocks.
+    pub fn set_silence(&self, silence: Silence) -> Result<String, SilenceError> {
+        self.shared.silences.set(silence, self.now())
+    }
+
+    /// Ends a silence now. That is on the disk when this returns; it blocks.
+    pub fn expire_silence(&self, id: &str) -> Result<(), SilenceError> {
+        self.shared.silences.expire(id, self.now())
+    }
+
+    /// When it was started.
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// The time by the notifier's clock.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 
     /// Every receiver and how its last attempt went.

@@ -18,6 +18,8 @@ pub enum GroupBy {
 /// A route, every setting filled in from its parents.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
+    /// Its place in the tree: routes with the same matchers have groups of their own.
+    pub place: String,
     /// Its and its parents' matchers; a part of group keys.
     pub key: String,
     /// All must hold; the root has none.
@@ -32,6 +34,10 @@ pub struct Route {
     pub group_interval: Duration,
     /// Time until something that did not change is told again.
     pub repeat_interval: Duration,
+    /// Time intervals in which nobody is told.
+    pub mute: Vec<String>,
+    /// Time intervals outside of which nobody is told; none is always.
+    pub active: Vec<String>,
     /// Whether the routes behind it are asked too when it matched.
     pub goes_on: bool,
     /// The first one that matches takes an alert away from its parent.
@@ -42,6 +48,7 @@ impl Route {
     /// The root, with Alertmanager's defaults.
     pub fn root(receiver: impl Into<String>) -> Self {
         Self {
+            place: "0".to_owned(),
             key: "{}".to_owned(),
             matchers: Vec::new(),
             receiver: receiver.into(),
@@ -49,15 +56,19 @@ impl Route {
             group_wait: Duration::from_secs(30),
             group_interval: Duration::from_secs(300),
             repeat_interval: Duration::from_secs(4 * 3600),
+            mute: Vec::new(),
+            active: Vec::new(),
             goes_on: false,
             routes: Vec::new(),
         }
     }
 
-    /// A route below `self` with the settings it inherits.
-    pub(crate) fn child(&self, matchers: Vec<Matcher>) -> Self {
+    /// The route at `index` below `self` with the settings it inherits.
+    pub(crate) fn child(&self, index: usize, matchers: Vec<Matcher>) -> Self {
+        let place = format!("{}.{index}", self.place);
         let key = format!("{}/{}", self.key, matchers::spell(&matchers));
-        Self { key, matchers, goes_on: false, routes: Vec::new(), ..self.clone() }
+        let (mute, active, routes) = (Vec::new(), Vec::new(), Vec::new());
+        Self { place, key, matchers, mute, active, goes_on: false, routes, ..self.clone() }
     }
 
     /// The routes that take an alert: the deepest ones that match.
@@ -100,7 +111,7 @@ mod tests {
     fn tree() -> Route {
         let mut root = Route::root("default");
         let child = |parent: &Route, text: &str, receiver: &str| {
-            let mut route = parent.child(matchers::parse(text).unwrap());
+            let mut route = parent.child(0, matchers::parse(text).unwrap());
             route.receiver = receiver.to_owned();
             route
         };

@@ -43,12 +43,23 @@ receivers:
 #[test]
 fn warns_of_what_is_not_built() {
     check(
-        "global: {smtp_from: a}\nroute: {receiver: a}\nreceivers: [{name: a, slack_configs: [{}]}]\ninhibit_rules: []\n",
+        "global: {smtp_from: a}\nroute: {receiver: a}\nreceivers: [{name: a}]\ntemplates: [a.tmpl]\n",
         true,
         &[
             "am.yml:1:21: warning: valid, but without effect in this version of skep (at global.smtp_from)",
-            "am.yml:3:38: warning: receiver \"a\": slack_configs is not built in this version of skep (at receivers[0].slack_configs); nobody is told of its alerts; use webhook_configs",
-            "am.yml:4:16: warning: valid, but without effect in this version of skep (at inhibit_rules)",
+            "am.yml:4:12: warning: valid, but without effect in this version of skep (at templates)",
+        ],
+    );
+}
+
+/// A lost alert is worse than a failed start.
+#[test]
+fn refuses_receivers_that_it_lacks() {
+    check(
+        "route: {receiver: a}\nreceivers: [{name: a, slack_configs: [{}]}]\n",
+        false,
+        &[
+            "am.yml:2:38: error: receiver \"a\": slack_configs is not built in this version of skep (at receivers[0].slack_configs); nobody would be told of its alerts; use webhook_configs",
         ],
     );
 }
@@ -56,7 +67,7 @@ fn warns_of_what_is_not_built() {
 #[test]
 fn says_everything_at_once() {
     check(
-        "route:\n  receiver: b\n  group_by: [a, a]\n  group_interval: 0s\n  matchers: []\n  routes: [{matchers: [x], recever: a}]\nreceivers:\n- name: a\n  webhook_configs: [{}, {url: 'ftp://x'}]\n- name: a\n",
+        "route:\n  receiver: b\n  group_by: [a, a]\n  group_interval: 0s\n  matchers: [a=b]\n  routes: [{matchers: [x], recever: a}]\nreceivers:\n- name: a\n  webhook_configs: [{}, {url: 'ftp://x'}]\n- name: a\n",
         false,
         &[
             "am.yml:9:21: error: one of url or url_file must be configured (at receivers[0].webhook_configs[0])",
@@ -65,8 +76,8 @@ fn says_everything_at_once() {
             "am.yml:2:13: error: undefined receiver \"b\" used in route (at route.receiver); add it to receivers",
             "am.yml:3:17: error: duplicated label \"a\" in group_by (at route.group_by[1])",
             "am.yml:4:19: error: group_interval cannot be zero (at route.group_interval)",
-            "am.yml:5:13: error: root route must not have any matchers (at route.matchers); make it a route below the root",
-            "am.yml:6:24: error: bad matcher format: expected one of '=', '!=', '=~' and '!~' behind \"x\" (at route.routes[0].matchers[0]); such as severity=\"critical\"",
+            "am.yml:2:3: error: root route must not have any matchers (at route); make it a route below the root",
+            "am.yml:6:24: error: bad matcher format: x (at route.routes[0].matchers[0]); such as severity=\"critical\"",
             "am.yml:6:28: error: unknown key \"recever\" (at route.routes[0].recever); did you mean \"receiver\"?",
         ],
     );
