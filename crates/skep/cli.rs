@@ -157,7 +157,7 @@ const FLAGS: &[Flag] = &[
     flag(
         &["enable-feature"],
         Effect::Value("NAME,...", set_features),
-        "promql-experimental-functions, promql-delayed-name-removal, promql-per-step-stats",
+        "extra-scrape-metrics, promql-experimental-functions, promql-delayed-name-removal, promql-per-step-stats",
     ),
     flag(&["log-level", "log.level"], Effect::Value("LEVEL", set_log_level), "error, warn, info or debug [info]"),
     flag(&["log.format"], Effect::IgnoredValue("logs are sentences with fields on stderr"), ""),

@@ -138,6 +138,47 @@ fn a_check_reads_the_files_that_a_file_names() {
     check("notifications: {config_file: none.yml}\n", "", &["none.yml: error: cannot be read"]);
 }
 
+/// A check reads files of targets, too, and finds fault with what promtool finds fault with.
+#[test]
+fn files_of_targets_are_judged_as_the_peer_judges_them() {
+    let promtool = testkit::peer("promtool");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("skep.yml");
+    let check = |name: &str, text: &str, expected: &str| {
+        let config = format!("scrape_configs:\n- job_name: f\n  file_sd_configs: [{{files: ['{name}']}}]\n");
+        fs::write(&file, config).unwrap();
+        fs::write(folder.path().join(name), text).unwrap();
+        let output = Command::new(SKEP).args(["check", "config"]).arg(&file).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), expected.is_empty(), "{text}: {said}");
+        assert!(said.contains(expected), "{text}: {expected:?} is missing in {said}");
+        if let Some(promtool) = &promtool {
+            let output = Command::new(promtool).args(["check", "config"]).arg(&file).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.success(), expected.is_empty(), "promtool: {text}: {said}");
+        }
+    };
+    check("a.yml", "- targets: ['a:1', b]\n  labels: {x: y}\n- labels: {a: b}\n- {}\n", "");
+    check("a.yml", "", "");
+    check("a.yml", "- targets: a\n", "a.yml:1:12: error: expected a list, found \"a\" (at [0].targets); write [a, b]");
+    check("a.yml", "- target: [a]\n", "unknown key \"target\"");
+    check("a.yml", "targets: [a]\n", "expected a list");
+    check("a.yml", "a: [\n", "not valid YAML");
+    check("a.yml", "- ~\n", "nil target group item found");
+    check("a.yml", "- targets: [a]\n  labels: {'': b}\n", "\"\" is not a valid label name");
+    check("a.yml", "- targets: ['http://a/x']\n", "\"http://a/x\" is not a valid hostname");
+    check("a.yml", "- targets: ['']\n", "no address");
+    check("a.yml", "- targets: [a]\n  labels: {__scrape_interval__: 0s}\n", "scrape interval cannot be 0");
+    check("b.json", "[{\"targets\": [\"a\"], \"labels\": null}]", "");
+    check("b.json", "[{\"targets\": [\"a\"],}]", "trailing comma");
+    check("b.json", "[{\"targets\": \"a\"}]", "targets must be a list");
+    check("b.json", "[{\"targets\": [], \"x\": 1}]", "unknown key \"x\"");
+    check("b.json", "{}", "not a list");
+    fs::remove_file(folder.path().join("b.json")).unwrap();
+    let output = Command::new(SKEP).args(["check", "config"]).arg(&file).output().unwrap();
+    assert!(output.status.success() && String::from_utf8_lossy(&output.stderr).contains("no such file is there"));
+}
+
 #[test]
 fn a_file_without_an_end_is_refused() {
     let output = Command::new(SKEP).args(["check", "config", "/dev/zero"]).output().unwrap();

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use client::config::HttpConfig;
 use client::decode::url;
+use model::Labels;
 use yaml::{Place, Section};
+
+use crate::file::{list, read};
 
 /// The refresh intervals that Prometheus has where none is given.
 const FILE_REFRESH: Duration = Duration::from_secs(300);
@@ -92,6 +95,15 @@ pub struct Discoveries {
     pub missing: Vec<Missing>,
 }
 
+impl Config {
+    /// Targets that stand in files now.
+    pub fn targets_in_files(&self) -> Vec<Labels> {
+        let Self::File(config) = self else { return Vec::new() };
+        let groups = list(&config.patterns).into_iter().filter_map(|path| read(&path, "").ok()).flatten();
+        groups.flat_map(|group| group.targets).collect()
+    }
+}
+
 impl Discoveries {
     /// Decodes all keys that end in `_sd_configs`, which then are known in the section.
     pub fn decode(section: &Section<'_>) -> Self {
@@ -148,9 +160,24 @@ fn file(place: &Place<'_>) -> Option<FileConfig> {
     }
     let folder = Path::new(place.file()).parent().unwrap_or(Path::new(""));
     let patterns = files.iter().filter_map(|place| pattern(place, folder)).collect();
+    if place.is_strict() {
+        files.iter().for_each(|place| check_files(place, folder));
+    }
     let refresh = refresh(&section, FILE_REFRESH);
     section.finish();
     Some(FileConfig { patterns, refresh })
+}
+
+/// Reads the files of a pattern, which a server would do again and again.
+fn check_files(place: &Place<'_>, folder: &Path) {
+    let Some(pattern) = place.node().as_text().map(|text| folder.join(text)) else { return };
+    let paths = list(std::slice::from_ref(&pattern));
+    if paths.is_empty() {
+        place.warn("no such file is there", "the job has no targets until it is");
+    }
+    for problem in paths.iter().filter_map(|path| read(path, "").err()) {
+        place.flaw(format!("a file of targets cannot be used: {problem}"), "");
+    }
 }
 
 /// A path that ends in `.json`, `.yml` or `.yaml`, with at most one `*`, which stands in its last part.

@@ -107,7 +107,8 @@ fn look(files: &mut Known, config: &FileConfig, job: &str, again: bool, counters
     }
 }
 
-fn list(patterns: &[PathBuf]) -> Vec<PathBuf> {
+/// The files of these patterns, each once.
+pub(crate) fn list(patterns: &[PathBuf]) -> Vec<PathBuf> {
     let paths = |pattern: &PathBuf| glob::glob(&pattern.to_string_lossy()).ok();
     let mut paths: Vec<PathBuf> = patterns.iter().filter_map(paths).flatten().filter_map(Result::ok).collect();
     paths.sort_unstable();
@@ -115,7 +116,8 @@ fn list(patterns: &[PathBuf]) -> Vec<PathBuf> {
     paths
 }
 
-fn read(path: &Path, job: &str) -> Result<Vec<Group>, String> {
+/// The targets of a file, for a job.
+pub(crate) fn read(path: &Path, job: &str) -> Result<Vec<Group>, String> {
     let report = Report::default();
     let name = path.display().to_string();
     let Some(text) = yaml::read(path, &report) else {

@@ -65,6 +65,11 @@ impl<'a> Place<'a> {
         self.say(self.report.of_flaws(), self.node, message.into(), hint.into());
     }
 
+    /// Whether the file is looked at before it is used, so that files that it names are to be looked at, too.
+    pub fn is_strict(&self) -> bool {
+        self.report.of_flaws() == Severity::Error
+    }
+
     /// The mapping here; `null` counts as an empty one. Another kind is reported.
     pub fn section(&self) -> Option<Section<'a>> {
         let pairs: &'a [Pair] = match &self.node.value {
@@ -203,7 +208,10 @@ impl<'a> Place<'a> {
             Some(text) => format!("{:?}", shorten(text)),
             None => self.node.kind().to_owned(),
         };
-        self.error(format!("expected {wanted}, found {got}"), "");
+        // One value where several may stand is the mistake that is made most.
+        let is_one = wanted == "a list" && self.node.as_text().is_some_and(|text| !text.is_empty());
+        let hint = if is_one { "write [a, b], or lines that begin with a dash" } else { "" };
+        self.error(format!("expected {wanted}, found {got}"), hint);
     }
 
     fn at_key(&self, node: &'a Node, key: &str) -> Place<'a> {
@@ -401,7 +409,24 @@ mod tests {
             "limit: 1\nlimit: 2\n",
             &["f.yml:2:1: error: key \"limit\" already set in this mapping at line 1; remove one of the two"],
         );
-        check("a: [", &["f.yml:2:1: error: not valid YAML: while parsing a node, did not find expected node content"]);
+        check(
+            "a: [",
+            &[
+                "f.yml:2:1: error: not valid YAML: while parsing a node, did not find expected node content; a [ or a { before it may lack its end, or a value is missing",
+            ],
+        );
+        let check_hint = |text: &str, hint: &str| {
+            let problem = crate::parse("f.yml", text).expect_err(text);
+            assert_eq!(problem.hint, hint, "{text}: {problem}");
+        };
+        check_hint("a:\n\t- b\n", "indent by spaces");
+        check_hint("a: \"b\nc: d\n", "a quote that begins here may lack its end");
+        check_hint("a: [{b: c}\nd: e\n", "a [ or a { before it may lack its end, or a comma is missing");
+        check_hint("a: {b: [c]\nd: e\n", "a [ or a { before it may lack its end, or a comma is missing");
+        check_hint("- a: b\n c: d\n", "its indentation may differ from the lines above");
+        let colon = "its indentation may differ from the lines above, or a text with a colon lacks its quotes";
+        check_hint("- a: b\n   c: d\n", colon);
+        check_hint("a: b\nc\nd: e\n", "a colon may be missing, or a space behind it");
     }
 
     #[test]

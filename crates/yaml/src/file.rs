@@ -25,8 +25,11 @@ pub fn read(path: &Path, report: &Report) -> Option<String> {
             None
         }
         Err(error) => {
-            let hint = "name another file, or mend its permissions";
-            report.file_error(&name, format!("cannot be read: {error}"), hint);
+            let reason = error.to_string();
+            let reason = reason.split(" (os error").next().unwrap_or_default();
+            let hint =
+                if error.kind() == io::ErrorKind::NotFound { "" } else { "mend its permissions, or name another" };
+            report.file_error(&name, format!("cannot be read: {reason}"), hint);
             None
         }
     }

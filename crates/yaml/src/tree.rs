@@ -159,7 +159,7 @@ impl<'a> Builder<'a> {
             Some(Err(error)) => {
                 let marker = error.marker();
                 let position = Position { line: marker.line(), column: marker.col() + 1 };
-                Err(self.problem(position, format!("not valid YAML: {}", error.info()), ""))
+                Err(self.problem(position, format!("not valid YAML: {}", error.info()), mistake(error.info())))
             }
             None => Ok((Event::StreamEnd, Position { line: 1, column: 1 })),
         }
@@ -270,6 +270,21 @@ impl<'a> Builder<'a> {
             hint: hint.to_owned(),
         })
     }
+}
+
+/// The mistake that most often is behind what the parser says, which finds it out late.
+fn mistake(info: &str) -> &'static str {
+    let known = [
+        ("tabs", "indent by spaces"),
+        ("quoted scalar", "a quote that begins here may lack its end"),
+        ("flow", "a [ or a { before it may lack its end, or a comma is missing"),
+        ("block mapping", "its indentation may differ from the lines above"),
+        ("block collection", "its indentation may differ from the lines above"),
+        ("node content", "a [ or a { before it may lack its end, or a value is missing"),
+        ("mapping values", "its indentation may differ from the lines above, or a text with a colon lacks its quotes"),
+        ("simple key", "a colon may be missing, or a space behind it"),
+    ];
+    known.iter().find(|(part, _)| info.contains(part)).map_or("", |(_, hint)| hint)
 }
 
 fn start(span: &Span) -> Position {

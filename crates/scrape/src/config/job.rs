@@ -86,6 +86,9 @@ fn decode(section: &Section<'_>, global: &Global, discoveries: Vec<discovery::Co
     not_built(section);
     section.finish();
     targets::check(&job, &targets);
+    if section.place().is_strict() {
+        targets::check_found(&job, section);
+    }
     check_files(section, &job.http);
     job
 }

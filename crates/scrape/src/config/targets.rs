@@ -44,3 +44,14 @@ pub(super) fn check(job: &Job, targets: &[(Labels, Place<'_>)]) {
         }
     }
 }
+
+/// Says the same of targets that stand in files of `file_sd_configs`.
+pub(super) fn check_found(job: &Job, section: &Section<'_>) {
+    let job = Arc::new(job.clone());
+    for labels in job.discoveries.iter().flat_map(discovery::Config::targets_in_files) {
+        if let (Placed::Invalid(reason), Some(at)) = (place(&job, &labels, ""), section.get("file_sd_configs")) {
+            let file = labels.get("__meta_filepath").unwrap_or_default();
+            at.flaw(format!("a target of {file}: {reason}"), "");
+        }
+    }
+}
