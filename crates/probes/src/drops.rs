@@ -22,7 +22,6 @@ mod reason;
 use std::collections::BTreeMap;
 use std::fs;
 
-use aya::EbpfLoader;
 use aya::maps::{MapData, MapError, PerCpuArray, PerCpuHashMap};
 use model::Families;
 use yaml::Section;
@@ -114,10 +113,8 @@ impl Settings for DropsConfig {
 impl Drops {
     fn start(config: &DropsConfig, loader: &Loader) -> Result<Self, Error> {
         let types = loader.types()?;
-        let (global, namespace) = config.namespaces.global()?;
         let reasons = Reasons::of_this_kernel()?;
-        let mut settings = EbpfLoader::new();
-        let mut object = loader.load(OBJECT, settings.btf(Some(types)).override_global(global, &namespace, true))?;
+        let mut object = loader.tracing(OBJECT, &[config.namespaces.global()?])?;
         let drops: PerCpuHashMap<MapData, [u8; 8], u64> = object.map(MAP)?;
         let overflow = object.map(OVERFLOW)?;
         for name in PROGRAMS {

@@ -59,6 +59,20 @@ impl Loader {
         })
     }
 
+    /// Loads an object whose programs read kernel structures, with values of its globals.
+    pub(crate) fn tracing(
+        &self,
+        object: (&'static str, &[u8]),
+        globals: &[(&'static str, u32)],
+    ) -> Result<Object, Error> {
+        let mut settings = EbpfLoader::new();
+        settings.btf(Some(self.types()?));
+        for (name, value) in globals {
+            settings.override_global(name, value, true);
+        }
+        self.load(object, &mut settings)
+    }
+
     /// Loads with settings of the caller's, such as sizes of maps and values of globals; types are part of them.
     pub(crate) fn load(
         &self,

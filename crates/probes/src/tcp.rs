@@ -30,7 +30,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 
-use aya::EbpfLoader;
 use aya::maps::{Array, HashMap as Map, MapData};
 use model::{Families, Point};
 use yaml::Section;
@@ -188,11 +187,8 @@ const METRICS: [Metric; 19] = {
 impl Tcp {
     fn start(config: &TcpConfig, loader: &Loader) -> Result<Self, Error> {
         let types = loader.types()?;
-        let (global, namespace) = config.namespaces.global()?;
-        let peers_wanted = u32::from(config.peers > 0);
-        let mut settings = EbpfLoader::new();
-        settings.btf(Some(types)).override_global(global, &namespace, true);
-        let mut object = loader.load(OBJECT, settings.override_global("peers_wanted", &peers_wanted, true))?;
+        let peers_wanted = ("peers_wanted", u32::from(config.peers > 0));
+        let mut object = loader.tracing(OBJECT, &[config.namespaces.global()?, peers_wanted])?;
         let totals = object.map(TOTALS_MAP)?;
         let peers: Map<MapData, [u8; 20], [u64; PEER_TOTALS]> = object.map(PEERS_MAP)?;
         for name in PROGRAMS {

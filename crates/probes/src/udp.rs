@@ -14,7 +14,6 @@
 
 mod layout;
 
-use aya::EbpfLoader;
 use aya::maps::{HashMap as Map, MapData, PerCpuArray};
 use model::Families;
 use yaml::Section;
@@ -98,9 +97,7 @@ impl Settings for UdpConfig {
 impl Udp {
     fn start(config: &UdpConfig, loader: &Loader) -> Result<Self, Error> {
         let types = loader.types()?;
-        let (global, namespace) = config.namespaces.global()?;
-        let mut settings = EbpfLoader::new();
-        let mut object = loader.load(OBJECT, settings.btf(Some(types)).override_global(global, &namespace, true))?;
+        let mut object = loader.tracing(OBJECT, &[config.namespaces.global()?])?;
         let totals = object.map(TOTALS_MAP)?;
         let ports: Map<MapData, [u8; 4], u64> = object.map(PORTS_MAP)?;
         for name in PROGRAMS {
