@@ -416,7 +416,7 @@ mod tests {
             ],
         );
         let check_hint = |text: &str, hint: &str| {
-            let problem = crate::parse("f.yml", text).expect_err(text);
+            let problem = parse("f.yml", text).expect_err(text);
             assert_eq!(problem.hint, hint, "{text}: {problem}");
         };
         check_hint("a:\n\t- b\n", "indent by spaces");
