@@ -310,6 +310,67 @@ pub struct ProbeStatus {
 pub trait Probes: Send + Sync {
     /// All probes in the order of the list.
     fn probes(&self) -> Vec<ProbeStatus>;
+    /// The BPF programs and maps of this machine as they are now; `None` where no probe lists them. Asking lets the
+    /// kernel count the runs of programs for a while, where the configuration says so. It may block.
+    fn bpf(&self) -> Option<BpfObjects> {
+        None
+    }
+}
+
+/// The BPF programs and maps of this machine, whoever made them.
+#[derive(Clone, Debug, Default)]
+pub struct BpfObjects {
+    /// Programs by id.
+    pub programs: Vec<BpfProgram>,
+    /// Maps by id.
+    pub maps: Vec<BpfMap>,
+    /// Programs and maps beyond the limit of what is looked at.
+    pub beyond: usize,
+    /// Whether the kernel counts the runs of programs now.
+    pub counts_runs: bool,
+}
+
+/// A BPF program.
+#[derive(Clone, Debug, Default)]
+pub struct BpfProgram {
+    /// The kernel's number for it.
+    pub id: u32,
+    /// Its type, such as `sched_cls`.
+    pub kind: String,
+    /// Its name, cut to 15 characters by the kernel.
+    pub name: String,
+    /// Where its links put it, such as `tcx_ingress eth0`; empty where no link says.
+    pub attachment: String,
+    /// How it runs lately; `None` while that is not counted, or was not long enough.
+    pub pace: Option<BpfPace>,
+}
+
+/// How a program runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct BpfPace {
+    /// Runs a second.
+    pub runs: f64,
+    /// Seconds of a core a second.
+    pub cores: f64,
+}
+
+/// A BPF map.
+#[derive(Clone, Debug, Default)]
+pub struct BpfMap {
+    /// The kernel's number for it.
+    pub id: u32,
+    /// Its type, such as `lru_hash`.
+    pub kind: String,
+    /// Its name, cut to 15 characters by the kernel.
+    pub name: String,
+    /// Bytes of a key and of a value.
+    pub sizes: (u32, u32),
+    /// Entries by the last count; `None` where they cannot be counted, or were not yet.
+    pub entries: Option<u64>,
+    /// Entries that it has room for.
+    pub capacity: u32,
+    /// Kernel memory.
+    pub memory_bytes: Option<u64>,
 }
 
 /// What the store holds.

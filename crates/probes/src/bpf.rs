@@ -11,6 +11,7 @@
 //! the other, so that a count is as old as the round takes.
 
 mod budget;
+mod devices;
 mod kind;
 mod links;
 mod maps;
@@ -25,6 +26,7 @@ use std::os::fd::OwnedFd;
 use std::str::FromStr;
 
 use model::Families;
+use model::status::BpfObjects;
 use thiserror::Error as ThisError;
 use yaml::Section;
 
@@ -261,6 +263,13 @@ impl Running for Bpf {
 
     fn meter(&self) -> &Meter {
         &self.meter
+    }
+
+    fn bpf(&mut self) -> Option<BpfObjects> {
+        let counts_runs = self.switch_statistics();
+        self.programs.refresh(counts_runs).ok()?;
+        let beyond = self.programs.beyond() + self.maps.beyond();
+        Some(BpfObjects { programs: self.programs.list(), maps: self.maps.list(), beyond, counts_runs })
     }
 
     fn details(&self) -> Vec<String> {

@@ -35,7 +35,7 @@ mod surroundings;
 mod syscall;
 mod top;
 
-use model::status::ProbeState;
+use model::status::{BpfObjects, ProbeState};
 use model::{Families, Family, MetricKind};
 
 pub use bpf::{RunStatistics, UnknownRunStatistics};
@@ -180,6 +180,10 @@ trait Running: Send {
     /// Sentences on details.
     fn details(&self) -> Vec<String> {
         Vec::new()
+    }
+    /// The programs and maps of the machine, where this is the probe that lists them.
+    fn bpf(&mut self) -> Option<BpfObjects> {
+        None
     }
     /// Takes another configuration without loading anything anew; false where it has to be started again.
     fn apply(&mut self, _config: &Config) -> bool {

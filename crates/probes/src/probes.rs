@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use model::status::{ProbeState, ProbeStatus};
+use model::status::{BpfObjects, ProbeState, ProbeStatus};
 use model::{CollectError, Collector, Families};
 
 use crate::capability::{self, BPF, Capabilities, Capability, Reduced};
@@ -92,6 +92,14 @@ impl Probes {
 impl model::status::Probes for Probes {
     fn probes(&self) -> Vec<ProbeStatus> {
         self.slots.iter().map(|slot| lock(slot).status()).collect()
+    }
+
+    fn bpf(&self) -> Option<BpfObjects> {
+        self.surroundings.look();
+        self.slots.iter().find_map(|slot| match &mut lock(slot).held {
+            Held::Running { running, .. } => running.bpf(),
+            Held::Not(_) => None,
+        })
     }
 }
 

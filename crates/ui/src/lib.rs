@@ -1,4 +1,4 @@
-//! The pages: overview, query, targets, Cilium, alerts and storage; their chart data; their live updates.
+//! The pages: overview, query, targets, Cilium, eBPF, alerts and storage; their chart data; their live updates.
 //!
 //! In: HTTP requests, the store by [`model::Queryable`], the query engine, and what the rooms say of themselves. Out: HTML
 //! that is whole without scripts, columnar JSON for charts, one event stream a page. Never: a write, a file, a request to
@@ -10,6 +10,7 @@
 
 mod alerts;
 mod ask;
+mod bpf;
 mod chart;
 mod cilium;
 mod complete;
@@ -111,6 +112,7 @@ pub fn router(state: State) -> Router {
         .route("/targets", get(targets::page))
         .route("/targets/inspect", get(targets::inspect))
         .route("/cilium", get(cilium::page))
+        .route("/bpf", get(bpf::page))
         .route("/alerts", get(alerts::page))
         .route("/storage", get(storage::page))
         .route("/ui/data", get(data::answer))

@@ -114,12 +114,13 @@ struct Filesystem {
     level: Option<(&'static str, &'static str)>,
 }
 
-struct Probe {
-    name: String,
-    help: String,
-    state: State3,
-    reason: String,
-    details: Vec<String>,
+/// A probe as pages show it.
+pub(crate) struct Probe {
+    pub(crate) name: String,
+    pub(crate) help: String,
+    pub(crate) state: State3,
+    pub(crate) reason: String,
+    pub(crate) details: Vec<String>,
 }
 
 /// What the engine is asked for a page, done on a blocking thread.

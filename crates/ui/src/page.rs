@@ -22,11 +22,12 @@ use crate::{Ui, live};
 const PAGE_COMPRESSION: Compression = Compression::new(4);
 
 /// The navigation: path, word, icon (a symbol of `shell.html`).
-pub(crate) const PAGES: [(&str, &str, &str); 6] = [
+pub(crate) const PAGES: [(&str, &str, &str); 7] = [
     ("/", "Overview", "overview"),
     ("/query", "Query", "query"),
     ("/targets", "Targets", "targets"),
     ("/cilium", "Cilium", "cilium"),
+    ("/bpf", "eBPF", "bpf"),
     ("/alerts", "Alerts", "alerts"),
     ("/storage", "Storage", "storage"),
 ];

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::devices;
 use super::syscall::{self, Info, NameAt, Object};
 
 /// Links that are described. A node with a few hundred pods has some thousands at most; more are left out, and their
@@ -57,11 +58,15 @@ impl Links {
         Ok(())
     }
 
-    /// What each program is attached to, such as `tcx_ingress eth0`; those without a link are not in it.
+    /// What each program is attached to, such as `tcx_ingress eth0`, by a link or by a device without one.
     pub(super) fn by_program(&self) -> BTreeMap<u32, String> {
         let mut places: BTreeMap<u32, Vec<String>> = BTreeMap::new();
         for link in self.links.values() {
             places.entry(link.program).or_default().push(link.place.to_string());
+        }
+        // Without netlink what links say has to be enough.
+        for (program, place) in devices::attached().unwrap_or_default() {
+            places.entry(program).or_default().push(place);
         }
         places.into_iter().map(|(program, places)| (program, in_words(places))).collect()
     }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::time::Duration;
 
+use model::status::BpfMap;
+
 use super::budget::Stopwatch;
 use super::syscall::{Map, Object, Shape};
 use super::walk::{Piece, Walk};
@@ -54,7 +56,7 @@ pub(super) struct Sum {
 impl Maps {
     /// Takes up new maps, forgets those that are gone, and goes on counting entries.
     pub(super) fn follow(&mut self) -> io::Result<()> {
-        let alive = self.list()?;
+        let alive = self.ids()?;
         self.maps.retain(|id, _| alive.contains(id));
         for id in alive {
             if let Entry::Vacant(place) = self.maps.entry(id) {
@@ -71,6 +73,25 @@ impl Maps {
     /// CPU time that counting took since the start.
     pub(super) fn spent(&self) -> Duration {
         self.spent
+    }
+
+    /// Each map, by id.
+    pub(super) fn list(&self) -> Vec<BpfMap> {
+        let map = |(id, known): (&u32, &Known)| BpfMap {
+            id: *id,
+            kind: known.shape.kind.name().into_owned(),
+            name: known.shape.name.clone(),
+            sizes: (known.shape.key_bytes, known.shape.value_bytes),
+            entries: known.entries,
+            capacity: known.shape.entries_max,
+            memory_bytes: known.memory_bytes,
+        };
+        self.maps.iter().map(map).collect()
+    }
+
+    /// How many there are beyond the limit.
+    pub(super) fn beyond(&self) -> usize {
+        self.beyond
     }
 
     /// Maps by kind; those beyond the limit as [`OTHER`].
@@ -98,7 +119,7 @@ impl Maps {
         groups
     }
 
-    fn list(&mut self) -> io::Result<BTreeSet<u32>> {
+    fn ids(&mut self) -> io::Result<BTreeSet<u32>> {
         let mut ids = BTreeSet::new();
         let mut after = 0;
         self.beyond = 0;

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use model::status::{BpfPace, BpfProgram};
 
 use super::kind::ProgramKind;
 use super::links::Links;
@@ -17,7 +19,11 @@ pub(super) struct Programs {
     /// Programs beyond the limit, which are only counted.
     beyond: usize,
     links: Links,
+    followed: Option<Instant>,
 }
+
+/// A pace is told over at least this long, and programs are not read again within it, however often somebody asks.
+const PACE_MIN: Duration = Duration::from_secs(1);
 
 /// What the label set of a series is made of. Ids are not in it: Cilium loads its programs anew with every change of an
 /// endpoint, and each would be a new series.
@@ -43,13 +49,21 @@ pub(super) struct Program {
     /// What the kernel last told.
     pub(super) runs: Runs,
     group: Option<Group>,
+    /// Where the measuring of the pace began.
+    since: Option<(Instant, Runs)>,
+    pace: Option<BpfPace>,
 }
 
 impl Programs {
     /// Takes up new programs and forgets those that are gone; with `count_runs` reads how long each ran.
     pub(super) fn follow(&mut self, count_runs: bool) -> io::Result<()> {
         self.links.follow()?;
-        let alive = self.list()?;
+        self.followed = Some(Instant::now());
+        if !count_runs {
+            // What was counted before would be spread over the time in which nothing was.
+            self.programs.values_mut().for_each(|program| (program.since, program.pace) = (None, None));
+        }
+        let alive = self.ids()?;
         self.programs.retain(|id, _| alive.contains(id));
         let attachments = if count_runs { self.links.by_program() } else { BTreeMap::new() };
         for id in alive {
@@ -65,6 +79,32 @@ impl Programs {
         let used: BTreeSet<_> = self.programs.values().filter_map(|program| program.group.as_ref()).collect();
         self.groups.retain(|group, _| used.contains(group));
         Ok(())
+    }
+
+    /// As [`Programs::follow`], unless that was just now.
+    pub(super) fn refresh(&mut self, count_runs: bool) -> io::Result<()> {
+        if self.followed.is_some_and(|followed| followed.elapsed() < PACE_MIN) {
+            return Ok(());
+        }
+        self.follow(count_runs)
+    }
+
+    /// Each program, by id.
+    pub(super) fn list(&self) -> Vec<BpfProgram> {
+        let attachments = self.links.by_program();
+        let program = |(id, program): (&u32, &Program)| BpfProgram {
+            id: *id,
+            kind: program.kind.name().into_owned(),
+            name: program.name.clone(),
+            attachment: attachments.get(id).cloned().unwrap_or_default(),
+            pace: program.pace,
+        };
+        self.programs.iter().map(program).collect()
+    }
+
+    /// How many there are beyond the limit.
+    pub(super) fn beyond(&self) -> usize {
+        self.beyond
     }
 
     /// Programs by kind; those beyond the limit as [`OTHER`].
@@ -85,7 +125,7 @@ impl Programs {
     }
 
     /// The ids of those within the limit.
-    fn list(&mut self) -> io::Result<BTreeSet<u32>> {
+    fn ids(&mut self) -> io::Result<BTreeSet<u32>> {
         let mut ids = BTreeSet::new();
         let mut after = 0;
         self.beyond = 0;
@@ -107,6 +147,8 @@ impl Programs {
             name: info.text(64, 16),
             runs: Runs::default(),
             group: None,
+            since: None,
+            pace: None,
         });
     }
 
@@ -123,6 +165,24 @@ impl Programs {
         sum.time += runs.time.saturating_sub(program.runs.time);
         program.group = Some(group);
         program.runs = runs;
+        program.measure(Instant::now());
+    }
+}
+
+impl Program {
+    fn measure(&mut self, now: Instant) {
+        let Some((since, runs)) = self.since else {
+            self.since = Some((now, self.runs));
+            return;
+        };
+        let passed = now.duration_since(since);
+        if passed >= PACE_MIN {
+            let passed = passed.as_secs_f64();
+            let count = self.runs.count.saturating_sub(runs.count) as f64;
+            let time = self.runs.time.saturating_sub(runs.time).as_secs_f64();
+            self.pace = Some(BpfPace { runs: count / passed, cores: time / passed });
+            self.since = Some((now, self.runs));
+        }
     }
 }
 
