@@ -16,6 +16,11 @@ const RUN_SECONDS: Metric = Metric::counter(
     "seconds",
     "Time that a probe's program ran while BPF statistics were on.",
 );
+const MISSES: Metric = Metric::counter(
+    "skep_probe_program_misses_total",
+    "events",
+    "Events that a probe's program did not see, because its CPU was at that program already.",
+);
 const MAP_BYTES: Metric =
     Metric::gauge("skep_probe_map_memory_bytes", "bytes", "Kernel memory of a probe's map, as the kernel accounts it.");
 
@@ -58,7 +63,7 @@ impl Meter {
 }
 
 /// Adds the families of all probes. Runs are left out while they are zero: the kernel counts them only while BPF
-/// statistics are on, and zero would say that the program does not run.
+/// statistics are on, and zero would say that the program does not run. So are misses, which hardly ever happen.
 pub(crate) fn expose(costs: &[(&'static str, Cost)], families: &mut Families) {
     let programs =
         || costs.iter().flat_map(|(probe, cost)| cost.programs.iter().map(move |(name, runs)| (*probe, name, runs)));
@@ -70,6 +75,10 @@ pub(crate) fn expose(costs: &[(&'static str, Cost)], families: &mut Families) {
     let family = RUN_SECONDS.family(families);
     for (probe, program, runs) in counted() {
         family.with([("probe", probe), ("program", program)], runs.time.as_secs_f64());
+    }
+    let family = MISSES.family(families);
+    for (probe, program, runs) in programs().filter(|(.., runs)| runs.misses > 0) {
+        family.with([("probe", probe), ("program", program)], runs.misses as f64);
     }
     let family = MAP_BYTES.family(families);
     for (probe, cost) in costs {

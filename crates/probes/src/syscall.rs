@@ -41,11 +41,13 @@ struct GetInfo {
     info: u64,
 }
 
-/// How often a program ran and how long, while BPF statistics were on.
+/// How often a program ran and how long, while BPF statistics were on, and how often it did not run although it should
+/// have, because the CPU was at it already; the kernel counts that always, from Linux 5.12 on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Runs {
     pub(crate) count: u64,
     pub(crate) time: Duration,
+    pub(crate) misses: u64,
 }
 
 /// `struct bpf_prog_info` up to the run statistics, which lie behind 192 bytes that are of no interest here.
@@ -54,6 +56,7 @@ struct ProgramInfo {
     before: [u64; 24],
     run_time_ns: u64,
     run_count: u64,
+    recursion_misses: u64,
 }
 
 /// The head of `struct bpf_link_info` with the part for devices.
@@ -89,9 +92,10 @@ impl DeviceLink {
 
 /// What a program cost so far. It takes no capability.
 pub(crate) fn program_runs(program: BorrowedFd<'_>) -> io::Result<Runs> {
-    let mut info = ProgramInfo { before: [0; 24], run_time_ns: 0, run_count: 0 };
+    let mut info = ProgramInfo { before: [0; 24], run_time_ns: 0, run_count: 0, recursion_misses: 0 };
     get_info(program, &mut info)?;
-    Ok(Runs { count: info.run_count, time: Duration::from_nanos(info.run_time_ns) })
+    let time = Duration::from_nanos(info.run_time_ns);
+    Ok(Runs { count: info.run_count, time, misses: info.recursion_misses })
 }
 
 /// Fills `info`, a structure of plain numbers that begins as the kernel's does for this kind of object.
