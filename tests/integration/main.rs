@@ -24,6 +24,7 @@ mod lifecycle;
 mod memory;
 mod names;
 mod peers;
+mod privileges;
 mod remote_read;
 mod remote_write;
 mod web;

@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own commands, so that a person, CI and a release run the same.
 
 mod bench;
+mod cost;
 mod ebpf;
 mod fuzz;
 mod hostile;
@@ -22,6 +23,7 @@ cargo xtask soak               the long forms of the tests: kills, crash images,
 cargo xtask bench              start-up time, memory, size, beside a peer where there is one
 cargo xtask bench hostile      how late scrapes and pages are while clients ask for everything
 cargo xtask bench slow         how long pages take while clients hold connections that they hardly use
+cargo xtask bench probes       what the probes on network devices cost a packet, and what they take from real traffic
 cargo xtask bench lateness     how late and how evenly spread scrapes of a thousand targets are, beside a peer
 ";
 
@@ -39,6 +41,8 @@ fn main() -> Result<()> {
         ["bench", "hostile"] => hostile::run(),
         ["bench", "slow"] => slow::run(),
         ["bench", "lateness"] => lateness::run(),
+        ["bench", "probes"] => cost::run(),
+        ["bench", "probes", "traffic"] => cost::traffic(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

@@ -82,6 +82,11 @@ macro_rules! probes {
         }
 
         impl Config {
+            /// Every probe off, each as it is by default otherwise: to be extended by those that shall run.
+            pub fn disabled() -> Self {
+                Self { enabled: true, $($name: $config { enabled: false, ..$config::default() }),* }
+            }
+
             /// Decodes the section `probes`; problems go to its report, and a default stands in.
             pub fn decode(section: &yaml::Section<'_>) -> Self {
                 let mut config = Self::default();

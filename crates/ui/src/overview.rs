@@ -264,11 +264,20 @@ impl Question {
         vec![
             Stat::new(
                 "Packets",
-                value("sum(rate(skep_xdp_packets_total[$window]))"),
+                value(
+                    "sum(rate(skep_xdp_packets_total[$window]) * on (instance, device) group_left () skep_xdp_device_info{layer=\"base\"})",
+                ),
                 Unit::PacketsPerSecond,
                 "at the driver",
             ),
-            Stat::new("Bytes", value("sum(rate(skep_xdp_bytes_total[$window]))"), Unit::BytesPerSecond, "whole frames"),
+            Stat::new(
+                "Bytes",
+                value(
+                    "sum(rate(skep_xdp_bytes_total[$window]) * on (instance, device) group_left () skep_xdp_device_info{layer=\"base\"})",
+                ),
+                Unit::BytesPerSecond,
+                "whole frames",
+            ),
             Stat::new("Devices", value("count(count by (device) (skep_xdp_packets_total))"), Unit::Short, "counted"),
         ]
     }

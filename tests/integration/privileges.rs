@@ -1,0 +1,68 @@
+//! What the process may still do once it runs: nothing that no enabled probe needs, in any of its threads.
+
+use std::fs;
+use std::path::Path;
+
+use testkit::{ServerBuilder, poll_until};
+
+use crate::{ALONE, SKEP, vector};
+
+/// Attach programs to devices, which the probes of devices keep for those that come later.
+const NET_ADMIN: u64 = 1 << 12;
+
+/// The effective and the permitted capabilities of every thread, and whether new programs could get others.
+fn threads(pid: u32) -> Vec<(u64, u64, bool)> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let texts = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
+    let read = |text: String| {
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+        let set = |name| u64::from_str_radix(&field(name), 16).unwrap();
+        (set("CapEff:"), set("CapPrm:"), field("NoNewPrivs:") == "0")
+    };
+    texts.map(read).collect()
+}
+
+fn check(config: &str, expected: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("skep.yml");
+    fs::write(&file, config).unwrap();
+    let server = ServerBuilder::new(SKEP, folder.path().join("data")).arg("--config").arg(&file).start().unwrap();
+    // By then every pool has threads.
+    poll_until("its own metrics", || server.get("/api/v1/query?query=1").is_ok().then_some(()));
+    let threads = threads(server.pid());
+    assert!(threads.len() > 2, "{threads:?}");
+    assert!(threads.iter().all(|thread| *thread == (expected, expected, false)), "{config}: {threads:x?}");
+}
+
+#[test]
+fn threads_keep_what_the_probes_need() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root has capabilities to give up");
+        return;
+    }
+    check(ALONE, 0);
+    let off = "host: {enabled: false}\ncilium: {enabled: false}\n";
+    let others = "drops: {enabled: false}, tcp: {enabled: false}, udp: {enabled: false}, bpf: {enabled: false}, \
+                  cilium: {enabled: false}";
+    check(&format!("{off}probes: {{xdp: {{devices: [none]}}, tc: {{enabled: false}}, {others}}}\n"), NET_ADMIN);
+}
+
+/// A probe that a reload switches on cannot be loaded any more, and says so.
+#[test]
+fn a_probe_that_is_switched_on_later_asks_for_a_restart() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: probes need root");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("skep.yml");
+    fs::write(&file, ALONE).unwrap();
+    let server = ServerBuilder::new(SKEP, folder.path().join("data")).arg("--config").arg(&file).start().unwrap();
+    fs::write(&file, "host: {enabled: false}\ncilium: {enabled: false}\n").unwrap();
+    server.signal("HUP").unwrap();
+    let query = "skep_probe_state{probe=\"xdp\",state=\"unsupported\"} == 1";
+    poll_until("the state of the probe", || (!vector(&server, query).is_empty()).then_some(()));
+    let page = server.get("/").unwrap().body;
+    assert!(page.contains("restart skep to run this probe"), "{page}");
+    assert!(Path::new(&format!("/proc/{}", server.pid())).exists());
+}

@@ -1,0 +1,256 @@
+//! `cargo xtask bench probes`: what the programs on network devices cost a packet, and what they take from real traffic.
+//!
+//! First the kernel runs each program a million times on one packet (`BPF_PROG_TEST_RUN`), beside an empty program of
+//! the same kind. Then UDP packets go over a wire between two network namespaces, in turns without a program, with an
+//! empty one and with the probe `xdp` in the same mode, so that whatever else the machine does meets all three.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use aya::maps::Array;
+use aya::programs::{SchedClassifier, TestRun, TestRunOptions, Xdp, XdpMode};
+use aya::{Ebpf, EbpfLoader};
+use model::status::{ProbeState, Probes as _};
+use probes::{Config, Probes, XdpConfig};
+
+use crate::machine::{execute, is_root, root};
+
+/// Runs of a program whose average the kernel tells.
+const REPEATS: u32 = 1_000_000;
+/// Averages of which the median counts.
+const ROUNDS: usize = 9;
+/// The kernel runs XDP and tc programs as if the packet had come from the loopback device.
+const LOOPBACK: u32 = 1;
+/// What the whole probe may cost a packet above an empty program, nanoseconds.
+const XDP_MAX: f64 = 40.0;
+/// Turns of real traffic.
+const PAIRS: usize = 20;
+/// Throughput that the probe may take, per cent.
+const LOSS_MAX: f64 = 3.0;
+
+pub(crate) fn run() -> Result<()> {
+    ensure!(is_root(), "programs are loaded by root");
+    programs()?;
+    execute("ip", &["netns", "add", NAMESPACE])?;
+    let inside = std::env::current_exe()?.to_string_lossy().into_owned();
+    let result = execute("ip", &["netns", "exec", NAMESPACE, &inside, "bench", "probes", "traffic"]);
+    execute("ip", &["netns", "del", NAMESPACE])?;
+    result
+}
+
+const NAMESPACE: &str = "skep-bench";
+
+/// A packet that is counted, and its name.
+fn packets() -> [(&'static str, Vec<u8>); 4] {
+    let frame =
+        |protocol: [u8; 2], packet: &[u8]| [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2][..], &protocol, packet].concat();
+    let ipv4 = |number: u8, payload: &[u8]| {
+        let mut ip = vec![0x45, 0, 0, 0, 0, 1, 0, 0, 64, number, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
+        ip.extend(payload);
+        let length = (ip.len() as u16).to_be_bytes();
+        ip[2..4].copy_from_slice(&length);
+        frame([8, 0], &ip)
+    };
+    let mut tcp = vec![0; 20];
+    tcp[..4].copy_from_slice(&[0x1f, 0x90, 1, 0xbb]);
+    (tcp[12], tcp[13]) = (0x50, 0x10);
+    let mut udp = vec![0; 8 + 512];
+    udp[..4].copy_from_slice(&[0x1f, 0x90, 0, 53]);
+    udp[4..6].copy_from_slice(&520u16.to_be_bytes());
+    let mut ipv6 = vec![0x60, 0, 0, 0, 0, 0, 6, 64];
+    ipv6[4..6].copy_from_slice(&20u16.to_be_bytes());
+    ipv6.extend([0xfd; 32]);
+    ipv6.extend(&tcp);
+    [
+        ("TCP in IPv4, 54 bytes", ipv4(6, &tcp)),
+        ("UDP in IPv4, 554 bytes", ipv4(17, &udp)),
+        ("TCP in IPv6, 74 bytes", frame([0x86, 0xdd], &ipv6)),
+        ("ARP", frame([8, 6], &[0; 46])),
+    ]
+}
+
+fn load(object: &str, globals: &[(&str, u32)]) -> Result<Ebpf> {
+    let path = root().join("ebpf/objects").join(object);
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    for (name, value) in globals {
+        loader.override_global(name, value, true);
+    }
+    let mut ebpf = loader.load_file(&path).with_context(|| format!("load {}", path.display()))?;
+    if let Some(map) = ebpf.map_mut("devices") {
+        // Counted in slot 0 as an Ethernet device.
+        Array::<_, [u32; 3]>::try_from(map)?.set(LOOPBACK, [LOOPBACK, 0, 0], 0)?;
+    }
+    Ok(ebpf)
+}
+
+/// Nanoseconds a packet.
+fn median(mut measure: impl FnMut() -> Result<f64>) -> Result<f64> {
+    let mut times = (0..ROUNDS).map(|_| measure()).collect::<Result<Vec<f64>>>()?;
+    times.sort_by(f64::total_cmp);
+    Ok(times[ROUNDS / 2])
+}
+
+fn xdp(object: &str, program: &str, globals: &[(&str, u32)], packet: &[u8]) -> Result<f64> {
+    let mut ebpf = load(object, globals)?;
+    let program: &mut Xdp = ebpf.program_mut(program).context("no such program")?.try_into()?;
+    program.load()?;
+    median(|| Ok(program.test_run(options(packet))?.duration.as_nanos() as f64))
+}
+
+fn tc(object: &str, program: &str, packet: &[u8]) -> Result<f64> {
+    let mut ebpf = load(object, &[])?;
+    let program: &mut SchedClassifier = ebpf.program_mut(program).context("no such program")?.try_into()?;
+    program.load()?;
+    median(|| Ok(program.test_run(options(packet))?.duration.as_nanos() as f64))
+}
+
+fn options(packet: &[u8]) -> TestRunOptions<'_> {
+    TestRunOptions { data_in: Some(packet), repeat: REPEATS, ..TestRunOptions::new() }
+}
+
+fn programs() -> Result<()> {
+    println!("nanoseconds a packet above an empty program, median of {ROUNDS} averages of {REPEATS} runs");
+    println!("{:26} {:>8} {:>8} {:>8} {:>8} {:>8}", "", "empty", "counters", "details", "all", "tc");
+    let mut worst = 0.0f64;
+    for (name, packet) in packets() {
+        for (kind, program, empty) in
+            [("generic", "skep_xdp", "empty_xdp"), ("native", "skep_xdp_frags", "empty_xdp_frags")]
+        {
+            let nothing = xdp("empty.bpf.o", empty, &[], &packet)?;
+            let ours = |details, breakdown| {
+                let globals = [("details", details), ("breakdown", breakdown)];
+                Ok::<f64, anyhow::Error>(xdp("xdp.bpf.o", program, &globals, &packet)? - nothing)
+            };
+            let (counters, details, all) = (ours(0, 0)?, ours(1, 0)?, ours(1, 1)?);
+            let traffic_control = tc("tc.bpf.o", "skep_tc_egress", &packet)? - tc("empty.bpf.o", "empty_tc", &packet)?;
+            worst = worst.max(all);
+            println!(
+                "{:26} {nothing:8} {counters:8} {details:8} {all:8} {traffic_control:8}",
+                format!("{name}, {kind}")
+            );
+        }
+    }
+    ensure!(worst <= XDP_MAX, "the probe xdp costs {worst} ns a packet, more than {XDP_MAX}");
+    Ok(())
+}
+
+/// Inside of the namespace: a wire to another one, and flows over it.
+pub(crate) fn traffic() -> Result<()> {
+    let peer = Peer::start()?;
+    let pid = peer.0.id().to_string();
+    ip("link add b0 type veth peer name b1")?;
+    ip(&format!("link set b1 netns {pid}"))?;
+    ip("addr add 10.9.0.1/24 dev b0")?;
+    ip("link set b0 up")?;
+    nsenter(&pid, "ip addr add 10.9.0.2/24 dev b1")?;
+    nsenter(&pid, "ip link set b1 up")?;
+    let mut rates: [Vec<f64>; 3] = Default::default();
+    for turn in 0..PAIRS {
+        // Each stands first as often as the others.
+        for step in 0..3 {
+            let kind = (turn + step) % 3;
+            let program = Program::put(kind)?;
+            rates[kind].push(flow(&pid)?);
+            drop(program);
+        }
+    }
+    println!("packets/s received in generic mode, median of {PAIRS}, and of the ratio of each turn");
+    for (kind, name) in ["no program", "an empty one", "the probe xdp"].into_iter().enumerate() {
+        let against = |other: usize| {
+            let mut ratios: Vec<f64> = rates[kind].iter().zip(&rates[other]).map(|(a, b)| a / b).collect();
+            ratios.sort_by(f64::total_cmp);
+            (ratios[PAIRS / 2] - 1.0) * 100.0
+        };
+        let mut sorted = rates[kind].clone();
+        sorted.sort_by(f64::total_cmp);
+        let rate = sorted[PAIRS / 2];
+        println!("{name:16} {rate:9.0}, {:+.1} % of none, {:+.1} % of an empty one", against(0), against(1));
+        if kind == 2 && -against(1) > LOSS_MAX {
+            println!("  more than {LOSS_MAX} % below an empty program; the machine may be busy");
+        }
+    }
+    Ok(())
+}
+
+struct Peer(Child);
+
+impl Peer {
+    fn start() -> Result<Self> {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "sh", "-c", "echo ready; exec sleep 3600"]).stdout(Stdio::piped());
+        let mut peer = Self(command.spawn().context("cannot start unshare")?);
+        let output = peer.0.stdout.take().context("no output")?;
+        BufReader::new(output).lines().next().context("no other namespace")??;
+        Ok(peer)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What sits on the device that receives. Dropping it takes it off.
+enum Program {
+    Nothing,
+    Empty { _ebpf: Ebpf },
+    Probe { _probes: Probes },
+}
+
+impl Program {
+    fn put(kind: usize) -> Result<Self> {
+        match kind {
+            0 => Ok(Self::Nothing),
+            1 => {
+                let mut ebpf = load("empty.bpf.o", &[])?;
+                let program: &mut Xdp = ebpf.program_mut("empty_xdp").context("no such program")?.try_into()?;
+                program.load()?;
+                program.attach("b0", XdpMode::Skb)?;
+                Ok(Self::Empty { _ebpf: ebpf })
+            }
+            _ => {
+                let xdp = XdpConfig { devices: vec!["b0".to_owned()], ..XdpConfig::default() };
+                let probes = Probes::start(&Config { xdp, ..Config::disabled() });
+                let state = probes.probes().into_iter().find(|probe| probe.name == "xdp").map(|probe| probe.state);
+                ensure!(state == Some(ProbeState::Running), "{state:?}");
+                Ok(Self::Probe { _probes: probes })
+            }
+        }
+    }
+}
+
+/// Packets a second that arrive here from the other namespace, which sends small ones as fast as it can.
+fn flow(pid: &str) -> Result<f64> {
+    let mut server = Command::new("iperf3");
+    server.args(["--server", "--one-off", "--forceflush"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut server = server.spawn().context("cannot start iperf3")?;
+    let mut lines = BufReader::new(server.stdout.take().context("no output")?).lines();
+    ensure!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("listening")), "iperf3 does not listen");
+    nsenter(pid, "iperf3 --client 10.9.0.1 --udp --bitrate 0 --length 64 --time 1")?;
+    let line = lines.map_while(Result::ok).find(|line| line.contains("receiver")).context("iperf3 tells nothing")?;
+    server.wait()?;
+    // Lost and all datagrams stand as `lost/all`.
+    let word = line.split_whitespace().filter(|word| !word.contains("sec")).find_map(|word| word.split_once('/'));
+    let (lost, all) = word.with_context(|| line.clone())?;
+    Ok(all.parse::<f64>()? - lost.parse::<f64>()?)
+}
+
+fn ip(line: &str) -> Result<()> {
+    output("ip", line.split(' '))
+}
+
+fn nsenter(pid: &str, line: &str) -> Result<()> {
+    output("nsenter", ["--target", pid, "--net"].into_iter().chain(line.split(' ')))
+}
+
+fn output<'a>(program: &str, args: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    let output = Command::new(program).args(args).output().with_context(|| format!("cannot start {program}"))?;
+    if !output.status.success() {
+        bail!("{program}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
