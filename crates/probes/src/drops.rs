@@ -193,7 +193,24 @@ fn softnet_drops(text: &str) -> [u64; 2] {
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+
     use super::*;
+
+    #[test]
+    fn a_kernel_without_reasons() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("SKIPPED: BPF needs root");
+            return;
+        }
+        let probe = Drops::start(&DropsConfig::default(), &Loader::before("skb_drop_reason")).unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        socket.send_to(b"?", nobody).unwrap();
+        let sums = probe.read().unwrap();
+        assert!(sums.keys().all(|drop| drop.code == Some(layout::CODE_UNKNOWN)), "{sums:?}");
+        assert!(sums.iter().any(|(drop, count)| drop.protocol == "udp" && *count > 0), "{sums:?}");
+    }
 
     #[test]
     fn softnet() {

@@ -46,6 +46,17 @@ impl Loader {
         Self { types: OnceCell::new(), surroundings }
     }
 
+    /// One loader for a kernel like this one, but from before a type: its name is another there.
+    #[cfg(test)]
+    pub(crate) fn before(missing: &str) -> Self {
+        let mut bytes = std::fs::read("/sys/kernel/btf/vmlinux").unwrap();
+        let name = [b"\0", missing.as_bytes(), b"\0"].concat();
+        let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+        bytes[at + 1] = b'_';
+        let types = Btf::parse(&bytes, aya::Endianness::default()).unwrap();
+        Self { types: OnceCell::from(Ok(types)), surroundings: Surroundings::default() }
+    }
+
     /// What the rest of the program tells.
     pub(crate) fn surroundings(&self) -> &Surroundings {
         &self.surroundings

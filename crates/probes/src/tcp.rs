@@ -328,7 +328,24 @@ fn zero_windows(text: &str) -> Vec<(&'static str, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
+
+    #[test]
+    fn a_kernel_without_reasons_of_resets() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("SKIPPED: BPF needs root");
+            return;
+        }
+        let mut probe = Tcp::start(&TcpConfig::default(), &Loader::before("sk_rst_reason")).unwrap();
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        TcpStream::connect(nobody).unwrap_err();
+        let words = probe.read().unwrap();
+        let totals = Totals::new(&words);
+        let unknown = totals.resets_sent[RESET_REASON_UNKNOWN as usize];
+        assert!(unknown > 0 && totals.resets_sent.iter().sum::<u64>() == unknown, "{totals:?}");
+    }
 
     #[test]
     fn zero_windows_of_netstat() {
