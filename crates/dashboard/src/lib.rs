@@ -20,6 +20,7 @@
 //! Grafana's behaviour decides: the words, digits and rounding are those that its users see, where its documents
 //! say otherwise, too.
 
+mod ask;
 mod board;
 mod color;
 mod field;
@@ -28,6 +29,7 @@ mod import;
 mod json;
 mod link;
 mod mapping;
+mod moment;
 mod pattern;
 mod reduce;
 mod repeat;
@@ -39,6 +41,7 @@ mod value;
 mod variable;
 mod visual;
 
+pub use ask::{Question, Screen, ask};
 pub use board::*;
 pub use color::{CLASSIC, ColorMode, Continuous, Rgba, classic, classic_by_name, shade};
 pub use field::*;
@@ -46,6 +49,7 @@ pub use frame::{CELLS_MAX, Column, Field, Frame, Value, display_name, fill_label
 pub use import::{DASHBOARD_BYTES_MAX, ImportError, Imported, PANELS_MAX, SCHEMA_MAX, SCHEMA_MIN, TARGETS_MAX, import};
 pub use link::Link;
 pub use mapping::{Mapped, Mapping, Rule, Shown, Special, apply as apply_mappings};
+pub use moment::{Now, TimeError, panel_range, resolve};
 pub use pattern::{Found, PATTERN_BYTES_MAX, Pattern, PatternError, STEPS_MAX as PATTERN_STEPS_MAX};
 pub use reduce::Reducer;
 pub use repeat::{Part, REPEATED_PANELS_MAX, Shown as ShownPanel, parts};

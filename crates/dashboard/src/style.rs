@@ -98,11 +98,11 @@ impl Style {
 
     /// The colour of a value, or of the column where there is none.
     pub fn color(&self, value: Option<f64>) -> Rgba {
-        let mode = self.options.color.clone().unwrap_or_default();
+        let mode = self.options.color.as_ref().unwrap_or(&ColorMode::Thresholds);
         let number = value.unwrap_or(f64::NEG_INFINITY);
         let found = match mode {
-            ColorMode::Fixed(color) => Rgba::parse(&color),
-            ColorMode::Shades(color) => Rgba::parse(&color).map(|base| shade(base, self.place, self.count)),
+            ColorMode::Fixed(color) => Rgba::parse(color),
+            ColorMode::Shades(color) => Rgba::parse(color).map(|base| shade(base, self.place, self.count)),
             ColorMode::Classic => Some(classic(self.place)),
             ColorMode::ClassicByName => Some(classic_by_name(&self.name)),
             ColorMode::Thresholds => {

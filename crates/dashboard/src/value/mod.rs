@@ -7,7 +7,7 @@ mod scale;
 mod unit;
 
 pub use date::format_time;
-pub(crate) use date::iso;
+pub(crate) use date::{iso, zoned};
 pub(crate) use number::javascript;
 pub use number::{decimals_of, to_fixed};
 pub use unit::{Clock, Unit};

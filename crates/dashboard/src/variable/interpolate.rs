@@ -96,6 +96,11 @@ impl Scope {
         Self { steps: Some(steps), ..self.clone() }
     }
 
+    /// The same scope for another time, as a panel may have one of its own.
+    pub fn with_range(&self, range: TimeRange) -> Self {
+        Self { range: Some(range), ..self.clone() }
+    }
+
     /// The text with its variables filled in; names that nothing has stay as they are.
     pub fn fill(&self, text: &str, syntax: Syntax) -> Result<String, TooLong> {
         self.filled(text, syntax, 0)
