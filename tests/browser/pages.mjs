@@ -1,6 +1,6 @@
 // Pages, their charts, navigation, keyboard, themes and sizes.
 
-const PATHS = ["/", "/query", "/query?expr=up&tab=table", "/query?expr=up", "/query?expr=sum(rate(up[5m]))%2Bsum(up)&tab=explain", "/targets", "/cilium", "/alerts", "/storage"];
+const PATHS = ["/", "/query", "/query?expr=up&tab=table", "/query?expr=up", "/query?expr=sum(rate(up[5m]))%2Bsum(up)&tab=explain", "/targets", "/cilium", "/bpf", "/bpf?q=nothing&programs=name&maps=-memory", "/alerts", "/storage"];
 
 export async function pages({ check, open, assertClean, assertAccessible, equal, ok, base, PHONE }) {
   const list = await (await fetch(`${base}/targets`)).text();
@@ -46,7 +46,7 @@ export async function pages({ check, open, assertClean, assertAccessible, equal,
 
   await check("the navigation reaches every page and keeps the range", async () => {
     const { page } = await open("/?from=now-3h&to=now");
-    for (const word of ["Query", "Targets", "Cilium", "Alerts", "Storage", "Overview"]) {
+    for (const word of ["Query", "Targets", "Cilium", "eBPF", "Alerts", "Storage", "Overview"]) {
       await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: word }).click();
       await page.getByRole("heading", { level: 1, name: word }).waitFor();
       equal(new URL(page.url()).searchParams.get("from"), "now-3h", "from");

@@ -42,6 +42,7 @@ const PAGES = [
   ["targets", "/targets"],
   ["target", await firstTarget()],
   ["cilium", "/cilium"],
+  ["bpf", "/bpf"],
   ["alerts", "/alerts"],
   ["storage", "/storage"],
   ["nowhere", "/nowhere"],

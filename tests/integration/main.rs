@@ -12,6 +12,7 @@ mod alerting;
 mod backup;
 mod bad_input;
 mod bombs;
+mod cilium_maps;
 mod clients;
 mod demo;
 mod discovery;
