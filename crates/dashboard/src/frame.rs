@@ -95,6 +95,15 @@ impl Value {
         }
     }
 
+    /// As milliseconds since 1970: a number of them, or a date of ISO 8601.
+    pub fn time(&self) -> Option<i64> {
+        let date = |text: &str| text.trim().parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond);
+        match self {
+            Self::Text(text) => self.number().map(|time| time as i64).or_else(|| date(text)),
+            other => other.number().map(|time| time as i64),
+        }
+    }
+
     /// As a text; `None` where there is no value.
     pub fn text(&self) -> Option<Arc<str>> {
         match self {
@@ -169,7 +178,7 @@ impl Column {
         match self {
             Self::Numbers(values) => values.push(value.number()),
             Self::Texts(values) => values.push(value.text()),
-            Self::Times(values) => values.push(value.number().map(|time| time as i64)),
+            Self::Times(values) => values.push(value.time()),
             Self::Flags(values) => values.push(match value {
                 Value::Flag(flag) => Some(*flag),
                 Value::Text(text) => text.parse().ok(),

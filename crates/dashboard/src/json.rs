@@ -5,7 +5,7 @@
 //! real dashboards hold `""` for "no maximum" and `"2"` for a number.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -14,14 +14,20 @@ use crate::report::{Loss, Report};
 /// Characters of a value that a report repeats: enough to recognise it.
 const VALUE_CHARS_MAX: usize = 60;
 
-/// Where losses go, and which panel is being read.
+/// Where losses go, which panel is being read, and what the whole file says.
 #[derive(Default)]
 pub(crate) struct Losses {
+    /// Kinds of the data sources that the file names itself, by the names it gives them.
+    pub(crate) sources: BTreeMap<String, String>,
     report: RefCell<Report>,
     panel: RefCell<Option<(i64, String)>>,
 }
 
 impl Losses {
+    pub(crate) fn new(sources: BTreeMap<String, String>) -> Self {
+        Self { sources, ..Self::default() }
+    }
+
     /// Every loss until the next call belongs to this panel.
     pub(crate) fn enter(&self, panel: Option<(i64, String)>) {
         *self.panel.borrow_mut() = panel;
@@ -184,6 +190,16 @@ impl<'a> Object<'a> {
 
     pub(crate) fn object(&self, key: &'a str) -> Option<Object<'a>> {
         self.node(key)?.object()
+    }
+
+    /// An object that reports nothing of what is not read of it, since somebody else reads it, too.
+    pub(crate) fn quiet(&self, key: &'a str) -> Option<Object<'a>> {
+        let object = match self.node(key)?.value {
+            Value::Object(map) => Object::new(map, format!("{}.{key}", self.path), self.losses),
+            _ => return None,
+        };
+        object.ignore_rest();
+        Some(object)
     }
 
     pub(crate) fn list(&self, key: &'a str) -> Vec<Node<'a>> {

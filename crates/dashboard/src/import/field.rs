@@ -1,5 +1,7 @@
 //! Settings of columns: defaults, and overrides, whose properties have the same names.
 
+use serde_json::Value;
+
 use super::{matcher, settings};
 use crate::color::{ColorMode, Continuous, Rgba};
 use crate::field::{
@@ -18,6 +20,12 @@ const MAPPINGS_MAX: usize = 2_000;
 
 pub(super) fn config(panel: &Object<'_>) -> FieldConfig {
     let mut config = FieldConfig::default();
+    if let Some(options) = before_seven(panel) {
+        for (id, node) in options {
+            set(&mut config.defaults, id, &node);
+        }
+        return config;
+    }
     let Some(object) = panel.object("fieldConfig") else { return config };
     if let Some(defaults) = object.object("defaults") {
         for (id, node) in defaults.entries().filter(|(id, _)| *id != "custom") {
@@ -37,6 +45,21 @@ pub(super) fn config(panel: &Object<'_>) -> FieldConfig {
         }
     }
     config
+}
+
+/// Settings of columns of Grafana 6, which stood among the options of the panel. Their order matters: the limits and
+/// mappings of 6.0 stood a level higher than those of 6.5.
+fn before_seven<'a>(panel: &Object<'a>) -> Option<Vec<(&'a str, Node<'a>)>> {
+    let Value::Object(options) = panel.node("options")?.value else { return None };
+    if !options.contains_key("fieldOptions") || panel.has("fieldConfig") {
+        return None;
+    }
+    let options = panel.quiet("options")?.quiet("fieldOptions")?;
+    let higher = ["thresholds", "mappings"].into_iter().filter_map(|key| Some((key, options.node(key)?)));
+    let own = options.quiet("defaults");
+    let own = own.iter().flat_map(|own| own.entries().collect::<Vec<_>>()).filter(|(id, _)| *id != "title");
+    let found = higher.chain(own).collect();
+    Some(found)
 }
 
 fn one(object: &Object<'_>) -> Option<Override> {
@@ -170,18 +193,22 @@ fn known_color(object: &Object<'_>, color: String) -> String {
 }
 
 fn thresholds(node: &Node<'_>) -> Option<Thresholds> {
+    if node.value.is_array() {
+        return Some(Thresholds::new(false, objects(node).iter().map(threshold_step).collect()));
+    }
     let object = node.object()?;
     let percentage = object.word("mode", &[("absolute", false), ("percentage", true)]).unwrap_or(false);
-    let step = |step: Object<'_>| {
-        step.ignore(&["state", "index", "line", "op", "fill", "yaxis", "colorMode", "visible"]);
-        let from = step.number("value").unwrap_or(f64::NEG_INFINITY);
-        let color = step.string("color");
-        if Rgba::parse(&color).is_none() {
-            step.lose("color", "is no colour that skep knows; it is grey");
-        }
-        Step { from, color }
-    };
-    Some(Thresholds::new(percentage, object.objects("steps").into_iter().map(step).collect()))
+    Some(Thresholds::new(percentage, object.objects("steps").iter().map(threshold_step).collect()))
+}
+
+fn threshold_step(step: &Object<'_>) -> Step {
+    step.ignore(&["state", "index", "line", "op", "fill", "yaxis", "colorMode", "visible"]);
+    let from = step.number("value").unwrap_or(f64::NEG_INFINITY);
+    let color = step.string("color");
+    if Rgba::parse(&color).is_none() {
+        step.lose("color", "is no colour that skep knows; it is grey");
+    }
+    Step { from, color }
 }
 
 fn threshold_style(node: &Node<'_>) -> Option<ThresholdStyle> {
@@ -289,15 +316,15 @@ fn line_style(node: &Node<'_>) -> Option<LineStyle> {
 /// A number of pixels; maps and scatter plots have an object.
 fn point_size(node: &Node<'_>) -> Option<f64> {
     match node.value {
-        serde_json::Value::Object(_) => node.object()?.number("fixed"),
+        Value::Object(_) => node.object()?.number("fixed"),
         _ => node.number(),
     }
 }
 
 fn span_nulls(node: &Node<'_>) -> Option<Nulls> {
     Some(match node.value {
-        serde_json::Value::Bool(true) => Nulls::Connect,
-        serde_json::Value::Number(_) => Nulls::ConnectBelow(node.number()?),
+        Value::Bool(true) => Nulls::Connect,
+        Value::Number(_) => Nulls::ConnectBelow(node.number()?),
         _ => Nulls::Gap,
     })
 }

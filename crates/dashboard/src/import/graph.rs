@@ -1,7 +1,7 @@
 //! The legacy graph as a time series.
 
 use super::field::DECIMALS_MAX;
-use super::singlestat;
+use super::{settings, singlestat};
 use crate::board::Panel;
 use crate::color::ColorMode;
 use crate::field::{
@@ -15,16 +15,7 @@ use crate::threshold::{Step, Thresholds};
 use crate::visual::{Legend, LegendMode, SortOrder, TimeSeries, Tooltip, TooltipMode, Visual};
 
 pub(super) fn read(object: &Object<'_>, panel: &mut Panel) {
-    object.ignore(&[
-        "options",
-        "grid",
-        "y_formats",
-        "leftYAxisLabel",
-        "rightYAxisLabel",
-        "x-axis",
-        "y-axis",
-        "zerofill",
-    ]);
+    object.ignore(&["grid", "y_formats", "leftYAxisLabel", "rightYAxisLabel", "x-axis", "y-axis", "zerofill"]);
     object.lose("timeRegions", "coloured spans of time are not carried");
     let mut defaults = draw(object);
     panel.fields.overrides.splice(0..0, aliases(object));
@@ -51,6 +42,11 @@ pub(super) fn read(object: &Object<'_>, panel: &mut Panel) {
     if panel.fields.overrides.len() > OVERRIDES_MAX {
         object.lose("seriesOverrides", &format!("those past the first {OVERRIDES_MAX} are left out"));
         panel.fields.overrides.truncate(OVERRIDES_MAX);
+    }
+    if let Some(options) = object.object("options") {
+        options.ignore(&["alertThreshold"]);
+        let links: Vec<_> = options.objects("dataLinks").iter().map(settings::link).collect();
+        defaults.links = Some(links).filter(|links| !links.is_empty());
     }
     if let Some(decimals) = object.count("decimals", DECIMALS_MAX) {
         defaults.decimals = Some(decimals);
@@ -139,7 +135,7 @@ fn x_axis(object: &Object<'_>) {
 }
 
 /// Colours by the name of a series.
-fn aliases(object: &Object<'_>) -> Vec<Override> {
+pub(super) fn aliases(object: &Object<'_>) -> Vec<Override> {
     let Some(colors) = object.object("aliasColors") else { return Vec::new() };
     let one = |(name, node): (&str, crate::json::Node<'_>)| {
         let color = Some(ColorMode::Fixed(node.text()?));

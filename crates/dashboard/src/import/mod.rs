@@ -3,6 +3,7 @@
 mod field;
 mod graph;
 mod matcher;
+mod old_heatmap;
 mod old_table;
 mod panel;
 mod rows;
@@ -17,6 +18,8 @@ mod visual;
 mod tests;
 
 pub(crate) use transform::test_pattern;
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 use thiserror::Error;
@@ -81,10 +84,10 @@ pub fn import(text: &str) -> Result<Imported, ImportError> {
         return Err(ImportError::Length(text.len()));
     }
     let value: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| json_error(&error))?;
-    let losses = Losses::default();
+    let (inner, path) = unwrap(&value)?;
+    let losses = Losses::new(sources(inner));
     let dashboard = {
-        let (value, path) = unwrap(&value)?;
-        let node = Node { value, path: path.to_owned(), losses: &losses };
+        let node = Node { value: inner, path: path.to_owned(), losses: &losses };
         let object = node.object().ok_or_else(|| ImportError::Shape("it is not an object".to_owned()))?;
         dashboard(&object)?
     };
@@ -113,6 +116,13 @@ fn unwrap(value: &Value) -> Result<(&Value, &'static str), ImportError> {
         return refuse("it has neither panels nor rows");
     }
     Ok((inner, path))
+}
+
+/// Kinds of data sources by the names that a shared file gives them, as in `DS_PROMETHEUS`.
+fn sources(dashboard: &Value) -> BTreeMap<String, String> {
+    let inputs = dashboard.get("__inputs").and_then(Value::as_array);
+    let text = |input: &Value, key: &str| input.get(key).and_then(Value::as_str).map(str::to_owned);
+    inputs.into_iter().flatten().filter_map(|input| Some((text(input, "name")?, text(input, "pluginId")?))).collect()
 }
 
 fn dashboard(object: &Object<'_>) -> Result<Dashboard, ImportError> {

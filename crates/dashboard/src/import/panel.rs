@@ -61,7 +61,10 @@ pub(super) fn read(object: &Object<'_>, kind: &Kind, place: Place) -> Panel {
         Kind::Graph => graph::read(object, &mut panel),
         Kind::SingleStat => singlestat::read(object, &mut panel),
         Kind::OldTable => old_table::read(object, &mut panel),
-        Kind::Row | Kind::Other(_) => panel.visual = visual::read(object),
+        Kind::Row | Kind::Other(_) => {
+            panel.visual = visual::read(object);
+            visual::old_pie_fields(object, &mut panel.fields);
+        }
     }
     // What was not asked for belongs to this panel, not to the one that is entered next.
     object.report_rest();

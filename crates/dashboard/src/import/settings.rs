@@ -23,7 +23,7 @@ pub(super) fn read(object: &Object<'_>, dashboard: &mut Dashboard) {
         dashboard.time.to = time.filled("to").unwrap_or(default.to);
     }
     if let Some(picker) = object.object("timepicker") {
-        picker.ignore(&["time_options", "collapse", "enable", "notice", "now", "status", "type", "quick_ranges"]);
+        picker.ignore(&["time_options", "collapse", "enable", "notice", "now", "status", "type"]);
         dashboard.refresh_choices = picker.strings("refresh_intervals");
         dashboard.now_delay = picker.string("nowDelay");
         dashboard.time_hidden = picker.is("hidden");

@@ -32,6 +32,10 @@ impl Source {
             Value::String(name) => ("", name.as_str()),
             _ => return Self::Own,
         };
+        // A shared file says itself what its data sources are.
+        let named = uid.strip_prefix("${").and_then(|name| name.strip_suffix('}'));
+        let known = named.and_then(|name| object.losses().sources.get(name)).map(String::as_str);
+        let kind = if kind.is_empty() { known.unwrap_or_default() } else { kind };
         match (kind, uid) {
             (_, "__expr__") | ("__expr__", _) => Self::Expression,
             (_, "-- Mixed --") | ("mixed", _) => Self::Mixed,

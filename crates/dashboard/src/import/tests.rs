@@ -506,3 +506,56 @@ fn transformations_are_read() {
     let Operation::FilterRows { conditions, .. } = &panel.transforms[3].operation else { panic!() };
     assert_eq!(conditions[0].test, Test::Greater(0.0));
 }
+
+#[test]
+fn options_of_grafana_6_are_settings_of_columns() {
+    let (panel, losses) = panel(json!({"type": "gauge", "options": {"fieldOptions": {
+        "calcs": ["lastNotNull"], "values": false, "override": {}, "thresholds": [{"color": "red", "index": 0, "value": 5}],
+        "defaults": {"unit": "percent", "max": "100", "mappings": [{"id": 0, "type": 1, "value": "1", "text": "one"}],
+                     "thresholds": [{"color": "green", "value": null}, {"color": "red", "value": 80}]},
+    }, "orientation": "auto", "showThresholdMarkers": true}}));
+    assert!(losses.is_empty(), "{losses:?}");
+    let defaults = &panel.fields.defaults;
+    assert_eq!(
+        (defaults.unit.as_deref(), defaults.max, defaults.mappings.as_ref().map(Vec::len)),
+        (Some("percent"), Some(100.0), Some(1))
+    );
+    assert_eq!(defaults.thresholds.as_ref().map(|it| it.steps[1].from), Some(80.0));
+}
+
+#[test]
+fn links_of_legacy_graphs_are_kept() {
+    let panel = whole(
+        json!({"type": "graph", "options": {"alertThreshold": true, "dataLinks": [{"title": "x", "url": "/d/a?v=${__series.name}"}]}}),
+    );
+    assert_eq!(panel.fields.defaults.links.as_ref().map(|links| links[0].title.as_str()), Some("x"));
+}
+
+#[test]
+fn old_pies_are_read() {
+    let panel = whole(json!({
+        "type": "grafana-piechart-panel", "pieType": "donut", "format": "bytes", "valueName": "current", "legendType": "Right side",
+        "legend": {"show": true, "values": true, "percentage": true}, "aliasColors": {"a": "red"}, "strokeWidth": 1, "fontSize": "80%",
+        "combine": {}, "breakPoint": "50%", "decimals": 1,
+    }));
+    let Visual::Pie(pie) = &panel.visual else { panic!("{:?}", panel.visual) };
+    assert_eq!((pie.donut, pie.legend.right, pie.legend.mode), (true, true, LegendMode::Table));
+    assert_eq!((pie.legend_values.len(), pie.reduce.calcs[0]), (2, Reducer::LastNotNull));
+    assert_eq!((panel.fields.defaults.unit.as_deref(), panel.fields.overrides.len()), (Some("bytes"), 1));
+}
+
+#[test]
+fn data_sources_are_known_by_the_files_inputs() {
+    let imported = read(&json!({
+        "schemaVersion": 26, "__inputs": [
+            {"name": "DS_LOKI", "type": "datasource", "pluginId": "loki"}, {"name": "DS_PROM", "type": "datasource", "pluginId": "prometheus"},
+        ],
+        "panels": [
+            {"type": "stat", "datasource": "${DS_PROM}", "targets": [{"expr": "up"}]},
+            {"type": "stat", "datasource": "${DS_LOKI}", "targets": [{"expr": "{a=\"b\"}"}]},
+        ],
+    }));
+    let queries: Vec<_> = imported.dashboard.panels().map(|panel| panel.targets.len()).collect();
+    assert_eq!(queries, [1, 0]);
+    assert_eq!(imported.report.count(), 1);
+}

@@ -80,6 +80,9 @@ fn operation(id: &str, options: &Object<'_>) -> Option<Operation> {
 
 fn organize(options: &Object<'_>) -> Organize {
     options.ignore(&["orderByMode", "orderBy"]);
+    if options.string("orderByMode") == "auto" {
+        options.lose("orderByMode", "columns stand as their places say");
+    }
     let flags = |key| {
         let map = options.object(key);
         let names = map.iter().flat_map(Object::entries).filter(|(_, node)| node.flag() == Some(true));
@@ -314,7 +317,8 @@ fn rename(options: &Object<'_>) -> Option<Operation> {
 fn convert(options: &Object<'_>) -> Operation {
     options.ignore(&["fields"]);
     let one = |object: &Object<'_>| {
-        object.ignore(&["dateFormat", "joinWith", "timezone", "enumConfig"]);
+        object.ignore(&["joinWith", "timezone", "enumConfig"]);
+        object.lose("dateFormat", "dates are read as ISO 8601 and as milliseconds");
         let kind = object.node("destinationType").and_then(|node| word(&node, FieldType::WORDS))?;
         Some((object.filled("targetField")?, kind))
     };

@@ -39,7 +39,14 @@ fn one(object: &Object<'_>) -> Option<Variable> {
     let kind = kind(object)?;
     let regex = object.string("regex");
     check_regex(object, &regex);
-    object.ignore(&["regexApplyTo", "staticOptions", "staticOptionsOrder", "defaultKeys", "allowCustomValue"]);
+    object.ignore(&["regexApplyTo", "staticOptionsOrder", "defaultKeys", "allowCustomValue"]);
+    object.lose("staticOptions", "values that stand beside those of the query are not carried");
+    if object.string("regexApplyTo") == "text" {
+        object.lose("regexApplyTo", "the pattern is for values");
+    }
+    if object.string("valuesFormat") == "json" {
+        object.lose("valuesFormat", "values in JSON are read as a list with commas");
+    }
     Some(Variable {
         name,
         label: object.string("label"),

@@ -1,6 +1,8 @@
 //! Options of today's kinds of panels.
 
-use crate::field::{Align, BarMode};
+use super::old_heatmap;
+use crate::color::ColorMode;
+use crate::field::{Align, BarMode, FieldConfig};
 use crate::json::{Object, whole};
 use crate::reduce::Reducer;
 use crate::visual::{
@@ -13,6 +15,12 @@ pub(super) fn read(panel: &Object<'_>) -> Visual {
     let kind = panel.string("type");
     if kind == "text" {
         return Visual::Text(text(panel));
+    }
+    if kind == "heatmap" && old_heatmap::is_old(panel) {
+        return Visual::Heatmap(old_heatmap::read(panel));
+    }
+    if kind == "grafana-piechart-panel" && !panel.has("options") {
+        return Visual::Pie(old_pie(panel));
     }
     let Some(options) = options(panel, &kind) else { return default(&kind) };
     match kind.as_str() {
@@ -142,9 +150,9 @@ fn reduce(options: &Object<'_>) -> ReduceOptions {
     let name = if options.has("fieldOptions") { "fieldOptions" } else { "reduceOptions" };
     let Some(object) = options.object(name) else { return ReduceOptions::default() };
     if name == "fieldOptions" {
-        object.lose("defaults", "is of a Grafana before 7.0; open and save the panel there once");
         object.lose("overrides", "is of a Grafana before 7.0; open and save the panel there once");
-        object.ignore(&["override", "thresholds", "mappings"]);
+        // The settings of columns among them, `import::field` takes.
+        object.ignore(&["override", "defaults", "thresholds", "mappings"]);
     }
     ReduceOptions {
         rows: object.is("values"),
@@ -344,6 +352,59 @@ fn pie(options: &Object<'_>) -> Pie {
         tooltip: tooltip(options),
         sort: options.word("sort", SortOrder::WORDS).unwrap_or(SortOrder::Descending),
     }
+}
+
+/// The pie of before Grafana 8, a plugin whose settings stood in the panel itself. Its unit and colours are settings of
+/// columns, see [`old_pie_fields`].
+fn old_pie(panel: &Object<'_>) -> Pie {
+    panel.ignore(&[
+        "strokeWidth",
+        "fontSize",
+        "breakPoint",
+        "maxDataPoints",
+        "legendType",
+        "cacheTimeout",
+        "nullPointMode",
+    ]);
+    panel.ignore(&["nullText", "aliasColors", "format", "decimals", "legend", "pieType", "valueName"]);
+    panel.lose("combine", "small parts are not put together");
+    let legend_type = panel.string("legendType");
+    let shown = panel.object("legend");
+    let is = |key| shown.as_ref().is_some_and(|legend| legend.is(key));
+    let values = [("values", PieLabel::Value), ("percentage", PieLabel::Percent)];
+    let values: Vec<_> = values.into_iter().filter(|(key, _)| is(key)).map(|(_, label)| label).collect();
+    let mode = match legend_type.as_str() {
+        _ if shown.as_ref().is_some_and(|legend| legend.flag("show") == Some(false)) => LegendMode::Hidden,
+        "On graph" => LegendMode::Hidden,
+        _ if values.is_empty() => LegendMode::List,
+        _ => LegendMode::Table,
+    };
+    if let Some(legend) = &shown {
+        legend.ignore_rest();
+    }
+    Pie {
+        reduce: ReduceOptions {
+            calcs: vec![Reducer::parse(&panel.string("valueName")).unwrap_or_default()],
+            ..ReduceOptions::default()
+        },
+        donut: panel.string("pieType") == "donut",
+        labels: if legend_type == "On graph" { vec![PieLabel::Name] } else { Vec::new() },
+        legend: Legend { mode, right: legend_type == "Right side", ..Legend::default() },
+        legend_values: values,
+        tooltip: Tooltip::default(),
+        sort: SortOrder::Descending,
+    }
+}
+
+/// What the old pie says of its columns.
+pub(super) fn old_pie_fields(panel: &Object<'_>, fields: &mut FieldConfig) {
+    if panel.string("type") != "grafana-piechart-panel" || panel.has("options") {
+        return;
+    }
+    fields.defaults.unit = panel.filled("format");
+    fields.defaults.decimals = panel.count("decimals", super::field::DECIMALS_MAX);
+    fields.defaults.color = Some(ColorMode::Classic);
+    fields.overrides.extend(super::graph::aliases(panel));
 }
 
 fn timeline(options: &Object<'_>, cells: bool) -> StateTimeline {

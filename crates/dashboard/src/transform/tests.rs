@@ -216,6 +216,8 @@ fn columns_and_answers_are_filtered() {
     check(&tables()[..1], rename, &["A pod: a b", "A A!: 1 2"]);
     let convert = Operation::Convert(vec![("Value #A".to_owned(), FieldType::Text)]);
     check(&tables()[..1], convert, &["A pod: a b", "A Value #A: 1 2"]);
+    let times = Operation::Convert(vec![("t".to_owned(), FieldType::Time)]);
+    check(&[frame("A", &["t: 1970-01-01T00:00:01Z 2000 x"])], times, &["A t: @1000 @2000 -"]);
 }
 
 #[test]
