@@ -16,7 +16,7 @@ use crate::{Error, Rule, RuleKind};
 const ALERT_NAME: &str = "alertname";
 
 /// Says of each active alert in which state it is.
-const ALERTS: &str = "ALERTS";
+pub(crate) const ALERTS: &str = "ALERTS";
 
 /// Says of each active alert since when; its value is in seconds since 1970.
 pub(crate) const ALERTS_FOR_STATE: &str = "ALERTS_FOR_STATE";

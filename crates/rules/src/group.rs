@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::mem;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use model::status::{Health, RuleGroupStatus, RuleStatus};
@@ -11,11 +13,19 @@ use promql::Cancel;
 use crate::alerting::Alerting;
 use crate::context::{Context, millis};
 use crate::recording::Recorded;
-use crate::{Error, Group, Rule, recording, restore};
+use crate::{Error, Group, Rule, batch, recording, restore};
 
-/// A group with its state. One thread at a time evaluates it.
+/// Groups whose evaluation takes less are evaluated by one thread: another one costs more than it saves.
+const CONCURRENT_FROM: Duration = Duration::from_millis(50);
+
+/// Threads of one group's evaluation, as many as Prometheus evaluates rules at once.
+const THREADS_MAX: usize = 4;
+
+/// A group with its state. One thread at a time evaluates it, and may take others to help.
 pub(crate) struct Running {
     group: Group,
+    /// Places of rules that may be evaluated at once.
+    batches: Vec<Vec<usize>>,
     interval: Duration,
     offset: i64,
     rules: Vec<State>,
@@ -56,7 +66,14 @@ impl Running {
         let interval = group.interval.unwrap_or(options.evaluation_interval);
         let offset = millis(group.query_offset.unwrap_or(options.query_offset));
         let rules = group.rules.iter().map(|rule| State::new(rule, restored)).collect();
-        Self { group, interval, offset, rules, orphans: HashSet::new(), tally: Tally::default() }
+        let batches = batch::batches(&group.rules);
+        Self { group, batches, interval, offset, rules, orphans: HashSet::new(), tally: Tally::default() }
+    }
+
+    /// As after an evaluation that took long.
+    #[cfg(test)]
+    pub(crate) fn take_long(&mut self) {
+        self.tally.evaluation_time = CONCURRENT_FROM;
     }
 
     /// Time between evaluations.
@@ -80,26 +97,25 @@ impl Running {
         self.orphans.extend(old_rules.into_iter().flatten().flat_map(|old| old.written));
     }
 
-    /// Evaluates the rules in order. An error of one leaves the others alone.
+    /// Evaluates the rules, in order where one reads what another writes. An error of one leaves the others alone.
     pub(crate) fn evaluate(&mut self, context: &Context, at: Timestamp, cancel: &Cancel) {
         let started = Instant::now();
         let slot = Slot { at, offset: self.offset, limit: self.group.limit, interval: self.interval };
         self.tally.iterations += 1;
-        self.tally.last_samples = 0;
-        for state in &mut self.rules {
-            if cancel.is_cancelled() {
-                break;
-            }
-            self.tally.evaluations += 1;
-            match state.evaluate(context, slot, cancel) {
-                Ok(samples) => self.tally.last_samples += samples,
-                Err(error) => {
-                    self.tally.failures += 1;
-                    tracing::warn!(group = self.group.name, rule = state.rule.name, file = self.group.file, %error,
-                        "a rule could not be evaluated");
-                }
+        let all = Round { group: &self.group, context, slot, cancel, results: Mutex::default() };
+        if self.tally.evaluation_time < CONCURRENT_FROM {
+            all.run(self.rules.iter_mut(), 1);
+        } else {
+            for batch in &self.batches {
+                // The places of a batch rise.
+                let states = self.rules.iter_mut().enumerate().filter(|(place, _)| batch.binary_search(place).is_ok());
+                all.run(states.map(|(_, state)| state), THREADS_MAX.min(batch.len()));
             }
         }
+        let results = all.results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.tally.evaluations += results.evaluations;
+        self.tally.failures += results.failures;
+        self.tally.last_samples = results.samples;
         self.end_orphans(context, at - self.offset);
         self.tally.last_evaluation = Some(at);
         self.tally.evaluation_time = started.elapsed();
@@ -146,6 +162,57 @@ impl Running {
             rules: self.rules.iter().map(State::status).collect(),
             last_evaluation: self.tally.last_evaluation,
             evaluation_time: self.tally.evaluation_time,
+        }
+    }
+}
+
+/// An evaluation of a group's rules under way.
+struct Round<'a> {
+    group: &'a Group,
+    context: &'a Context,
+    slot: Slot,
+    cancel: &'a Cancel,
+    results: Mutex<Results>,
+}
+
+/// What came of them.
+#[derive(Default)]
+struct Results {
+    evaluations: u64,
+    failures: u64,
+    samples: u64,
+}
+
+impl Round<'_> {
+    /// Evaluates rules by so many threads, this one included.
+    fn run<'s>(&self, states: impl Iterator<Item = &'s mut State> + Send, threads: usize) {
+        let waiting = Mutex::new(states);
+        thread::scope(|scope| {
+            for _ in 1..threads {
+                // Without another thread this one does it all.
+                let _ = thread::Builder::new().spawn_scoped(scope, || self.work(&waiting));
+            }
+            self.work(&waiting);
+        });
+    }
+
+    fn work<'s>(&self, waiting: &Mutex<impl Iterator<Item = &'s mut State>>) {
+        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+        while let Some(state) = next() {
+            if self.cancel.is_cancelled() {
+                return;
+            }
+            let result = state.evaluate(self.context, self.slot, self.cancel);
+            let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+            results.evaluations += 1;
+            match result {
+                Ok(samples) => results.samples += samples,
+                Err(error) => {
+                    results.failures += 1;
+                    tracing::warn!(group = self.group.name, rule = state.rule.name, file = self.group.file, %error,
+                        "a rule could not be evaluated");
+                }
+            }
         }
     }
 }

@@ -4,11 +4,13 @@
 //! through a [`model::Appendable`], alerts through an [`model::AlertSink`], and what [`model::status::Rules`] tells.
 //! Never: a notification, a decision on who is told, the store's types.
 //!
-//! Each group has a task that sleeps until its next slot and evaluates its rules in order on a thread that may block.
+//! Each group has a task that sleeps until its next slot and evaluates its rules in order on a thread that may block; in a
+//! group that takes long, rules that do not depend on each other (`batch`) are evaluated at once.
 //! What an alert is between two evaluations is in memory; after a restart the time for which it was pending comes
 //! back from `ALERTS_FOR_STATE`.
 
 mod alerting;
+mod batch;
 mod context;
 mod error;
 mod expand;

@@ -354,3 +354,32 @@ fn a_reload_keeps_alerts_and_ends_what_is_gone() {
     assert_eq!(scene.states(), "firing 20000");
     assert_eq!(scene.series("old"), ["{} 0:1 1:1 2:stale"]);
 }
+
+/// What several threads write is what one writes.
+#[test]
+fn rules_at_once_give_what_they_give_in_order() {
+    let mut rules = "groups:\n- name: g\n  rules:\n".to_owned();
+    for i in 0..20 {
+        rules.push_str(&format!("  - {{record: 'a{i}', expr: 'm * {i}'}}\n  - {{record: 'b{i}', expr: 'a{i} + 1'}}\n"));
+        rules
+            .push_str(&format!("  - {{record: 'c{i}', expr: 'b{i} + m'}}\n  - {{alert: 'd{i}', expr: 'c{i} > 30'}}\n"));
+    }
+    let mut scenes = [Scene::new(&rules), Scene::new(&rules)];
+    for minute in 1..4 {
+        for (scene, at_once) in scenes.iter_mut().zip([false, true]) {
+            scene.feed(&[(&[("__name__", "m")], Some(f64::from(minute)))]);
+            if at_once {
+                scene.group.take_long();
+            }
+            scene.evaluate();
+        }
+    }
+    let written = |scene: &Scene| {
+        let names = (0..20).flat_map(|i| ["a", "b", "c"].map(|letter| format!("{letter}{i}")));
+        names.chain(["ALERTS".to_owned()]).map(|name| scene.series(&name)).collect::<Vec<_>>()
+    };
+    assert_eq!(written(&scenes[0]), written(&scenes[1]));
+    assert_eq!(scenes[1].series("c19"), [" 0:21 1:41 2:61"].map(|samples| format!("{{}}{samples}")));
+    assert_eq!(scenes[1].group.tally.evaluations, 3 * 80);
+    assert_eq!(scenes[1].group.tally.last_samples, scenes[0].group.tally.last_samples);
+}
