@@ -19,6 +19,8 @@ fn targets_come_from_a_server_of_targets() {
         servers.target()
     );
     let config = format!("{ALONE}scrape_configs:\n{job}");
+    let plain = crate::job("plain", &exporter.target()) + "  extra_scrape_metrics: false\n";
+    let config = config + &plain;
     let server = builder(folder.path(), &config).arg("--enable-feature=extra-scrape-metrics").start().unwrap();
     let failing = |count| {
         poll_until(&format!("{count} discoveries to fail"), || {
@@ -31,15 +33,17 @@ fn targets_come_from_a_server_of_targets() {
     for (name, expected) in
         [("scrape_timeout_seconds", 0.5), ("scrape_sample_limit", 9.0), ("scrape_body_size_bytes", 8.0)]
     {
-        assert_eq!(value(&server, name), Some(expected), "{name}");
+        assert_eq!(value(&server, &format!("{name}{{job=\"rack\"}}")), Some(expected), "{name}");
     }
+    wait_for_value(&server, "up{job=\"plain\"}", 1.0);
+    assert!(vector(&server, "scrape_sample_limit{job=\"plain\"}").is_empty(), "the job's own word counts");
     servers.reply(Reply::Status(500));
     failing(1);
     exporter.reply(Reply::Page("found 5\n".to_owned()));
-    wait_for_value(&server, "found", 5.0);
+    wait_for_value(&server, "found{job=\"rack\"}", 5.0);
     servers.reply(Reply::Json("[]".to_owned()));
     failing(0);
-    poll_until("the target to go", || vector(&server, "found").is_empty().then_some(()));
+    poll_until("the target to go", || vector(&server, "found{job=\"rack\"}").is_empty().then_some(()));
 }
 
 /// Rules that watch a Prometheus find the same numbers under the same names.

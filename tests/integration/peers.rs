@@ -71,6 +71,44 @@ fn every_sample_of_real_exporters_is_stored_as_prometheus_stores_it() {
     }
 }
 
+/// Rules that watch a Prometheus for limits find the same counters.
+#[test]
+fn limits_are_counted_by_the_names_that_prometheus_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = Exporter::start(Reply::Page("a{b=\"c\"} 1\na{b=\"d\"} 2\ntwice 1\ntwice 2\n".to_owned())).unwrap();
+    let limited = |name: &str, limit: &str| format!("{}  {limit}\n", job(name, &page.target()));
+    let jobs = [
+        limited("samples", "sample_limit: 1"),
+        limited("bytes", "body_size_limit: 5B"),
+        limited("labels", "label_value_length_limit: 2"),
+        limited("twice", "honor_labels: true"),
+        "- job_name: targets\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  target_limit: 1\n  static_configs: \
+         [{targets: ['127.0.0.1:1', '127.0.0.1:2']}]\n"
+            .to_owned(),
+    ];
+    let config = format!("scrape_configs:\n{}", jobs.concat());
+    let server = start(folder.path(), &format!("{ALONE}{config}"));
+    let peer =
+        testkit::peer("prometheus").map(|program| Prometheus::start(&program, folder.path(), &config, &[]).unwrap());
+    let counters = [
+        "prometheus_target_scrapes_exceeded_sample_limit_total",
+        "prometheus_target_scrapes_exceeded_body_size_limit_total",
+        "prometheus_target_scrape_pool_exceeded_label_limits_total",
+        "prometheus_target_scrape_pool_exceeded_target_limit_total",
+        "prometheus_target_scrapes_sample_duplicate_timestamp_total",
+    ];
+    for counter in counters {
+        let counts = |page: &str| {
+            let value = page.lines().find_map(|line| line.strip_prefix(counter)?.trim().parse::<f64>().ok());
+            value.is_some_and(|value| value >= 1.0).then_some(())
+        };
+        poll_until(counter, || counts(&server.get("/metrics").unwrap().body));
+        if let Some(peer) = &peer {
+            poll_until(&format!("{counter} of Prometheus"), || counts(&peer.get("/metrics").unwrap()));
+        }
+    }
+}
+
 fn poll_page(address: SocketAddr) -> String {
     poll_until("a metrics page", || Some(fetch(address, "/metrics")).filter(|page| page.contains("# TYPE")))
 }

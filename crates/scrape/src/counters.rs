@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use model::{Families, MetricKind};
 
+use crate::error::ScrapeError;
+
 /// Counts since the start of the process.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -16,6 +18,10 @@ pub(crate) struct Counters {
     bytes: AtomicU64,
     duplicates: AtomicU64,
     out_of_bounds: AtomicU64,
+    over_sample_limit: AtomicU64,
+    over_body_size_limit: AtomicU64,
+    over_label_limit: AtomicU64,
+    over_target_limit: AtomicU64,
 }
 
 /// A scrape that begins this much after its time counts as late; below it the timer's own grain shows.
@@ -26,10 +32,20 @@ fn add(counter: &AtomicU64, by: u64) {
 }
 
 impl Counters {
-    pub(crate) fn scrape(&self, samples: u64, failed: bool) {
+    pub(crate) fn scrape(&self, samples: u64, error: Option<&ScrapeError>) {
         add(&self.scrapes, 1);
         add(&self.samples, samples);
-        add(&self.failures, u64::from(failed));
+        add(&self.failures, u64::from(error.is_some()));
+        match error {
+            Some(ScrapeError::SampleLimit(_) | ScrapeError::SeriesBudget(_)) => add(&self.over_sample_limit, 1),
+            Some(ScrapeError::BodySize { .. }) => add(&self.over_body_size_limit, 1),
+            Some(ScrapeError::LabelLimit(_)) => add(&self.over_label_limit, 1),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn over_target_limit(&self, jobs: u64) {
+        add(&self.over_target_limit, jobs);
     }
 
     pub(crate) fn began(&self, late: Duration) {
@@ -71,5 +87,45 @@ impl Counters {
             .family("skep_scrape_samples_dropped_total", MetricKind::Counter, "Samples that were not stored.")
             .with([("reason", "duplicate")], get(&self.duplicates))
             .with([("reason", "out_of_bounds")], get(&self.out_of_bounds));
+        self.collect_alerted(families);
+    }
+
+    /// What the rules that people have for Prometheus ask for, under its names, because it means the same here.
+    fn collect_alerted(&self, families: &mut Families) {
+        let counters = [
+            (
+                "prometheus_target_scrapes_exceeded_sample_limit_total",
+                "Scrapes that sample_limit refused.",
+                &self.over_sample_limit,
+            ),
+            (
+                "prometheus_target_scrapes_exceeded_body_size_limit_total",
+                "Scrapes that body_size_limit refused.",
+                &self.over_body_size_limit,
+            ),
+            (
+                "prometheus_target_scrape_pool_exceeded_label_limits_total",
+                "Scrapes that a limit of labels refused.",
+                &self.over_label_limit,
+            ),
+            (
+                "prometheus_target_scrape_pool_exceeded_target_limit_total",
+                "How often a job was found to have more targets than target_limit.",
+                &self.over_target_limit,
+            ),
+            (
+                "prometheus_target_scrapes_sample_duplicate_timestamp_total",
+                "Samples with another value at a time that has one.",
+                &self.duplicates,
+            ),
+            (
+                "prometheus_target_scrapes_sample_out_of_bounds_total",
+                "Samples of a time that is not taken.",
+                &self.out_of_bounds,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            families.counter(name, help, counter.load(Ordering::Relaxed) as f64);
+        }
     }
 }

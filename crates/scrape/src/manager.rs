@@ -115,6 +115,8 @@ struct Plan {
     targets: BTreeMap<Key, Target>,
     dropped: Vec<DroppedTarget>,
     notes: Vec<String>,
+    /// Jobs with more targets than their limit.
+    over_limit: u64,
 }
 
 impl Manager {
@@ -251,6 +253,7 @@ impl Manager {
         let plan = plan(state);
         state.dropped = plan.dropped;
         state.notes = plan.notes;
+        self.shared.counters.over_target_limit(plan.over_limit);
         let gone: Vec<Key> = state.running.keys().filter(|key| !plan.targets.contains_key(*key)).cloned().collect();
         for key in gone {
             if let Some(running) = state.running.remove(&key) {
@@ -437,6 +440,7 @@ impl Plan {
         }
         let count = targets.len();
         let limit = job.limits.targets.filter(|&limit| count as u64 > limit);
+        self.over_limit += u64::from(limit.is_some());
         for (key, mut target) in targets {
             target.forbidden = limit.map(|limit| ScrapeError::TargetLimit { targets: count, limit });
             self.targets.insert(key, target);

@@ -200,7 +200,7 @@ impl Runner {
     }
 
     fn report(&self, at: Timestamp, (outcome, note): (Outcome, String)) {
-        self.shared.counters.scrape(outcome.samples, outcome.error.is_some());
+        self.shared.counters.scrape(outcome.samples, outcome.error.as_ref());
         let error = outcome.error.map(|error| error.to_string()).unwrap_or_default();
         let mut progress = lock(&self.progress);
         if !error.is_empty() && error != progress.error {
