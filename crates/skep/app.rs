@@ -11,6 +11,7 @@ use axum::middleware::from_fn_with_state;
 use model::{Clock, SystemClock};
 use probes::Probes;
 use tokio::net::TcpListener;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
@@ -45,6 +46,13 @@ const BLOCKING_STOP_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// A blocking thread that nobody needs is given back after this time.
 const BLOCKING_THREAD_KEPT: Duration = Duration::from_secs(2);
+
+/// Parsing and appending pages, reading collectors: apart from what others wait for, so that no query keeps a page waiting.
+/// More at once would only wait for each other at the log.
+const COLLECTING_THREADS_MAX: usize = 16;
+
+/// Longer than most intervals between scrapes, so that each finds the threads of the one before.
+const COLLECTING_THREAD_KEPT: Duration = Duration::from_secs(90);
 
 /// Everything that was decided before the first room is built.
 pub(crate) struct Plan {
@@ -133,12 +141,26 @@ pub(crate) fn run(plan: Plan) -> Result<()> {
         .thread_keep_alive(BLOCKING_THREAD_KEPT)
         .build()
         .context("cannot start threads")?;
+    let collecting = start_collecting()?;
     let scratch = plan.demo.then(|| Scratch::new(&plan.settings)).flatten();
-    let result = runtime.block_on(serve(plan, listener, probes));
+    let result = runtime.block_on(serve(plan, listener, probes, collecting.handle()));
+    collecting.shutdown_timeout(BLOCKING_STOP_TIMEOUT);
     runtime.shutdown_timeout(BLOCKING_STOP_TIMEOUT);
     // It goes last, when nobody writes to it.
     drop(scratch);
     result
+}
+
+/// Threads for scrapes: one moves the bytes of all targets, because several would wake each other for each page more often
+/// than they would help (a tenth of the processor's time at 20 targets and 100,000 samples a second).
+fn start_collecting() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(1)
+        .max_blocking_threads(COLLECTING_THREADS_MAX)
+        .thread_keep_alive(COLLECTING_THREAD_KEPT)
+        .build()
+        .context("cannot start threads")
 }
 
 /// Starts the probes, then gives up every capability that they do not need any more; without probes none is left.
@@ -152,7 +174,7 @@ fn start_probes(config: &probes::Config) -> Arc<Probes> {
     Arc::new(probes)
 }
 
-async fn serve(plan: Plan, listener: std::net::TcpListener, probes: Arc<Probes>) -> Result<()> {
+async fn serve(plan: Plan, listener: std::net::TcpListener, probes: Arc<Probes>, collecting: &Handle) -> Result<()> {
     let listener = TcpListener::from_std(listener).context("cannot listen")?;
     let address = listener.local_addr()?;
     let (stop, stopping) = watch::channel(false);
@@ -161,7 +183,7 @@ async fn serve(plan: Plan, listener: std::net::TcpListener, probes: Arc<Probes>)
     let mut signals = Signals::new()?;
     let read_at = plan.read_at;
     let (mut app, router) = tokio::select! {
-        built = build(plan, probes, address, stopping.clone(), lifecycle) => built?,
+        built = build(plan, probes, collecting, address, stopping.clone(), lifecycle) => built?,
         // Replay and the demo's history take a while. Breaking them off loses nothing: a kill may, too.
         () = signals.stop() => {
             tracing::info!("stopping before the start was complete");
@@ -236,6 +258,7 @@ fn bind(listen: &str) -> Result<std::net::TcpListener> {
 async fn build(
     plan: Plan,
     probes: Arc<Probes>,
+    collecting: &Handle,
     address: SocketAddr,
     stopping: watch::Receiver<bool>,
     lifecycle: Option<mpsc::Sender<Order>>,
@@ -249,7 +272,7 @@ async fn build(
         true => Some(Simulation::start(&settings, &store, &mut config.cilium, &node, stopping.clone()).await?),
         false => None,
     };
-    let rooms = Rooms::build(&settings, probes, &config, store, node, address).await?;
+    let rooms = Rooms::build(&settings, probes, collecting, &config, store, node, address).await?;
     rooms.apply(&config, None, groups, notifications).await;
     let open_to_network = !address.ip().is_loopback() && !web.has_login();
     if open_to_network {

@@ -10,6 +10,7 @@ use model::status::{Health, TargetStatus, Targets as _};
 use model::{Clock, Collector, Labels, Live, SystemClock};
 use probes::Probes;
 use promql::Engine;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tsdb::Db;
@@ -53,10 +54,11 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
-    /// Builds them over an open store. Nothing is collected or evaluated yet.
+    /// Builds them over an open store; scrapes run on the threads of `collecting`. Nothing is collected or evaluated yet.
     pub(crate) async fn build(
         settings: &Settings,
         probes: Arc<Probes>,
+        collecting: &Handle,
         config: &Config,
         store: Arc<Db>,
         node: String,
@@ -77,7 +79,10 @@ impl Rooms {
             target_series_max: shares.target_series,
             extra_metrics: settings.extra_scrape_metrics,
         };
-        let scrape = scrape::Manager::new(store.clone(), clock.clone(), options);
+        let scrape = {
+            let _tasks = collecting.enter();
+            scrape::Manager::new(store.clone(), clock.clone(), options)
+        };
         let catalog = open_catalog(settings).await?;
         let notifications = Arc::new(Notifications::new(external_url.clone(), clock.clone(), catalog));
         let rules = Arc::new(rules::Manager::new(

@@ -274,7 +274,7 @@ impl Running for Bpf {
 
     fn details(&self) -> Vec<String> {
         let statistics = if self.counting.is_some() { "counted" } else { "not counted by this probe" };
-        let mut details = vec![format!("runs of programs: {statistics} (run_statistics: {})", self.config.run_statistics)];
+        let mut details = vec![format!("Runs of programs: {statistics} (run_statistics: {})", self.config.run_statistics)];
         details.extend(self.refused.clone());
         details
     }

@@ -15,10 +15,11 @@ mod layout;
 mod pins;
 mod reader;
 mod reason;
+mod roots;
 mod sums;
 mod version;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use model::Families;
 use model::status::ProbeState;
@@ -30,9 +31,7 @@ use crate::surroundings::Surroundings;
 use crate::{Capability, Error, Loader, Metric, Running, Settings, Version, decode};
 use pins::Pins;
 use reader::Reader;
-
-/// This machine's own root, and that of its first process, where skep runs in a container that shares its processes.
-const ROOTS: [&str; 2] = ["/", "/proc/1/root"];
+use roots::Roots;
 
 /// Section `probes.cilium` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +39,8 @@ pub struct CiliumConfig {
     /// `probes.cilium.enabled`. Default: true.
     pub enabled: bool,
     /// `probes.cilium.path`: the folder of the pinned maps. Default: none, which means `tc/globals` of the bpffs at
-    /// `/sys/fs/bpf` or `/run/cilium/bpffs`, of this root or of that of the first process.
+    /// `/sys/fs/bpf` or `/run/cilium/bpffs`, of this root, or of the machine's where skep runs in
+    /// a container that shares the machine's processes.
     pub path: Option<PathBuf>,
 }
 
@@ -49,6 +49,7 @@ struct Cilium {
     config: CiliumConfig,
     surroundings: Surroundings,
     reader: Reader,
+    roots: Roots,
     /// What was found at the last look.
     found: Result<Found, String>,
     meter: Meter,
@@ -89,6 +90,7 @@ impl Settings for CiliumConfig {
             config: self.clone(),
             surroundings: loader.surroundings().clone(),
             reader: Reader::default(),
+            roots: Roots::open(),
             found: Err(String::new()),
             meter: Meter::default(),
         };
@@ -100,7 +102,7 @@ impl Settings for CiliumConfig {
 impl Cilium {
     /// Looks for the folder, which comes and goes with Cilium.
     fn find(&mut self) -> Option<Pins> {
-        let pins = Pins::find(self.config.path.as_deref(), &ROOTS.map(Path::new));
+        let pins = Pins::find(self.config.path.as_deref(), &self.roots.paths());
         let (found, pins) = match pins {
             Ok(pins) => {
                 (Ok(Found { folder: pins.folder.clone(), version: version::judge(&pins.signs()) }), Some(pins))
@@ -120,7 +122,7 @@ impl Running for Cilium {
         };
         let version = self.found.as_ref().map_err(Clone::clone).and_then(|found| found.version.clone());
         // The meaning of a conntrack entry changed twice under the same size.
-        let now = version.clone().and_then(|_| clock::now(&ROOTS.map(Path::new)));
+        let now = version.clone().and_then(|_| clock::now(&self.roots.paths()));
         self.reader.follow(&pins, &now);
         let version = version.ok();
         expose::all(&self.reader, version, families);

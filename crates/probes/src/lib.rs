@@ -5,7 +5,7 @@
 //!
 //! Never: an event per packet, a program of somebody else detached or replaced, anything left in the kernel after
 //! the process ended, a failure to start. A probe that cannot run is a state with a reason. This is the only room
-//! that uses aya, and the only one with `unsafe` code: the system calls that no library wraps, in `syscall.rs`.
+//! that uses aya, and the only one with `unsafe` code: the system calls that no library wraps, in `syscall.rs` and `bpf/syscall.rs`.
 //!
 //! # Adding a probe
 //!

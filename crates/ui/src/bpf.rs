@@ -83,9 +83,9 @@ type Columns = &'static [(&'static str, &'static str, &'static str)];
 const PROGRAM_COLUMNS: Columns = &[
     ("id", "Id", "num roomy"),
     ("name", "Program", ""),
-    ("type", "Type", ""),
+    ("type", "Type", "roomy"),
     ("attachment", "Attached to", ""),
-    ("runs", "Runs", "num"),
+    ("runs", "Runs", "num roomy"),
     ("each", "A run", "num roomy"),
     ("core", "Of a core", "num"),
 ];
@@ -93,10 +93,10 @@ const PROGRAM_COLUMNS: Columns = &[
 const MAP_COLUMNS: Columns = &[
     ("id", "Id", "num roomy"),
     ("name", "Map", ""),
-    ("type", "Type", ""),
+    ("type", "Type", "roomy"),
     ("sizes", "Key, value", "num roomy"),
     ("entries", "Entries", "num"),
-    ("capacity", "Room", "num"),
+    ("capacity", "Room", "num roomy"),
     ("full", "Full", "num"),
     ("memory", "Memory", "num"),
 ];
@@ -225,7 +225,7 @@ impl Listed for BpfProgram {
             attachment: self.attachment.clone(),
             runs: self.pace.map_or_else(String::new, |pace| Unit::PerSecond.text(pace.runs)),
             each: each(self).map_or_else(String::new, |each| Unit::Seconds.text(each)),
-            core: self.pace.map_or_else(String::new, |pace| Unit::Percent.text(100.0 * pace.cores)),
+            core: self.pace.map_or_else(String::new, |pace| share(100.0 * pace.cores)),
             link: format!("{prefix}/query?{}", encode([("expr", expression.as_str())])),
         }
     }
@@ -254,14 +254,16 @@ impl Listed for BpfMap {
 
     fn row(&self, prefix: &str) -> MapRow {
         let expression = format!("{{__name__=~\"skep_bpf_map_(entries|capacity)\",name={}}}", literal(&self.name));
+        // The others drop what was not used for long, and are full as a rule.
+        let refuses = !self.kind.starts_with("lru_");
         MapRow {
             id: self.id,
             kind: self.kind.clone(),
             name: shown(&self.name),
             sizes: format!("{} B, {} B", self.sizes.0, self.sizes.1),
             entries: self.entries.map_or_else(String::new, |entries| entries.to_string()),
-            capacity: self.capacity.to_string(),
-            full: full(self).map(|share| (100.0 * share, if share >= 0.9 { "nearly full" } else { "" })),
+            capacity: if self.capacity > 0 { self.capacity.to_string() } else { String::new() },
+            full: full(self).map(|share| (100.0 * share, if share >= 0.9 && refuses { "nearly full" } else { "" })),
             memory: self.memory_bytes.map_or_else(String::new, |bytes| Unit::Bytes.text(bytes as f64)),
             link: format!("{prefix}/query?{}", encode([("expr", expression.as_str())])),
         }
@@ -270,8 +272,13 @@ impl Listed for BpfMap {
 
 impl MapRow {
     fn percent(&self) -> String {
-        self.full.map_or_else(String::new, |(percent, _)| Unit::Percent.text(percent))
+        self.full.map_or_else(String::new, |(percent, _)| share(percent))
     }
+}
+
+/// A share of 0 to 100, without digits that nobody reads.
+fn share(percent: f64) -> String {
+    if percent > 0.0 && percent < 0.001 { "< 0.001 %".to_owned() } else { Unit::Percent.text(percent) }
 }
 
 /// A name that a person can click.
@@ -339,7 +346,9 @@ mod tests {
         let row = map.row("/p");
         assert_eq!((row.entries.as_str(), row.memory.as_str(), row.name.as_str()), ("", "", "(no name)"));
         assert!(row.full.is_none() && row.link.starts_with("/p/query?expr="));
-        let full = BpfMap { entries: Some(95), capacity: 100, ..map };
+        let full = BpfMap { entries: Some(95), capacity: 100, kind: "hash".to_owned(), ..map };
         assert_eq!(full.row("").full, Some((95.0, "nearly full")));
+        assert_eq!(BpfMap { kind: "lru_hash".to_owned(), ..full }.row("").full, Some((95.0, "")));
+        assert_eq!([0.0, 0.0004, 0.5].map(share), ["0 %", "< 0.001 %", "0.5 %"]);
     }
 }

@@ -1,7 +1,7 @@
 //! The clock of Cilium's datapath, against which conntrack entries expire.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -18,7 +18,7 @@ const JIFFIES_SHIFT: u32 = 8;
 /// # Errors
 ///
 /// A sentence on what cannot be told, so that nobody counts by a wrong clock.
-pub(super) fn now(roots: &[&Path]) -> Result<u32, String> {
+pub(super) fn now(roots: &[PathBuf]) -> Result<u32, String> {
     let configured = roots.iter().find_map(|root| {
         let path = root.join(RUNTIME_CONFIG);
         fs::metadata(&path).ok().filter(|file| file.len() <= RUNTIME_CONFIG_BYTES_MAX)?;
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn without_an_agent_the_clock_is_monotonic() {
         let before = monotonic_seconds();
-        let now = now(&[Path::new("/nonexistent")]).unwrap();
+        let now = now(&[PathBuf::from("/nonexistent")]).unwrap();
         assert!(now >= before && now <= monotonic_seconds());
     }
 }

@@ -378,7 +378,7 @@ fn maps(reader: &Reader, families: &mut Families) {
         values.expose(metric, families);
     };
     expose(&ENTRIES, |fill| fill.entries.map(|entries| entries as f64));
-    expose(&CAPACITY, |fill| Some(fill.capacity as f64));
+    expose(&CAPACITY, |fill| (fill.capacity > 0).then_some(fill.capacity as f64));
     expose(&PRESSURE, |fill| fill.pressure);
     expose(&AGE, |fill| fill.age.map(|age| age.as_secs_f64()));
     expose(&READ_SECONDS, |fill| Some(fill.spent.as_secs_f64()));

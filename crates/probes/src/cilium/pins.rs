@@ -30,7 +30,7 @@ impl Pins {
     /// # Errors
     ///
     /// A sentence that names where was looked and what was found there.
-    pub(super) fn find(configured: Option<&Path>, roots: &[&Path]) -> Result<Self, String> {
+    pub(super) fn find(configured: Option<&Path>, roots: &[PathBuf]) -> Result<Self, String> {
         let usual = || roots.iter().flat_map(|root| FOLDERS.map(|folder| root.join(folder))).collect();
         let folders: Vec<PathBuf> = configured.map_or_else(usual, |folder| vec![folder.to_owned()]);
         let mut reasons = Vec::new();
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn folders_that_are_none_are_named() {
         let check = |configured: Option<&str>, expected: &[&str]| {
-            let reason = Pins::find(configured.map(Path::new), &[Path::new("/nonexistent")]).unwrap_err();
+            let reason = Pins::find(configured.map(Path::new), &[PathBuf::from("/nonexistent")]).unwrap_err();
             for part in expected {
                 assert!(reason.contains(part), "{reason} lacks {part}");
             }
