@@ -1,5 +1,6 @@
 //! Grafana's JSON to a [`Dashboard`] and the report of what is not carried.
 
+mod defaults;
 mod field;
 mod graph;
 mod matcher;

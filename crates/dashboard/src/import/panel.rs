@@ -1,6 +1,6 @@
 //! A panel: what all kinds have, and which kind it is.
 
-use super::{field, graph, old_table, settings, singlestat, target, transform, visual};
+use super::{defaults, field, graph, old_table, settings, singlestat, target, transform, visual};
 use crate::board::{Panel, Place, Repeat};
 use crate::json::Object;
 use crate::visual::Visual;
@@ -66,6 +66,7 @@ pub(super) fn read(object: &Object<'_>, kind: &Kind, place: Place) -> Panel {
             visual::old_pie_fields(object, &mut panel.fields);
         }
     }
+    defaults::fill(&mut panel);
     // What was not asked for belongs to this panel, not to the one that is entered next.
     object.report_rest();
     object.losses().enter(None);

@@ -25,46 +25,49 @@ pub(super) fn read(object: &Object<'_>, panel: &mut Panel) {
         "hideLabel",
     ]);
     let mut defaults = fields(object);
-    let gauge = object.object("gauge");
-    let is_gauge = gauge.as_ref().is_some_and(|gauge| gauge.is("show"));
-    let reduce = reduce(object);
     let (prefix, postfix) = (object.string("prefix"), object.string("postfix"));
-    let sparkline = object.object("sparkline");
-    let colors = [object.is("colorBackground"), object.is("colorValue")];
-    let names = object.string("valueName") == "name";
-    panel.visual = match gauge {
-        Some(gauge) if is_gauge => {
+    let reduce = reduce(object);
+    let gauge = object.object("gauge");
+    panel.visual = match gauge.as_ref().filter(|gauge| gauge.is("show")) {
+        Some(gauge) => {
             defaults.min = gauge.number("minValue").or(Some(0.0));
             defaults.max = gauge.number("maxValue").or(Some(100.0));
-            Visual::Gauge(Gauge {
-                reduce,
-                threshold_labels: gauge.is("thresholdLabels"),
-                threshold_markers: gauge.flag("thresholdMarkers").unwrap_or(true),
-                prefix,
-                postfix,
-                ..Gauge::default()
-            })
+            Visual::Gauge(Gauge { prefix, postfix, ..self::gauge(gauge, reduce) })
         }
-        gauge => {
-            if let Some(gauge) = gauge {
-                gauge.ignore_rest();
-            }
-            Visual::Stat(Stat {
-                reduce,
-                color: stat_color(colors),
-                graph: sparkline.as_ref().is_some_and(|sparkline| sparkline.is("show")),
-                text: if names { StatText::Name } else { StatText::Value },
-                prefix,
-                postfix,
-                ..Stat::default()
-            })
-        }
+        None => Visual::Stat(Stat { prefix, postfix, ..stat(object, reduce) }),
     };
-    if let Some(sparkline) = sparkline {
-        sparkline.ignore(&["full", "lineColor", "fillColor", "ymin", "ymax", "show"]);
+    // What belongs to the kind that it is not stays in the file.
+    for unused in [gauge, object.object("sparkline")].into_iter().flatten() {
+        unused.ignore_rest();
     }
+    object.ignore(&["colorBackground", "colorValue"]);
     defaults.overlay(&std::mem::take(&mut panel.fields.defaults));
     panel.fields.defaults = defaults;
+}
+
+fn gauge(gauge: &Object<'_>, reduce: ReduceOptions) -> Gauge {
+    Gauge {
+        reduce,
+        threshold_labels: gauge.is("thresholdLabels"),
+        threshold_markers: gauge.flag("thresholdMarkers").unwrap_or(true),
+        ..Gauge::default()
+    }
+}
+
+fn stat(object: &Object<'_>, reduce: ReduceOptions) -> Stat {
+    let graph = object.object("sparkline").is_some_and(|sparkline| {
+        // Its colours and ends are those of the columns.
+        sparkline.ignore(&["full", "lineColor", "fillColor", "ymin", "ymax"]);
+        sparkline.is("show")
+    });
+    let names = object.string("valueName") == "name";
+    Stat {
+        reduce,
+        color: stat_color([object.is("colorBackground"), object.is("colorValue")]),
+        graph,
+        text: if names { StatText::Name } else { StatText::Value },
+        ..Stat::default()
+    }
 }
 
 fn stat_color([background, value]: [bool; 2]) -> StatColor {
