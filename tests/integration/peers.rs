@@ -1,34 +1,94 @@
 //! Real exporters, scraped by skep and by Prometheus at once: what they expose is there, sample by sample.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-use testkit::{Exporter, Prometheus, Reply, free_port, poll_until};
+use testkit::{Exporter, Prometheus, Reply, Server, free_port, poll_until};
 
-use crate::{ALONE, job, json, start, value};
+use crate::{ALONE, job, json, start};
 
-/// A running node_exporter; dropping it kills it.
-struct NodeExporter {
+/// A program that exposes metrics of itself.
+struct Kind {
+    /// Also the job of its page.
+    name: &'static str,
+    /// Its name among the peers.
+    program: &'static str,
+    /// A metric that tells its page from an empty one.
+    metric: &'static str,
+    /// Fewer series than these would be no real page.
+    series_min: usize,
+    /// How to start it at an address, with a folder of its own.
+    arguments: fn(SocketAddr, &Path) -> Vec<String>,
+}
+
+/// Prometheus itself is started beside them, because it is also what they are compared with.
+const PROMETHEUS: Kind = Kind {
+    name: "prometheus",
+    program: "prometheus",
+    metric: "prometheus_build_info",
+    series_min: 300,
+    arguments: |_, _| Vec::new(),
+};
+
+const KINDS: [Kind; 3] = [
+    Kind {
+        name: "node",
+        program: "prometheus-node-exporter",
+        metric: "node_memory_MemTotal_bytes",
+        series_min: 300,
+        arguments: |address, _| vec![format!("--web.listen-address={address}")],
+    },
+    Kind {
+        name: "victoria",
+        program: "victoria-metrics",
+        metric: "vm_app_version",
+        series_min: 300,
+        arguments: |address, folder| {
+            vec![format!("-httpListenAddr={address}"), format!("-storageDataPath={}", folder.display())]
+        },
+    },
+    Kind {
+        name: "alertmanager",
+        program: "prometheus-alertmanager",
+        metric: "alertmanager_build_info",
+        series_min: 100,
+        arguments: |address, folder| {
+            let file = folder.join("alertmanager.yml");
+            std::fs::write(&file, "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n").unwrap();
+            vec![
+                format!("--web.listen-address={address}"),
+                format!("--config.file={}", file.display()),
+                format!("--storage.path={}", folder.display()),
+                "--cluster.listen-address=".to_owned(),
+            ]
+        },
+    },
+];
+
+/// A running program; dropping it kills it.
+struct Running {
     child: Child,
     address: SocketAddr,
 }
 
-impl NodeExporter {
-    fn start(program: &Path) -> Self {
+impl Running {
+    fn start(kind: &Kind, program: &Path, folder: &Path) -> Self {
+        let folder = folder.join(kind.name);
+        std::fs::create_dir(&folder).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap()));
         let mut command = Command::new(program);
-        command.arg(format!("--web.listen-address={address}")).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args((kind.arguments)(address, &folder)).stdout(Stdio::null()).stderr(Stdio::null());
         let started = Self { child: command.spawn().unwrap(), address };
-        poll_until("node_exporter to listen", || TcpStream::connect(address).ok());
+        poll_until(&format!("{} to listen", kind.program), || TcpStream::connect(address).ok());
         started
     }
 }
 
-impl Drop for NodeExporter {
+impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -43,31 +103,36 @@ fn fetch(address: SocketAddr, path: &str) -> String {
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
+/// A program's page as it is now.
+fn page_of(kind: &Kind, address: SocketAddr) -> String {
+    poll_until(&format!("the page of {}", kind.program), || {
+        Some(fetch(address, "/metrics")).filter(|page| page.contains(kind.metric))
+    })
+}
+
 #[test]
 fn every_sample_of_real_exporters_is_stored_as_prometheus_stores_it() {
-    let programs = (testkit::peer("prometheus"), testkit::peer("prometheus-node-exporter"));
-    let (Some(prometheus), Some(node_exporter)) = programs else { return };
+    let Some(prometheus) = testkit::peer(PROMETHEUS.program) else { return };
+    let present = KINDS.iter().filter_map(|kind| Some((kind, testkit::peer(kind.program)?)));
     let folder = tempfile::tempdir().unwrap();
-    let node = NodeExporter::start(&node_exporter);
-    // Pages of the live programs, held still, so that both servers read the same values.
-    let node_page = Exporter::start(Reply::Page(poll_page(node.address))).unwrap();
-    let self_page = Exporter::start(Reply::Page("starting 1\n".to_owned())).unwrap();
-    let jobs = format!("scrape_configs:\n{}{}", job("node", &node_page.target()), job("self", &self_page.target()));
-    let prometheus = Prometheus::start(&prometheus, folder.path(), &jobs, &[]).unwrap();
-    self_page.reply(Reply::Page(poll_page(prometheus.address())));
-    let server = start(folder.path(), &format!("{ALONE}{jobs}"));
-    for (name, metric) in [("node", "node_memory_MemTotal_bytes"), ("self", "prometheus_build_info")] {
-        poll_until(&format!("{metric} in both"), || {
-            let theirs = series(&json_text(&fetch(prometheus.address(), &format!("/api/v1/query?query={metric}"))));
-            (!theirs.is_empty() && value(&server, metric).is_some()).then_some(())
-        });
-        let query = format!("/api/v1/query?query=%7Bjob%3D%22{name}%22%7D");
-        let theirs = series(&json_text(&fetch(prometheus.address(), &query)));
-        let ours = series(&json(&server.get(&query).unwrap()));
-        assert!(theirs.len() > 300, "{name}: {}", theirs.len());
-        let (missing, wrong) = differences(&ours, &theirs);
-        assert!(missing.is_empty() && wrong.is_empty(), "{name}: missing {missing:?}, wrong {wrong:?}");
-        eprintln!("{name}: {} series, the same in skep and Prometheus", ours.len());
+    let running: Vec<_> =
+        present.map(|(kind, program)| (kind, Running::start(kind, &program, folder.path()))).collect();
+    // Pages of the live programs, held still, so that both servers read the same values; and the programs themselves.
+    let held = |page: String| Exporter::start(Reply::Page(page)).unwrap();
+    let mut pages: Vec<_> = running.iter().map(|(kind, it)| (*kind, held(page_of(kind, it.address)))).collect();
+    pages.push((&PROMETHEUS, held("starting 1\n".to_owned())));
+    let jobs = pages.iter().map(|(kind, page)| job(kind.name, &page.target()));
+    let live = running.iter().map(|(kind, it)| job(&live_name(kind), &it.address.to_string()));
+    let jobs = format!("scrape_configs:\n{}", jobs.chain(live).collect::<String>());
+    let theirs = Prometheus::start(&prometheus, folder.path(), &jobs, &[]).unwrap();
+    let own_page = page_of(&PROMETHEUS, theirs.address());
+    pages.last().unwrap().1.reply(Reply::Page(own_page));
+    let ours = start(folder.path(), &format!("{ALONE}{jobs}"));
+    for (kind, _) in &pages {
+        check_page(kind, &ours, &theirs);
+    }
+    for (kind, _) in &running {
+        check_live(kind, &ours, &theirs);
     }
 }
 
@@ -109,23 +174,61 @@ fn limits_are_counted_by_the_names_that_prometheus_has() {
     }
 }
 
-fn poll_page(address: SocketAddr) -> String {
-    poll_until("a metrics page", || Some(fetch(address, "/metrics")).filter(|page| page.contains("# TYPE")))
+fn live_name(kind: &Kind) -> String {
+    format!("live_{}", kind.name)
 }
 
-fn json_text(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
+/// A page that stays the same: the same series with the same values.
+fn check_page(kind: &Kind, ours: &Server, theirs: &Prometheus) {
+    let what = format!("the page of {} in both", kind.program);
+    let (ours, theirs) = poll_until(&what, || {
+        let both = (our_series(ours, kind.name), their_series(theirs, kind.name));
+        (has_metric(&both.0, kind) && has_metric(&both.1, kind)).then_some(both)
+    });
+    assert!(theirs.len() >= kind.series_min, "{}: {}", kind.name, theirs.len());
+    let (missing, wrong) = differences(&ours, &theirs);
+    assert!(missing.is_empty() && wrong.is_empty(), "{}: missing {missing:?}, wrong {wrong:?}", kind.name);
+    eprintln!("{}: {} series, the same in skep and Prometheus", kind.program, ours.len());
 }
 
-/// Series of an instant query: labels as text, with the value.
-fn series(answer: &Value) -> BTreeMap<String, String> {
+/// The program itself, in the format that it chooses for each of the two and with values that move: the same series.
+fn check_live(kind: &Kind, ours: &Server, theirs: &Prometheus) {
+    let names = |series: &Series| series.keys().cloned().collect::<BTreeSet<_>>();
+    let what = format!("{} to have the same series in both", kind.program);
+    let name = live_name(kind);
+    let series = poll_until(&what, || {
+        let both = (our_series(ours, &name), their_series(theirs, &name));
+        (has_metric(&both.0, kind) && names(&both.0) == names(&both.1)).then_some(both.0)
+    });
+    eprintln!("{}: {} series of the live program, the same in skep and Prometheus", kind.program, series.len());
+}
+
+/// Labels as text, with the value.
+type Series = BTreeMap<String, String>;
+
+fn our_series(server: &Server, job: &str) -> Series {
+    series(&json(&server.get(&query(job)).unwrap()))
+}
+
+fn their_series(server: &Prometheus, job: &str) -> Series {
+    let text = fetch(server.address(), &query(job));
+    series(&serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}")))
+}
+
+fn query(job: &str) -> String {
+    format!("/api/v1/query?query=%7Bjob%3D%22{job}%22%7D")
+}
+
+fn series(answer: &Value) -> Series {
     let result = answer["data"]["result"].as_array().cloned().unwrap_or_default();
     let entry =
         |series: &Value| (series["metric"].to_string(), series["value"][1].as_str().unwrap_or_default().to_owned());
     result.iter().map(entry).collect()
 }
 
-type Series = BTreeMap<String, String>;
+fn has_metric(series: &Series, kind: &Kind) -> bool {
+    series.keys().any(|labels| labels.contains(kind.metric))
+}
 
 /// Series that only one side has, and values that differ, except those that say how a server scraped.
 fn differences(ours: &Series, theirs: &Series) -> (Vec<String>, Vec<String>) {
