@@ -135,8 +135,11 @@ pub struct Probe {
     enabled: fn(&Config) -> bool,
     /// Whether two configurations say the same of it.
     same: fn(&Config, &Config) -> bool,
-    start: fn(&Config, &Loader) -> Result<Box<dyn Running>, Error>,
+    start: fn(&Config, &Loader) -> Started,
 }
+
+/// What came of starting a probe.
+type Started = Result<Box<dyn Running>, Error>;
 
 /// A metric of a probe.
 #[derive(Clone, Copy, Debug)]

@@ -23,9 +23,12 @@ pub(super) type RawPorts = [[u64; 2]; PORTS];
 /// `struct sources`: the address in two words, key and packets in one, then bytes.
 pub(super) type RawSources = [[u64; 4]; SOURCES];
 
+/// Whether a combination of flags counts under a name.
+type HasFlag = fn(usize) -> bool;
+
 /// Names of the flags that are counted, and whether a combination of FIN, SYN, RST, PSH, ACK and URG (from the lowest
 /// bit up) counts under each.
-pub(super) const FLAGS: [(&str, fn(usize) -> bool); 8] = [
+const FLAGS: [(&str, HasFlag); 8] = [
     ("none", |flags| flags == 0),
     ("fin", |flags| flags & 1 != 0),
     ("syn", |flags| flags & 2 != 0 && flags & 16 == 0),
@@ -84,7 +87,7 @@ impl Stats {
 
     /// Packets of TCP by the names of [`FLAGS`], and of those beyond.
     pub(super) fn tcp_flags(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counted = |has: fn(usize) -> bool| {
+        let counted = |has: HasFlag| {
             self.flags.iter().enumerate().filter(|(flags, _)| has(*flags)).map(|(_, packets)| packets).sum()
         };
         FLAGS.into_iter().map(move |(name, has)| (name, counted(has))).chain([("ece", self.ece), ("cwr", self.cwr)])
