@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::board::LegendFormat;
 use crate::field::FieldType;
+use crate::mapping::Mapped;
 use crate::reduce::Reducer;
 
 /// Cells of all answers of a panel. A picture has some thousand columns of some thousand points; joins of answers
@@ -74,6 +75,17 @@ pub(crate) enum Key {
 }
 
 impl Value {
+    /// As mappings and styles take it: times as their milliseconds.
+    pub fn mapped(&self) -> Mapped<'_> {
+        match self {
+            Self::Null => Mapped::Null,
+            Self::Number(number) => Mapped::Number(*number),
+            Self::Time(time) => Mapped::Number(*time as f64),
+            Self::Text(text) => Mapped::Text(text),
+            Self::Flag(flag) => Mapped::Flag(*flag),
+        }
+    }
+
     pub(crate) fn key(&self) -> Key {
         match self {
             Self::Null => Key::Null,

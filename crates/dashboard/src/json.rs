@@ -4,15 +4,22 @@
 //! empty text, list or object. A value of a type that makes no sense is reported, too, and read as absent, since
 //! real dashboards hold `""` for "no maximum" and `"2"` for a number.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::report::{Loss, Report};
+use crate::report::{LOSSES_MAX, Loss, Report};
 
 /// Characters of a value that a report repeats: enough to recognise it.
 const VALUE_CHARS_MAX: usize = 60;
+
+/// Elements of a list. No list of a dashboard is as long; the elements of one in a file take three bytes each, and
+/// what is made of them far more.
+const LIST_MAX: usize = 10_000;
+
+/// Overrides of all panels together: some megabytes. The largest dashboards that people publish have some hundred.
+const OVERRIDES_MAX: usize = 5_000;
 
 /// Where losses go, which panel is being read, and what the whole file says.
 #[derive(Default)]
@@ -21,6 +28,9 @@ pub(crate) struct Losses {
     pub(crate) sources: BTreeMap<String, String>,
     report: RefCell<Report>,
     panel: RefCell<Option<(i64, String)>>,
+    overrides: Cell<usize>,
+    /// Losses that are kept.
+    count: Cell<usize>,
 }
 
 impl Losses {
@@ -33,7 +43,18 @@ impl Losses {
         *self.panel.borrow_mut() = panel;
     }
 
+    /// Whether one more override may be read.
+    pub(crate) fn take_override(&self) -> bool {
+        self.overrides.set(self.overrides.get() + 1);
+        self.overrides.get() <= OVERRIDES_MAX
+    }
+
     pub(crate) fn push(&self, path: &str, value: &Value, reason: impl Into<String>) {
+        if self.count.get() >= LOSSES_MAX {
+            self.report.borrow_mut().omitted += 1;
+            return;
+        }
+        self.count.set(self.count.get() + 1);
         let loss = Loss { path: path.to_owned(), value: excerpt(value), reason: reason.into() };
         let panel = self.panel.borrow();
         self.report.borrow_mut().push(panel.as_ref().map(|(id, title)| (*id, title.as_str())), loss);
@@ -117,8 +138,11 @@ impl<'a> Node<'a> {
             }
             return Vec::new();
         };
+        if values.len() > LIST_MAX {
+            self.lose(format!("what is past the first {LIST_MAX} is left out"));
+        }
         let node = |(at, value)| Node { value, path: format!("{}[{at}]", self.path), losses: self.losses };
-        values.iter().enumerate().map(node).collect()
+        values.iter().take(LIST_MAX).enumerate().map(node).collect()
     }
 
     fn wrong<T>(&self, wanted: &str) -> Option<T> {

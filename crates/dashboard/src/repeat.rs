@@ -62,6 +62,16 @@ struct Room {
     omitted: usize,
 }
 
+impl Room {
+    /// How many of so many panels have room.
+    fn take(&mut self, wanted: usize) -> usize {
+        let fit = wanted.min(self.left);
+        self.left -= fit;
+        self.omitted += wanted - fit;
+        fit
+    }
+}
+
 fn choices(name: &str, selected: &impl Fn(&str) -> Option<Selected>) -> Vec<Choice> {
     selected(name).map(|selected| selected.choices).unwrap_or_default()
 }
@@ -79,29 +89,32 @@ fn part<'a>(
     // Rows that repeated panels above have added.
     let mut added = 0;
     for panel in panels {
-        let at = Place { y: panel.place.y - top + added, ..panel.place };
-        let (copies, rows) = repeated(panel, at, selected);
-        added += rows;
-        let fit = copies.len().min(room.left);
-        room.omitted += copies.len() - fit;
-        room.left -= fit;
-        shown.extend(copies.into_iter().take(fit));
+        let at = Place { y: (panel.place.y - top).saturating_add(added), ..panel.place };
+        let (copies, rows) = repeated(panel, at, selected, room);
+        added = added.saturating_add(rows);
+        shown.extend(copies);
     }
     Part { section, value, panels: shown }
 }
 
 /// The panel once or for each value, and how many rows more than its own they take.
-fn repeated<'a>(panel: &'a Panel, at: Place, selected: &impl Fn(&str) -> Option<Selected>) -> (Vec<Shown<'a>>, u32) {
-    let Some(repeat) = &panel.repeat else { return (vec![Shown { panel, value: None, place: at }], 0) };
-    let values = choices(&repeat.variable, selected);
-    if values.is_empty() {
-        return (vec![Shown { panel, value: None, place: at }], 0);
-    }
+fn repeated<'a>(
+    panel: &'a Panel,
+    at: Place,
+    selected: &impl Fn(&str) -> Option<Selected>,
+    room: &mut Room,
+) -> (Vec<Shown<'a>>, u32) {
+    let values = panel.repeat.as_ref().map(|repeat| choices(&repeat.variable, selected)).unwrap_or_default();
+    let Some(repeat) = panel.repeat.as_ref().filter(|_| !values.is_empty()) else {
+        let alone = Shown { panel, value: None, place: at };
+        return (std::iter::repeat_n(alone, room.take(1)).collect(), 0);
+    };
+    let fit = room.take(values.len());
     let per_row = if repeat.vertical { 1 } else { repeat.per_row_max.clamp(1, COLUMNS).min(values.len() as u32) };
     let width = if repeat.vertical { at.w } else { COLUMNS / per_row };
     let place = |index: u32| Place {
         x: if repeat.vertical { at.x } else { index % per_row * width },
-        y: at.y + index / per_row * at.h,
+        y: at.y.saturating_add((index / per_row).saturating_mul(at.h)),
         w: width,
         h: at.h,
     };
@@ -111,7 +124,7 @@ fn repeated<'a>(panel: &'a Panel, at: Place, selected: &impl Fn(&str) -> Option<
         value: Some((repeat.variable.as_str(), value)),
         place: place(index as u32),
     };
-    (values.into_iter().enumerate().map(shown).collect(), rows * at.h)
+    (values.into_iter().take(fit).enumerate().map(shown).collect(), rows.saturating_mul(at.h))
 }
 
 #[cfg(test)]

@@ -50,10 +50,6 @@ impl Report {
     }
 
     pub(crate) fn push(&mut self, panel: Option<(i64, &str)>, loss: Loss) {
-        if self.count() >= LOSSES_MAX {
-            self.omitted += 1;
-            return;
-        }
         let Some((id, title)) = panel else {
             self.dashboard.push(loss);
             return;

@@ -50,12 +50,18 @@ pub fn style(frames: &[Frame], config: &FieldConfig) -> Vec<Vec<Style>> {
         let own = if options.field_min_max == Some(true) { ends(std::iter::once(field)) } else { all };
         let ends = (options.min.unwrap_or(own.0), options.max.unwrap_or(own.1));
         let name = options.display_name.as_ref().map_or_else(|| name.clone(), |text| expand(text, field, frame, &name));
-        let unit = Unit::parse(options.unit.as_deref().unwrap_or_default());
+        let unit = unit(field, options.unit.as_deref().unwrap_or_default());
         let style = Style { name, options, place, count, ends, unit };
         place += usize::from(is_number(&field));
         style
     };
     frames.iter().map(|frame| (0..frame.fields.len()).map(|at| one(frame, at)).collect()).collect()
+}
+
+/// Times are written as dates, whatever the unit of the other columns is.
+fn unit(field: &Field, name: &str) -> Unit {
+    let is_date = name.starts_with("dateTime") || name.starts_with("time:");
+    Unit::parse(if field.is_time() && !is_date { "dateTimeAsIso" } else { name })
 }
 
 fn ends<'a>(fields: impl Iterator<Item = &'a Field>) -> (f64, f64) {
@@ -312,5 +318,7 @@ mod tests {
         check(Mapped::Number(2_048.0), "2 KiB");
         check(Mapped::Null, "nothing");
         check(Mapped::Text("x"), "x");
+        let time = styles[0][0].display(Mapped::Number(1_594_671_549_254.0), &Clock::default());
+        assert_eq!(time.text.to_string(), "2020-07-13 20:19:09");
     }
 }

@@ -1,9 +1,9 @@
 //! The fuzz target of dashboards. `cargo test` replays its corpus, too: `tests/fuzz.rs` takes this file in.
 
 use dashboard::{
-    Choice, Clock, Column, Dashboard, Field, Frame, Mapped, Panel, Resolution, Scope, Selected, Selection, Steps,
-    Syntax, TimeRange, Value, Variable, VariableKind, VariableQuery, custom_choices, import, interval_choices,
-    legend_name, order, parse_duration_ms, parts, query_choices, select, style, transform,
+    Choice, Clock, Column, Dashboard, Field, Frame, Panel, Resolution, Scope, Selected, Selection, Steps, Syntax,
+    TimeRange, Variable, VariableKind, VariableQuery, custom_choices, import, interval_choices, legend_name, order,
+    parse_duration_ms, parts, query_choices, select, style, transform,
 };
 use jiff::tz::TimeZone;
 
@@ -75,7 +75,7 @@ fn show(panel: &Panel, scope: &Scope, range: &TimeRange) {
         for (field, style) in frame.fields.iter().zip(styles) {
             for row in 0..field.values.len() {
                 let value = field.values.get(row);
-                let shown = style.display(mapped(&value), &Clock::default());
+                let shown = style.display(value.mapped(), &Clock::default());
                 assert!(shown.color.css().starts_with('#'));
             }
         }
@@ -91,14 +91,4 @@ fn answer(ref_id: &str, pod: &str, display: Option<String>) -> Frame {
     let value = Field { labels: labels(pod), display, ..Field::new("Value", Column::Numbers(numbers)) };
     let time = Field::new("Time", Column::Times((0..6).map(|at| Some(at * 60_000)).collect()));
     Frame { ref_id: ref_id.to_owned(), name: String::new(), fields: vec![time, value] }
-}
-
-fn mapped(value: &Value) -> Mapped<'_> {
-    match value {
-        Value::Null => Mapped::Null,
-        Value::Number(number) => Mapped::Number(*number),
-        Value::Time(time) => Mapped::Number(*time as f64),
-        Value::Text(text) => Mapped::Text(text),
-        Value::Flag(flag) => Mapped::Flag(*flag),
-    }
 }

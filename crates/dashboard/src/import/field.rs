@@ -40,6 +40,8 @@ pub(super) fn config(panel: &Object<'_>) -> FieldConfig {
     for node in object.list("overrides") {
         if config.overrides.len() >= OVERRIDES_MAX {
             node.lose(format!("is past the first {OVERRIDES_MAX} overrides"));
+        } else if !node.losses.take_override() {
+            node.lose("is past what all panels together may have");
         } else if let Some(object) = node.object() {
             config.overrides.extend(one(&object));
         }
@@ -219,6 +221,11 @@ fn threshold_style(node: &Node<'_>) -> Option<ThresholdStyle> {
 fn mappings(node: &Node<'_>) -> Vec<Mapping> {
     let mut found = Vec::new();
     for object in objects(node) {
+        // Those past the limit are told of below.
+        if found.len() > MAPPINGS_MAX {
+            object.ignore_rest();
+            continue;
+        }
         object.ignore(&["id"]);
         match object.string("type").as_str() {
             "value" => found.extend(object.object("options").map(|options| values(&options)).unwrap_or_default()),
@@ -242,7 +249,7 @@ fn values(options: &Object<'_>) -> Vec<Mapping> {
         let result = node.object().map(|result| shown(&result))?;
         Some(Mapping { rule: Rule::Value(value.to_owned()), result })
     };
-    options.entries().filter_map(one).collect()
+    options.entries().filter_map(one).take(MAPPINGS_MAX + 1).collect()
 }
 
 fn shown(result: &Object<'_>) -> Shown {

@@ -142,7 +142,7 @@ pub(super) fn aliases(object: &Object<'_>) -> Vec<Override> {
         let options = FieldOptions { color, ..FieldOptions::default() };
         Some(Override { matcher: Matcher::Name(name.to_owned()), options })
     };
-    colors.entries().filter_map(one).collect()
+    colors.entries().filter_map(one).take(OVERRIDES_MAX).collect()
 }
 
 fn series(object: &Object<'_>, right: &FieldOptions) -> Vec<Override> {

@@ -31,7 +31,7 @@ use crate::report::Report;
 
 /// Longest text of a dashboard. The largest ones that people publish have half a megabyte; a tree of it takes some
 /// ten times its text.
-pub const DASHBOARD_BYTES_MAX: usize = 8 << 20;
+pub const DASHBOARD_BYTES_MAX: usize = 4 << 20;
 
 /// Panels of a dashboard. The largest ones that people publish have some 300; each is a query and a picture.
 pub const PANELS_MAX: usize = 1_000;

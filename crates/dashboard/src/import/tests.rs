@@ -45,7 +45,7 @@ fn texts_that_are_no_dashboards_are_refused() {
     check("{\"elements\": {}, \"layout\": {}}", "schema v2");
     check("{\"spec\": {\"elements\": {}, \"layout\": {}}}", "schema v2");
     check(&"[".repeat(1_000), "recursion limit exceeded");
-    check(&" ".repeat(DASHBOARD_BYTES_MAX + 1), "8388608 are read");
+    check(&" ".repeat(DASHBOARD_BYTES_MAX + 1), "4194304 are read");
     let panels = format!("{{\"panels\": [{}{{}}]}}", "{},".repeat(PANELS_MAX));
     check(&panels, "more than 1000 panels");
 }
@@ -558,4 +558,29 @@ fn data_sources_are_known_by_the_files_inputs() {
     let queries: Vec<_> = imported.dashboard.panels().map(|panel| panel.targets.len()).collect();
     assert_eq!(queries, [1, 0]);
     assert_eq!(imported.report.count(), 1);
+}
+
+#[test]
+fn files_made_to_be_large_stay_small() {
+    let check = |json: String, expected: &str| {
+        let report = import(&json).map(|imported| imported.report.to_string());
+        let report = report.unwrap_or_else(|error| error.to_string());
+        assert!(report.contains(expected), "{report}");
+    };
+    let many = |text: &str, count: usize| vec![text; count].join(",");
+    let panel = |inner: &str| format!("{{\"panels\": [{{\"type\": \"graph\", {inner}}}]}}");
+    check(format!("{{\"panels\": [{{\"panels\": [{}]}}]}}", many("{}", 1_000)), "more than 1000 panels");
+    check(panel(&format!("\"targets\": [{}]", many("{}", 200_000))), "what is past the first 10000 is left out");
+    let time = "{\"matcher\": {\"id\": \"time\"}}";
+    check(
+        panel(&format!("\"fieldConfig\": {{\"overrides\": [{}]}}", many(time, 600))),
+        "is past the first 500 overrides",
+    );
+    let full = format!("{{\"fieldConfig\": {{\"overrides\": [{}]}}}}", many(time, 500));
+    check(format!("{{\"panels\": [{}]}}", many(&full, 11)), "is past what all panels together may have");
+    let mapping = "{\"type\": 1, \"value\": \"1\"}";
+    let mappings = format!("\"fieldConfig\": {{\"defaults\": {{\"mappings\": [{}]}}}}", many(mapping, 5_000));
+    check(panel(&mappings), "the mappings past the first 2000 are left out");
+    let losses: Vec<String> = (0..5_000).map(|at| format!("\"k{at}\": 1")).collect();
+    check(panel(&losses.join(",")), "and 3000 more");
 }
