@@ -105,3 +105,6 @@ impl Walk {
         Ok(Piece::Some)
     }
 }
+
+#[cfg(test)]
+mod tests;
