@@ -4,6 +4,7 @@ mod muting;
 mod receivers;
 mod routes;
 mod shown;
+mod templates;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -144,6 +145,7 @@ fn config(section: &Section<'_>) -> Option<Config> {
         None => section.place().error("no routes provided", "write a route with a receiver"),
         Some(place) => config.route = routes::root_route(&place, &names)?,
     }
+    templates::check(section);
     section.not_built(&["templates", "tracing"]);
     section.finish();
     config.shown = shown::show(section.place().node());

@@ -121,7 +121,7 @@ impl Dispatcher {
         let mut room = ALERTS_MAX.saturating_sub(self.groups.values().map(Group::len).sum());
         let mut lost = 0;
         for alert in alerts {
-            self.inhibitor.take(alert);
+            let mut is_held = false;
             for route in self.config.route.matching(&alert.labels) {
                 let labels = route.group_labels(&alert.labels);
                 let key = format!("{} {}", route.place, route.group_key(&labels));
@@ -134,6 +134,11 @@ impl Dispatcher {
                 room -= usize::from(!is_known);
                 let group = self.groups.entry(key).or_insert_with(|| Group::new(route, labels, now));
                 group.insert(alert.clone(), wall, now);
+                is_held = true;
+            }
+            // Only what has room somewhere inhibits, so that its number has a limit too.
+            if is_held {
+                self.inhibitor.take(alert);
             }
         }
         if lost > 0 {

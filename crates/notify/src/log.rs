@@ -56,7 +56,7 @@ impl Kept {
     fn alert(&self) -> Alert {
         Alert {
             labels: Labels::from_pairs(&self.labels),
-            annotations: Labels::from_pairs(&self.annotations),
+            annotations: Labels::of_texts(&self.annotations),
             starts_at: self.starts_at,
             ends_at: self.ends_at,
             generator_url: self.generator_url.clone(),

@@ -52,7 +52,7 @@ fn split(text: &str) -> Vec<&str> {
             _ => {}
         }
         // A comma leaves a backslash before it in force, as upstream.
-        escaped = if c == ',' && !quoted { escaped } else { c == '\\' && !escaped };
+        escaped = if c == ',' { escaped } else { c == '\\' && !escaped };
     }
     parts.push(&text[start..]);
     parts

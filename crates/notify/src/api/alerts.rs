@@ -12,6 +12,9 @@ use serde_json::{Map, Value, json};
 use super::{Failure, Parameters, Source, answer, notifier, read_body, read_time, time};
 use crate::{AlertView, GroupView};
 
+/// Texts of an alert together; far more than a message can show, and a bound on what a sender can make skep hold.
+const ALERT_BYTES_MAX: usize = 64 << 10;
+
 /// Which alerts are asked for.
 struct Wanted {
     parameters: Parameters,
@@ -162,7 +165,11 @@ fn read(index: usize, value: &Value, now: Timestamp, timeout: i64) -> Result<Res
         ends_at: ends_at.unwrap_or_else(|| now.saturating_add(timeout)),
         generator_url: value["generatorURL"].as_str().unwrap_or_default().to_owned(),
     };
-    Ok(if alert.labels.is_empty() {
+    let pairs = alert.labels.iter().chain(alert.annotations.iter());
+    let bytes = alert.generator_url.len() + pairs.map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    Ok(if bytes > ALERT_BYTES_MAX {
+        Err(format!("alert {index} is too large: its texts have {bytes} bytes, {ALERT_BYTES_MAX} are the most"))
+    } else if alert.labels.is_empty() {
         Err("at least one label pair required".to_owned())
     } else if alert.labels.iter().chain(alert.annotations.iter()).any(|(name, _)| name.is_empty()) {
         Err("invalid label set: invalid name \"\"".to_owned())

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::sides::{Side, sides};
+use crate::sides::{Side, sides, start_own};
 
 const CONFIG: &str = "route: {receiver: a, group_by: [alertname], group_wait: 0s, routes: [{receiver: b, matchers: [x=\"1\"], continue: true}, {receiver: c, matchers: [x=\"1\"]}]}
 receivers: [{name: a},{name: b},{name: c}]
@@ -134,4 +134,20 @@ async fn answers_as_alertmanager() {
         json!([{ "labels": { "": "x" } }, { "labels": { "a": "x" }, "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2025-01-01T00:00:00Z" }]),
     );
     post("/alerts", json!([{ "labels": { "alertname": "E" } }, { "labels": {} }]));
+}
+
+/// What Alertmanager holds without a limit has one here.
+#[tokio::test(flavor = "multi_thread")]
+async fn refuses_what_is_too_large() {
+    let side = start_own(|_| CONFIG.to_owned()).await;
+    let alerts =
+        json!([{ "labels": { "alertname": "A", "huge": "x".repeat(70_000) } }, { "labels": { "alertname": "B" } }]);
+    let (status, answer) = side.request("POST", "/alerts", &alerts.to_string());
+    assert_eq!((status, answer.contains("alert 0 is too large")), (400, true), "{answer}");
+    testkit::poll_until("the other alert", || side.request("GET", "/alerts", "").1.contains("\"B\"").then_some(()));
+    assert!(!side.request("GET", "/alerts", "").1.contains("huge"));
+    let silence = json!({ "matchers": [{ "name": "a", "value": "x".repeat(70_000), "isRegex": false }], "startsAt": "2026-01-01T00:00:00Z",
+        "endsAt": "2096-01-01T00:00:00Z", "createdBy": "", "comment": "" });
+    let (status, answer) = side.request("POST", "/silences", &silence.to_string());
+    assert_eq!((status, answer.contains("the silence is too large")), (400, true), "{answer}");
 }

@@ -230,6 +230,24 @@ fn time_intervals() {
 }
 
 #[test]
+fn templates() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |text: &str, loads: bool| {
+        std::fs::write(folder.path().join("t.tmpl"), text).unwrap();
+        with(&format!("templates: ['{}/*.tmpl']", folder.path().display()), loads);
+    };
+    file("", true);
+    file("{{ define \"x\" }}{{ .Status | toUpper }}{{ range .Alerts.Firing }}{{ .Labels.a }}{{ end }}{{ end }}", true);
+    file("{{ end }}", false);
+    file("{{ define \"x\" }}", false);
+    file("{{ humanize 1 }}", false);
+    file("{{ .CommonLabels.SortedPairs.Values | join \" \" }}{{ (index .Alerts 0).StartsAt.Format \"2006\" }}", true);
+    with("templates: ['/nowhere/*.tmpl']", true);
+    with("templates: /nowhere", false);
+    with("templates: []", true);
+}
+
+#[test]
 fn webhooks() {
     let hook = |settings: &str, loads| {
         check(&format!("route: {{receiver: a}}\nreceivers: [{{name: a, webhook_configs: [{settings}]}}]\n"), loads);
