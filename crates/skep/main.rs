@@ -140,7 +140,8 @@ fn check(files: &[PathBuf], look: impl Fn(&Path, &Report)) -> ExitCode {
         if tell(&report) {
             failed = true;
         } else {
-            say(&format!("{}: fine, {warnings} warnings\n", file.display()));
+            let plural = if warnings == 1 { "" } else { "s" };
+            say(&format!("{}: fine, {warnings} warning{plural}\n", file.display()));
         }
     }
     if failed { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }

@@ -86,3 +86,20 @@ fn what_skep_does_not_have_is_named() {
     let told: Vec<_> = skipped.iter().map(|skipped| (&*skipped.job, &*skipped.key, &*skipped.place)).collect();
     assert_eq!(told, [("a", "consul_sd_configs", "f.yml:5")]);
 }
+
+#[test]
+fn variables_that_are_not_there_are_named_where_they_stand() {
+    check(
+        "global:\n  external_labels:\n    a: b\n    c: x${NO_SUCH_VARIABLE}$$\n",
+        &[
+            "f.yml:4:8: warning: the environment has no variable NO_SUCH_VARIABLE, the label goes without it (at global.external_labels.c)",
+        ],
+    );
+    check(
+        "global: {external_labels: {'': b, a: []}}\n",
+        &[
+            "f.yml:1:28: error: \"\" is not a valid label name (at global.external_labels.)",
+            "f.yml:1:38: error: expected text, found a list (at global.external_labels.a)",
+        ],
+    );
+}

@@ -57,15 +57,17 @@ impl Global {
 
 /// Labels whose values may name variables of the environment.
 fn external_labels(place: &Place<'_>) -> Labels {
-    let look_up = |name: &str| {
-        let value = std::env::var(name).unwrap_or_default();
-        if value.is_empty() {
-            place.warn(format!("the environment has no variable {name}, the label goes without it"), "");
-        }
-        value
+    let expanded = |(label, value, at): (String, String, Place<'_>)| {
+        let look_up = |name: &str| {
+            let value = std::env::var(name).unwrap_or_default();
+            if value.is_empty() {
+                at.warn(format!("the environment has no variable {name}, the label goes without it"), "");
+            }
+            value
+        };
+        (label, expand(&value, look_up))
     };
-    let labels = decode_labels(place);
-    Labels::from_pairs(labels.iter().map(|(name, value)| (name.to_owned(), expand(value, look_up))))
+    Labels::from_pairs(placed_labels(place).into_iter().map(expanded))
 }
 
 /// Keys that switch native histograms on; the last one came with Prometheus 3.8.
@@ -137,16 +139,22 @@ pub(super) fn nonzero(section: &Section<'_>, key: &'static str) -> Option<Durati
 
 /// A mapping of labels with any UTF-8 names.
 pub(super) fn decode_labels(place: &Place<'_>) -> Labels {
-    let mut pairs = Vec::new();
+    Labels::from_pairs(placed_labels(place).into_iter().map(|(label, value, _)| (label, value)))
+}
+
+/// The same in the order of the file, with the places of the values.
+fn placed_labels<'a>(place: &Place<'a>) -> Vec<(String, String, Place<'a>)> {
+    let mut labels = Vec::new();
     for (name, value) in place.entries() {
         let label = name.node().as_text().unwrap_or_default();
         if label.is_empty() {
             name.error("\"\" is not a valid label name", "");
             continue;
         }
-        pairs.push((label.to_owned(), value.string().unwrap_or_default()));
+        let text = value.string().unwrap_or_default();
+        labels.push((label.to_owned(), text, value));
     }
-    Labels::from_pairs(pairs)
+    labels
 }
 
 fn decode_size(place: &Place<'_>) -> Option<u64> {
