@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use testkit::{Exporter, Reply, poll_until};
 
-use crate::{ALONE, builder, job, json, start, wait_for_value};
+use crate::{ALONE, SKEP, builder, job, json, start, wait_for_value};
 
 const RULES: &str = r#"
 groups:
@@ -77,4 +78,68 @@ fn the_example_rules_load() {
         .filter_map(|rule| rule["name"].as_str())
         .collect();
     assert_eq!(names, ["HighLoadBalancingDrops", "TooManyActiveConnections"]);
+}
+
+/// A silence that was acknowledged holds after the process was killed, and the silenced alert is told to nobody.
+#[test]
+fn a_silence_outlives_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Exporter::start(Reply::Page(String::new())).unwrap();
+    let alertmanager = folder.path().join("alertmanager.yml");
+    let route = "route: {receiver: hook, group_by: [alertname], group_wait: 0s, group_interval: 1s}\n";
+    let hook = format!("receivers: [{{name: hook, webhook_configs: [{{url: 'http://{}/'}}]}}]\n", receiver.target());
+    fs::write(&alertmanager, format!("{route}{hook}")).unwrap();
+    let start = || builder(folder.path(), ALONE).arg("--alertmanager-config").arg(&alertmanager).start().unwrap();
+    let as_json = [("Content-Type", "application/json")];
+
+    let server = start();
+    let silence = r#"{"matchers": [{"name": "alertname", "value": "Quiet", "isRegex": false}], "createdBy": "me", "comment": "why",
+        "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2096-01-01T00:00:00Z"}"#;
+    let id = json(&server.post("/api/v2/silences", &as_json, silence.as_bytes()).unwrap())["silenceID"].clone();
+    assert_eq!(id.as_str().map(str::len), Some(36));
+    server.kill().unwrap();
+
+    let server = start();
+    let silences = json(&server.get("/api/v2/silences").unwrap());
+    assert_eq!((&silences[0]["id"], &silences[0]["status"]["state"]), (&id, &Value::from("active")));
+    let alerts = r#"[{"labels": {"alertname": "Quiet"}}, {"labels": {"alertname": "Loud"}}]"#;
+    assert_eq!(server.post("/api/v2/alerts", &as_json, alerts.as_bytes()).unwrap().status, 200);
+    assert_eq!(notification(&receiver, "firing")["groupLabels"]["alertname"], "Loud");
+    let quiet = json(&server.get("/api/v2/alerts?filter=alertname%3DQuiet").unwrap());
+    assert_eq!((&quiet[0]["status"]["silencedBy"][0], &quiet[0]["status"]["state"]), (&id, &Value::from("suppressed")));
+    assert!(receiver.bodies().iter().all(|body| !body.contains("Quiet")));
+    // Another page of the browser must not silence anything.
+    let foreign = [as_json[0], ("Origin", "http://evil.example")];
+    assert_eq!(server.post("/api/v2/silences", &foreign, silence.as_bytes()).unwrap().status, 403);
+}
+
+#[test]
+fn without_an_alertmanager_yml_there_is_no_api_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), ALONE);
+    let answer = server.get("/api/v2/alerts").unwrap();
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains("--alertmanager-config"), "{}", answer.body);
+}
+
+#[test]
+fn unit_tests_of_rules_have_promtools_exit_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("rules.yml"), RULES).unwrap();
+    let run = |name: &str, expected: &str, arguments: &[&str]| {
+        let file = folder.path().join(name);
+        let test = format!(
+            "rule_files: [rules.yml]\ntests:\n- name: one\n  input_series: [{{series: 'temperature{{job=\"a\"}}', values: '40x5'}}]\n  promql_expr_test: [{{expr: 'job:temperature:max', eval_time: 2m, exp_samples: [{{labels: 'job:temperature:max{{job=\"a\"}}', value: {expected}}}]}}]\n"
+        );
+        fs::write(&file, test).unwrap();
+        let output = Command::new(SKEP).args(["test", "rules"]).args(arguments).arg(&file).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    assert_eq!(run("good.yml", "40", &[]), (Some(0), "  SUCCESS\n\n".to_owned(), String::new()));
+    let (code, _, errors) = run("bad.yml", "41", &[]);
+    assert_eq!(code, Some(1));
+    assert!(errors.starts_with("  FAILED:\n    expr: \"job:temperature:max\", time: 2m,\n"), "{errors}");
+    assert_eq!(run("bad.yml", "41", &["--run", "^two$"]).0, Some(0));
+    assert_eq!(run("bad.yml", "41", &["--run", "("]).0, Some(2));
 }
