@@ -3,6 +3,7 @@
 mod bench;
 mod cost;
 mod ebpf;
+mod events;
 mod fuzz;
 mod hostile;
 mod lateness;
@@ -24,6 +25,7 @@ cargo xtask bench              start-up time, memory, size, beside a peer where 
 cargo xtask bench hostile      how late scrapes and pages are while clients ask for everything
 cargo xtask bench slow         how long pages take while clients hold connections that they hardly use
 cargo xtask bench probes       what the probes on network devices cost a packet, and what they take from real traffic
+cargo xtask bench events       what the probes of tracepoints cost an event, and one collection
 cargo xtask bench lateness     how late and how evenly spread scrapes of a thousand targets are, beside a peer
 ";
 
@@ -41,6 +43,8 @@ fn main() -> Result<()> {
         ["bench", "hostile"] => hostile::run(),
         ["bench", "slow"] => slow::run(),
         ["bench", "lateness"] => lateness::run(),
+        ["bench", "events"] => events::run(),
+        ["bench", "events", "inside"] => events::inside(),
         ["bench", "probes"] => cost::run(),
         ["bench", "probes", "traffic"] => cost::traffic(),
         [] | ["help" | "--help" | "-h"] => {
