@@ -11,7 +11,7 @@ use rustix::process::{Resource, getrlimit};
 use crate::capability::Capabilities;
 use crate::probes::missing;
 use crate::xdp::{self, InspectedDevice};
-use crate::{Settings, Version, XdpConfig};
+use crate::{ALL, Probe, Settings, Version, XdpConfig};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +107,7 @@ impl Machine {
         let mut features = vec![self.xdp()];
         features.extend(self.native());
         features.extend(self.occupied());
+        features.extend(self.others());
         let machine = vec![
             self.kernel(),
             self.capabilities(),
@@ -246,6 +247,22 @@ impl Machine {
         }
     }
 
+    /// The other probes: kernel and capabilities, the same that a start looks at first.
+    fn others(&self) -> Vec<Finding> {
+        let others = ALL.iter().filter(|probe| probe.name != "xdp");
+        let look = |probe: &Probe| {
+            let name = format!("probe {}", probe.name);
+            match missing(probe.kernel_min, probe.to_load, self.version(), self.capabilities) {
+                None => finding(&name, Some(true), "kernel and capabilities are there".to_owned(), ""),
+                Some(reason) => {
+                    let (seen, advice) = reason.split_once("; ").unwrap_or((&reason, ""));
+                    finding(&name, Some(false), seen.to_owned(), advice)
+                }
+            }
+        };
+        others.map(look).collect()
+    }
+
     /// Devices with a program; where skep runs it may be its own.
     fn occupied(&self) -> Vec<Finding> {
         let devices = self.devices.iter().flatten();
@@ -375,6 +392,11 @@ mod tests {
             &["missing CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON", "to do: run as root"],
         );
         check(|m| m.release = "5.4.0".to_owned(), false, &["Linux 5.9 or later", "raise it"]);
+        check(
+            |m| m.release = "5.16.1".to_owned(),
+            false,
+            &["probe udp", "Linux 5.16 is too old", "to do: Linux 5.17 or later"],
+        );
         check(|m| m.capabilities = Capabilities(1 << 12), false, &["CAP_NET_ADMIN\n", "missing CAP_BPF"]);
         check(|m| m.capabilities = Capabilities(!(1 << 24)), true, &["all but CAP_SYS_RESOURCE\n"]);
         check(|m| m.devices.as_mut().unwrap()[0].program = Some(7), true, &["XDP on eth0", "bpftool prog show id 7"]);
