@@ -79,21 +79,24 @@ impl Entry {
 pub(crate) struct Log {
     store: Arc<dyn KeyValue>,
     entries: Mutex<HashMap<String, Entry>>,
-    /// Keys that were left out at the start; the first write removes them, because nobody else would.
-    leftovers: Mutex<Vec<String>>,
+    /// What waits for the next write. Keys that were left out at the start begin it: nobody else would remove them.
+    waiting: Mutex<Vec<Change>>,
+    /// Held while the store writes. Who waits for it finds most of the time that the one before has written for both: a
+    /// thousand notifications at once are some dozen writes, each of which waits for the disk.
+    writing: Mutex<()>,
 }
 
 impl Log {
     /// Reads the log; entries that expired or that another version wrote are left out.
     pub(crate) fn open(store: Arc<dyn KeyValue>, now: Timestamp) -> Self {
-        let (mut entries, mut leftovers) = (HashMap::new(), Vec::new());
+        let (mut entries, mut waiting) = (HashMap::new(), Vec::new());
         for (key, bytes) in store.entries(SPACE) {
             match serde_json::from_slice::<Entry>(&bytes) {
                 Ok(entry) if entry.expires > now => drop(entries.insert(key, entry)),
-                _ => leftovers.push(key),
+                _ => waiting.push((key, None)),
             }
         }
-        Self { store, entries: Mutex::new(entries), leftovers: Mutex::new(leftovers) }
+        Self { store, entries: Mutex::new(entries), waiting: Mutex::new(waiting), writing: Mutex::default() }
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Entry> {
@@ -111,8 +114,7 @@ impl Log {
     /// Keeps an entry; it is on the disk when this returns. It blocks. In memory it counts even if the disk refused:
     /// better to repeat after a restart than at every look.
     pub(crate) fn put(&self, key: &str, entry: Entry, now: Timestamp) {
-        let leftovers = std::mem::take(&mut *self.leftovers.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut changes: Vec<Change> = leftovers.into_iter().map(|key| (key, None)).collect();
+        let mut changes: Vec<Change> = Vec::new();
         match serde_json::to_vec(&entry) {
             Ok(bytes) => changes.push((key.to_owned(), Some(bytes))),
             Err(error) => tracing::error!(key, %error, "a notification could not be written to the log"),
@@ -129,6 +131,18 @@ impl Log {
                 entries.remove(key);
             }
             changes.extend(gone.into_iter().map(|key| (key, None)));
+            // Still under the lock, so that the disk sees the order that the memory has seen.
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).append(&mut changes);
+        }
+        self.write(key);
+    }
+
+    /// Writes all that waits; when it returns, what waited before is on the disk, by this call or another.
+    fn write(&self, key: &str) {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        if changes.is_empty() {
+            return;
         }
         if let Err(error) = self.store.write(SPACE, &changes) {
             tracing::error!(key, %error, "the notification log could not be kept: after a restart people may be told again");
