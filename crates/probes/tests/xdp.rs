@@ -326,7 +326,7 @@ fn scan() {
     let mut ledgers = kinds.map(|_| Ledger::default());
     let socket = PacketSocket::open("sk0").unwrap();
     let (mut sent, mut last) = (0, Vec::new());
-    for ports in (1..=u16::MAX).step_by(5).collect::<Vec<_>>().chunks(1000) {
+    for ports in (1..=u16::MAX).step_by(5).collect::<Vec<_>>().chunks(BATCH / 2) {
         for frame in ports.iter().flat_map(|port| [probe_of(*port), talker()]) {
             socket.send(&frame).unwrap();
             sent += 1;
