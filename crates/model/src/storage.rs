@@ -243,6 +243,8 @@ pub trait Deletable: Send + Sync {
 pub struct SeriesSet {
     /// The series, samples not decoded yet.
     pub series: Vec<Box<dyn Series>>,
+    /// Whether they stand in the order of their labels.
+    pub ordered: bool,
     /// Parts that could not be read, such as a damaged block, in words for the reader of the answer.
     pub warnings: Vec<String>,
 }

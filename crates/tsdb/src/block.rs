@@ -21,7 +21,7 @@ use crate::index::{BlockFile, BlockIndex, ChunkRef, Cursor, Directory, PageCache
 use crate::numbers::PAGE;
 use crate::postings::evaluate;
 use crate::tombstones::{self, Deleted, Tombstones};
-use crate::warm::{self, Listing};
+use crate::warm::{self, KeptColumn, Listing};
 
 /// The format that this program writes and the newest that it reads.
 pub(crate) const VERSION: u32 = 1;
@@ -326,7 +326,7 @@ impl Block {
     ) -> Result<(), StorageError> {
         let start = into.len();
         for column in listing.columns(row, range) {
-            let times = self.times(column.chunk.times, reading)?;
+            let times = self.times_of(listing, column, reading)?;
             let wanted = within(&times, range);
             if wanted.is_empty() {
                 continue;
@@ -345,6 +345,20 @@ impl Block {
         }
         deleted.remove_from(into, start);
         Ok(())
+    }
+
+    fn times_of(
+        &self,
+        listing: &Listing,
+        column: &KeptColumn,
+        reading: &Reading,
+    ) -> Result<Arc<[Timestamp]>, StorageError> {
+        if let Some(times) = listing.times(column) {
+            return Ok(times);
+        }
+        let times = self.times(column.chunk.times, reading)?;
+        listing.keep_times(column, &times);
+        Ok(times)
     }
 
     fn column(&self, place: Place, reading: &Reading) -> Result<Column, StorageError> {

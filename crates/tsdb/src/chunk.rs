@@ -5,9 +5,9 @@ use std::sync::Arc;
 use model::{Sample, Samples, Timestamp};
 
 use crate::bytes::{Damage, Reader, fixed32_at, put_int, put_uint};
-use crate::column::{self, COLUMN_SAMPLES_MAX, Tier};
+use crate::column::{self, COLUMN_SAMPLES_MAX, Tier, ValueState};
 use crate::frame::checksum;
-use crate::stream::{Column, Encoded, Stream};
+use crate::stream::{Column, Encoded, Mark, Stream};
 use crate::timeline::{LineId, Timelines, row_of};
 
 /// A stream whose timestamps no other series shares becomes a frame at this length, which compresses them.
@@ -29,6 +29,8 @@ pub(crate) struct Open {
     stream: Stream,
     /// The timeline of the stream, of which it is a user, if the stream is not empty.
     line: LineId,
+    /// How many streams ended before this one.
+    ended: u32,
     late: Option<Box<Late>>,
 }
 
@@ -56,6 +58,7 @@ pub(crate) struct Chunks {
     repeats: u32,
     start: u32,
     end: u32,
+    values: ValueState,
     late: Option<Box<Late>>,
 }
 
@@ -79,8 +82,30 @@ impl Open {
     /// A copy of all that it holds.
     pub(crate) fn snapshot(&self, lines: &Timelines) -> Chunks {
         let times = if self.stream.is_empty() { Arc::default() } else { Arc::clone(lines.times(self.line)) };
-        let Column { bytes, repeats, start, end, .. } = self.stream.column(&[], &lines.pool);
-        Chunks { times, bytes: bytes.whole().into(), repeats, start, end, late: self.late.clone() }
+        let Column { bytes, repeats, start, end, values, .. } = self.stream.column(&[], &lines.pool);
+        Chunks { times, bytes: bytes.whole().into(), repeats, start, end, values, late: self.late.clone() }
+    }
+
+    /// As [`Open::snapshot`] for who wants nothing before a time and read the stream up to a mark before. Also where it
+    /// begins.
+    pub(crate) fn snapshot_from(&self, lines: &Timelines, min_time: Timestamp, mark: Mark) -> (Chunks, Mark) {
+        let begin = Mark { stream: self.ended, ..Mark::default() };
+        let times: &[Timestamp] = if self.stream.is_empty() { &[] } else { lines.times(self.line) };
+        let is_unwanted = |row: u32| row.checked_sub(1).and_then(|row| times.get(row as usize)) < Some(&min_time);
+        let is_before = mark.stream == self.ended && is_unwanted(mark.row);
+        let Some(bytes) = is_before.then(|| self.stream.bytes_from(&mark, &lines.pool)).flatten() else {
+            return (self.snapshot(lines), begin);
+        };
+        let Column { repeats, end, .. } = self.stream.column(&[], &lines.pool);
+        let (times, late) = (Arc::clone(lines.times(self.line)), self.late.clone());
+        let chunks = Chunks { times, bytes: bytes.into(), repeats, start: mark.row, end, values: mark.values, late };
+        (chunks, mark)
+    }
+
+    /// All that it holds; it is empty after it. The timelines are taken by the caller.
+    pub(crate) fn take(&mut self) -> Self {
+        let next = Self { ended: self.ended + 1, ..Self::default() };
+        std::mem::replace(self, next)
     }
 
     /// Adds samples whose timestamps rise and are not there yet. `out` is memory to work in. Returns by how much its
@@ -144,6 +169,7 @@ impl Open {
         let _ = self.stream.column(lines.times(self.line), &lines.pool).read(&mut samples);
         lines.leave(self.line);
         self.stream.clear(&mut lines.pool);
+        self.ended += 1;
         if samples.len() <= SHORT_SAMPLES {
             samples.iter().for_each(|sample| self.insert_late(sample));
         } else {
@@ -190,9 +216,9 @@ impl Late {
 
 impl Chunks {
     pub(crate) fn view(&self) -> View<'_> {
-        let Self { times, bytes, repeats, start, end, late } = self;
+        let Self { times, bytes, repeats, start, end, values, late } = self;
         let bytes = Encoded::Whole(bytes);
-        let column = Column { times, bytes, repeats: *repeats, start: *start, end: *end };
+        let column = Column { times, bytes, repeats: *repeats, start: *start, end: *end, values: *values };
         View { column, late: late.as_deref() }
     }
 }
@@ -200,10 +226,16 @@ impl Chunks {
 impl Column<'_> {
     /// Adds all samples.
     fn read(&self, into: &mut Samples) -> Result<(), Damage> {
+        self.read_from(Timestamp::MIN, into).map(drop)
+    }
+
+    /// Adds the samples from a time on; returns the last mark before them.
+    fn read_from(&self, min_time: Timestamp, into: &mut Samples) -> Result<Mark, Damage> {
         if !self.is_empty() && self.times.len() < self.end as usize {
             return Err(Damage("a timeline of the head is cut"));
         }
-        self.walk(|row, value| {
+        let first = self.times.partition_point(|&time| time < min_time) as u32;
+        self.walk_from(first, |row, value| {
             into.push(Sample { timestamp: self.times[row as usize], value });
             true
         })
@@ -246,6 +278,11 @@ impl View<'_> {
             || samples.timestamps.iter().any(|t| (min_time..=max_time).contains(t))
     }
 
+    /// Whether the time from the first sample to the last one touches this one.
+    pub(crate) fn overlaps(&self, min_time: Timestamp, max_time: Timestamp) -> bool {
+        self.range().is_some_and(|(oldest, newest)| oldest <= max_time && newest >= min_time)
+    }
+
     /// The value at a timestamp. Fails only if memory was damaged.
     pub(crate) fn lookup(&self, timestamp: Timestamp) -> Result<Option<f64>, Damage> {
         if let Some(value) = self.column.lookup(timestamp)? {
@@ -265,15 +302,24 @@ impl View<'_> {
 
     /// Adds the samples of a time, part by part, not sorted between the parts and with some outside of the time.
     pub(crate) fn read(&self, min_time: Timestamp, max_time: Timestamp, into: &mut Samples) -> Result<(), Damage> {
-        if self.column.range().is_some_and(|(first, last)| first <= max_time && last >= min_time) {
-            self.column.read(into)?;
-        }
-        let Some(late) = self.late else { return Ok(()) };
+        self.read_marked(min_time, max_time, into).map(drop)
+    }
+
+    /// As [`View::read`]; returns the last mark of the stream that is before the time, where it was read.
+    pub(crate) fn read_marked(
+        &self,
+        min_time: Timestamp,
+        max_time: Timestamp,
+        into: &mut Samples,
+    ) -> Result<Option<Mark>, Damage> {
+        let touches = self.column.range().is_some_and(|(first, last)| first <= max_time && last >= min_time);
+        let mark = if touches { Some(self.column.read_from(min_time, into)?) } else { None };
+        let Some(late) = self.late else { return Ok(mark) };
         for frame in late.frames_in(min_time, max_time) {
             decode(&frame.bytes, into)?;
         }
         late.samples.iter().for_each(|&s| into.push(s));
-        Ok(())
+        Ok(mark)
     }
 }
 

@@ -25,8 +25,10 @@ use roaring::RoaringBitmap;
 use crate::chunk::{Chunks, Open, View};
 use crate::postings::{HeadIndex, evaluate};
 use crate::series::{Fate, Series, Slab, Slot};
+use crate::stream::Mark;
 use crate::symbols::{Symbol, Symbols};
 use crate::timeline::Timelines;
+use crate::warm::{self, Listing, Warm};
 use crate::writer::{Logged, Writer};
 
 /// All series with their index.
@@ -53,6 +55,8 @@ struct Inner {
     index: HeadIndex,
     frozen: Option<Arc<Frozen>>,
     freezes: u32,
+    /// How often a series came or went.
+    population: u64,
     /// How many batches were added.
     commits: u64,
     /// Where the words of a run are encoded.
@@ -82,6 +86,14 @@ pub(crate) struct Found {
     pub(crate) labels: Labels,
     pub(crate) frozen: Option<FrozenSeries>,
     pub(crate) open: Option<Chunks>,
+}
+
+/// As [`Found`] for a row of a listing.
+pub(crate) struct FoundAgain {
+    pub(crate) row: usize,
+    pub(crate) frozen: Option<FrozenSeries>,
+    /// With the place in the stream where the copy begins.
+    pub(crate) open: Option<(Chunks, Mark)>,
 }
 
 /// What the head was like when a batch began.
@@ -208,6 +220,17 @@ impl Inner {
         self.by_labels.find(spread(hash), |&slot| self.slab.get(slot).has_labels(labels, &self.symbols)).copied()
     }
 
+    fn listing(&self, matchers: &[Matcher]) -> Result<warm::Found, StorageError> {
+        let slots = evaluate(&self.index, matchers)?;
+        let labelled = slots.iter().map(|slot| (self.slab.get(slot).labels(&self.symbols), slot));
+        let mut labelled: Vec<(Labels, Slot)> = labelled.collect();
+        labelled.sort_unstable();
+        let mut found = warm::Found::default();
+        found.population = self.population;
+        labelled.into_iter().for_each(|(labels, slot)| found.add(labels, slot, &[]));
+        Ok(found)
+    }
+
     fn frozen_view(&self, slot: Slot) -> Option<View<'_>> {
         let frozen = self.frozen.as_ref()?;
         Some(frozen.get(frozen.find(slot)?).1)
@@ -226,10 +249,12 @@ impl Inner {
         let slab = &self.slab;
         self.by_labels.insert_unique(spread(hash), slot, |&slot| spread(slab.get(slot).hash));
         self.index.add(slot, labels);
+        self.population += 1;
         Ok(slot)
     }
 
     fn remove(&mut self, slot: Slot) {
+        self.population += 1;
         let hash = spread(self.slab.get(slot).hash);
         if let Ok(entry) = self.by_labels.find_entry(hash, |&s| s == slot) {
             entry.remove();
@@ -274,6 +299,21 @@ impl Inner {
             labels: series.labels(&self.symbols),
             frozen: frozen.map(|(frozen, at)| FrozenSeries { frozen: Arc::clone(frozen), at }),
             open: (open && !wanted.labels_only).then(|| series.open.snapshot(&self.lines)),
+        })
+    }
+
+    /// What the series of a row has about the time; more where it was not read before.
+    fn found_again(&self, listing: &Listing, at: usize, wanted: Wanted) -> Option<FoundAgain> {
+        let row = listing.rows().get(at)?;
+        let series = self.slab.get(row.series);
+        let touches = |view: &View<'_>| view.overlaps(wanted.min_time, wanted.max_time);
+        let frozen = self.frozen.as_ref().and_then(|frozen| Some((frozen, frozen.find(row.series)?)));
+        let frozen = frozen.filter(|(frozen, at)| touches(&frozen.get(*at).1));
+        let open = touches(&series.open.view(&self.lines));
+        (frozen.is_some() || open).then(|| FoundAgain {
+            row: at,
+            frozen: frozen.map(|(frozen, at)| FrozenSeries { frozen: Arc::clone(frozen), at }),
+            open: open.then(|| series.open.snapshot_from(&self.lines, wanted.min_time, listing.mark(at))),
         })
     }
 }
@@ -519,6 +559,24 @@ impl Head {
         Ok(slots.iter().filter_map(|slot| inner.found(slot, wanted)).collect())
     }
 
+    /// As [`Head::matching`] for a query that comes again, in the order of the labels: which series match is kept until
+    /// one comes or goes. Some may have no sample in the time.
+    pub(crate) fn matching_again(
+        &self,
+        matchers: &[Matcher],
+        wanted: Wanted,
+        warm: &Warm,
+    ) -> Result<(Arc<Listing>, Vec<FoundAgain>), StorageError> {
+        let inner = self.inner.read();
+        let known = warm.listing(warm::HEAD, matchers).filter(|listing| listing.population == inner.population);
+        let listing = match known {
+            Some(listing) => listing,
+            None => warm.keep(warm::HEAD, matchers, inner.listing(matchers)?),
+        };
+        let found = (0..listing.rows().len()).filter_map(|at| inner.found_again(&listing, at, wanted)).collect();
+        Ok((listing, found))
+    }
+
     /// What was known of the newest samples of matching series is forgotten where it lies in this time.
     pub(crate) fn forget_newest(
         &self,
@@ -557,7 +615,7 @@ impl Head {
         let mut frozen = Frozen { slots, chunks, lines: std::mem::take(&mut inner.lines), min_time, max_time };
         for (slot, series) in inner.slab.iter_mut().filter(|(_, series)| !series.open.is_empty()) {
             frozen.slots.push(slot);
-            frozen.chunks.push(std::mem::take(&mut series.open));
+            frozen.chunks.push(series.open.take());
         }
         inner.freezes += 1;
         self.created_before.store(self.totals.created.load(Ordering::Relaxed), Ordering::Relaxed);

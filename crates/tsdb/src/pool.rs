@@ -74,11 +74,17 @@ impl Pool {
 
     /// A copy of all bytes.
     pub(crate) fn read(&self, pieces: Pieces) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(pieces.len());
+        self.read_from(pieces, 0)
+    }
+
+    /// A copy of the bytes from one on that is not behind the end.
+    pub(crate) fn read_from(&self, pieces: Pieces, start: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(pieces.len().saturating_sub(start));
         let mut next = pieces.first;
-        while bytes.len() < pieces.len() {
+        for begin in (0..pieces.len()).step_by(PIECE_BYTES) {
             let piece = self.piece(next);
-            bytes.extend_from_slice(&piece.bytes[..PIECE_BYTES.min(pieces.len() - bytes.len())]);
+            let used = PIECE_BYTES.min(pieces.len() - begin);
+            bytes.extend_from_slice(piece.bytes[..used].get(start.saturating_sub(begin)..).unwrap_or_default());
             next = piece.next;
         }
         bytes

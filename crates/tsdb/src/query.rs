@@ -14,9 +14,10 @@ use crate::Db;
 use crate::block::{self, Block, Reading};
 use crate::bytes::Damage;
 use crate::chunk::{Chunks, settle};
-use crate::head::{Found as FoundInHead, FrozenSeries, Wanted};
+use crate::head::{Found as FoundInHead, FoundAgain, FrozenSeries, Wanted};
 use crate::labels::{self, Texts};
 use crate::postings::Index;
+use crate::stream::Mark;
 use crate::tombstones::Deleted;
 use crate::warm::Listing;
 
@@ -44,6 +45,8 @@ enum Part {
     Listed(Arc<Source>, Arc<Listing>, usize, Deleted),
     Sealing(FrozenSeries),
     Head(Chunks),
+    /// A row of a listing: what its stream holds from a mark on.
+    HeadAgain(Chunks, Mark, Arc<Listing>, usize),
 }
 
 impl Series for Merged {
@@ -55,6 +58,10 @@ impl Series for Merged {
         let start = into.len();
         for part in &self.parts {
             part.read(self.min_time, self.max_time, into)?;
+        }
+        // One block has them in order and cuts them to the time.
+        if matches!(self.parts[..], [Part::Block(..) | Part::Listed(..)]) {
+            return Ok(());
         }
         settle(into, start, self.min_time, self.max_time);
         Ok(())
@@ -72,9 +79,14 @@ impl Part {
                 return source.block.read_row((listing, *row), deleted, range, &source.reading, into);
             }
             Self::Sealing(series) => series.view(),
-            Self::Head(chunks) => chunks.view(),
+            Self::Head(chunks) | Self::HeadAgain(chunks, ..) => chunks.view(),
         };
-        view.read(min_time, max_time, into).map_err(|damage| StorageError::Corrupt {
+        let read = view.read_marked(min_time, max_time, into).map(|mark| {
+            if let (Self::HeadAgain(_, begin, listing, row), Some(mark)) = (self, mark) {
+                listing.set_mark(*row, Mark { stream: begin.stream, at: begin.at + mark.at, ..mark });
+            }
+        });
+        read.map_err(|damage| StorageError::Corrupt {
             path: "the head in memory".to_owned(),
             offset: 0,
             reason: damage.to_string(),
@@ -90,6 +102,8 @@ struct Found {
     series: Vec<Merged>,
     /// Places in the list, made when a second source begins: one alone names no series twice.
     by_labels: Option<HashTable<usize>>,
+    /// Whether the source that was begun last gives them in the order of their labels.
+    in_order: bool,
     hasher: DefaultHashBuilder,
     min_time: Timestamp,
     max_time: Timestamp,
@@ -98,7 +112,7 @@ struct Found {
 impl Found {
     fn new(min_time: Timestamp, max_time: Timestamp) -> Self {
         let (by_labels, hasher) = (None, DefaultHashBuilder::default());
-        Self { series: Vec::new(), by_labels, hasher, min_time, max_time }
+        Self { series: Vec::new(), by_labels, in_order: true, hasher, min_time, max_time }
     }
 
     /// What comes now is of another source than what came before.
@@ -115,9 +129,13 @@ impl Found {
         *by_labels = Some(places);
     }
 
+    fn is_ordered(&self) -> bool {
+        self.by_labels.is_none() && self.in_order
+    }
+
     /// The parts of the series with these labels, packed; `labels` makes them where they are new.
     fn parts(&mut self, packed: &str, labels: impl FnOnce() -> Labels) -> &mut Vec<Part> {
-        let Self { series, by_labels, hasher, min_time, max_time } = self;
+        let Self { series, by_labels, hasher, min_time, max_time, .. } = self;
         let new = || Merged { labels: labels(), parts: Vec::new(), min_time: *min_time, max_time: *max_time };
         let Some(by_labels) = by_labels else {
             series.push(new());
@@ -136,11 +154,11 @@ impl Found {
 }
 
 impl Db {
-    fn find(&self, selection: &Selection<'_>) -> Result<(Vec<Merged>, Vec<String>), StorageError> {
+    fn find(&self, selection: &Selection<'_>) -> Result<Found, StorageError> {
         let (min_time, max_time) = (selection.min_time, selection.max_time);
         let mut found = Found::new(min_time, max_time);
         if min_time > max_time {
-            return Ok((found.series, Vec::new()));
+            return Ok(found);
         }
         self.set_damaged_aside();
         let (head, blocks) = self.snapshot(selection)?;
@@ -151,11 +169,12 @@ impl Db {
         }
         if !head.is_empty() {
             found.begin_source();
+            found.in_order = selection.hints.again && !selection.hints.labels_only;
         }
         for (labels, parts) in head {
             found.parts(labels.as_packed(), || labels.clone()).extend(parts);
         }
-        Ok((found.series, self.warnings(min_time, max_time)))
+        Ok(found)
     }
 
     /// What the head and the list of blocks hold at one moment, between two commits and not while a block takes over.
@@ -163,14 +182,31 @@ impl Db {
         let _commits_wait = self.visible.read();
         let Selection { min_time, max_time, .. } = *selection;
         let wanted = Wanted { min_time, max_time, labels_only: selection.hints.labels_only };
-        let matching = self.head.matching(selection.matchers, wanted)?;
+        let head = match selection.hints.again && !selection.hints.labels_only {
+            true => self.head_again(selection, wanted)?,
+            false => self.head_parts(selection, wanted)?,
+        };
+        let blocks = self.blocks.read();
+        Ok((head, blocks.iter().filter(|block| block.overlaps(min_time, max_time)).cloned().collect()))
+    }
+
+    fn head_parts(&self, selection: &Selection<'_>, wanted: Wanted) -> Result<HeadParts, StorageError> {
         let parts = |found: FoundInHead| {
             let parts = found.frozen.map(Part::Sealing).into_iter().chain(found.open.map(Part::Head));
             (found.labels, parts.collect())
         };
-        let head = matching.into_iter().map(parts).collect();
-        let blocks = self.blocks.read();
-        Ok((head, blocks.iter().filter(|block| block.overlaps(min_time, max_time)).cloned().collect()))
+        Ok(self.head.matching(selection.matchers, wanted)?.into_iter().map(parts).collect())
+    }
+
+    fn head_again(&self, selection: &Selection<'_>, wanted: Wanted) -> Result<HeadParts, StorageError> {
+        let (listing, found) = self.head.matching_again(selection.matchers, wanted, &self.pages.warm)?;
+        let parts = |found: FoundAgain| {
+            let labels = listing.rows().get(found.row).map(|row| row.labels.clone()).unwrap_or_default();
+            let open =
+                found.open.map(|(chunks, begin)| Part::HeadAgain(chunks, begin, Arc::clone(&listing), found.row));
+            (labels, found.frozen.map(Part::Sealing).into_iter().chain(open).collect())
+        };
+        Ok(found.into_iter().map(parts).collect())
     }
 
     /// Asks the indexes of the head and of the blocks that overlap the time.
@@ -226,7 +262,7 @@ impl Db {
         let reading = Reading::new(selection.hints.presence);
         let source = Arc::new(Source { block: Arc::clone(block), reading });
         let range = (selection.min_time, selection.max_time);
-        if selection.hints.again {
+        if selection.hints.again && !selection.hints.labels_only {
             let listing = self.unless_damaged(block, block.listing(selection.matchers))?;
             listing.into_iter().for_each(|listing| find_in_listing(&source, &listing, range, found));
             return Ok(());
@@ -296,9 +332,11 @@ impl Source {
 
 impl Queryable for Db {
     fn select(&self, selection: &Selection<'_>) -> Result<SeriesSet, StorageError> {
-        let (found, warnings) = self.find(selection)?;
-        let series = found.into_iter().map(|series| Box::new(series) as Box<dyn Series>).collect();
-        Ok(SeriesSet { series, warnings })
+        let found = self.find(selection)?;
+        let warnings = self.warnings(selection.min_time, selection.max_time);
+        let ordered = found.is_ordered();
+        let series = found.series.into_iter().map(|series| Box::new(series) as Box<dyn Series>).collect();
+        Ok(SeriesSet { series, ordered, warnings })
     }
 
     fn label_names(&self, selection: &Selection<'_>) -> Result<Vec<String>, StorageError> {

@@ -29,7 +29,19 @@ pub(crate) struct Stream {
     end: u32,
 }
 
-/// A stream and the timestamps that it refers to.
+/// A place in a stream from which it can be read: where a value is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mark {
+    /// Which stream of its series it is.
+    pub(crate) stream: u32,
+    pub(crate) row: u32,
+    /// Offset in the bytes.
+    pub(crate) at: u32,
+    /// What the words before it left.
+    pub(crate) values: ValueState,
+}
+
+/// A stream, from its start or a mark on, and the timestamps that it refers to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column<'a> {
     pub(crate) times: &'a [Timestamp],
@@ -37,6 +49,8 @@ pub(crate) struct Column<'a> {
     pub(crate) repeats: u32,
     pub(crate) start: u32,
     pub(crate) end: u32,
+    /// What the words before the bytes left.
+    pub(crate) values: ValueState,
 }
 
 /// The words of a stream.
@@ -67,8 +81,14 @@ impl Stream {
     }
 
     pub(crate) fn column<'a>(&self, times: &'a [Timestamp], pool: &'a Pool) -> Column<'a> {
-        let bytes = Encoded::Pieces(pool, self.bytes);
-        Column { times, bytes, repeats: self.repeats, start: self.start, end: self.end }
+        let (bytes, values) = (Encoded::Pieces(pool, self.bytes), ValueState::default());
+        Column { times, bytes, repeats: self.repeats, start: self.start, end: self.end, values }
+    }
+
+    /// A copy of the words from a mark on; `None` where the mark is not of it.
+    pub(crate) fn bytes_from(&self, mark: &Mark, pool: &Pool) -> Option<Vec<u8>> {
+        let is_of = (self.start..self.end).contains(&mark.row) && mark.at as usize <= self.bytes.len();
+        is_of.then(|| pool.read_from(self.bytes, mark.at as usize))
     }
 
     /// Forgets all that it holds.
@@ -146,10 +166,16 @@ impl Column<'_> {
     }
 
     /// Walks the rows that have a value until `each` wants no more. Fails only if memory was damaged.
-    pub(crate) fn walk(&self, mut each: impl FnMut(u32, f64) -> bool) -> Result<(), Damage> {
+    pub(crate) fn walk(&self, each: impl FnMut(u32, f64) -> bool) -> Result<(), Damage> {
+        self.walk_from(0, each).map(drop)
+    }
+
+    /// As [`Column::walk`] for rows that are not before `first`. Returns the last mark that is not behind it.
+    pub(crate) fn walk_from(&self, first: u32, mut each: impl FnMut(u32, f64) -> bool) -> Result<Mark, Damage> {
         let bytes = self.bytes.whole();
         let mut reader = Reader(&bytes);
-        let mut values = ValueState::default();
+        let mut values = self.values;
+        let mut mark = Mark { stream: 0, row: self.start, at: 0, values };
         let mut row = u64::from(self.start);
         let end = u64::from(self.end);
         let mut rows = |count: u64, value: f64, row: &mut u64| -> Result<bool, Damage> {
@@ -157,14 +183,18 @@ impl Column<'_> {
             if next > end {
                 return Err(Damage("a stream of the head has too many rows"));
             }
-            let more = (*row..next).all(|row| each(row as u32, value));
+            let more = ((*row).max(first.into())..next).all(|row| each(row as u32, value));
             *row = next;
             Ok(more)
         };
         while !reader.is_empty() {
+            let at = bytes.len() - reader.0.len();
             let word = reader.uint()?;
             let more = match Word::of(word) {
                 Word::Value => {
+                    if row <= first.into() {
+                        mark = Mark { stream: 0, row: row as u32, at: at as u32, values };
+                    }
                     let value = values.take_word(word, &mut reader)?;
                     rows(1, value, &mut row)?
                 }
@@ -175,10 +205,10 @@ impl Column<'_> {
                 }
             };
             if !more {
-                return Ok(());
+                return Ok(mark);
             }
         }
-        rows(u64::from(self.repeats), f64::from_bits(values.bits()), &mut row).map(|_| ())
+        rows(u64::from(self.repeats), f64::from_bits(values.bits()), &mut row).map(|_| mark)
     }
 }
 
@@ -235,8 +265,44 @@ mod tests {
         }
 
         #[test]
+        fn reading_goes_on_from_marks(steps in prop::collection::vec((0u32..3, 0u8..5, any::<u16>()), 1..200), firsts in prop::collection::vec(0u32..400, 1..6)) {
+            let mut row = 0;
+            let mut value = 0.0;
+            let rows: Vec<(u32, f64)> = steps.iter().map(|&(gap, mode, bits)| {
+                row += 1 + if gap == 2 { u32::from(bits) % 5 } else { 0 };
+                value = if mode < 2 { value } else { f64::from(bits) / if mode == 2 { 100.0 } else { 1.0 } };
+                (row, value)
+            }).collect();
+            let (stream, pool, times) = encode(&rows);
+            let mut firsts = firsts;
+            firsts.sort_unstable();
+            let mut mark = Mark::default();
+            for first in firsts {
+                let mut got = Vec::new();
+                let whole = stream.column(&times, &pool);
+                let bytes = stream.bytes_from(&mark, &pool);
+                let column = match &bytes {
+                    Some(bytes) => {
+                        Column { bytes: Encoded::Whole(bytes), start: mark.row, values: mark.values, ..whole }
+                    }
+                    None => whole,
+                };
+                let next = column.walk_from(first, |row, value| {
+                    got.push((row, value.to_bits()));
+                    true
+                }).unwrap();
+                let begin = bytes.map_or(0, |_| mark.at);
+                let expected: Vec<_> =
+                    rows.iter().filter(|(row, _)| *row >= first).map(|(row, value)| (*row, value.to_bits())).collect();
+                prop_assert_eq!(got, expected, "from {}", first);
+                mark = Mark { at: begin + next.at, ..next };
+            }
+        }
+
+        #[test]
         fn damage_is_refused_or_answered(bytes in prop::collection::vec(any::<u8>(), 0..60), repeats in 0u32..5) {
-            let column = Column { times: &[1; 40], bytes: Encoded::Whole(&bytes), repeats, start: 3, end: 40 };
+            let values = ValueState::default();
+            let column = Column { times: &[1; 40], bytes: Encoded::Whole(&bytes), repeats, start: 3, end: 40, values };
             prop_assert!(decode(&column).is_err() || decode(&column).unwrap().iter().all(|(row, _)| *row < 40));
         }
     }

@@ -10,12 +10,13 @@ use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashMap;
 use model::{Labels, Matcher, Timestamp};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::column::Scaled;
 use crate::decimal;
 use crate::index::ChunkRef;
 use crate::numbers::PAGE;
+use crate::stream::Mark;
 
 /// What no query asked for in this time leaves, too long for a panel that somebody looks at.
 const IDLE_MILLIS: i64 = 5 * 60_000;
@@ -23,6 +24,9 @@ const IDLE_MILLIS: i64 = 5 * 60_000;
 /// Where there is no room, what was not asked for in this time makes some: panels refresh once a minute or more often. What
 /// is younger stays, as a new one that takes its place only to lose it again would help nobody.
 const RECENT_MILLIS: i64 = 2 * 60_000;
+
+/// What stands for the head among the files.
+pub(crate) const HEAD: u64 = u64::MAX;
 
 /// An open file and the matchers of a selector.
 type Key = (u64, String);
@@ -42,10 +46,16 @@ struct Room {
     taken: AtomicUsize,
 }
 
-/// The series of a block that match, in the order of their labels.
+/// The series of a block or of the head that match, in the order of their labels.
 pub(crate) struct Listing {
+    /// Of the head: how often series had come and gone.
+    pub(crate) population: u64,
     rows: Vec<Row>,
     columns: Vec<KeptColumn>,
+    /// Of the head: up to where each series was read.
+    marks: Vec<Mutex<Mark>>,
+    /// Columns of timestamps, each for many columns of values.
+    times: Vec<OnceLock<Arc<[Timestamp]>>>,
     room: Arc<Room>,
     taken: AtomicUsize,
     used: AtomicI64,
@@ -54,7 +64,7 @@ pub(crate) struct Listing {
 /// A series.
 pub(crate) struct Row {
     pub(crate) labels: Labels,
-    /// Its place in the block.
+    /// Its place in the block or in the head.
     pub(crate) series: u32,
     columns: Range<usize>,
 }
@@ -62,6 +72,8 @@ pub(crate) struct Row {
 /// A chunk with those of its values that were read.
 pub(crate) struct KeptColumn {
     pub(crate) chunk: ChunkRef,
+    /// Place of its timestamps among those of the listing.
+    times: u32,
     pages: OnceLock<Box<[OnceLock<Page>]>>,
 }
 
@@ -102,16 +114,21 @@ impl Warm {
 
     /// Keeps what was found in a file, if there is room.
     pub(crate) fn keep(&self, file: u64, matchers: &[Matcher], found: Found) -> Arc<Listing> {
-        let Found { rows, columns } = found;
+        let Found { population, rows, columns, times } = found;
+        let times: Vec<_> = times.iter().map(|_| OnceLock::new()).collect();
+        let marked = if file == HEAD { rows.len() } else { 0 };
+        let marks: Vec<_> = (0..marked).map(|_| Mutex::default()).collect();
         let texts: usize = rows.iter().map(|row| row.labels.as_packed().len()).sum();
-        let bytes = size_of_val(&rows[..]) + size_of_val(&columns[..]) + texts + size_of::<Listing>();
+        let bytes = size_of_val(&rows[..]) + size_of_val(&columns[..]) + size_of_val(&times[..]);
+        let bytes = bytes + size_of_val(&marks[..]) + texts + size_of::<Listing>();
         let has_room = self.room.take(bytes) || {
             self.forget(RECENT_MILLIS);
             self.room.take(bytes)
         };
         let taken = AtomicUsize::new(if has_room { bytes } else { 0 });
         let used = AtomicI64::new(self.now.load(Ordering::Relaxed));
-        let listing = Arc::new(Listing { rows, columns, room: Arc::clone(&self.room), taken, used });
+        let listing =
+            Arc::new(Listing { population, rows, columns, marks, times, room: Arc::clone(&self.room), taken, used });
         if has_room {
             self.listings.write().insert((file, text(matchers)), Arc::clone(&listing));
         }
@@ -136,6 +153,10 @@ fn text(matchers: &[Matcher]) -> String {
 }
 
 impl Room {
+    fn has(&self, bytes: usize) -> bool {
+        self.taken.load(Ordering::Relaxed).saturating_add(bytes) <= self.bytes_max
+    }
+
     fn take(&self, bytes: usize) -> bool {
         let more = |taken: usize| taken.checked_add(bytes).filter(|&all| all <= self.bytes_max);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
@@ -145,15 +166,23 @@ impl Room {
 /// Series as they are found, to be kept.
 #[derive(Default)]
 pub(crate) struct Found {
+    /// As of [`Listing`].
+    pub(crate) population: u64,
     rows: Vec<Row>,
     columns: Vec<KeptColumn>,
+    /// Numbers of the columns of timestamps by where they stand.
+    times: HashMap<u64, u32>,
 }
 
 impl Found {
-    /// Adds a series.
+    /// Adds a series, in the order of the labels.
     pub(crate) fn add(&mut self, labels: Labels, series: u32, chunks: &[ChunkRef]) {
         let begin = self.columns.len();
-        self.columns.extend(chunks.iter().map(|&chunk| KeptColumn { chunk, pages: OnceLock::new() }));
+        for &chunk in chunks {
+            let next = self.times.len() as u32;
+            let times = *self.times.entry(chunk.times.offset).or_insert(next);
+            self.columns.push(KeptColumn { chunk, times, pages: OnceLock::new() });
+        }
         self.rows.push(Row { labels, series, columns: begin..self.columns.len() });
     }
 }
@@ -169,6 +198,21 @@ impl Listing {
         &self.rows
     }
 
+    /// Where reading of a series of the head may begin.
+    pub(crate) fn mark(&self, row: usize) -> Mark {
+        self.marks.get(row).map(|mark| *mark.lock()).unwrap_or_default()
+    }
+
+    /// A query read a series of the head from there on. Marks only move on: who wants more than the others reads all.
+    pub(crate) fn set_mark(&self, row: usize, mark: Mark) {
+        if let Some(place) = self.marks.get(row) {
+            let mut known = place.lock();
+            if (mark.stream, mark.row) > (known.stream, known.row) {
+                *known = mark;
+            }
+        }
+    }
+
     /// The chunks of the series in this row that touch the time.
     pub(crate) fn columns(
         &self,
@@ -181,6 +225,21 @@ impl Listing {
         columns.iter().filter(touches)
     }
 
+    /// The timestamps of a column, if they are kept.
+    pub(crate) fn times(&self, column: &KeptColumn) -> Option<Arc<[Timestamp]>> {
+        self.times.get(column.times as usize)?.get().cloned()
+    }
+
+    /// Keeps the timestamps of a column.
+    pub(crate) fn keep_times(&self, column: &KeptColumn, times: &Arc<[Timestamp]>) {
+        if let Some(place) = self.times.get(column.times as usize)
+            && place.get().is_none()
+            && self.take(size_of_val(&times[..]))
+        {
+            let _ = place.set(Arc::clone(times));
+        }
+    }
+
     /// Keeps values of a column as they were decoded; they begin with a page and end with one or with the column, which has
     /// `count` of them.
     pub(crate) fn keep(&self, column: &KeptColumn, count: usize, first_page: usize, values: &[f64]) {
@@ -190,7 +249,8 @@ impl Listing {
         }
         let Some(pages) = column.pages.get() else { return };
         for (page, values) in pages.iter().skip(first_page).zip(values.chunks(PAGE)) {
-            if page.get().is_none() {
+            // What there is no room for is not worth making small.
+            if page.get().is_none() && self.room.has(PAGE * size_of::<u16>()) {
                 let made = Page::of(values);
                 if self.take(made.bytes()) {
                     // Another thread that decoded it, too, is rare and costs a page that is counted twice.

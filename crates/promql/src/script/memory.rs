@@ -76,7 +76,7 @@ impl Queryable for MemoryStore {
             let labels = labels.clone();
             Box::new(Selected { labels, samples }) as Box<dyn Series>
         });
-        Ok(SeriesSet { series: selected.collect(), warnings: Vec::new() })
+        Ok(SeriesSet { series: selected.collect(), ..SeriesSet::default() })
     }
 
     fn label_names(&self, selection: &Selection<'_>) -> Result<Vec<String>, StorageError> {
