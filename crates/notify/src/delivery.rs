@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) external_url: String,
     pub(crate) inbox: Inbox,
-    pub(crate) log: Log,
+    pub(crate) log: Arc<Log>,
     pub(crate) silences: Silences,
     /// In force.
     pub(crate) config: Live<Arc<Config>>,
@@ -50,7 +50,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(clock: Arc<dyn Clock>, external_url: String, config: Config, store: Arc<dyn KeyValue>) -> Self {
-        let log = Log::open(store.clone(), clock.now());
+        let log = Arc::new(Log::open(store.clone(), clock.now()));
         Self {
             clock,
             external_url,
@@ -97,11 +97,7 @@ impl Delivery {
             let repeat = i64::try_from(self.repeat_interval.as_millis()).unwrap_or(i64::MAX);
             let entry = Entry::new(&self.told, now, now.saturating_add(repeat.saturating_mul(2)));
             let key = log_key(&self.group_key, &self.receiver, &self.integration);
-            let shared = self.shared.clone();
-            let kept = tokio::task::spawn_blocking(move || shared.log.put(&key, entry, now)).await;
-            if let Err(error) = kept {
-                tracing::error!(%error, "the notification log ended badly");
-            }
+            self.shared.log.put(&key, entry, now).await;
         }
         known
     }

@@ -82,8 +82,8 @@ pub(crate) struct Log {
     /// What waits for the next write. Keys that were left out at the start begin it: nobody else would remove them.
     waiting: Mutex<Vec<Change>>,
     /// Held while the store writes. Who waits for it finds most of the time that the one before has written for both: a
-    /// thousand notifications at once are some dozen writes, each of which waits for the disk.
-    writing: Mutex<()>,
+    /// thousand notifications at once are a few writes, each of which waits for the disk.
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl Log {
@@ -96,7 +96,12 @@ impl Log {
                 _ => waiting.push((key, None)),
             }
         }
-        Self { store, entries: Mutex::new(entries), waiting: Mutex::new(waiting), writing: Mutex::default() }
+        Self {
+            store,
+            entries: Mutex::new(entries),
+            waiting: Mutex::new(waiting),
+            writing: tokio::sync::Mutex::default(),
+        }
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Entry> {
@@ -111,9 +116,19 @@ impl Log {
         by_labels.into_values().collect()
     }
 
-    /// Keeps an entry; it is on the disk when this returns. It blocks. In memory it counts even if the disk refused:
-    /// better to repeat after a restart than at every look.
-    pub(crate) fn put(&self, key: &str, entry: Entry, now: Timestamp) {
+    /// Keeps an entry; it is on the disk when this returns. In memory it counts even if the disk refused: better to repeat
+    /// after a restart than at every look.
+    pub(crate) async fn put(self: &Arc<Self>, key: &str, entry: Entry, now: Timestamp) {
+        self.stage(key, entry, now);
+        let _writing = self.writing.lock().await;
+        let log = self.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || log.write()).await {
+            tracing::error!(%error, "the notification log ended badly");
+        }
+    }
+
+    /// Keeps an entry in memory, and among what waits for the disk.
+    fn stage(&self, key: &str, entry: Entry, now: Timestamp) {
         let mut changes: Vec<Change> = Vec::new();
         match serde_json::to_vec(&entry) {
             Ok(bytes) => changes.push((key.to_owned(), Some(bytes))),
@@ -134,18 +149,16 @@ impl Log {
             // Still under the lock, so that the disk sees the order that the memory has seen.
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).append(&mut changes);
         }
-        self.write(key);
     }
 
-    /// Writes all that waits; when it returns, what waited before is on the disk, by this call or another.
-    fn write(&self, key: &str) {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Writes all that waits. It blocks.
+    fn write(&self) {
         let changes = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         if changes.is_empty() {
             return;
         }
         if let Err(error) = self.store.write(SPACE, &changes) {
-            tracing::error!(key, %error, "the notification log could not be kept: after a restart people may be told again");
+            tracing::error!(%error, "the notification log could not be kept: after a restart people may be told again");
         }
     }
 
@@ -161,17 +174,17 @@ mod tests {
     use super::*;
 
     /// Entries that had expired when the log was opened were forgotten in memory and stayed on the disk for ever.
-    #[test]
-    fn what_expired_before_the_start_leaves_the_disk() {
+    #[tokio::test]
+    async fn what_expired_before_the_start_leaves_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn KeyValue> = Arc::new(Catalog::open(folder.path()).unwrap());
         let keys = || store.entries(SPACE).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
-        Log::open(store.clone(), 0).put("a", Entry::new(&[], 0, 10), 0);
+        Arc::new(Log::open(store.clone(), 0)).put("a", Entry::new(&[], 0, 10), 0).await;
         store.write(SPACE, &[("unreadable".to_owned(), Some(b"?".to_vec()))]).unwrap();
         assert_eq!(keys(), ["a", "unreadable"]);
-        let log = Log::open(store.clone(), 20);
+        let log = Arc::new(Log::open(store.clone(), 20));
         assert!(log.get("a").is_none());
-        log.put("b", Entry::new(&[], 20, 30), 20);
+        log.put("b", Entry::new(&[], 20, 30), 20).await;
         assert_eq!(keys(), ["b"]);
     }
 }
