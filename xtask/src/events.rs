@@ -19,6 +19,9 @@ use probes::{Config, DropsConfig, Namespaces, Probes, TcpConfig, UdpConfig};
 
 use crate::machine::{execute, is_root, root};
 
+/// Makes events of one kind.
+type Work = fn() -> Result<()>;
+
 const NAMESPACE: &str = "skep-bench-events";
 const TRACEPOINTS: [&str; 4] = ["kfree_skb", "udp_fail_queue_rcv_skb", "inet_sock_set_state", "tcp_probe"];
 
@@ -47,7 +50,7 @@ pub(crate) fn inside() -> Result<()> {
     });
     let _statistics = enable_stats(Stats::RunTime)?;
     println!("nanoseconds an event above an empty program at the same tracepoint");
-    let works: [(&str, fn() -> Result<()>); 4] = [
+    let works: [(&str, Work); 4] = [
         ("datagrams that nobody wants", unwanted),
         ("datagrams that do not fit", overflowing),
         ("connections", connections),
