@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, anyhow};
 use axum::middleware::from_fn_with_state;
 use model::{Clock, SystemClock};
-use probes::Probes;
+use probes::{Capability, Probes};
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 use tsdb::Db;
 use yaml::Report;
 
+use crate::access;
 use crate::cli::ServeArgs;
 use crate::config::{self, Config};
 use crate::front::{self, Front, WebConfig};
@@ -97,6 +98,17 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Capabilities without which the files could not be reached once the others are given up.
+    fn needs(&self) -> Vec<Capability> {
+        let settings = &self.settings;
+        let patterns = self.config.files(settings.config_file.as_deref(), settings.alertmanager_config.as_deref());
+        let mut files = crate::watch::paths(&patterns);
+        files.extend(self.web.files.iter().cloned());
+        access::needed(&settings.data_dir, &files)
+    }
+}
+
 /// Reads a file for `skep check config`, and those that it names.
 pub(crate) fn check_config(file: &Path, report: &Report) {
     let config = config::load(Some(file), report);
@@ -134,7 +146,7 @@ fn load_notifications(path: Option<&Path>, report: &Report) -> Option<notify::Co
 pub(crate) fn run(plan: Plan) -> Result<()> {
     // Capabilities belong to threads: those of the runtime get what is left here, so they come last.
     let listener = bind(&plan.settings.listen)?;
-    let probes = start_probes(&plan.config.probes);
+    let probes = start_probes(&plan.config.probes, &plan.needs());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -163,10 +175,11 @@ fn start_collecting() -> Result<Runtime> {
         .context("cannot start threads")
 }
 
-/// Starts the probes, then gives up every capability that they do not need any more; without probes none is left.
-fn start_probes(config: &probes::Config) -> Arc<Probes> {
+/// Starts the probes, then gives up every capability that neither they nor the files (`also`) need any more; without probes
+/// none is left.
+fn start_probes(config: &probes::Config, also: &[Capability]) -> Arc<Probes> {
     let probes = Probes::start(config);
-    match probes.reduce_capabilities(&[]) {
+    match probes.reduce_capabilities(also) {
         Ok(reduced) if reduced.is_change() => tracing::info!("capabilities from here on: {reduced}"),
         Ok(_) => {}
         Err(error) => tracing::error!(%error, "the process keeps the capabilities that it was started with"),

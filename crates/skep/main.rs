@@ -3,6 +3,7 @@
 //! The story: parse the command line, load the file, check it, build the rooms, bind, spawn, wait, drain. Only this
 //! file ends the process: 0 fine, 1 a failure while running, 2 bad usage or configuration.
 
+mod access;
 mod app;
 mod backup;
 mod budget;

@@ -96,6 +96,11 @@ fn seen(path: PathBuf, metadata: &fs::Metadata) -> (PathBuf, [u64; 3], (i64, i64
     (path, [metadata.dev(), metadata.ino(), metadata.size()], times)
 }
 
+/// The files that are there now.
+pub(crate) fn paths(patterns: &[String]) -> Vec<PathBuf> {
+    files(patterns).map(|(path, _)| path).collect()
+}
+
 fn files(patterns: &[String]) -> impl Iterator<Item = (PathBuf, fs::Metadata)> {
     let paths = patterns.iter().filter_map(|pattern| glob::glob(pattern).ok()).flatten().filter_map(Result::ok);
     paths.filter_map(|path| fs::metadata(&path).ok().map(|metadata| (path, metadata)))

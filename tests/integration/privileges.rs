@@ -1,6 +1,7 @@
 //! What the process may still do once it runs: nothing that no enabled probe needs, in any of its threads.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use testkit::{ServerBuilder, poll_until};
@@ -45,6 +46,33 @@ fn threads_keep_what_the_probes_need() {
     let others = "drops: {enabled: false}, tcp: {enabled: false}, udp: {enabled: false}, bpf: {enabled: false}, \
                   cilium: {enabled: false}";
     check(&format!("{off}probes: {{xdp: {{devices: [none]}}, tc: {{enabled: false}}, {others}}}\n"), NET_ADMIN);
+}
+
+/// A folder and a configuration of somebody else, closed to all others: whoever starts skep as root wants them used.
+#[test]
+fn files_of_others_stay_within_reach() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root has capabilities to give up");
+        return;
+    }
+    const DAC_OVERRIDE: u64 = 1 << 1;
+    const NOBODY: Option<u32> = Some(65534);
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    fs::create_dir(&home).unwrap();
+    let file = home.join("skep.yml");
+    fs::write(&file, ALONE).unwrap();
+    for path in [&home, &file] {
+        std::os::unix::fs::chown(path, NOBODY, NOBODY).unwrap();
+    }
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let server = ServerBuilder::new(SKEP, home.join("data")).arg("--config").arg(&file).start().unwrap();
+    assert!(threads(server.pid()).iter().all(|thread| *thread == (DAC_OVERRIDE, DAC_OVERRIDE, false)));
+    fs::write(&file, format!("{ALONE}global: {{scrape_interval: 7s}}\n")).unwrap();
+    server.signal("HUP").unwrap();
+    let is_read = || server.get("/api/v1/status/config").ok().filter(|reply| reply.body.contains("scrape_interval: 7s"));
+    poll_until("the new configuration", is_read);
 }
 
 /// A probe that a reload switches on cannot be loaded any more, and says so.

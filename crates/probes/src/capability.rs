@@ -82,6 +82,10 @@ pub struct Reduced {
 impl Capability {
     /// Listen on ports below 1024.
     pub const NET_BIND_SERVICE: Self = Self(10);
+    /// Read and write files whatever their permissions are.
+    pub const DAC_OVERRIDE: Self = Self(1);
+    /// Read files and search folders whatever their permissions are.
+    pub const DAC_READ_SEARCH: Self = Self(2);
 
     /// The kernel's name for it.
     pub fn name(self) -> &'static str {
@@ -151,6 +155,21 @@ pub(crate) fn in_words(names: &[&str]) -> String {
         [name] => (*name).to_owned(),
         [names @ .., last] => format!("{} and {last}", names.join(", ")),
     }
+}
+
+/// Does some work as a thread that does not have these capabilities; afterwards it has them again.
+///
+/// # Errors
+/// The kernel refuses to change the capabilities of the thread; then nothing was done, or it goes on without them.
+pub fn without<T>(capabilities_left_out: &[Capability], work: impl FnOnce() -> T) -> Result<T, Error> {
+    let fail = |source: rustix::io::Errno| Error::GiveUp { source: source.into() };
+    let before = capabilities(None).map_err(fail)?;
+    let left_out = CapabilitySet::from_bits_retain(Capabilities::default().with(capabilities_left_out).0);
+    let effective = before.effective.difference(left_out);
+    set_capabilities(None, CapabilitySets { effective, ..before }).map_err(fail)?;
+    let done = work();
+    set_capabilities(None, before).map_err(fail)?;
+    Ok(done)
 }
 
 /// Gives up what is held beyond `wanted`, in every set that could give it back, for this thread and those it makes.

@@ -39,7 +39,7 @@ use model::status::{BpfObjects, ProbeState};
 use model::{Families, Family, MetricKind};
 
 pub use bpf::{RunStatistics, UnknownRunStatistics};
-pub use capability::{Capability, Reduced};
+pub use capability::{Capability, Reduced, without};
 pub use error::Error;
 pub use kernel::Version;
 pub use loader::Loader;
