@@ -71,7 +71,8 @@ fn files_of_others_stay_within_reach() {
     assert!(threads(server.pid()).iter().all(|thread| *thread == (DAC_OVERRIDE, DAC_OVERRIDE, false)));
     fs::write(&file, format!("{ALONE}global: {{scrape_interval: 7s}}\n")).unwrap();
     server.signal("HUP").unwrap();
-    let is_read = || server.get("/api/v1/status/config").ok().filter(|reply| reply.body.contains("scrape_interval: 7s"));
+    let is_read =
+        || server.get("/api/v1/status/config").ok().filter(|reply| reply.body.contains("scrape_interval: 7s"));
     poll_until("the new configuration", is_read);
 }
 
