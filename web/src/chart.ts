@@ -65,6 +65,7 @@ export class Chart {
   /** Draws, reusing the plot where the series are the same. */
   draw(drawn: Drawn): void {
     const same = this.plot !== null && this.drawn !== null && names(this.drawn) === names(drawn) && hasBands(this.drawn) === hasBands(drawn);
+    const resting = this.tooltip.hidden ? null : this.plot?.cursor;
     this.drawn = drawn;
     this.full = new Map();
     const { panel } = drawn;
@@ -75,6 +76,13 @@ export class Chart {
     this.describe();
     this.writeFacts();
     this.writeLegend(null);
+    if (resting) this.putBack(resting);
+  }
+
+  /** The pointer did not move, yet what lies under it is new: legend and tooltip tell it, and ask for it in full. */
+  private putBack({ left = -10, top = -10 }: uPlot.Cursor): void {
+    // uPlot knows its new scales when its own microtask has run, which it has queued before this one.
+    queueMicrotask(() => this.plot?.setCursor({ left, top }));
   }
 
   /** A sentence instead of a picture. */
