@@ -57,6 +57,6 @@ pub use report::{LOSSES_MAX, Loss, PanelReport, Report};
 pub use style::{Display, Style, style};
 pub use threshold::{Step as ThresholdStep, Thresholds};
 pub use transform::*;
-pub use value::{Clock, Formatted, Unit, decimals_of, format_time, to_fixed};
+pub use value::{Clock, Formatted, Recipe, Rung, Unit, decimals_of, format_time, to_fixed};
 pub use variable::*;
 pub use visual::*;

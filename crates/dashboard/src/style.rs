@@ -7,7 +7,7 @@ use crate::field::{FieldConfig, FieldOptions, FieldType, Matcher};
 use crate::frame::{Field, Frame, named, single_label};
 use crate::mapping::{Mapped, apply};
 use crate::pattern::Pattern;
-use crate::value::{Clock, Formatted, Unit};
+use crate::value::{Clock, Formatted, Recipe, Unit};
 
 /// A column's settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +91,11 @@ impl Style {
             text: text.unwrap_or_else(|| self.text(value, clock)),
             color: color.unwrap_or_else(|| self.color(number)),
         }
+    }
+
+    /// How numbers of the column are written, mappings apart, with the digits that are set for it.
+    pub fn recipe(&self) -> Recipe {
+        self.unit.recipe(self.options.decimals)
     }
 
     fn text(&self, value: Mapped<'_>, clock: &Clock) -> Formatted {

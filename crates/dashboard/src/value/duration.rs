@@ -2,6 +2,7 @@
 
 use super::Formatted;
 use super::number::to_fixed;
+use super::recipe::{Recipe, Rung};
 
 const MINUTE: f64 = 60.0;
 const HOUR: f64 = 3_600.0;
@@ -81,17 +82,40 @@ pub(super) enum Base {
     Days,
 }
 
+impl Base {
+    fn steps(self) -> &'static [Step] {
+        match self {
+            Self::Nanoseconds => &NANOSECONDS,
+            Self::Microseconds => &MICROSECONDS,
+            Self::Milliseconds => &MILLISECONDS,
+            Self::Seconds => &SECONDS,
+            Self::Minutes => &MINUTES,
+            Self::Hours => &HOURS,
+            Self::Days => &DAYS,
+        }
+    }
+}
+
+/// [`scaled`] as data, for values of which `parts` are one of the unit.
+pub(super) fn recipe(decimals: Option<u32>, base: Base, parts: f64) -> Recipe {
+    let steps = base.steps();
+    let from = std::iter::once(0.0).chain(steps.iter().map(|step| step.below * parts));
+    let rung = |(step, from): (&Step, f64)| Rung {
+        from,
+        times: if step.by < 1.0 { (1.0 / step.by).round() } else { 1.0 },
+        divide: parts * step.by.max(1.0),
+        suffix: step.name.to_owned(),
+        plural: step.plural,
+    };
+    let rungs: Vec<Rung> = steps.iter().zip(from).map(rung).collect();
+    let zero = if base == Base::Seconds { rungs.iter().position(|rung| rung.suffix == " s").unwrap_or(0) } else { 0 };
+    let odd = rungs.last().map(|last| format!("{}{}", last.suffix, if last.plural { "s" } else { "" }));
+    Recipe::ladder(rungs, zero, &odd.unwrap_or_default(), decimals)
+}
+
 /// `1.50 mins`: the largest unit that fits.
 pub(super) fn scaled(value: f64, decimals: Option<u32>, base: Base) -> Formatted {
-    let steps: &[Step] = match base {
-        Base::Nanoseconds => &NANOSECONDS,
-        Base::Microseconds => &MICROSECONDS,
-        Base::Milliseconds => &MILLISECONDS,
-        Base::Seconds => &SECONDS,
-        Base::Minutes => &MINUTES,
-        Base::Hours => &HOURS,
-        Base::Days => &DAYS,
-    };
+    let steps = base.steps();
     if value == 0.0 && base == Base::Seconds {
         return Formatted::with_suffix("0".to_owned(), " s");
     }

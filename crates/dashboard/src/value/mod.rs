@@ -3,6 +3,7 @@
 mod date;
 mod duration;
 mod number;
+mod recipe;
 mod scale;
 mod unit;
 
@@ -10,6 +11,7 @@ pub use date::format_time;
 pub(crate) use date::{iso, zoned};
 pub(crate) use number::javascript;
 pub use number::{decimals_of, to_fixed};
+pub use recipe::{Recipe, Rung};
 pub use unit::{Clock, Unit};
 
 /// A number in its three parts, which pages set in different sizes.

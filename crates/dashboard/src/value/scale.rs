@@ -2,6 +2,7 @@
 
 use super::Formatted;
 use super::number::to_fixed;
+use super::recipe::{Recipe, Rung};
 
 const DECIMAL: [&str; 14] = ["f", "p", "n", "µ", "m", "", "k", "M", "G", "T", "P", "E", "Z", "Y"];
 const BINARY: [&str; 9] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"];
@@ -67,4 +68,43 @@ pub(super) fn currency(value: f64, decimals: Option<u32>, sign: &str, behind: bo
         true => Formatted { prefix: minus.to_owned(), text, suffix: format!("{letter}{sign}") },
         false => Formatted { prefix: format!("{minus}{sign}"), text, suffix: letter },
     }
+}
+
+/// Rungs of letters that are `factor` apart and begin `zero` below none.
+fn rungs(factor: f64, letters: &[&str], zero: i32, suffix: impl Fn(&str) -> String) -> Vec<Rung> {
+    let size = |at: usize| factor.powi(at as i32 - zero);
+    letters.iter().enumerate().map(|(at, letter)| Rung::new(size(at), size(at), suffix(letter))).collect()
+}
+
+/// [`decimal`] as data.
+pub(super) fn decimal_recipe(decimals: Option<u32>, unit: &str, offset: i32) -> Recipe {
+    let zero = DECIMAL_ZERO + offset;
+    let rungs = rungs(1_000.0, &DECIMAL, zero, |letter| format!(" {letter}{unit}"));
+    let place = zero.clamp(0, rungs.len() as i32 - 1) as usize;
+    Recipe::ladder(rungs, place, &format!(" {unit}"), decimals)
+}
+
+/// [`binary`] as data.
+pub(super) fn binary_recipe(decimals: Option<u32>, unit: &str, offset: i32) -> Recipe {
+    let rungs = rungs(1_024.0, &BINARY, offset, |letter| format!(" {letter}{unit}"));
+    let place = offset.clamp(0, rungs.len() as i32 - 1) as usize;
+    Recipe::ladder(rungs, place, &format!(" {unit}"), decimals)
+}
+
+/// [`short`] as data.
+pub(super) fn short_recipe(decimals: Option<u32>) -> Recipe {
+    Recipe::ladder(rungs(1_000.0, &SHORT, 0, str::to_owned), 0, "", decimals)
+}
+
+/// [`count`] as data.
+pub(super) fn count_recipe(decimals: Option<u32>, unit: &str) -> Recipe {
+    let rungs = rungs(1_000.0, &COUNT, 0, |letter| format!("{letter} {unit}"));
+    Recipe::ladder(rungs, 0, &format!(" {unit}"), decimals)
+}
+
+/// [`currency`] as data.
+pub(super) fn currency_recipe(decimals: Option<u32>, sign: &str, behind: bool) -> Recipe {
+    let (prefix, odd) = if behind { ("", sign) } else { (sign, "") };
+    let rungs = rungs(1_000.0, &COUNT, 0, |letter| format!("{letter}{odd}"));
+    Recipe::Ladder { prefix: prefix.to_owned(), minus_first: true, rungs, zero: 0, odd: odd.to_owned(), decimals }
 }

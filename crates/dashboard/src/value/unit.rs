@@ -8,6 +8,7 @@ use super::Formatted;
 use super::date::{format_time, from_now, zoned};
 use super::duration::{self, Base};
 use super::number::{grouped, javascript, to_fixed};
+use super::recipe::Recipe;
 use super::scale;
 
 /// A unit: how a number of it is written.
@@ -93,6 +94,49 @@ impl Unit {
             Kind::Flag(no, yes) => Formatted::text(if value == 0.0 { no.clone() } else { yes.clone() }),
             Kind::Text => Formatted::text(javascript(value)),
             _ => self.format_time(value, decimals, clock),
+        }
+    }
+
+    /// The same as data, for who writes numbers elsewhere.
+    pub fn recipe(&self, decimals: Option<u32>) -> Recipe {
+        match &self.0 {
+            Kind::Fixed(name) if name.is_empty() => Recipe::flat(1.0, "", decimals),
+            Kind::Fixed(name) => Recipe::flat(1.0, &format!(" {name}"), decimals),
+            Kind::Prefix(name) => match Recipe::flat(1.0, "", decimals) {
+                Recipe::Ladder { rungs, zero, odd, decimals, .. } => {
+                    Recipe::Ladder { prefix: name.to_string(), minus_first: false, rungs, zero, odd, decimals }
+                }
+                other => other,
+            },
+            Kind::Decimal(name, letter) => scale::decimal_recipe(decimals, name, *letter),
+            Kind::Binary(name, letter) => scale::binary_recipe(decimals, name, *letter),
+            Kind::Count(name) => scale::count_recipe(decimals, name),
+            Kind::Currency(sign, behind) => scale::currency_recipe(decimals, sign, *behind),
+            Kind::Short => scale::short_recipe(decimals),
+            Kind::Percent => Recipe::flat(1.0, "%", decimals),
+            Kind::PercentUnit => Recipe::flat(100.0, "%", decimals),
+            Kind::Locale => Recipe::Grouped { decimals },
+            Kind::Scientific => Recipe::Scientific { decimals },
+            Kind::Hex(mark) => Recipe::Hex { mark: *mark },
+            Kind::Flag(no, yes) => Recipe::Flag { no: no.to_string(), yes: yes.to_string() },
+            Kind::Text => Recipe::Plain,
+            _ => self.recipe_time(decimals),
+        }
+    }
+
+    fn recipe_time(&self, decimals: Option<u32>) -> Recipe {
+        match &self.0 {
+            Kind::Duration(base) => duration::recipe(decimals, *base, 1.0),
+            Kind::Ticks => duration::recipe(decimals, Base::Seconds, 100.0),
+            Kind::Spoken(factor, base) => {
+                Recipe::Spoken { times: f64::from(*factor), base: (*base).to_owned(), decimals }
+            }
+            Kind::Clocked(days) => Recipe::Clock { days: *days },
+            Kind::ClockParts(factor) => Recipe::Parts { times: f64::from(*factor), decimals },
+            Kind::Time(letters, today) => {
+                Recipe::Date { letters: letters.to_string(), today: today.map(str::to_owned) }
+            }
+            _ => Recipe::Ago,
         }
     }
 

@@ -14,6 +14,9 @@
 //! A colour is a text: `s0` to `s7`, a hue of the page's palette (which differs between dark and light); `text`, the colour of
 //! texts; or `#rrggbb` and `#rrggbbaa`, the same in both themes.
 
+/// How numbers are written: one function of the script writes axes, legends and tooltips by it. A tick of an axis is written with
+/// the digits that tell it from the next one.
+pub(crate) use dashboard::Recipe as Format;
 use serde::Serialize;
 
 /// The whole answer.
@@ -99,84 +102,6 @@ pub(crate) enum Picture {
     Pie(PiePicture),
     States(StatesPicture),
     Alerts(AlertsPicture),
-}
-
-/// How a number is written.
-///
-/// One function writes axes, legends and tooltips: `format(value, decimals = this.decimals)`. A tick of an axis is written with
-/// the digits that tell it from the next one.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub(crate) enum Format {
-    /// `prefix`, `value * times / divide` of the highest rung whose `from` is not above the value's size (the first one below
-    /// all; rung `zero` for 0), the rung's suffix. Not finite: `NaN`, `∞` or `-∞` and the suffix `odd`.
-    Ladder {
-        #[serde(skip_serializing_if = "String::is_empty")]
-        prefix: String,
-        /// The minus stands before the prefix.
-        #[serde(skip_serializing_if = "is_false")]
-        minus_first: bool,
-        rungs: Vec<Rung>,
-        zero: usize,
-        #[serde(skip_serializing_if = "String::is_empty")]
-        odd: String,
-        /// Digits after the point; absent: three in all, none for whole numbers.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        decimals: Option<u32>,
-    },
-    /// Milliseconds since 1970 by Moment's letters; `today` instead where it is today.
-    Date {
-        letters: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        today: Option<String>,
-    },
-    /// `3 hours ago`, of milliseconds since 1970.
-    Ago,
-    /// `1 day, 2 hours`: `decimals` more parts than one, of `times` milliseconds; 0 is `0 base` and an s.
-    Spoken {
-        times: f64,
-        base: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        decimals: Option<u32>,
-    },
-    /// `02:03:04` of seconds, with `1 d ` before it where `days`.
-    Clock { days: bool },
-    /// `01h:02m:03s:004ms` of `times` milliseconds: `decimals` more parts than one, absent all.
-    Parts {
-        times: f64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        decimals: Option<u32>,
-    },
-    /// `1,234.5`; absent decimals: up to three.
-    Grouped {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        decimals: Option<u32>,
-    },
-    /// `1.2e+3`.
-    Scientific {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        decimals: Option<u32>,
-    },
-    /// `FF`, or `0xFF` where `mark`.
-    Hex { mark: bool },
-    /// Words for 0 and for anything else.
-    Flag { no: String, yes: String },
-    /// As JavaScript writes it.
-    Plain,
-}
-
-/// A step of a ladder.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Rung {
-    /// The size from which it holds.
-    pub(crate) from: f64,
-    pub(crate) times: f64,
-    pub(crate) divide: f64,
-    /// With the space before it.
-    pub(crate) suffix: String,
-    /// An `s` follows where the number written is not 1.
-    #[serde(skip_serializing_if = "is_false")]
-    pub(crate) plural: bool,
 }
 
 /// A value that is written already.
