@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
+use boards::{Shelf, Unnamed};
 use model::status::{Health, TargetStatus, Targets as _};
 use model::{Clock, Collector, Labels, Live, SystemClock};
 use probes::Probes;
@@ -42,6 +43,7 @@ pub(crate) struct Rooms {
     reader: remote::Reader,
     ledger: Arc<Ledger>,
     snapshots: Arc<Snapshots>,
+    boards: Arc<Shelf>,
     /// What `/metrics` shows.
     collectors: Vec<Arc<dyn Collector>>,
     clock: Arc<dyn Clock>,
@@ -84,6 +86,7 @@ impl Rooms {
             scrape::Manager::new(store.clone(), clock.clone(), options)
         };
         let catalog = open_catalog(settings).await?;
+        let boards = open_boards(settings, &catalog, &clock).await?;
         let notifications = Arc::new(Notifications::new(external_url.clone(), clock.clone(), catalog));
         let rules = Arc::new(rules::Manager::new(
             engine.clone(),
@@ -127,6 +130,7 @@ impl Rooms {
             reader,
             ledger,
             snapshots,
+            boards,
             collectors,
             clock,
             external_labels,
@@ -213,6 +217,7 @@ impl Rooms {
             probes: self.probes.clone(),
             store: self.store.clone(),
             memory: self.ledger.clone(),
+            boards: self.boards.clone(),
             clock: self.clock.clone(),
             stopping,
             reload_problem: self.process.problem(),
@@ -250,4 +255,21 @@ async fn open_catalog(settings: &Settings) -> Result<Arc<catalog::Catalog>> {
     let folder = settings.data_dir.join("catalog");
     let catalog = spawn_blocking(move || catalog::Catalog::open(&folder)).await?.context("cannot open the catalog")?;
     Ok(Arc::new(catalog))
+}
+
+/// The shelf lies beside the catalog, which is its index.
+async fn open_boards(
+    settings: &Settings,
+    catalog: &Arc<catalog::Catalog>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<Shelf>> {
+    let folder = settings.data_dir.join("dashboards");
+    let unnamed = match catalog.state() {
+        catalog::State::Open => Unnamed::Remove,
+        catalog::State::Recovered(_) => Unnamed::Adopt,
+        catalog::State::ReadOnly(_) => Unnamed::Leave,
+    };
+    let (catalog, clock) = (catalog.clone(), clock.clone());
+    let shelf = spawn_blocking(move || Shelf::open(&folder, catalog, clock, unnamed)).await?;
+    Ok(Arc::new(shelf.context("cannot open the dashboards")?))
 }

@@ -61,6 +61,8 @@ pub struct State {
     pub store: Arc<dyn Store>,
     /// Tells of the memory budget.
     pub memory: Arc<dyn Memory>,
+    /// Keeps dashboards.
+    pub boards: Arc<boards::Shelf>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Becomes `true` when the process stops: event streams end then, so that a graceful stop need not wait for readers.

@@ -14,7 +14,7 @@ use model::status::{
     DroppedTarget, Memory, MemoryStatus, ProbeStatus, Probes, RuleGroupStatus, Rules, Store, StoreStatus, TargetStatus,
     Targets,
 };
-use model::{Clock, Exemplar, Labels, Metadata, Queryable, Selection, SeriesSet, StorageError, Timestamp};
+use model::{Change, Clock, Exemplar, KeyValue, Labels, Metadata, Queryable, Selection, SeriesSet, StorageError, Timestamp};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -75,6 +75,15 @@ impl Memory for Nothing {
     }
 }
 
+impl KeyValue for Nothing {
+    fn entries(&self, _: &str) -> Vec<(String, Vec<u8>)> {
+        Vec::new()
+    }
+    fn write(&self, _: &str, _: &[Change]) -> Result<(), StorageError> {
+        Ok(())
+    }
+}
+
 impl Clock for Nothing {
     fn now(&self) -> Timestamp {
         1_700_000_000_000
@@ -82,6 +91,9 @@ impl Clock for Nothing {
 }
 
 fn router(stopping: watch::Receiver<bool>) -> Router {
+    let folder = tempfile::tempdir().unwrap();
+    let nothing = Arc::new(Nothing);
+    let boards = boards::Shelf::open(folder.path(), nothing.clone(), nothing, boards::Unnamed::Leave).unwrap();
     ui::router(ui::State {
         storage: Arc::new(Nothing),
         engine: Arc::new(promql::Engine::new(promql::EngineOptions::default())),
@@ -90,6 +102,7 @@ fn router(stopping: watch::Receiver<bool>) -> Router {
         probes: Arc::new(Nothing),
         store: Arc::new(Nothing),
         memory: Arc::new(Nothing),
+        boards: Arc::new(boards),
         clock: Arc::new(Nothing),
         stopping,
         reload_problem: watch::channel(String::new()).1,
