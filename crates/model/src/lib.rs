@@ -17,7 +17,7 @@ mod time;
 
 pub use alert::{Alert, AlertSink};
 pub use collect::{CollectError, Collector, Families, Family, Point};
-pub use keep::{Change, KeyValue};
+pub use keep::{Change, Journal, KeyValue, Look};
 pub use labels::{Labels, LabelsBuilder, is_valid_label_name, is_valid_metric_name};
 pub use live::Live;
 pub use matcher::{MatchOp, Matcher};
