@@ -403,7 +403,7 @@ mod tests {
                 .unwrap();
             count
         };
-        assert!((40..80).contains(&count(&journal)), "{}", count(&journal));
+        assert!((36..60).contains(&count(&journal)), "{}", count(&journal));
         // What is too old goes with the next file.
         for n in 0..19 {
             journal.append(&[large(10_000 + n)]).unwrap();
