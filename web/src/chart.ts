@@ -22,13 +22,13 @@ const DASH = [6, 3];
 /** What the legend of the query page tells beside the last value. */
 const FACTS = ["min", "mean", "max"] as const;
 /** Distances of x labels, in seconds. uPlot's own have no two minutes, which leaves a range of five with one label. */
-const TIME_STEPS = [
+export const TIME_STEPS = [
   ...[1, 2, 5, 10, 15, 30],
   ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * 60),
   ...[1, 2, 3, 4, 6, 8, 12].map((hours) => hours * 3600),
   ...[1, 2, 3, 5, 7, 10, 14, 30, 60, 90, 180, 365].map((days) => days * 86400),
 ];
-const POWERS_OF_TWO = Array.from({ length: 60 }, (_, i) => 2 ** (i - 4));
+export const POWERS_OF_TWO = Array.from({ length: 60 }, (_, i) => 2 ** (i - 4));
 
 export class Chart {
   readonly element: HTMLElement;
@@ -163,7 +163,7 @@ export class Chart {
       focus: { alpha: 0.35 },
       scales: { x: { time: true }, y: { range: (_plot, min, max) => this.span(min, max) } },
       axes: [
-        { ...axis, size: 26, space: 70, incrs: TIME_STEPS, values: (_plot, splits, _axis, _space, step) => splits.map((at, i) => label(at, splits[i - 1], step)) },
+        { ...axis, size: 26, space: 70, incrs: TIME_STEPS, values: (_plot, splits, _axis, _space, step) => splits.map((at, i) => timeLabel(at, splits[i - 1], step)) },
         {
           ...axis,
           size: (_plot, values) => 12 + Math.max(24, ...(values ?? []).map((text) => text.length * 6.2)),
@@ -443,7 +443,7 @@ function faint(hue: string, stacked: boolean): string {
 }
 
 /** An x label: the day where it begins, else hours and minutes, seconds only where steps are that fine. */
-function label(at: number, before: number | undefined, step: number): string {
+export function timeLabel(at: number, before: number | undefined, step: number): string {
   const ms = at * 1000;
   if (step >= 86400) return show(ms, "day");
   const text = show(ms, step < 60 ? "seconds" : "clock");

@@ -36,13 +36,14 @@ function formatOf(zone: string): Intl.DateTimeFormat {
   return format;
 }
 
-function parts(ms: number): Record<string, string> {
+/** Year, month and so on in the zone that is shown, in digits. */
+export function dateParts(ms: number): Record<string, string> {
   return Object.fromEntries(formatOf(zoneName()).formatToParts(ms).map((part) => [part.type, part.value]));
 }
 
 /** `2026-11-20 23:30:05`, `23:30:05`, `23:30`, `11-20`. */
 export function show(ms: number, what: "full" | "minutes" | "seconds" | "clock" | "day"): string {
-  const { year, month, day, hour, minute, second } = parts(ms);
+  const { year, month, day, hour, minute, second } = dateParts(ms);
   switch (what) {
     case "full":
       return `${year}-${month}-${day} ${hour}:${minute}:${second}`;

@@ -1,0 +1,41 @@
+// Pictures that are made anew for each answer and each size: elements by hand, no state of their own.
+
+import type { Context, Kind, PictureOf, View } from "./view";
+
+export class StillView<K extends Kind> implements View<K> {
+  private picture: PictureOf<K> | null = null;
+  private size = "";
+  private readonly observer = new ResizeObserver(() => this.resize());
+
+  constructor(
+    private readonly context: Context,
+    /** Makes the elements for a room in pixels. */
+    private readonly build: (picture: PictureOf<K>, width: number, height: number, context: Context) => HTMLElement[],
+  ) {
+    this.observer.observe(context.body);
+  }
+
+  draw(picture: PictureOf<K>): void {
+    this.picture = picture;
+    this.redraw();
+  }
+
+  redraw(): void {
+    if (!this.picture) return;
+    const { body } = this.context;
+    this.size = this.room();
+    body.replaceChildren(...this.build(this.picture, body.clientWidth, body.clientHeight, this.context));
+  }
+
+  remove(): void {
+    this.observer.disconnect();
+  }
+
+  private room(): string {
+    return `${this.context.body.clientWidth}x${this.context.body.clientHeight}`;
+  }
+
+  private resize(): void {
+    if (this.size !== "" && this.room() !== this.size) this.redraw();
+  }
+}
