@@ -19,12 +19,15 @@ mod bodies;
 mod builtin;
 mod entry;
 mod error;
+mod follow;
 mod list;
+mod metrics;
 mod offer;
 mod shelf;
 
 pub use entry::{Origin, Version};
 pub use error::Error;
+pub use follow::{FileProblem, Look};
 pub use list::{Filter, Listed, Sort};
 pub use offer::{FOLDER_CHARS_MAX, Input, InputKind, Inputs, UID_CHARS_MAX};
 pub use shelf::{

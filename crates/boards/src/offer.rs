@@ -61,14 +61,25 @@ pub(crate) struct Offer {
 impl Offer {
     /// Reads a body; `uid` stands before the file's own.
     pub(crate) fn read(body: &[u8], uid: Option<&str>, values: &Inputs) -> Result<Self, Error> {
+        Self::read_as(body, uid, None, values)
+    }
+
+    /// Reads the body of a file; without a uid it has one that is made of the file's name.
+    pub(crate) fn read_named(body: &[u8], name: &str) -> Result<Self, Error> {
+        Self::read_as(body, None, Some(name), &Inputs::new())
+    }
+
+    fn read_as(body: &[u8], uid: Option<&str>, name: Option<&str>, values: &Inputs) -> Result<Self, Error> {
         let text = std::str::from_utf8(body).map_err(|error| Error::Encoding(error.valid_up_to()))?;
         let (Imported { mut dashboard, report }, inputs) = resolved(text, values)?;
         if dashboard.title.trim().is_empty() {
             dashboard.title = UNTITLED.to_owned();
         }
         let given = [uid.unwrap_or_default(), &dashboard.uid].into_iter().find(|uid| !uid.is_empty());
-        let uid =
-            given.map(str::to_owned).or_else(|| resource_name(text)).unwrap_or_else(|| made_uid(&dashboard.title));
+        let uid = given
+            .map(str::to_owned)
+            .or_else(|| resource_name(text))
+            .unwrap_or_else(|| made_uid(name.unwrap_or(&dashboard.title)));
         if !is_uid(&uid) {
             return Err(Error::Uid(uid));
         }
@@ -84,7 +95,7 @@ impl Offer {
 }
 
 /// A uid that is the same each time for the same name.
-pub(crate) fn made_uid(name: &str) -> String {
+fn made_uid(name: &str) -> String {
     hash(name.as_bytes()).chars().take(UID_MADE_CHARS).collect()
 }
 

@@ -12,7 +12,8 @@ use model::{Clock, KeyValue};
 use crate::Error;
 use crate::bodies::Bodies;
 use crate::builtin::{self, BuiltIn};
-use crate::entry::Version;
+use crate::entry::{Entry, Origin, Version};
+use crate::follow::Following;
 use crate::list::{Filter, Listed};
 use crate::offer::{Input, Inputs, Offer};
 
@@ -39,6 +40,7 @@ pub struct Shelf {
     state: RwLock<State>,
     /// One change at a time.
     changing: Mutex<()>,
+    pub(crate) following: Mutex<Following>,
     /// Those that were read last, the newest at the end.
     read: Mutex<Vec<Arc<Read>>>,
 }
@@ -165,6 +167,7 @@ impl Shelf {
             clock,
             state: RwLock::new(state),
             changing: Mutex::default(),
+            following: Mutex::default(),
             read: Mutex::default(),
         };
         shelf.settle(unnamed)?;
@@ -207,11 +210,26 @@ impl Shelf {
         self.find(&uid).map(|(listed, _)| listed)
     }
 
+    /// Bytes of all bodies.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.state().bodies().values().sum()
+    }
+
     /// What an import would do, nothing of it done.
     pub fn preview(&self, json: &[u8], wish: &Wish) -> Result<Preview, Error> {
         let Offer { uid, dashboard, report, inputs, .. } = Offer::read(json, wish.uid.as_deref(), &wish.inputs)?;
         let taken = self.find(&uid).map(|(listed, _)| listed);
         Ok(Preview { uid, dashboard, report, inputs, taken })
+    }
+
+    /// Uids and files of those that came from files.
+    pub(crate) fn of_files(&self) -> Vec<(String, String)> {
+        let state = self.state();
+        let of_file = |(uid, entry): (&String, &Entry)| match &entry.origin {
+            Origin::File(file) => Some((uid.clone(), file.clone())),
+            Origin::Imported | Origin::BuiltIn => None,
+        };
+        state.entries.iter().filter_map(of_file).collect()
     }
 
     fn all(&self) -> Vec<Listed> {

@@ -37,22 +37,25 @@ impl Shelf {
 
     /// Takes a dashboard out, with all its versions.
     pub fn delete(&self, uid: &str) -> Result<(), Error> {
-        let _changing = self.changing();
-        self.changeable(uid)?;
-        self.take_out(uid)
+        {
+            let _changing = self.changing();
+            self.changeable(uid)?;
+            self.replace(uid, None)?;
+        }
+        let (favourite, home) = {
+            let state = self.state();
+            (state.favourites.contains(uid), state.home.as_deref() == Some(uid))
+        };
+        if favourite {
+            self.mark(uid, false)?;
+        }
+        if home { self.set_home(None) } else { Ok(()) }
     }
 
     /// Marks a dashboard, or takes the mark away.
     pub fn favourite(&self, uid: &str, on: bool) -> Result<(), Error> {
-        let _changing = self.changing();
         self.find(uid).ok_or_else(|| Error::Unknown(uid.to_owned()))?;
-        self.index.set_favourite(uid, on)?;
-        let mut state = self.state_mut();
-        match on {
-            true => state.favourites.insert(uid.to_owned()),
-            false => state.favourites.remove(uid),
-        };
-        Ok(())
+        self.mark(uid, on)
     }
 
     /// Chooses the dashboard that is shown at the beginning, or none.
@@ -157,10 +160,9 @@ impl Shelf {
         let newest = before.newest();
         let unchanged = newest.is_some_and(|version| version.sha256 == offer.sha256);
         match (&before.origin, origin) {
-            (Origin::File(file), _) if before.origin != *origin => {
-                Err(Error::Followed { uid: uid(), file: file.clone() })
-            }
-            (Origin::File(_), _) => Ok(()),
+            // The folder was looked through: the file that had it is another one or gone.
+            (Origin::File(_), Origin::File(_)) => Ok(()),
+            (Origin::File(file), _) => Err(Error::Followed { uid: uid(), file: file.clone() }),
             (_, Origin::File(_)) => Err(Error::Exists { uid: uid(), title: before.title.clone() }),
             _ if unchanged || wish.existing == Existing::Replace => Ok(()),
             _ if newest.is_some_and(|version| wish.existing == Existing::ReplaceVersion(version.number)) => Ok(()),
@@ -184,6 +186,17 @@ impl Shelf {
         Ok(())
     }
 
+    fn mark(&self, uid: &str, on: bool) -> Result<(), Error> {
+        let _changing = self.changing();
+        self.index.set_favourite(uid, on)?;
+        let mut state = self.state_mut();
+        match on {
+            true => state.favourites.insert(uid.to_owned()),
+            false => state.favourites.remove(uid),
+        };
+        Ok(())
+    }
+
     /// Whether people may change it here.
     fn changeable(&self, uid: &str) -> Result<(), Error> {
         let origin = self.state().entries.get(uid).map(|entry| entry.origin.clone());
@@ -195,22 +208,10 @@ impl Shelf {
         }
     }
 
-    /// Removes an entry and what points to it.
+    /// Takes out one whose file is gone. It stays a favourite: the file may come back.
     pub(crate) fn take_out(&self, uid: &str) -> Result<(), Error> {
-        self.replace(uid, None)?;
-        let (favourite, home) = {
-            let state = self.state();
-            (state.favourites.contains(uid), state.home.as_deref() == Some(uid))
-        };
-        if favourite {
-            self.index.set_favourite(uid, false)?;
-            self.state_mut().favourites.remove(uid);
-        }
-        if home {
-            self.index.set_home(None)?;
-            self.state_mut().home = None;
-        }
-        Ok(())
+        let _changing = self.changing();
+        self.replace(uid, None)
     }
 
     /// Puts an entry in the place of another one, then takes out the bodies that nothing names any more.
