@@ -233,7 +233,7 @@ fn two(name: &str, arguments: &[Value]) -> Result<Value, CallError> {
     }
 }
 
-fn replace(pattern: &str, replacement: &str, subject: &str) -> Result<Value, CallError> {
+pub(crate) fn replace(pattern: &str, replacement: &str, subject: &str) -> Result<Value, CallError> {
     let pattern = regex(pattern).map_err(|error| match error {
         CallError::Failed(message) => CallError::Failed(format!("regexp: Compile(`{pattern}`): {message}")),
         other => other,
@@ -288,10 +288,10 @@ fn args(arguments: &[Value]) -> Result<Value, CallError> {
         return Err(CallError::Failed(format!("nested deeper than {NESTING_MAX} levels")));
     }
     let entries = arguments.iter().enumerate().map(|(i, value)| (format!("arg{i}"), value.clone())).collect();
-    Ok(Value::Map(Arc::new(crate::Map { entries, of_strings: false })))
+    Ok(Value::Map(Arc::new(crate::Map { entries, kind: crate::MapKind::Any })))
 }
 
-fn regex(pattern: &str) -> Result<regex::Regex, CallError> {
+pub(crate) fn regex(pattern: &str) -> Result<regex::Regex, CallError> {
     RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build().map_err(|e| {
         // The library draws a picture of several lines; its last line says what is wrong.
         let message = e.to_string();
@@ -302,7 +302,7 @@ fn regex(pattern: &str) -> Result<regex::Regex, CallError> {
 
 /// Every word with its first letter large. Inside a word stand letters, digits, `_`, and between letters what Unicode
 /// counts to a word: apostrophe, full stop, colon and middle dot.
-fn title(text: &str) -> String {
+pub(crate) fn title(text: &str) -> String {
     let mut output = String::with_capacity(text.len());
     let mut inside = false;
     let mut chars = text.chars().peekable();

@@ -73,10 +73,7 @@ fn index(arguments: &[Value]) -> Result<Value, CallError> {
             Some(byte) => Ok(Value::Int(i64::from(*byte))),
             None => failed(format!("index out of range: {i}")),
         },
-        (Value::Map(map), Value::String(key)) => {
-            let missing = if map.of_strings { Value::string("") } else { Value::Nil };
-            Ok(map.entries.get(&**key).cloned().unwrap_or(missing))
-        }
+        (Value::Map(map), Value::String(key)) => Ok(map.entries.get(&**key).cloned().unwrap_or(map.kind.missing())),
         (Value::Map(_), key) => failed(format!("value has type {}; should be string", key.type_name())),
         (Value::List(_) | Value::String(_), key) => {
             failed(format!("cannot index slice/array with type {}", key.type_name()))
@@ -205,6 +202,7 @@ fn equal(a: &Value, b: &Value) -> Result<bool, CallError> {
         (Value::Float(a), Value::Float(b)) => Ok(a == b),
         (Value::String(a), Value::String(b)) => Ok(a == b),
         (Value::Nil, Value::Nil) => Ok(true),
+        (Value::Duration(a), Value::Duration(b)) => Ok(a == b),
         (Value::Nil, _) | (_, Value::Nil) => Ok(false),
         (Value::List(_) | Value::Map(_) | Value::Object(_), _)
         | (_, Value::List(_) | Value::Map(_) | Value::Object(_)) => failed("non-comparable type"),
@@ -220,6 +218,7 @@ fn order(name: &str, a: &Value, b: &Value) -> Result<Value, CallError> {
     let order = match (a, b) {
         (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
         (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
+        (Value::Duration(a), Value::Duration(b)) | (Value::Duration(a), Value::Int(b)) => Some(a.cmp(b)),
         (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
         (Value::Bool(_) | Value::List(_) | Value::Map(_) | Value::Object(_) | Value::Nil, _) => {
             return failed("invalid type for comparison");

@@ -1,7 +1,9 @@
 //! Walks the tree and writes the output.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::html::Page;
 use crate::parse::{line, parse};
 use crate::tree::{Bodies, Branch, Command, Node, Operand, OperandKind, Pipe, Span};
 use crate::value::TEXT_BYTES_MAX;
@@ -16,9 +18,52 @@ const NESTING_MAX: usize = 200;
 /// A parsed template with those it defines.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
+    source: Source,
+    bodies: Bodies,
+}
+
+/// Where templates stand.
+#[derive(Clone, Debug, PartialEq)]
+struct Source {
     name: Arc<str>,
     text: Arc<str>,
-    bodies: Bodies,
+}
+
+/// What the texts of many files define, for templates that call it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Library {
+    bodies: BTreeMap<String, (Arc<Source>, Vec<Node>)>,
+}
+
+impl Library {
+    /// Takes in what a text defines, and the text itself under its name. What has a name already is replaced, unless by
+    /// nothing.
+    pub fn add(&mut self, name: &str, text: &str, functions: &dyn Functions) -> Result<(), Error> {
+        let Template { source, bodies } = Template::parse(name, text, functions)?;
+        let source = Arc::new(source);
+        for (defined, nodes) in bodies {
+            let name = if defined.is_empty() { name.to_owned() } else { defined };
+            let is_blank = nodes.iter().all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()));
+            if !(is_blank && self.bodies.contains_key(&name)) {
+                self.bodies.insert(name, (source.clone(), nodes));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is a template of this name.
+    pub fn defines(&self, name: &str) -> bool {
+        self.bodies.contains_key(name)
+    }
+}
+
+/// What a template writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Values as they are.
+    Text,
+    /// Values escaped for the place in the page where they stand, as html/template does it.
+    Html,
 }
 
 impl Template {
@@ -26,15 +71,29 @@ impl Template {
     pub fn parse(name: &str, text: &str, functions: &dyn Functions) -> Result<Self, Error> {
         let name = Arc::from(name);
         let bodies = parse(&name, text, &|function| functions.has(function))?;
-        Ok(Self { name, text: Arc::from(text), bodies })
+        Ok(Self { source: Source { name, text: Arc::from(text) }, bodies })
     }
 
     /// Executes the template with `data` as its dot.
     pub fn execute(&self, data: &Value, functions: &dyn Functions) -> Result<String, Error> {
+        self.execute_with(&Library::default(), Output::Text, data, functions)
+    }
+
+    /// Executes the template, which may call those of the library.
+    pub fn execute_with(
+        &self,
+        library: &Library,
+        output: Output,
+        data: &Value,
+        functions: &dyn Functions,
+    ) -> Result<String, Error> {
         let mut run = Run {
             template: self,
+            library,
+            source: &self.source,
             functions,
             output: String::new(),
+            page: (output == Output::Html).then(Page::default),
             variables: vec![("$", data.clone())],
             steps: 0,
             nesting: 0,
@@ -48,8 +107,13 @@ impl Template {
 
 struct Run<'a> {
     template: &'a Template,
+    library: &'a Library,
+    /// Where the nodes that are walked stand.
+    source: &'a Source,
     functions: &'a dyn Functions,
     output: String,
+    /// Where in a page the output has come to, if it is one.
+    page: Option<Page>,
     variables: Vec<(&'a str, Value)>,
     steps: u32,
     nesting: usize,
@@ -69,12 +133,12 @@ type Step<T> = Result<T, Error>;
 
 impl<'a> Run<'a> {
     fn error(&self, span: &Span, message: impl Into<String>) -> Error {
-        let text = &self.template.text;
+        let text = &self.source.text;
         let before = &text.as_bytes()[..span.position.min(text.len())];
         let column = before.len() - before.iter().rposition(|&b| b == b'\n').map_or(0, |newline| newline + 1);
-        let executing = if self.executing.is_empty() { &self.template.name } else { self.executing };
+        let executing = if self.executing.is_empty() { &self.source.name } else { self.executing };
         Error::Execute {
-            name: self.template.name.clone(),
+            name: self.source.name.clone(),
             line: line(text, span.position),
             column,
             executing: executing.to_owned(),
@@ -100,6 +164,14 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    fn write_value(&mut self, value: &Value, span: &Span) -> Step<()> {
+        let text = match &mut self.page {
+            None => value.print(),
+            Some(page) => page.value(value).map_err(|message| self.error(span, message))?,
+        };
+        self.write(&text, Some(span))
+    }
+
     fn walk(&mut self, dot: &Value, nodes: &'a [Node]) -> Step<Flow> {
         if self.nesting >= NESTING_MAX {
             let whole = Span { position: 0, code: "template".to_owned() };
@@ -115,13 +187,14 @@ impl<'a> Run<'a> {
         for node in nodes {
             let flow = match node {
                 Node::Text(text) => {
-                    self.write(text, None)?;
+                    let page = self.page.as_mut().map(|page| page.text(text));
+                    self.write(page.as_deref().unwrap_or(text), None)?;
                     Flow::On
                 }
                 Node::Action(pipe) => {
                     let value = self.pipe(dot, pipe)?;
                     if pipe.variables.is_empty() {
-                        self.write(&value.print(), Some(&pipe.span))?;
+                        self.write_value(&value, &pipe.span)?;
                     }
                     Flow::On
                 }
@@ -210,14 +283,19 @@ impl<'a> Run<'a> {
     }
 
     fn call_template(&mut self, span: &Span, name: &'a str, data: &Value) -> Step<()> {
-        let Some(body) = self.template.bodies.get(name).filter(|_| !name.is_empty()) else {
+        let own = self.template.bodies.get(name).filter(|_| !name.is_empty());
+        let own = own.map(|nodes| (&self.template.source, nodes));
+        let shared = || self.library.bodies.get(name).map(|(source, nodes)| (&**source, nodes));
+        let Some((source, body)) = own.or_else(shared) else {
             return Err(self.error(span, format!("template {name:?} not defined")));
         };
+        let outside_source = std::mem::replace(&mut self.source, source);
         let outside = std::mem::replace(&mut self.variables, vec![("$", data.clone())]);
         let executing = std::mem::replace(&mut self.executing, name);
         let result = self.walk(data, body);
         self.variables = outside;
         self.executing = executing;
+        self.source = outside_source;
         result.map(drop)
     }
 
@@ -246,6 +324,26 @@ impl<'a> Run<'a> {
         let given = command.operands.len() > 1 || last.is_some();
         match &first.kind {
             OperandKind::Nil => return Err(self.error(&first.span, "nil is not a command")),
+            OperandKind::Field(path) if given && !path.is_empty() => {
+                if let Some(result) = self.method(dot, dot.clone(), path, command, last.as_ref())? {
+                    return Ok(result);
+                }
+            }
+            OperandKind::Variable(name, path) if given && !path.is_empty() => {
+                let value = self.variable(name);
+                if let Some(result) = self.method(dot, value, path, command, last.as_ref())? {
+                    return Ok(result);
+                }
+            }
+            OperandKind::Chain(inner, path) if given && !path.is_empty() => {
+                let value = self.operand(dot, inner)?;
+                if let Some(result) = self.method(dot, value, path, command, last.as_ref())? {
+                    return Ok(result);
+                }
+            }
+            _ => {}
+        }
+        match &first.kind {
             OperandKind::Field(path) | OperandKind::Variable(_, path) | OperandKind::Chain(_, path)
                 if given && !path.is_empty() =>
             {
@@ -265,6 +363,32 @@ impl<'a> Run<'a> {
         self.operand(dot, first)
     }
 
+    fn variable(&self, name: &str) -> Value {
+        let known = self.variables.iter().rev().find(|(known, _)| *known == name);
+        known.map_or(Value::Nil, |(_, value)| value.clone())
+    }
+
+    /// Calls what a path ends with as a method, with the command's arguments; `None` if it is none.
+    fn method(
+        &mut self,
+        dot: &Value,
+        value: Value,
+        path: &[String],
+        command: &'a Command,
+        last: Option<&Value>,
+    ) -> Step<Option<Value>> {
+        let span = &command.operands[0].span;
+        let Some((name, before)) = path.split_last() else { return Ok(None) };
+        let receiver = self.fields(value, before, span)?;
+        let mut arguments = Vec::with_capacity(command.operands.len());
+        for operand in &command.operands[1..] {
+            arguments.push(self.operand(dot, operand)?);
+        }
+        arguments.extend(last.cloned());
+        let result = self.functions.method(&receiver, name, &arguments);
+        result.map(|result| self.judge(result, command, name, &arguments)).transpose()
+    }
+
     fn operand(&mut self, dot: &Value, operand: &'a Operand) -> Step<Value> {
         self.step(&operand.span)?;
         match &operand.kind {
@@ -275,11 +399,7 @@ impl<'a> Run<'a> {
             OperandKind::Float(f) => Ok(Value::Float(*f)),
             OperandKind::String(text) => Ok(Value::string(text.as_str())),
             OperandKind::Field(path) => self.fields(dot.clone(), path, &operand.span),
-            OperandKind::Variable(name, path) => {
-                let known = self.variables.iter().rev().find(|(known, _)| known == name);
-                let value = known.map_or(Value::Nil, |(_, value)| value.clone());
-                self.fields(value, path, &operand.span)
-            }
+            OperandKind::Variable(name, path) => self.fields(self.variable(name), path, &operand.span),
             OperandKind::Function(name) => {
                 let command = Command { span: operand.span.clone(), operands: vec![operand.clone()] };
                 self.invoke(&command, name, &[])
@@ -304,11 +424,13 @@ impl<'a> Run<'a> {
 
     fn fields(&self, mut value: Value, path: &[String], span: &Span) -> Step<Value> {
         for name in path {
+            if let Some(result) = self.functions.method(&value, name, &[]) {
+                let failed = |error: CallError| self.error(span, format!("error calling {name}: {}", error.message()));
+                value = result.map_err(failed)?;
+                continue;
+            }
             value = match &value {
-                Value::Map(map) => map.entries.get(name).cloned().unwrap_or(match map.of_strings {
-                    true => Value::string(""),
-                    false => Value::Nil,
-                }),
+                Value::Map(map) => map.entries.get(name).cloned().unwrap_or(map.kind.missing()),
                 Value::Object(object) => match object.fields.iter().find(|(field, _)| field == name) {
                     Some((_, value)) => value.clone(),
                     None => {
@@ -360,12 +482,22 @@ impl<'a> Run<'a> {
 
     /// Calls a function and says of an error where Go sees it: at the argument, at the name, or at the whole command.
     fn invoke(&mut self, command: &Command, name: &str, arguments: &[Value]) -> Step<Value> {
-        let function = &command.operands[0].span;
-        self.step(function)?;
+        self.step(&command.operands[0].span)?;
         let result = match builtin::call(name, arguments) {
             Some(result) => result,
             None => self.functions.call(name, arguments),
         };
+        self.judge(result, command, name, arguments)
+    }
+
+    fn judge(
+        &self,
+        result: Result<Value, CallError>,
+        command: &Command,
+        name: &str,
+        arguments: &[Value],
+    ) -> Step<Value> {
+        let function = &command.operands[0].span;
         if let Ok(Value::String(text)) = &result
             && text.len() > TEXT_BYTES_MAX
         {

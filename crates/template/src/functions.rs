@@ -18,6 +18,15 @@ pub enum CallError {
     },
 }
 
+impl CallError {
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Failed(message) | Self::Count(message) => message.clone(),
+            Self::Type { wanted, .. } => format!("wrong type for value; expected {wanted}"),
+        }
+    }
+}
+
 /// The functions a template knows beside the built-in ones.
 pub trait Functions {
     /// Whether there is a function of this name.
@@ -25,6 +34,11 @@ pub trait Functions {
 
     /// Calls a function.
     fn call(&self, name: &str, arguments: &[Value]) -> Result<Value, CallError>;
+
+    /// Calls a method of a value; `None` if it has none of this name.
+    fn method(&self, _receiver: &Value, _name: &str, _arguments: &[Value]) -> Option<Result<Value, CallError>> {
+        None
+    }
 }
 
 /// Exactly so many arguments, or the complaint about their number.

@@ -14,6 +14,7 @@ pub(crate) fn to_float(value: &Value) -> Result<f64, CallError> {
     match value {
         Value::Float(f) => Ok(*f),
         Value::Int(i) => Ok(*i as f64),
+        Value::Duration(nanoseconds) => Ok(*nanoseconds as f64 / 1e9),
         Value::String(text) => parse_float(text).ok_or_else(|| {
             CallError::Failed(format!("strconv.ParseFloat: parsing {}: invalid syntax", crate::format::go_quote(text)))
         }),

@@ -12,10 +12,13 @@ mod builtin;
 mod exec;
 mod format;
 mod functions;
+mod html;
 mod humanize;
 mod lex;
+mod notice;
 mod number;
 mod parse;
+mod time;
 mod tree;
 mod value;
 
@@ -24,10 +27,11 @@ use std::sync::Arc;
 use thiserror::Error;
 
 pub use alert::{AlertData, AlertTemplate, Point, Query, graph_link, table_link};
-pub use exec::Template;
+pub use exec::{Library, Output, Template};
 pub use format::go_quote as quote;
 pub use functions::{CallError, Functions};
-pub use value::{Map, Object, Value};
+pub use notice::{ALERT, NoticeFunctions};
+pub use value::{Map, MapKind, Object, Value};
 
 /// Why a template gave no text.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
