@@ -1,6 +1,7 @@
 // The pages' script. Pages are whole without it; it adds charts, live updates and comfort.
 
 import "./trust";
+import * as board from "./board/board";
 import * as charts from "./charts";
 import * as lists from "./lists";
 import * as live from "./live";
@@ -31,6 +32,7 @@ charts.start();
 lists.start();
 query.start();
 targets.start();
+board.start();
 live.start();
 
 document.addEventListener("htmx:after:swap", () => {
@@ -38,6 +40,7 @@ document.addEventListener("htmx:after:swap", () => {
   lists.refresh();
   targets.refresh();
   charts.scan();
+  board.scan();
 });
 // A part that could not be fetched stays as it is: the live stream finds out whether the server is gone.
 document.addEventListener("htmx:error", (event) => event.preventDefault());
