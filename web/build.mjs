@@ -9,7 +9,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
@@ -27,7 +27,10 @@ const manifest = [];
 
 function emit(role, stem, extension, type, bytes, hashed = true) {
   const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 12);
-  const name = hashed ? `${stem}-${hash}.${extension}` : `${stem}.${extension}`;
+  store(role, hashed ? `${stem}-${hash}.${extension}` : `${stem}.${extension}`, type, bytes);
+}
+
+function store(role, name, type, bytes) {
   writeFileSync(join(out, name), bytes);
   writeFileSync(join(out, `${name}.gz`), gzipSync(bytes, { level: 9 }));
   const brotli = { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } };
@@ -35,20 +38,40 @@ function emit(role, stem, extension, type, bytes, hashed = true) {
   manifest.push([role, name, type].join("\t"));
 }
 
+const COMMON = {
+  bundle: true,
+  minify: true,
+  write: false,
+  charset: "utf8",
+  legalComments: "none",
+  nodePaths: [nodeModules],
+  target: ["es2022", "chrome109", "firefox115", "safari16"],
+  logLevel: "error",
+};
+
 async function bundle(entry, options) {
-  const result = await esbuild.build({
-    entryPoints: [join(source, entry)],
-    bundle: true,
-    minify: true,
-    write: false,
-    charset: "utf8",
-    legalComments: "none",
-    nodePaths: [nodeModules],
-    target: ["es2022", "chrome109", "firefox115", "safari16"],
-    logLevel: "error",
-    ...options,
-  });
+  const result = await esbuild.build({ ...COMMON, entryPoints: [join(source, entry)], ...options });
   return Buffer.from(result.outputFiles[0].contents);
+}
+
+/** The pages' script, what it shares with the dashboards' script, and that one, which only dashboards load. */
+async function emitScripts() {
+  const { outputFiles, metafile } = await esbuild.build({
+    ...COMMON,
+    entryPoints: [join(source, "app.ts")],
+    format: "esm",
+    splitting: true,
+    outdir: "/",
+    entryNames: "[name]-[hash]",
+    chunkNames: "[name]-[hash]",
+    metafile: true,
+  });
+  const entries = new Map(Object.entries(metafile.outputs).map(([path, { entryPoint = "" }]) => [basename(path), basename(entryPoint)]));
+  const roles = { "app.ts": "script", "board.ts": "board", "": "shared" };
+  for (const { path, contents } of outputFiles) {
+    const name = basename(path);
+    store(roles[entries.get(name)], name, "text/javascript; charset=utf-8", Buffer.from(contents));
+  }
 }
 
 function licences() {
@@ -62,7 +85,7 @@ function licences() {
 }
 
 emit("theme", "theme", "js", "text/javascript; charset=utf-8", await bundle("theme.ts", { format: "iife" }));
-emit("script", "app", "js", "text/javascript; charset=utf-8", await bundle("app.ts", { format: "esm" }));
+await emitScripts();
 emit("style", "style", "css", "text/css; charset=utf-8", await bundle("style.css", {}));
 emit("icon", "icon", "svg", "image/svg+xml", readFileSync(join(source, "icon.svg")));
 emit("licenses", "third-party-licenses", "txt", "text/plain; charset=utf-8", licences(), false);

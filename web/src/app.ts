@@ -1,7 +1,6 @@
 // The pages' script. Pages are whole without it; it adds charts, live updates and comfort.
 
 import "./trust";
-import * as board from "./board/board";
 import * as charts from "./charts";
 import * as lists from "./lists";
 import * as live from "./live";
@@ -25,6 +24,11 @@ function startTheme(): void {
   showState();
 }
 
+/** Dashboards have a script of their own, which other pages do not load. */
+async function startBoard(): Promise<void> {
+  if (document.querySelector(".board[data-board]")) (await import("./board/board")).scan();
+}
+
 startTheme();
 zone.start();
 range.start();
@@ -32,7 +36,7 @@ charts.start();
 lists.start();
 query.start();
 targets.start();
-board.start();
+void startBoard();
 live.start();
 
 document.addEventListener("htmx:after:swap", () => {
@@ -40,7 +44,7 @@ document.addEventListener("htmx:after:swap", () => {
   lists.refresh();
   targets.refresh();
   charts.scan();
-  board.scan();
+  void startBoard();
 });
 // A part that could not be fetched stays as it is: the live stream finds out whether the server is gone.
 document.addEventListener("htmx:error", (event) => event.preventDefault());

@@ -179,6 +179,7 @@ class Board implements Page {
 }
 
 let board: Board | null = null;
+let started = false;
 
 /** Begins, or begins anew after a part of the page was swapped. */
 export function scan(): void {
@@ -187,24 +188,26 @@ export function scan(): void {
   board?.close();
   board = null;
   if (!root) return;
+  if (!started) listen();
   board = new Board(root);
   board.scan();
   variables.enhance(root);
   startRefresh(root, () => void board?.follow());
 }
 
-export function start(): void {
-  scan();
-  if (!document.querySelector(".board[data-board]")) return;
-  document.body.addEventListener("skep:range", () => {
+/** Once for all dashboards that the page will show. */
+function listen(): void {
+  started = true;
+  const { body } = document;
+  body.addEventListener("skep:range", () => {
     board?.showAlone();
     board?.reset();
   });
-  document.body.addEventListener("skep:zone", () => {
+  body.addEventListener("skep:zone", () => {
     board?.redraw();
     board?.reset();
   });
-  document.body.addEventListener("skep:theme", () => board?.redraw());
+  body.addEventListener("skep:theme", () => board?.redraw());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => board?.redraw());
   document.addEventListener("click", (event) => closeHeads(event.target instanceof Node ? event.target : null));
   attachKeys(() => board);
