@@ -149,7 +149,7 @@ export function scan(): void {
     visible.delete(chart);
     stale.delete(chart);
   }
-  for (const element of all<HTMLElement>("[data-panel]")) {
+  for (const element of all<HTMLElement>(".plot[data-panel]")) {
     if (charts.has(element)) continue;
     const chart = new Chart(element);
     charts.set(element, chart);

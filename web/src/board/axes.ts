@@ -52,7 +52,7 @@ function valueAxis(axis: Axis, i: number, font: string, used: boolean): uPlot.Ax
     gap: 4,
     space: TICKS_Y_PX,
     size: width ? width : (_plot, texts) => 10 + Math.max(20, ...(texts ?? []).map((text) => (text?.length ?? 0) * DIGIT_PX)),
-    values: (_plot, splits, _axis, _space, step) => splits.map((value) => writeTick(value, step || Math.abs(value), format)),
+    values: (_plot, splits, _axis, _space, step) => splits.map((value) => (value === null ? "" : writeTick(value, step || Math.abs(value), format))),
     ...(label ? { label, labelSize: 18, labelGap: 2, labelFont: font } : {}),
     ...(isBinary(axis) ? { incrs: POWERS_OF_TWO } : {}),
     ...(axis.log ? { filter: decades(axis.log) } : {}),

@@ -33,8 +33,9 @@ class Board implements Page {
     return this.asker.uid;
   }
 
+  /** Unless the dashboard asks for the line alone. */
   sharesTip(): boolean {
-    return this.root.dataset.crosshair === "tooltip";
+    return this.root.dataset.crosshair !== "line";
   }
 
   exact(panel: Panel, at: number): Promise<PanelAnswer | null> {

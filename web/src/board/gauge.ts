@@ -2,7 +2,6 @@
 
 import { make } from "../page";
 import { css, legible } from "./colour";
-import { plain } from "./format";
 import type { Dial, GaugePicture } from "./model";
 import { drawValue, sized } from "./stat";
 import { arc, svg } from "./svg";
@@ -35,7 +34,8 @@ function drawDial(dial: Dial, picture: GaugePicture, room: Room, count: number):
   const scale = radius / RADIUS;
   const face = make("div", "face");
   face.append(scaleOf(dial, picture, radius));
-  const size = fitSize(plain(dial.value), ARC[0] * 2 * scale * 0.86, radius * 0.5, 9, 72);
+  const { prefix = "", text, suffix = "" } = dial.value;
+  const size = fitSize(text, ARC[0] * 2 * scale * 0.8, radius * 0.5, 9, 72, prefix + suffix);
   face.append(drawValue(dial.value, size, legible(dial.color, LARGE_CONTRAST), dial.links));
   face.style.width = `${radius * 2 + labels * 4}px`;
   element.append(face);

@@ -8,7 +8,7 @@ import { zoom, zoomOut } from "../range";
 import { attachTouch } from "../touch";
 import { fontOf } from "./axes";
 import { paint } from "./colour";
-import { Tip } from "./tip";
+import { Tip, showAt } from "./tip";
 import type { Context } from "./view";
 
 /** Least height of a row that has its name. */
@@ -141,8 +141,7 @@ export abstract class RowedView {
     if (this.hovered) this.row = Math.max(0, Math.min(count - 1, Math.floor(plot.posToVal(top, "y"))));
     const told = this.tell(this.row, plot.posToVal(left, "x") * 1000, plot.cursor.idx ?? 0);
     if (!told) return this.tip.hide();
-    const rect = plot.over.getBoundingClientRect();
-    this.tip.show(rect.left + left, rect.top + Math.max(0, top), told.title, told.lines);
+    showAt(this.tip, plot, told.title, told.lines, mine);
   }
 
   private key(event: KeyboardEvent): void {

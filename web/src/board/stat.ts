@@ -14,6 +14,7 @@ const SHAPE = 2;
 const WIDE = 3.2;
 const TITLE_PX = [11, 20] as const;
 const VALUE_PX = [13, 96] as const;
+const NONE: Text = { text: "" };
 /** Contrast of large letters. */
 const LARGE_CONTRAST = 3;
 
@@ -21,14 +22,14 @@ export function drawStat(picture: StatPicture, width: number, height: number): H
   const box = make("div", `tiles color-${picture.color}`);
   const room = arrange(picture.tiles.length, width, height, picture.orientation, SHAPE);
   layOut(box, room);
-  const longest = picture.tiles.map(({ value }) => (value ? plain(value) : "")).reduce((a, b) => (b.length > a.length ? b : a), "");
+  const longest = picture.tiles.map(({ value }) => value ?? NONE).reduce((a, b) => (plain(b).length > plain(a).length ? b : a), NONE);
   box.append(...picture.tiles.map((tile) => drawTile(tile, picture, room, longest)));
   return [box];
 }
 
-function drawTile(tile: Tile, picture: StatPicture, room: Room, longest: string): HTMLElement {
+function drawTile(tile: Tile, picture: StatPicture, room: Room, longest: Text): HTMLElement {
   const wide = tile.title !== "" && room.width / room.height > WIDE;
-  const centered = picture.centered || (tile.title === "" && !tile.spark);
+  const centered = picture.centered || tile.title === "" || !tile.value;
   const element = make("div", `tile${wide ? " wide-tile" : ""}${centered ? " centered" : ""}`);
   const solid = picture.color === "background" || picture.color === "background_solid";
   if (solid) ground(element, tile.color, picture.color === "background");
@@ -39,16 +40,17 @@ function drawTile(tile: Tile, picture: StatPicture, room: Room, longest: string)
   if (tile.value) {
     const size = picture.value_size ?? valueSize(longest, tile, room, wide);
     const color = picture.color === "value" ? legible(tile.color, LARGE_CONTRAST) : null;
-    text.append(drawValue(tile.value, size, color, tile.links));
+    const value = drawValue(tile.value, size, color, tile.links);
+    if (tile.change) value.append(change(tile.change));
+    text.append(value);
   }
-  if (tile.change) text.append(change(tile.change));
   element.append(text);
   return element;
 }
 
-function valueSize(longest: string, tile: Tile, room: Room, wide: boolean): number {
+function valueSize(longest: Text, tile: Tile, room: Room, wide: boolean): number {
   const [width, height] = wide ? [room.width * 0.5, room.height * 0.8] : [room.width - 16, room.height * (tile.title ? 0.5 : tile.spark ? 0.55 : 0.7)];
-  return fitSize(longest, width, height, ...VALUE_PX);
+  return fitSize(longest.text, width, height, ...VALUE_PX, (longest.prefix ?? "") + (longest.suffix ?? ""));
 }
 
 /** A value whose unit is set smaller. */

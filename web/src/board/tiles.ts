@@ -12,6 +12,8 @@ export interface Room {
 
 /** Pixels between neighbours. */
 export const GAP_PX = 6;
+/** Of a unit to its number, as the style has it. */
+const SMALL = 0.68;
 /** Widths of texts were measured at this size. */
 const MEASURE_PX = 100;
 
@@ -37,9 +39,9 @@ export function arrange(count: number, width: number, height: number, orientatio
   return best;
 }
 
-/** The size in which a text fits a box, between two bounds. */
-export function fitSize(text: string, width: number, height: number, least: number, most: number): number {
-  const wide = textWidth(text) / MEASURE_PX;
+/** The size in which a text fits a box, between two bounds. A unit behind it is set smaller by `SMALL`. */
+export function fitSize(text: string, width: number, height: number, least: number, most: number, unit = ""): number {
+  const wide = (textWidth(text) + textWidth(unit) * SMALL) / MEASURE_PX;
   return Math.max(least, Math.min(most, height, wide > 0 ? width / wide : most));
 }
 

@@ -11,7 +11,7 @@ import { type Entry, LegendView, choose } from "./legend";
 import { bandsOf, lineOptions, looksOf } from "./lines";
 import type { Series, TimePicture } from "./model";
 import { columns, join, timesOf } from "./stack";
-import { Tip, type TipLine } from "./tip";
+import { Tip, type TipLine, showAt } from "./tip";
 import type { Context, View } from "./view";
 
 /** How long the crosshair rests before the values under it are asked for in full. */
@@ -167,7 +167,7 @@ export class TimeView implements View<"time"> {
     const mine = this.hovered || document.activeElement === this.plotBox;
     window.clearTimeout(this.rest);
     if (!inside || this.picture!.tooltip.mode === "none" || !(mine || this.context.sharesTip())) return this.tip.hide();
-    this.fillTip(plot, index);
+    this.fillTip(plot, index, mine);
     if (mine && !this.full.has(this.times[index]!)) this.rest = window.setTimeout(() => void this.complete(plot, index), REST_MS);
   }
 
@@ -178,10 +178,10 @@ export class TimeView implements View<"time"> {
     const exact = await this.context.exact(at);
     if (!exact || exact.shape !== this.picture!.shape) return; // The rounded values stay.
     full.set(at, exact.series.map((series) => series.v[0] ?? null));
-    if (full === this.full && this.tip.isShown && plot.cursor.idx === index) this.fillTip(plot, index);
+    if (full === this.full && this.tip.isShown && plot.cursor.idx === index) this.fillTip(plot, index, true);
   }
 
-  private fillTip(plot: uPlot, index: number): void {
+  private fillTip(plot: uPlot, index: number, mine: boolean): void {
     const { tooltip, series } = this.picture!;
     const at = this.times[index]!;
     const near = this.nearest(plot, index);
@@ -196,9 +196,8 @@ export class TimeView implements View<"time"> {
       lines.push({ color: one.color, name: one.name, value: text, full: inFull(value, text, this.full.has(at)), near: i === near, n: value });
     });
     if (tooltip.sort !== "none") lines.sort((a, b) => (tooltip.sort === "asc" ? a.n - b.n : b.n - a.n));
-    const rect = plot.over.getBoundingClientRect();
     // The last step may still run: it ends now, not when it will be over.
-    this.tip.show(rect.left + (plot.cursor.left ?? 0), rect.top + (plot.cursor.top ?? 0), show(Math.min(at, Date.now()), "full"), lines);
+    showAt(this.tip, plot, show(Math.min(at, Date.now()), "full"), lines, mine);
   }
 
   /** The series whose drawn value is nearest to the pointer. */

@@ -1,11 +1,14 @@
 // What hovering shows: a time or a name, and lines of colour, name and value. One for each panel, above everything.
 
+import type uPlot from "uplot";
 import { make } from "../page";
 import { css } from "./colour";
 import type { Color, Link } from "./model";
 
 /** Lines; more would not be read. */
 const LINES_MAX = 20;
+/** Lines of a tooltip that follows another panel's crosshair. */
+const SHARED_LINES_MAX = 4;
 /** Distance to the pointer, and to the window's edge. */
 const APART_PX = 14;
 const EDGE_PX = 6;
@@ -38,9 +41,9 @@ export class Tip {
   }
 
   /** Beside a place in the window. */
-  show(x: number, y: number, title: string, lines: TipLine[]): void {
+  show(x: number, y: number, title: string, lines: TipLine[], most = LINES_MAX): void {
     if (this.pinned) return;
-    this.fill(title, lines);
+    this.fill(title, lines, most);
     if (!this.element.isConnected) document.body.append(this.element);
     this.element.hidden = false;
     this.move(x, y);
@@ -68,13 +71,13 @@ export class Tip {
     this.element.remove();
   }
 
-  private fill(title: string, lines: TipLine[]): void {
-    const rows = lines.slice(0, LINES_MAX).map(({ color, name, value, full, near }) => {
+  private fill(title: string, lines: TipLine[], most: number): void {
+    const rows = lines.slice(0, most).map(({ color, name, value, full, near }) => {
       const row = make("p", near ? "near" : "");
       row.append(swatch(color ?? "muted"), make("span", "", name), make("b", "", value), make("small", "", full ?? ""));
       return row;
     });
-    const rest = lines.length - LINES_MAX;
+    const rest = lines.length - most;
     this.element.replaceChildren(make("p", "when", title), ...rows, ...(rest > 0 ? [make("p", "hint", `${rest} more`)] : []));
   }
 
@@ -85,6 +88,15 @@ export class Tip {
     const top = Math.max(EDGE_PX, Math.min(y + APART_PX, innerHeight - height - EDGE_PX));
     this.element.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
   }
+}
+
+/** At a plot's crosshair. Plots that follow another one's say less, and nothing out of sight. */
+export function showAt(tip: Tip, plot: uPlot, title: string, lines: TipLine[], mine: boolean): void {
+  const { left, top, bottom } = plot.over.getBoundingClientRect();
+  const x = left + (plot.cursor.left ?? 0);
+  if (mine) tip.show(x, top + Math.max(0, plot.cursor.top ?? 0), title, lines);
+  else if (bottom > 0 && top < innerHeight && lines.length > 0) tip.show(x, top, title, lines, SHARED_LINES_MAX);
+  else tip.hide();
 }
 
 export function swatch(color: Color): HTMLElement {
