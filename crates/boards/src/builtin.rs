@@ -9,7 +9,18 @@ use crate::offer::{Inputs, Offer};
 pub(crate) const FOLDER: &str = "skep";
 
 /// One for each file of `builtin/`.
-const FILES: &[&str] = &[include_str!("../builtin/skep.json")];
+const FILES: &[&str] = &[
+    include_str!("../builtin/overview.json"),
+    include_str!("../builtin/host.json"),
+    include_str!("../builtin/network.json"),
+    include_str!("../builtin/cilium-agent.json"),
+    include_str!("../builtin/cilium-operator.json"),
+    include_str!("../builtin/cilium-envoy.json"),
+    include_str!("../builtin/cilium-clustermesh.json"),
+    include_str!("../builtin/hubble.json"),
+    include_str!("../builtin/hubble-relay.json"),
+    include_str!("../builtin/skep-itself.json"),
+];
 
 /// A dashboard inside the program.
 pub(crate) struct BuiltIn {
