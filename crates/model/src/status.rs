@@ -1,8 +1,10 @@
 //! What the rooms say of themselves: plain data that the API and the pages print.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Labels, Timestamp};
+use crate::{Labels, StorageError, Timestamp};
 
 /// Whether something that runs again and again went well the last time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -272,6 +274,172 @@ pub struct AlertStatus {
 pub trait Rules: Send + Sync {
     /// All groups, by file, then in the file's order.
     fn groups(&self) -> Vec<RuleGroupStatus>;
+    /// Changes of alerts' states, the newest first. It blocks.
+    fn history(&self, wanted: &HistoryQuery) -> Result<HistoryPage, StorageError> {
+        let _ = wanted;
+        Ok(HistoryPage::default())
+    }
+    /// What is known of a built-in rule beside its annotations: what it means and what to do, in plain text of paragraphs and
+    /// lines that begin with `- `.
+    fn runbook(&self, rule: &str) -> Option<&'static str> {
+        let _ = rule;
+        None
+    }
+    /// What a rule would have done in the past; the error says what stands in the way. It blocks, for a minute at most.
+    fn backtest(&self, trial: &Trial) -> Result<Backtest, String> {
+        let _ = trial;
+        Err("backtests are not available".to_owned())
+    }
+    /// The rules that people made on the pages, by name.
+    fn own(&self) -> Vec<OwnRule> {
+        Vec::new()
+    }
+    /// Where rules may be made on the pages: adds a rule, or puts it into the place of `old`. It is on the disk and in force
+    /// when this is over; the error says which field cannot stay as it is.
+    fn set_own(self: Arc<Self>, old: Option<String>, rule: OwnRule) -> Saving {
+        let _ = (old, rule);
+        Box::pin(async { Err("rules cannot be made here".to_owned()) })
+    }
+    /// Takes such a rule away again.
+    fn remove_own(self: Arc<Self>, name: String) -> Saving {
+        let _ = name;
+        Box::pin(async { Err("rules cannot be made here".to_owned()) })
+    }
+}
+
+/// A change under way, and why it was not made.
+pub type Saving = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// A rule that somebody made on a page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnRule {
+    /// The alert's name, unique among them.
+    pub name: String,
+    /// What must give something for the alert to hold.
+    pub expr: String,
+    /// `for`.
+    pub hold: Duration,
+    /// `keep_firing_for`.
+    pub keep_firing: Duration,
+    /// The label `severity`; empty for none.
+    pub severity: String,
+    /// Who is told, whatever the routes say; empty leaves it to them.
+    pub receiver: String,
+    /// The annotation `summary`; empty for none.
+    pub summary: String,
+}
+
+/// The label of an alert whose rule names its receiver.
+pub const RECEIVER_LABEL: &str = "receiver";
+
+/// A change of an alert's state.
+#[derive(Clone, Debug)]
+pub struct AlertChange {
+    /// When.
+    pub at: Timestamp,
+    /// What it became; inactive is the end.
+    pub state: AlertState,
+    /// Its labels, `alertname` included.
+    pub labels: Labels,
+    /// Its summary, templates expanded.
+    pub summary: String,
+    /// The value of the expression.
+    pub value: f64,
+    /// Since when the expression held.
+    pub active_at: Timestamp,
+    /// Where the rule stands: file, group, name.
+    pub rule: (String, String, String),
+}
+
+/// What of the history is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct HistoryQuery {
+    /// From here on.
+    pub from: Timestamp,
+    /// Up to here.
+    pub to: Timestamp,
+    /// Words, each of which must stand somewhere in labels or summary, in whatever case.
+    pub words: Vec<String>,
+    /// Changes to this state alone.
+    pub state: Option<AlertState>,
+    /// Changes of the rule with this name alone.
+    pub rule: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A part of the history.
+#[derive(Clone, Debug, Default)]
+pub struct HistoryPage {
+    /// The newest first.
+    pub changes: Vec<AlertChange>,
+    /// Whether there are older ones that fit.
+    pub more: bool,
+}
+
+/// A rule that is tried on the past.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// The expression.
+    pub expr: String,
+    /// `for`.
+    pub hold: Duration,
+    /// `keep_firing_for`.
+    pub keep_firing: Duration,
+    /// Time between evaluations.
+    pub interval: Duration,
+    /// From here on.
+    pub from: Timestamp,
+    /// Up to here.
+    pub to: Timestamp,
+}
+
+/// What a rule would have done.
+#[derive(Clone, Debug, Default)]
+pub struct Backtest {
+    /// Evaluations.
+    pub steps: u64,
+    /// Time between them.
+    pub interval: Duration,
+    /// The first one.
+    pub from: Timestamp,
+    /// The last one.
+    pub to: Timestamp,
+    /// Times that alerts fired, the oldest first; the first of very many.
+    pub episodes: Vec<Episode>,
+    /// How often alerts fired.
+    pub fired: u64,
+    /// How often they were pending and did not fire.
+    pub spared: u64,
+    /// Time that alerts fired, those of several at once summed.
+    pub firing: Duration,
+    /// Time in which at least one fired.
+    pub firing_any: Duration,
+    /// The longest.
+    pub longest: Duration,
+    /// Label sets that were pending or fired.
+    pub series: usize,
+    /// Whether an alert fires at the end.
+    pub fires_now: bool,
+    /// How long the backtest took.
+    pub took: Duration,
+    /// What the engine had to say.
+    pub warnings: Vec<String>,
+}
+
+/// An alert that fired.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Episode {
+    /// The labels of the expression's result.
+    pub labels: Labels,
+    /// Since when the expression held.
+    pub active_at: Timestamp,
+    /// When it began to fire.
+    pub fired_at: Timestamp,
+    /// When it ended; `None` if it fires at the end.
+    pub ended_at: Option<Timestamp>,
+    /// The value when it began to fire.
+    pub value: f64,
 }
 
 /// Whether a probe runs.

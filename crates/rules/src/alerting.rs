@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::status::{AlertState, AlertStatus, AlertingStatus};
+use model::status::{AlertChange, AlertState, AlertStatus, AlertingStatus};
 use model::{Alert, Labels, METRIC_NAME, Sample, Timestamp};
 use promql::Cancel;
 
@@ -34,6 +34,8 @@ pub(crate) struct Alerting {
     alerts: BTreeMap<Labels, Active>,
     /// Whether the states from before the restart are back; until then nothing is written over them.
     restored: bool,
+    /// Pending alerts that are no more, until the history is told.
+    dropped: Vec<(Labels, Active)>,
 }
 
 /// An alert that holds, or did a short while ago.
@@ -47,6 +49,8 @@ pub(crate) struct Active {
     resolved_at: Option<Timestamp>,
     last_sent_at: Option<Timestamp>,
     keep_firing_since: Option<Timestamp>,
+    /// The state that the history knows.
+    told: AlertState,
 }
 
 impl Alerting {
@@ -64,6 +68,7 @@ impl Alerting {
             plain_annotations: Labels::of_texts(annotations.iter().map(|(n, v)| (n, v))),
             alerts: BTreeMap::new(),
             restored,
+            dropped: Vec::new(),
         })
     }
 
@@ -71,6 +76,33 @@ impl Alerting {
     pub(crate) fn adopt(&mut self, old: &mut Self) {
         self.alerts = std::mem::take(&mut old.alerts);
         self.restored = old.restored;
+    }
+
+    /// Whether an alert is pending or fires.
+    pub(crate) fn is_active(&self, labels: &Labels) -> bool {
+        self.alerts.get(labels).is_some_and(|alert| alert.state > AlertState::Inactive)
+    }
+
+    /// Forgets all alerts.
+    pub(crate) fn clear(&mut self) {
+        self.alerts.clear();
+    }
+
+    /// What changed since the last call, for the history; nothing until the states from before the restart are back. The
+    /// caller says where the rule stands.
+    pub(crate) fn changes(&mut self, at: Timestamp) -> Vec<AlertChange> {
+        let dropped = std::mem::take(&mut self.dropped);
+        if !self.restored {
+            return Vec::new();
+        }
+        let known = dropped.iter().filter(|(_, alert)| alert.told > AlertState::Inactive);
+        let mut changes: Vec<AlertChange> =
+            known.map(|(labels, alert)| alert.change(labels, AlertState::Inactive, at)).collect();
+        for (labels, alert) in self.alerts.iter_mut().filter(|(_, alert)| alert.state != alert.told) {
+            alert.told = alert.state;
+            changes.push(alert.change(labels, alert.state, at));
+        }
+        changes
     }
 
     /// `for`.
@@ -107,7 +139,7 @@ impl Alerting {
         self.ripen(at);
         let active = self.alerts.values().filter(|alert| alert.state > AlertState::Inactive).count();
         if limit > 0 && active as u64 > limit {
-            self.alerts.clear();
+            self.dropped.extend(std::mem::take(&mut self.alerts));
             return Err(Error::TooManyAlerts { limit, count: active });
         }
         Ok(if self.restored { self.series(rule, at.saturating_sub(offset)) } else { Vec::new() })
@@ -146,6 +178,7 @@ impl Alerting {
     /// Alerts that the expression no longer gives end, unless they are kept firing.
     fn advance(&mut self, found: &BTreeMap<Labels, (Labels, f64)>, at: Timestamp) {
         let keep_firing = self.keep_firing;
+        let dropped = &mut self.dropped;
         self.alerts.retain(|labels, alert| {
             if found.contains_key(labels) {
                 return true;
@@ -155,6 +188,9 @@ impl Alerting {
             if alert.state > AlertState::Inactive && !alert.keeps_firing(at, keep_firing) {
                 alert.state = AlertState::Inactive;
                 alert.resolved_at = Some(at);
+            }
+            if pending {
+                dropped.push((labels.clone(), alert.clone()));
             }
             !pending && !forgotten
         });
@@ -251,6 +287,20 @@ impl Active {
             resolved_at: None,
             last_sent_at: None,
             keep_firing_since: None,
+            told: AlertState::Inactive,
+        }
+    }
+
+    fn change(&self, labels: &Labels, state: AlertState, at: Timestamp) -> AlertChange {
+        let text = |name| self.annotations.get(name).filter(|text| !text.is_empty());
+        AlertChange {
+            at,
+            state,
+            labels: labels.clone(),
+            summary: text("summary").or_else(|| text("description")).unwrap_or_default().to_owned(),
+            value: self.value,
+            active_at: self.active_at,
+            rule: Default::default(),
         }
     }
 

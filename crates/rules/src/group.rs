@@ -12,6 +12,7 @@ use promql::Cancel;
 
 use crate::alerting::Alerting;
 use crate::context::{Context, millis};
+use crate::history::RulePlace;
 use crate::recording::Recorded;
 use crate::{Error, Group, Rule, batch, recording, restore};
 
@@ -82,7 +83,7 @@ impl Running {
     }
 
     /// Takes over what rules of the same name and labels knew before a reload.
-    pub(crate) fn adopt(&mut self, old: &mut Self) {
+    pub(crate) fn adopt(&mut self, old: &mut Self, context: &Context) {
         self.tally = old.tally;
         self.orphans = mem::take(&mut old.orphans);
         let mut old_rules: Vec<Option<State>> = mem::take(&mut old.rules).into_iter().map(Some).collect();
@@ -94,7 +95,13 @@ impl Running {
                 state.adopt(old);
             }
         }
-        self.orphans.extend(old_rules.into_iter().flatten().flat_map(|old| old.written));
+        for mut gone in old_rules.into_iter().flatten() {
+            gone.forget();
+            if !self.rules.iter().any(|state| state.rule.name == gone.rule.name) {
+                self.settle(&gone, context, context.clock.now());
+            }
+            self.orphans.extend(gone.written);
+        }
     }
 
     /// Evaluates the rules, in order where one reads what another writes. An error of one leaves the others alone.
@@ -129,12 +136,25 @@ impl Running {
                 tracing::warn!(rule = state.rule.name, %error, "the state of alerts before the restart could not be read");
             }
         }
+        for state in &self.rules {
+            self.settle(state, context, now);
+        }
+    }
+
+    /// Ends in the history what a rule no longer has.
+    fn settle(&self, state: &State, context: &Context, now: Timestamp) {
+        if let (Some(history), Some(alerting)) = (&context.options.history, &state.alerting) {
+            let active = |labels: &Labels| alerting.is_active(labels);
+            history.settle(&place(&self.group, &state.rule), &active, now);
+        }
     }
 
     /// Ends all series of a group that is no more.
     pub(crate) fn end(&mut self, context: &Context, now: Timestamp) {
-        for state in &mut self.rules {
-            self.orphans.extend(mem::take(&mut state.written));
+        for mut state in mem::take(&mut self.rules) {
+            state.forget();
+            self.settle(&state, context, now);
+            self.orphans.extend(state.written);
         }
         self.end_orphans(context, now);
     }
@@ -202,7 +222,7 @@ impl Round<'_> {
             if self.cancel.is_cancelled() {
                 return;
             }
-            let result = state.evaluate(self.context, self.slot, self.cancel);
+            let result = state.evaluate(self.context, self.group, self.slot, self.cancel);
             let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
             results.evaluations += 1;
             match result {
@@ -251,9 +271,10 @@ impl State {
     }
 
     /// Evaluates, hands alerts on, writes. Returns the number of samples.
-    fn evaluate(&mut self, context: &Context, slot: Slot, cancel: &Cancel) -> Result<u64, Error> {
+    fn evaluate(&mut self, context: &Context, group: &Group, slot: Slot, cancel: &Cancel) -> Result<u64, Error> {
         let started = Instant::now();
         let result = self.give(context, slot, cancel).and_then(|recorded| self.write(context, slot, recorded));
+        self.remember(context, group, slot.at);
         self.evaluation_time = started.elapsed();
         self.last_evaluation = Some(slot.at);
         self.health = if result.is_ok() { Health::Good } else { Health::Bad };
@@ -272,6 +293,25 @@ impl State {
             context.sink.send(due);
         }
         Ok(series)
+    }
+
+    /// The rule is no more, nor are its alerts.
+    fn forget(&mut self) {
+        if let Some(alerting) = &mut self.alerting {
+            alerting.clear();
+        }
+    }
+
+    /// Tells the history what became of the alerts.
+    fn remember(&mut self, context: &Context, group: &Group, at: Timestamp) {
+        let Some(alerting) = &mut self.alerting else { return };
+        let mut changes = alerting.changes(at);
+        let history = context.options.history.as_ref().filter(|_| !changes.is_empty());
+        if let Some(history) = history {
+            let rule = place(group, &self.rule);
+            changes.iter_mut().for_each(|change| change.rule.clone_from(&rule));
+            history.record(changes);
+        }
     }
 
     fn write(&mut self, context: &Context, slot: Slot, recorded: Vec<Recorded>) -> Result<u64, Error> {
@@ -307,6 +347,11 @@ impl State {
             alerting: self.alerting.as_ref().map(Alerting::status),
         }
     }
+}
+
+/// Where a rule stands, as the history tells it.
+fn place(group: &Group, rule: &Rule) -> RulePlace {
+    (group.file.clone(), group.name.clone(), rule.name.clone())
 }
 
 /// Ends a series. A sample that another writer put at the same time stays, which is no error.

@@ -1,18 +1,20 @@
 //! The manager: one task for each group, reloads, and what it all looks like from outside.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use model::status::{RuleGroupStatus, Rules};
-use model::{AlertSink, Appendable, Clock, Labels, Live, Queryable};
+use model::status::{Backtest, HistoryPage, HistoryQuery, OwnRule, RuleGroupStatus, Rules, Saving, Trial};
+use model::{AlertSink, Appendable, Clock, Labels, Live, Queryable, StorageError};
 use promql::{Cancel, Engine};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::Group;
 use crate::context::Context;
 use crate::group::{Running, Tally};
+use crate::own::{self, Own};
 use crate::schedule::Schedule;
+use crate::{Group, History, backtest, builtin};
 
 /// Longest sleep at once: the wall clock may jump, and a sleep follows another clock.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
@@ -34,6 +36,10 @@ pub struct Options {
     pub for_grace_period: Duration,
     /// Time between two sendings of an alert that still fires.
     pub resend_delay: Duration,
+    /// Where changes of alerts go.
+    pub history: Option<Arc<History>>,
+    /// The file of rules that people make on the pages; without it they cannot.
+    pub own_file: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -46,6 +52,8 @@ impl Default for Options {
             outage_tolerance: Duration::from_secs(3600),
             for_grace_period: Duration::from_secs(600),
             resend_delay: Duration::from_secs(60),
+            history: None,
+            own_file: None,
         }
     }
 }
@@ -54,14 +62,18 @@ impl Default for Options {
 pub struct Manager {
     pub(crate) context: Arc<Context>,
     running: Mutex<Vec<Member>>,
+    own: Mutex<Own>,
     /// Held through a reload, so that two cannot interleave.
     reload: tokio::sync::Mutex<Reloads>,
 }
 
-/// Whether groups were ever loaded: only the first ones come after a restart.
+/// What the last reload left.
 #[derive(Default)]
 struct Reloads {
+    /// Whether groups were ever loaded: only the first ones come after a restart.
     loaded: bool,
+    /// The groups of files, which rules that are made on pages stand beside.
+    files: Vec<Group>,
 }
 
 /// A group with its task.
@@ -91,14 +103,22 @@ impl Manager {
         sink: Arc<dyn AlertSink>,
         options: Options,
     ) -> Self {
+        let own = Mutex::new(Own::open(options.own_file.clone()));
         let context = Arc::new(Context { engine, queryable, appendable, clock, sink, options });
-        Self { context, running: Mutex::default(), reload: tokio::sync::Mutex::default() }
+        Self { context, running: Mutex::default(), own, reload: tokio::sync::Mutex::default() }
     }
 
     /// Replaces the groups. Those that are the same go on undisturbed, changed ones keep the state of rules with the
     /// same name and labels, the series of removed ones end. Call it in a tokio runtime.
     pub async fn apply(&self, groups: Vec<Group>) {
         let mut reload = self.reload.lock().await;
+        reload.files = groups;
+        self.replace(&mut reload).await;
+    }
+
+    /// Puts the groups of files and the rules of pages in force.
+    async fn replace(&self, reload: &mut Reloads) {
+        let groups: Vec<Group> = reload.files.iter().cloned().chain(lock(&self.own).group()).collect();
         let restored = std::mem::replace(&mut reload.loaded, true);
         let mut old: Vec<Option<Member>> = lock(&self.running).drain(..).map(Some).collect();
         let mut members = Vec::with_capacity(groups.len());
@@ -130,11 +150,26 @@ impl Manager {
         }
     }
 
+    /// Makes a change of the rules of pages durable, then puts it in force.
+    async fn change_own(&self, change: impl FnOnce(&Own) -> Result<Vec<OwnRule>, String>) -> Result<(), String> {
+        let mut reload = self.reload.lock().await;
+        let (path, rules) = {
+            let own = lock(&self.own);
+            (own.writable()?, change(&own)?)
+        };
+        let kept = rules.clone();
+        let written = spawn_blocking(move || own::write(&path, &kept)).await;
+        written.map_err(|e| format!("the rule could not be kept: {e}"))??;
+        lock(&self.own).rules = rules;
+        self.replace(&mut reload).await;
+        Ok(())
+    }
+
     async fn start(&self, group: Group, before: Option<Member>, restored: bool) -> Member {
         let mut running = Running::new(group.clone(), &self.context, restored);
         if let Some(before) = before {
             let state = before.stop().await;
-            running.adopt(&mut lock(&state));
+            running.adopt(&mut lock(&state), &self.context);
         }
         let board = Arc::new(Mutex::new(Board { status: running.status(), tally: running.tally }));
         let schedule = Schedule::new(running.interval(), &group.file, &group.name);
@@ -164,6 +199,30 @@ impl Rules for Manager {
         let mut groups: Vec<_> = self.boards().into_iter().map(|board| board.status).collect();
         groups.sort_by(|a, b| a.file.cmp(&b.file));
         groups
+    }
+
+    fn history(&self, wanted: &HistoryQuery) -> Result<HistoryPage, StorageError> {
+        self.context.options.history.as_ref().map_or_else(|| Ok(HistoryPage::default()), |history| history.page(wanted))
+    }
+
+    fn runbook(&self, rule: &str) -> Option<&'static str> {
+        builtin::runbook(rule)
+    }
+
+    fn backtest(&self, trial: &Trial) -> Result<Backtest, String> {
+        backtest::run(&self.context.engine, &*self.context.queryable, trial)
+    }
+
+    fn own(&self) -> Vec<OwnRule> {
+        lock(&self.own).rules.clone()
+    }
+
+    fn set_own(self: Arc<Self>, old: Option<String>, rule: OwnRule) -> Saving {
+        Box::pin(async move { self.change_own(|own| own.with(old.as_deref(), rule)).await })
+    }
+
+    fn remove_own(self: Arc<Self>, name: String) -> Saving {
+        Box::pin(async move { self.change_own(|own| own.without(&name)).await })
     }
 }
 

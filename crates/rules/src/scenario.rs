@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use model::status::AlertState;
 use model::{
@@ -347,7 +348,7 @@ fn a_reload_keeps_alerts_and_ends_what_is_gone() {
     assert_eq!(scene.states(), "firing 20000");
     let changed = connections("").replace("> 10000", "> 9000");
     let mut next = Running::new(groups(&changed).remove(0), &scene.context, true);
-    next.adopt(&mut scene.group);
+    next.adopt(&mut scene.group, &scene.context);
     scene.group = next;
     scene.feed(&[(CONNECTIONS, Some(20000.0))]);
     scene.evaluate();
@@ -382,4 +383,100 @@ fn rules_at_once_give_what_they_give_in_order() {
     assert_eq!(scenes[1].series("c19"), [" 0:21 1:41 2:61"].map(|samples| format!("{{}}{samples}")));
     assert_eq!(scenes[1].group.tally.evaluations, 3 * 80);
     assert_eq!(scenes[1].group.tally.last_samples, scenes[0].group.tally.last_samples);
+}
+
+/// A backtest gives the episodes that evaluating minute by minute gives, whatever comes and goes.
+#[test]
+fn a_backtest_is_what_would_have_been() {
+    const ALIGNED: Timestamp = START - START % MINUTE + MINUTE;
+    const MINUTES: i64 = 400;
+    for (hold, keep) in [(0, 0), (3, 0), (0, 2), (2, 4)] {
+        let extra = format!("    keep_firing_for: {keep}m\n");
+        let rules = connections(&extra)
+            .replace("sum(cilium_lb_active_connections) > 10000", "cilium_lb_active_connections > 0");
+        let mut scene = Scene::new(&rules.replace("for: 1m", &format!("for: {hold}m")));
+        let mut random = 88_172_645_463_325_252u64 + hold;
+        let mut expected: Vec<(Timestamp, Option<Timestamp>)> = Vec::new();
+        for minute in 0..MINUTES {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            // Long and short stretches of both.
+            let value = f64::from(u8::from(random % 7 < if minute / 50 % 2 == 0 { 5 } else { 2 }));
+            let at = ALIGNED + minute * MINUTE;
+            let mut appender = scene.context.appendable.appender();
+            appender.append(&Labels::from_pairs(CONNECTIONS.iter().copied()), Sample { timestamp: at, value }).unwrap();
+            appender.commit(Durability::Kernel).unwrap();
+            scene.group.evaluate(&scene.context, at, &Cancel::default());
+            let fires = scene.states().contains("firing");
+            match expected.last_mut().filter(|(_, end)| end.is_none()) {
+                None if fires => expected.push((at, None)),
+                Some((_, end)) if !fires => *end = Some(at),
+                _ => {}
+            }
+        }
+        let trial = model::status::Trial {
+            expr: "cilium_lb_active_connections > 0".to_owned(),
+            hold: Duration::from_secs(60 * hold),
+            keep_firing: Duration::from_secs(60 * keep),
+            interval: Duration::from_secs(60),
+            from: ALIGNED - MINUTE + 1,
+            to: ALIGNED + (MINUTES - 1) * MINUTE,
+        };
+        let found = crate::backtest::run(&scene.context.engine, &*scene.context.queryable, &trial).unwrap();
+        let got: Vec<_> = found.episodes.iter().map(|episode| (episode.fired_at, episode.ended_at)).collect();
+        assert_eq!(got, expected, "for {hold}m, kept {keep}m");
+        assert!(expected.len() > 3 && found.steps == MINUTES.unsigned_abs(), "{} {}", expected.len(), found.steps);
+    }
+}
+
+#[test]
+fn a_backtest_says_what_it_cannot_do() {
+    let scene = Scene::new(&connections(""));
+    let check = |expr: &str, days: i64, interval: u64, expected: &str| {
+        let trial = model::status::Trial {
+            expr: expr.to_owned(),
+            hold: Duration::ZERO,
+            keep_firing: Duration::ZERO,
+            interval: Duration::from_secs(interval),
+            from: START - days * 24 * 60 * MINUTE,
+            to: START,
+        };
+        let got =
+            crate::backtest::run(&scene.context.engine, &*scene.context.queryable, &trial).map(|b| b.fired.to_string());
+        let got = got.unwrap_or_else(|error| error);
+        assert!(got.starts_with(expected), "{got}");
+    };
+    check("vector(1)", 1, 60, "1");
+    check("1", 1, 60, "1");
+    check("absent(up)", 1, 60, "1");
+    check("up ==", 1, 60, "1:6: parse error");
+    check("vector(1)", 90, 15, "518400 evaluations are too many");
+    check("vector(1)", 1, 0, "the interval must be longer than nothing");
+    check("\"text\"", 1, 60, "invalid expression type \"string\"");
+}
+
+/// The history tells each change once, also over a reload and a rule that goes.
+#[test]
+fn the_history_tells_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let bounds = catalog::Bounds { age: Duration::from_secs(86400), bytes: 1 << 20 };
+    let journal = Arc::new(catalog::Journal::open(folder.path(), bounds).unwrap());
+    let history = Arc::new(crate::History::open(journal, 0).unwrap());
+    let mut scene = Scene::new(&connections(""));
+    scene.context.options.history = Some(history.clone());
+    for value in [1.0, 20_000.0, 20_000.0, 20_000.0, 1.0, 20_000.0, 1.0, 20_000.0] {
+        scene.feed(&[(CONNECTIONS, Some(value))]);
+        scene.evaluate();
+    }
+    let mut next = Running::new(groups("groups: [{name: g, rules: []}]").remove(0), &scene.context, true);
+    next.adopt(&mut scene.group, &scene.context);
+    let wanted = model::status::HistoryQuery { to: i64::MAX, limit: 100, ..Default::default() };
+    let mut page = history.page(&wanted).unwrap().changes;
+    page.reverse();
+    let told: Vec<_> = page.iter().map(|c| format!("{} {:?}", (c.at - START) / MINUTE, c.state)).collect();
+    let expected = ["1 Pending", "2 Firing", "4 Inactive", "5 Pending", "6 Inactive", "7 Pending", "0 Inactive"];
+    assert_eq!(told, expected);
+    assert_eq!(page[1].summary, "on : 20000");
+    assert_eq!(page[1].rule.2, "TooManyActiveConnections");
 }
