@@ -135,6 +135,12 @@ fn load_groups(config: &Config, demo: bool, report: &Report) -> Vec<rules::Group
     if demo {
         groups.extend(rules::decode("demo", demo::RULES, report));
     }
+    let built_in = rules::builtin::groups(&config.built_in_rules(), &groups).into_iter().map(|mut group| {
+        group.interval.get_or_insert(config.scrape.global.evaluation_interval);
+        group.query_offset.get_or_insert(config.scrape.global.rule_query_offset);
+        group
+    });
+    groups.extend(built_in.collect::<Vec<_>>());
     groups
 }
 
@@ -206,7 +212,7 @@ async fn serve(plan: Plan, listener: std::net::TcpListener, probes: Arc<Probes>,
     };
     let lane = remote::Lane::start().context("cannot start a thread")?;
     let server = tokio::spawn(listen::serve(listener, router, lane, app.front.clone(), stopping.clone()));
-    let maintenance = tokio::spawn(maintain(Arc::clone(&app.rooms.store), stopping));
+    let maintenance = tokio::spawn(maintain(Arc::clone(&app.rooms.store), Arc::clone(&app.rooms.history), stopping));
     app.rooms.process.set_ready();
     // Whoever started it may not listen to its output.
     let scheme = if app.front.now().tls.is_some() { "https" } else { "http" };
@@ -321,8 +327,8 @@ async fn open_store(settings: &Settings) -> Result<Arc<Db>> {
     Ok(Arc::new(store))
 }
 
-/// Syncs the log and looks after blocks until the stop. Failures are logged; the next round tries again.
-async fn maintain(store: Arc<Db>, mut stopping: watch::Receiver<bool>) {
+/// Syncs the log and the history of alerts, and looks after blocks until the stop. Failures are logged; the next round tries again.
+async fn maintain(store: Arc<Db>, history: Arc<rules::History>, mut stopping: watch::Receiver<bool>) {
     loop {
         let interval = Some(store.policy().sync_interval).filter(|interval| !interval.is_zero());
         let pause = interval.unwrap_or(MAINTENANCE_INTERVAL).min(MAINTENANCE_INTERVAL);
@@ -330,12 +336,17 @@ async fn maintain(store: Arc<Db>, mut stopping: watch::Receiver<bool>) {
             () = tokio::time::sleep(pause) => {}
             _ = stopping.wait_for(|stop| *stop) => return,
         }
-        let store = Arc::clone(&store);
-        match spawn_blocking(move || store.maintain(SystemClock.now())).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => {
+        let (store, history) = (Arc::clone(&store), Arc::clone(&history));
+        let work = move || {
+            if let Err(error) = history.sync() {
+                tracing::error!(%error, "the history of alerts may not be on the disk; is it full or failing?");
+            }
+            if let Err(error) = store.maintain(SystemClock.now()) {
                 tracing::error!(%error, "the store could not be maintained; is the disk full or failing?");
             }
+        };
+        match spawn_blocking(work).await {
+            Ok(()) => {}
             Err(error) => tracing::error!(%error, "maintaining the store broke off"),
         }
     }

@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     /// `notifications.config_file`: an `alertmanager.yml`.
     pub(crate) notifications: Option<PathBuf>,
+    /// `builtin_rules`, where the file has it.
+    pub(crate) builtin_rules: Option<rules::builtin::Config>,
     /// Where the keys stand that are read at the start only.
     at_start: Vec<Problem>,
     /// The file's text, as `/api/v1/status/config` shows it.
@@ -69,6 +71,14 @@ pub(crate) struct Storage {
 }
 
 impl Config {
+    /// The built-in rules that are on. Where nothing is collected but what the file names, skep stands in for a Prometheus and
+    /// has the rules that the file names, unless it asks for more.
+    pub(crate) fn built_in_rules(&self) -> rules::builtin::Config {
+        let collects = self.host.enabled || self.probes.enabled || self.cilium.enabled;
+        let default = || rules::builtin::Config { enabled: collects, ..rules::builtin::Config::default() };
+        self.builtin_rules.clone().unwrap_or_else(default)
+    }
+
     /// The files that this configuration stands in and names, as patterns.
     pub(crate) fn files(&self, own: Option<&Path>, notifications: Option<&Path>) -> Vec<String> {
         let named = [own, notifications].into_iter().flatten().map(|path| path.display().to_string());
@@ -147,6 +157,10 @@ fn decode(root: &Section<'_>, folder: &Path) -> Config {
     if let Some(section) = root.section("storage") {
         config.at_start.extend(at_start(&section, &["path", "memory_budget"]));
         config.storage = storage(&section, folder);
+        section.finish();
+    }
+    if let Some(section) = root.section("builtin_rules") {
+        config.builtin_rules = Some(rules::builtin::Config::decode(&section));
         section.finish();
     }
     if let Some(section) = root.section("notifications") {
@@ -276,6 +290,7 @@ mod tests {
             format!("{probes:?} {host:?} {cilium:?} {web:?} {storage:?} {notifications:?}")
         };
         assert_eq!(own(&told), own(&defaults));
+        assert_eq!(told.built_in_rules(), defaults.built_in_rules());
         assert_eq!(told.scrape.global, defaults.scrape.global);
         assert!(told.scrape.jobs.is_empty() && told.rule_files.is_empty());
         // Keys without a default are there, too, and are good.

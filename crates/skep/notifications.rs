@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use model::{Alert, AlertSink, Clock, CollectError, Collector, Families, KeyValue, Live};
-use notify::Notifier;
+use model::status::{
+    Later, NotificationsView, NotifiedAlert, RECEIVER_LABEL, ReceiverView, SilenceLine, SilenceView,
+};
+use model::{Alert, AlertSink, Clock, CollectError, Collector, Families, KeyValue, Labels, Live, Matcher};
+use notify::{AlertView, GroupView, Notifier, Silence, SilenceMatcher};
+use tokio::task::spawn_blocking;
 
 /// The notifier in force, which a reload starts, changes and stops.
 pub(crate) struct Notifications {
@@ -11,16 +15,26 @@ pub(crate) struct Notifications {
     external_url: String,
     clock: Arc<dyn Clock>,
     store: Arc<dyn KeyValue>,
+    external_labels: Live<Labels>,
 }
+
+/// Why nothing can be silenced.
+const OFF: &str = "no receivers are configured: name an alertmanager.yml with --alertmanager-config";
 
 impl Notifications {
     /// Nobody is told anything yet.
-    pub(crate) fn new(external_url: String, clock: Arc<dyn Clock>, store: Arc<dyn KeyValue>) -> Self {
-        Self { notifier: Live::default(), external_url, clock, store }
+    pub(crate) fn new(
+        external_url: String,
+        clock: Arc<dyn Clock>,
+        store: Arc<dyn KeyValue>,
+        external_labels: Live<Labels>,
+    ) -> Self {
+        Self { notifier: Live::default(), external_url, clock, store, external_labels }
     }
 
     /// Puts a configuration in force. What was told stays known, also to a notifier that comes after a time without one.
     pub(crate) async fn apply(&self, config: Option<notify::Config>) {
+        let config = config.map(with_direct_routes);
         match (self.notifier.get(), config) {
             (Some(notifier), Some(config)) => notifier.reload(config).await,
             (None, Some(config)) => {
@@ -52,6 +66,110 @@ impl AlertSink for Notifications {
             notifier.send(alerts);
         }
     }
+}
+
+/// Puts a route to each receiver before all others, for alerts whose rule names it.
+fn with_direct_routes(mut config: notify::Config) -> notify::Config {
+    let root = notify::Route { mute: Vec::new(), active: Vec::new(), routes: Vec::new(), ..config.route.clone() };
+    let direct = config.receivers.iter().enumerate().map(|(i, receiver)| notify::Route {
+        place: format!("direct.{i}"),
+        key: format!("{}/{{{RECEIVER_LABEL}={:?}}}", root.key, receiver.name),
+        matchers: vec![Matcher::equal(RECEIVER_LABEL, &receiver.name)],
+        receiver: receiver.name.clone(),
+        ..root.clone()
+    });
+    let routes = direct.chain(std::mem::take(&mut config.route.routes)).collect();
+    config.route.routes = routes;
+    config
+}
+
+impl model::status::Notifications for Notifications {
+    fn view(&self) -> Later<Option<NotificationsView>> {
+        let (notifier, external_labels) = (self.notifier.get(), self.external_labels.get());
+        Box::pin(async move {
+            let notifier = notifier?;
+            let groups = notifier.groups().await;
+            Some(NotificationsView {
+                alerts: alerts(&groups),
+                silences: notifier.silences().into_iter().map(shown).collect(),
+                receivers: receivers(&notifier),
+                external_labels,
+            })
+        })
+    }
+
+    fn set_silence(&self, silence: SilenceView) -> Later<Result<String, String>> {
+        let notifier = self.notifier.get();
+        Box::pin(async move {
+            let notifier = notifier.ok_or(OFF)?;
+            let kept = spawn_blocking(move || notifier.set_silence(taken(silence)));
+            kept.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+        })
+    }
+
+    fn expire_silence(&self, id: String) -> Later<Result<(), String>> {
+        let notifier = self.notifier.get();
+        Box::pin(async move {
+            let notifier = notifier.ok_or(OFF)?;
+            let kept = spawn_blocking(move || notifier.expire_silence(&id));
+            kept.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+        })
+    }
+}
+
+fn alerts(groups: &[GroupView]) -> Vec<NotifiedAlert> {
+    let all = || groups.iter().flat_map(|group| &group.alerts);
+    let name = |fingerprint: u64| {
+        let inhibitor = all().find(|view| view.fingerprint == fingerprint);
+        inhibitor.and_then(|view| view.alert.labels.get("alertname")).unwrap_or("another alert").to_owned()
+    };
+    let alert = |group: &GroupView, view: &AlertView| NotifiedAlert {
+        labels: view.alert.labels.clone(),
+        annotations: view.alert.annotations.clone(),
+        starts_at: view.alert.starts_at,
+        receiver: group.receiver.clone(),
+        inhibited_by: view.inhibited_by.map(name),
+        silenced_by: view.silenced_by.clone(),
+        muted_by: group.muted_by.clone(),
+    };
+    groups.iter().flat_map(|group| group.alerts.iter().map(move |view| (group, view))).map(|(g, v)| alert(g, v)).collect()
+}
+
+/// Every receiver; one without integrations tells nobody, which is worth seeing.
+fn receivers(notifier: &Notifier) -> Vec<ReceiverView> {
+    let status = notifier.status();
+    let known = status.iter().map(|s| ReceiverView {
+        name: s.receiver.clone(),
+        integration: s.integration.clone(),
+        health: s.health,
+        last_error: s.last_error.clone(),
+        last_attempt: s.last_attempt,
+        last_duration: s.last_duration,
+        sent: s.sent,
+        failed: s.failed,
+    });
+    let config = notifier.config();
+    let silent = config.receivers.iter().filter(|r| !status.iter().any(|s| s.receiver == r.name));
+    known.chain(silent.map(|r| ReceiverView { name: r.name.clone(), ..ReceiverView::default() })).collect()
+}
+
+fn shown(silence: Silence) -> SilenceView {
+    let line = |m: SilenceMatcher| {
+        let SilenceMatcher { name, value, is_regex, is_equal } = m;
+        SilenceLine { name, value, is_regex, is_equal }
+    };
+    let Silence { id, matchers, starts_at, ends_at, updated_at, created_by: author, comment } = silence;
+    SilenceView { id, matchers: matchers.into_iter().map(line).collect(), starts_at, ends_at, updated_at, author, comment }
+}
+
+fn taken(silence: SilenceView) -> Silence {
+    let matcher = |line: SilenceLine| {
+        let SilenceLine { name, value, is_regex, is_equal } = line;
+        SilenceMatcher { name, value, is_regex, is_equal }
+    };
+    let SilenceView { id, matchers, starts_at, ends_at, updated_at, author: created_by, comment } = silence;
+    let matchers = matchers.into_iter().map(matcher).collect();
+    Silence { id, matchers, starts_at, ends_at, updated_at, created_by, comment }
 }
 
 impl Collector for Notifications {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use boards::{Shelf, Unnamed};
 use model::status::{Health, TargetStatus, Targets as _};
-use model::{Clock, Collector, Labels, Live, SystemClock};
+use model::{Clock, Collector, Labels, Live, SystemClock, Timestamp};
 use probes::Probes;
 use promql::Engine;
 use tokio::runtime::Handle;
@@ -37,6 +37,8 @@ pub(crate) struct Rooms {
     pub(crate) scrape: Arc<scrape::Manager>,
     pub(crate) rules: Arc<rules::Manager>,
     pub(crate) notifications: Arc<Notifications>,
+    /// Changes of alerts.
+    pub(crate) history: Arc<rules::History>,
     engine: Arc<Engine>,
     probes: Arc<Probes>,
     remote: remote::State,
@@ -87,7 +89,9 @@ impl Rooms {
         };
         let catalog = open_catalog(settings).await?;
         let boards = open_boards(settings, &catalog, &clock).await?;
-        let notifications = Arc::new(Notifications::new(external_url.clone(), clock.clone(), catalog));
+        let history = open_history(settings, clock.now()).await?;
+        let labels = external_labels.clone();
+        let notifications = Arc::new(Notifications::new(external_url.clone(), clock.clone(), catalog, labels));
         let rules = Arc::new(rules::Manager::new(
             engine.clone(),
             store.clone(),
@@ -97,6 +101,8 @@ impl Rooms {
             rules::Options {
                 external_labels: external_labels.clone(),
                 external_url: external_url.clone(),
+                history: Some(history.clone()),
+                own_file: Some(settings.data_dir.join("rules").join("own.yml")),
                 ..rules::Options::default()
             },
         ));
@@ -124,6 +130,7 @@ impl Rooms {
             scrape,
             rules,
             notifications,
+            history,
             engine,
             probes,
             remote,
@@ -249,6 +256,18 @@ fn tell_of_agent(probes: &Probes, scrape: &Arc<scrape::Manager>) {
 /// The job of what was found, or the port that Cilium's agent has by default.
 fn is_agent(target: &TargetStatus) -> bool {
     target.job == "cilium-agent" || target.url.contains(":9962/")
+}
+
+/// How far back changes of alerts are kept, and with how many bytes: a thousand a day.
+const HISTORY: catalog::Bounds = catalog::Bounds { age: Duration::from_secs(90 * 86_400), bytes: 32 << 20 };
+
+async fn open_history(settings: &Settings, now: Timestamp) -> Result<Arc<rules::History>> {
+    let folder = settings.data_dir.join("alert-history");
+    let from = now - i64::try_from(HISTORY.age.as_millis())?;
+    let open = move || -> Result<rules::History> {
+        Ok(rules::History::open(Arc::new(catalog::Journal::open(&folder, HISTORY)?), from)?)
+    };
+    Ok(Arc::new(spawn_blocking(open).await?.context("cannot open the history of alerts")?))
 }
 
 async fn open_catalog(settings: &Settings) -> Result<Arc<catalog::Catalog>> {
