@@ -5,7 +5,7 @@ import type { Board } from "./board";
 import { inspect } from "./inspect";
 import * as kiosk from "./kiosk";
 import { queryAddress } from "./link";
-import { type Panel, closeHeads } from "./panel";
+import { type Panel, closeHeads, isHeadOpen } from "./panel";
 
 export function attachKeys(board: () => Board | null): void {
   document.addEventListener("keydown", (event) => {
@@ -55,7 +55,7 @@ function panelOf(page: Board): Panel | null {
 
 /** One thing after the other: menus, the panel shown alone, the kiosk. */
 function leave(page: Board): boolean {
-  if (document.querySelector(".board details.menu[open], .board details.corner[open]")) {
+  if (isHeadOpen()) {
     closeHeads(null);
     return true;
   }

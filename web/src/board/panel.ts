@@ -176,9 +176,16 @@ function viewOf(kind: Kind, context: Context): View<Kind> | null {
   return (views[kind]?.() as View<Kind> | undefined) ?? null;
 }
 
+const HEADS = ".board :is(.menu, .corner, .about-panel, .losses)[open]";
+
+/** Whether anything in the head of a panel is open. */
+export function isHeadOpen(): boolean {
+  return document.querySelector(HEADS) !== null;
+}
+
 /** Closes what is open in the heads of panels, other than `except`. */
 export function closeHeads(except: Node | null): void {
-  for (const open of all<HTMLDetailsElement>(".board details.menu[open], .board details.corner[open]")) {
+  for (const open of all<HTMLDetailsElement>(HEADS)) {
     if (!except || !open.contains(except)) open.open = false;
   }
 }

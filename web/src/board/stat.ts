@@ -14,6 +14,8 @@ const SHAPE = 2;
 const WIDE = 3.2;
 const TITLE_PX = [11, 20] as const;
 const VALUE_PX = [13, 96] as const;
+/** Room of the change behind the value. */
+const CHANGE_PX = 64;
 const NONE: Text = { text: "" };
 /** Contrast of large letters. */
 const LARGE_CONTRAST = 3;
@@ -49,7 +51,8 @@ function drawTile(tile: Tile, picture: StatPicture, room: Room, longest: Text): 
 }
 
 function valueSize(longest: Text, tile: Tile, room: Room, wide: boolean): number {
-  const [width, height] = wide ? [room.width * 0.5, room.height * 0.8] : [room.width - 16, room.height * (tile.title ? 0.5 : tile.spark ? 0.55 : 0.7)];
+  const change = tile.change ? CHANGE_PX : 0;
+  const [width, height] = wide ? [room.width * 0.5 - change, room.height * 0.8] : [room.width - 16 - change, room.height * (tile.title ? 0.5 : tile.spark ? 0.55 : 0.7)];
   return fitSize(longest.text, width, height, ...VALUE_PX, (longest.prefix ?? "") + (longest.suffix ?? ""));
 }
 

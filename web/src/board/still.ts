@@ -21,8 +21,9 @@ export class StillView<K extends Kind> implements View<K> {
   }
 
   redraw(): void {
-    if (!this.picture) return;
     const { body } = this.context;
+    // Without room, in a folded row say, nothing can be laid out; the room's coming draws it.
+    if (!this.picture || body.clientWidth === 0 || body.clientHeight === 0) return;
     this.size = this.room();
     body.replaceChildren(...this.build(this.picture, body.clientWidth, body.clientHeight, this.context));
   }
@@ -36,6 +37,6 @@ export class StillView<K extends Kind> implements View<K> {
   }
 
   private resize(): void {
-    if (this.size !== "" && this.room() !== this.size) this.redraw();
+    if (this.room() !== this.size) this.redraw();
   }
 }

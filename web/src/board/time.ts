@@ -18,6 +18,8 @@ import type { Context, View } from "./view";
 const REST_MS = 120;
 /** Parts of the height below which a legend stays. */
 const LEGEND_PART = 0.4;
+/** Digits of a value in full: what is behind them is noise of divisions. */
+const FULL_DIGITS = 12;
 /** Series that a summary for screen readers names. */
 const SUMMARY_MAX = 8;
 /** Pixels that a click may move. */
@@ -59,10 +61,11 @@ export class TimeView implements View<"time"> {
     this.picture = picture;
     this.times = timesOf(picture);
     this.full = new Map();
+    // The legend first: it decides how much room the plot has.
+    this.drawLegend();
     if (this.plot && looks === this.looks) this.plot.setData(this.data());
     else this.rebuild();
     this.looks = looks;
-    this.drawLegend();
     this.describe();
     // uPlot knows its new scales when its own microtask has run, which it has queued before this one.
     if (resting) queueMicrotask(() => this.plot?.setCursor({ left: resting.left ?? -10, top: resting.top ?? -10 }));
@@ -99,7 +102,6 @@ export class TimeView implements View<"time"> {
   private rebuild(): void {
     this.plot?.destroy();
     this.plotBox.replaceChildren();
-    this.context.body.classList.toggle("beside", this.picture!.legend.right);
     this.plot = new uPlot(this.options(), this.data(), this.plotBox);
     this.plot.over.addEventListener("dblclick", () => zoomOut());
     this.plot.over.addEventListener("click", (event) => this.click(event));
@@ -142,6 +144,7 @@ export class TimeView implements View<"time"> {
 
   private drawLegend(): void {
     const { legend, series } = this.picture!;
+    this.context.body.classList.toggle("beside", legend.right);
     const entries: Entry[] = legend.order.flatMap((place) => {
       const one = series[place];
       return one ? [{ place, name: one.name, color: one.color, calcs: one.calcs ?? [] }] : [];
@@ -153,8 +156,8 @@ export class TimeView implements View<"time"> {
   private choose(place: number, more: boolean): void {
     const { series } = this.picture!;
     this.hidden = choose(series.map(({ name }) => name), this.hidden, series[place]!.name, more);
-    this.rebuild();
     this.drawLegend();
+    this.rebuild();
   }
 
   private point(place: number | null): void {
@@ -281,7 +284,7 @@ export class TimeView implements View<"time"> {
 /** The number itself, where its text is scaled or rounded. */
 function inFull(value: number, text: string, isFull: boolean): string {
   if (!isFull || !Number.isFinite(value)) return "";
-  const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 15 }).format(value);
+  const number = new Intl.NumberFormat("en", { maximumSignificantDigits: FULL_DIGITS }).format(value);
   const bare = text.replace(/[^\d.,-]/g, "");
   return bare === number || bare === number.replaceAll(",", "") ? "" : number;
 }

@@ -1,5 +1,5 @@
 // The boxes of variables: a list that is searched, with several choices where the variable has them. The selects and fields of
-// the form stay what is sent; a change sends it.
+// the form stay what is sent; a change goes to the address that they make.
 
 import { all, make } from "../page";
 
@@ -11,11 +11,23 @@ const SHOWN_MAX = 200;
 export function enhance(root: ParentNode): void {
   const form = root.querySelector<HTMLFormElement>("form.vars") ?? document.querySelector<HTMLFormElement>("form.vars");
   if (!form) return;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    location.assign(addressOf(form));
+  });
   for (const select of all<HTMLSelectElement>("select", form)) if (!select.dataset.dressed) dress(select, form);
   for (const input of all<HTMLInputElement>("input:not([type=hidden], [type=search])", form)) {
     input.addEventListener("change", () => form.requestSubmit());
   }
   for (const button of all<HTMLButtonElement>("button[type=submit], button:not([type])", form)) button.hidden = true;
+}
+
+/** The page's address with what the form says of variables. */
+function addressOf(form: HTMLFormElement): URL {
+  const url = new URL(location.href);
+  for (const name of [...url.searchParams.keys()]) if (name.startsWith("var-")) url.searchParams.delete(name);
+  for (const [name, value] of new FormData(form)) if (name.startsWith("var-")) url.searchParams.append(name, String(value));
+  return url;
 }
 
 function dress(select: HTMLSelectElement, form: HTMLFormElement): void {
