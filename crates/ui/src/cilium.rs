@@ -24,6 +24,39 @@ use crate::page::{Shell, respond};
 use crate::params::{Params, encode};
 use crate::targets::State3;
 
+/// Why a metric of Cilium's is not there, and the Helm values that bring it: what it is called now, which releases have it,
+/// what switches it on. `version` is the running one, or empty. `None` for names that are not Cilium's.
+pub(crate) fn why_absent(name: &str, version: &str) -> Option<(String, String)> {
+    let old = |old: &str| name == old || catalogue::is_part(name, old);
+    if let Some(renamed) = CATALOGUE.renamed.iter().find(|renamed| old(renamed.old)) {
+        let since = if renamed.since.is_empty() { String::new() } else { format!(" since Cilium {}", renamed.since) };
+        let text = match renamed.new {
+            "" => format!("{name} is gone{since}; nothing replaces it."),
+            new => format!("{name} is called {new}{since}."),
+        };
+        return Some((text, String::new()));
+    }
+    let whole = CATALOGUE.families.iter().filter(|family| family.has(name));
+    let family = whole.max_by_key(|family| !family.name.ends_with('*'))?;
+    let endpoint = &ENDPOINTS[family.endpoint];
+    let running = Release::parse(version);
+    if family.span.excludes(running) {
+        return Some((format!("{name} is not in Cilium {version}. {}", family.span.sentence(running)), String::new()));
+    }
+    let need = CATALOGUE.need(family);
+    let sentence = need.map(|need| need.sentence).unwrap_or_default();
+    let values = need.map(|need| need.values.replace("{name}", family.name)).unwrap_or_default();
+    let (sentence, values) = if values.is_empty() && version.is_empty() {
+        (format!("{sentence} Its endpoint: {}", endpoint.sentence), endpoint.values.to_owned())
+    } else {
+        (sentence.to_owned(), values)
+    };
+    Some((
+        format!("{name} is not in the store. {sentence} {}", family.span.sentence(running)).trim_end().to_owned(),
+        values,
+    ))
+}
+
 #[derive(Template)]
 #[template(path = "cilium.html")]
 struct Page {

@@ -10,6 +10,7 @@
 
 mod alerts;
 mod ask;
+mod board;
 mod bpf;
 mod chart;
 mod cilium;
@@ -117,6 +118,10 @@ pub fn router(state: State) -> Router {
         .route("/bpf", get(bpf::page))
         .route("/alerts", get(alerts::page))
         .route("/storage", get(storage::page))
+        .route("/d/{uid}", get(board::page))
+        .route("/d/{uid}/{slug}", get(board::page))
+        .route("/ui/board.css", get(board::places))
+        .route("/ui/board/{uid}", get(board::answer))
         .route("/ui/data", get(data::answer))
         .route("/ui/complete", get(complete::answer))
         .route("/ui/targets", get(targets::now))

@@ -25,6 +25,32 @@ impl Params {
         self.0.iter().filter(move |(n, v)| n == name && !v.trim().is_empty()).map(|(_, v)| v.as_str())
     }
 
+    /// All values of a name, empty ones too.
+    pub(crate) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.pairs().filter(move |(n, _)| *n == name).map(|(_, value)| value)
+    }
+
+    /// Whether a name is there, with a value or without.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.pairs().any(|(n, _)| n == name)
+    }
+
+    /// All pairs, in the order of the address.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The same with one more pair.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// These pairs.
+    pub(crate) fn from_pairs(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
     /// The pairs of other names than these.
     pub(crate) fn without(&self, names: &[&str]) -> Vec<(String, String)> {
         self.0.iter().filter(|(name, _)| !names.contains(&name.as_str())).cloned().collect()

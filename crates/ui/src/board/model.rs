@@ -9,7 +9,9 @@
 //! - `tz=Europe/Berlin`: the zone that dates are written in and days begin in; absent, UTC;
 //! - `tail=MS`: of the time series, only what is not older than this time; everything else comes whole. Where
 //!   [`TimePicture::shape`] is not that of the picture before, the tail does not continue it: ask for the whole panel;
-//! - `exact=MS`: of the time series, only the values at this time, and those in full instead of rounded, for a tooltip.
+//! - `exact=MS`: of the time series, only the values at this time, and those in full instead of rounded, for a tooltip;
+//! - `full`: all values of time series in full, for a file say;
+//! - `solo`: the panel has the whole width; `frame.KEY=N`: the answer that a table of several shows.
 //!
 //! A colour is a text: `s0` to `s7`, a hue of the page's palette (which differs between dark and light); `text`, the colour of
 //! texts; or `#rrggbb` and `#rrggbbaa`, the same in both themes.

@@ -1,0 +1,27 @@
+//! Dashboards: a page that is whole without scripts, and the pictures of its panels, ready to be drawn.
+//!
+//! - `view` is what an address asks for: time, zone, variables and the places of panels; page and data share it.
+//! - `vars` asks for the values of variables, `fetch` for what panels show: each different query once.
+//! - `canvas` applies transformations and settings of columns; `time`, `values`, `grid` and `heatmap` make pictures of them,
+//!   `links` addresses that are safe to follow, `why` the words where there is nothing to draw.
+//! - `model` is the answer, `data` its endpoint; `page` the page, `markup` its texts, `places` its style sheet.
+
+mod canvas;
+mod data;
+mod fetch;
+mod grid;
+mod heatmap;
+mod links;
+mod markup;
+mod model;
+mod page;
+mod places;
+mod time;
+mod values;
+mod vars;
+mod view;
+mod why;
+
+pub(crate) use data::answer;
+pub(crate) use page::page;
+pub(crate) use places::style as places;

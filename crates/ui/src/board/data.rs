@@ -1,0 +1,175 @@
+//! `/ui/board/{uid}`: the pictures of the panels that are asked for, in one answer. `model` says how to ask.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use dashboard::{Panel as Asked, Screen, Table, TimeRange, Visual};
+use model::status::{Rules, TargetStatus};
+
+use super::canvas::Canvas;
+use super::fetch::{Answers, Fetcher};
+use super::links::Linker;
+use super::model::{Answer, Level, Note, Panel, Picture};
+use super::time::Slice;
+use super::vars::Variables;
+use super::view::{Spot, View};
+use super::why::Why;
+use super::{grid, heatmap, time, values};
+use crate::Ui;
+use crate::ask::Asker;
+use crate::page::with_body;
+use crate::params::Params;
+use crate::problem::Problem;
+
+/// Panels of one request: those in sight, and some before and behind them.
+const PANELS_MAX: usize = 100;
+
+/// The handler.
+pub(crate) async fn answer(
+    State(ui): State<Arc<Ui>>,
+    Path(uid): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let (status, body) = match body(&ui, &uid, Params::parse(query.as_deref())).await {
+        Ok(body) => (StatusCode::OK, serde_json::to_vec(&body)),
+        Err(problem) => {
+            let text = serde_json::json!({ "error": problem.title, "detail": problem.detail });
+            (problem.status, serde_json::to_vec(&text))
+        }
+    };
+    with_body(status, &headers, "application/json", body.unwrap_or_default())
+}
+
+async fn body(ui: &Ui, uid: &str, params: Params) -> Result<Answer, Problem> {
+    let view = ui.view(ui.held(uid)?, params)?;
+    let wanted: Vec<&str> = view.params.get("panels").unwrap_or_default().split(',').collect();
+    if wanted.len() > PANELS_MAX {
+        let detail = format!("{} were asked for, {PANELS_MAX} are possible: ask for those in sight.", wanted.len());
+        return Err(Problem::bad_request("Too many panels", detail));
+    }
+    let (rules, targets) = (Arc::clone(&ui.state.rules), ui.state.targets.active());
+    ui.ask(move |asker| Painter { asker, view: &view, rules: &rules, targets: &targets }.answer()).await
+}
+
+/// What panels are drawn with.
+struct Painter<'a> {
+    asker: &'a Asker,
+    view: &'a View,
+    rules: &'a Arc<dyn Rules>,
+    targets: &'a [TargetStatus],
+}
+
+impl Painter<'_> {
+    fn answer(&self) -> Answer {
+        let view = self.view;
+        let variables = view.variables(self.asker);
+        let wanted: HashSet<&str> = view.params.get("panels").unwrap_or_default().split(',').collect();
+        let (bands, _) = view.bands(&variables);
+        let spots = bands.iter().flat_map(|band| &band.spots).filter(|spot| wanted.contains(spot.key.as_str()));
+        let mut fetcher = Fetcher::new(self.asker);
+        let panels = spots.map(|spot| self.panel(spot, &variables, &mut fetcher)).collect();
+        Answer { now: view.clock.now_ms as i64, from: view.range.from_ms, to: view.range.to_ms, panels }
+    }
+
+    fn panel(&self, spot: &Spot<'_>, variables: &Variables, fetcher: &mut Fetcher<'_>) -> Panel {
+        let (view, panel) = (self.view, spot.shown.panel);
+        let scope = spot.scope(variables);
+        let range = view.range_of(panel, &scope);
+        let scope = scope.with_range(range.clone());
+        let screen = Screen {
+            width: view.width(spot.shown.place),
+            scrape_interval_ms: Some(view.scrape_ms).filter(|ms| *ms > 0),
+        };
+        let mut answers = match &panel.visual {
+            Visual::Text(_) | Visual::AlertList(_) => Answers::default(),
+            _ => fetcher.panel(panel, &scope, &variables.matchers, &range, screen),
+        };
+        let mut notes = notes(&answers);
+        let linker = Linker { scope: &scope, prefix: &view.prefix, time: &view.time };
+        let time = if panel.hide_time { String::new() } else { own_time(panel, &range, &view.range) };
+        let picture = match Canvas::new(panel, &mut answers, linker, &view.clock, range.clone()) {
+            Ok(canvas) => self.picture(&canvas, &spot.key),
+            Err(error) => {
+                notes.push(note(Level::Error, error.to_string()));
+                Picture::None
+            }
+        };
+        if matches!(picture, Picture::None) && notes.iter().all(|note| note.level != Level::Error) {
+            let why = Why { asker: self.asker, view, variables, targets: self.targets };
+            notes.extend(why.empty(panel, &answers, &range));
+        }
+        let took_ms = answers.took.as_secs_f64() * 1000.0;
+        Panel { key: spot.key.clone(), picture, notes, time, queries: answers.queries, took_ms }
+    }
+
+    fn picture(&self, canvas: &Canvas<'_>, key: &str) -> Picture {
+        if let Visual::AlertList(visual) = &canvas.panel.visual {
+            return Picture::Alerts(grid::alerts(self.rules, visual));
+        }
+        if canvas.is_empty() {
+            return Picture::None;
+        }
+        let number = |name: &str| self.view.params.get(name).and_then(|text| text.parse::<i64>().ok());
+        let frame = number(&format!("frame.{key}")).and_then(|frame| usize::try_from(frame).ok());
+        let picture = match &canvas.panel.visual {
+            Visual::TimeSeries(visual) => {
+                let slice = Slice { tail: number("tail"), exact: number("exact"), full: self.view.params.has("full") };
+                Picture::Time(time::draw(canvas, visual, slice))
+            }
+            Visual::Stat(visual) => Picture::Stat(values::stat(canvas, visual)),
+            Visual::Gauge(visual) => Picture::Gauge(values::gauge(canvas, visual)),
+            Visual::BarGauge(visual) => Picture::Bars(values::bars(canvas, visual)),
+            Visual::Pie(visual) => Picture::Pie(values::pie(canvas, visual)),
+            Visual::Table(visual) => Picture::Table(grid::table(canvas, visual, frame)),
+            Visual::Heatmap(visual) => Picture::Heatmap(heatmap::draw(canvas, visual)),
+            Visual::StateTimeline(visual) => Picture::States(grid::states(canvas, visual)),
+            Visual::Unsupported { .. } => Picture::Table(grid::table(canvas, &Table::default(), frame)),
+            Visual::Text(_) | Visual::AlertList(_) => Picture::None,
+        };
+        if is_bare(&picture) { Picture::None } else { picture }
+    }
+}
+
+/// Whether there is nothing to see in it.
+fn is_bare(picture: &Picture) -> bool {
+    match picture {
+        Picture::Time(time) => time.series.is_empty(),
+        Picture::Stat(stat) => stat.tiles.is_empty(),
+        Picture::Gauge(gauge) => gauge.dials.is_empty(),
+        Picture::Bars(bars) => bars.bars.is_empty(),
+        Picture::Pie(pie) => pie.parts.is_empty(),
+        Picture::Table(table) => table.rows.is_empty(),
+        Picture::Heatmap(heatmap) => heatmap.rows.is_empty(),
+        Picture::States(states) => states.rows.is_empty(),
+        Picture::None | Picture::Alerts(_) => false,
+    }
+}
+
+pub(super) fn note(level: Level, text: impl Into<String>) -> Note {
+    Note { level, text: text.into(), fix: String::new() }
+}
+
+fn notes(answers: &Answers) -> Vec<Note> {
+    let errors = answers.errors.iter().map(|text| note(Level::Error, text));
+    let warnings = answers.warnings.iter().map(|text| note(Level::Warning, text));
+    errors.chain(warnings).chain(answers.infos.iter().map(|text| note(Level::Info, text))).collect()
+}
+
+/// What a panel says of its time where it is not the page's.
+fn own_time(panel: &Asked, range: &TimeRange, page: &TimeRange) -> String {
+    if range == page {
+        return String::new();
+    }
+    let last = panel.time_from.trim_start_matches("now").trim_start_matches('-');
+    let last = if panel.time_from.is_empty() { String::new() } else { format!("Last {last}") };
+    let shift = panel.time_shift.trim_start_matches("now").trim_start_matches('-');
+    match (last.is_empty(), shift.is_empty()) {
+        (true, _) => format!("Time shifted by {shift}"),
+        (false, true) => last,
+        (false, false) => format!("{last}, shifted by {shift}"),
+    }
+}

@@ -1,0 +1,178 @@
+//! What an address asks a dashboard for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use boards::Held;
+use dashboard::{
+    Choice, Clock, Dashboard, Now, Part, Place, Scope, Selected, Span, TimeRange, panel_range, parts, resolve,
+};
+use jiff::civil::Weekday;
+use jiff::tz::TimeZone;
+
+use super::vars::{Context, Variables};
+use crate::Ui;
+use crate::ask::Asker;
+use crate::params::{Params, encode};
+use crate::problem::Problem;
+
+/// Columns of the grid, and the pixels between them.
+const COLUMNS: u32 = 24;
+const GAP: f64 = 8.0;
+/// Pixels of a panel beside its picture: padding, and the axis.
+const FRAME: f64 = 16.0;
+/// Longest time that is shown: what a calendar has.
+const MILLIS_MAX: i64 = 253_402_300_799_999;
+
+/// Time, zone and the rest of an address.
+pub(super) struct View {
+    pub(super) held: Arc<Held>,
+    pub(super) params: Params,
+    pub(super) range: TimeRange,
+    pub(super) now: Now,
+    pub(super) clock: Clock,
+    /// `from=..&to=..` as it was asked for.
+    pub(super) time: String,
+    pub(super) prefix: String,
+    pub(super) scrape_ms: u64,
+}
+
+/// A panel of the page.
+pub(super) struct Spot<'a> {
+    pub(super) key: String,
+    pub(super) shown: dashboard::ShownPanel<'a>,
+    /// What its row is repeated for.
+    pub(super) row: Option<(&'a str, Choice)>,
+}
+
+/// A section of the page with its panels.
+pub(super) struct Band<'a> {
+    pub(super) part: Part<'a>,
+    pub(super) spots: Vec<Spot<'a>>,
+}
+
+impl Ui {
+    /// The dashboard of an address.
+    pub(super) fn held(&self, uid: &str) -> Result<Arc<Held>, Problem> {
+        let found = self.state.boards.get(uid).map_err(|error| Problem::internal(error.to_string()))?;
+        found.ok_or_else(|| {
+            let detail = format!("Nothing is kept under the uid {uid:?}. Look for it among the dashboards.");
+            Problem::new(axum::http::StatusCode::NOT_FOUND, "There is no such dashboard", detail)
+        })
+    }
+
+    /// What an address asks a dashboard for.
+    pub(super) fn view(&self, held: Arc<Held>, params: Params) -> Result<View, Problem> {
+        let dashboard = Arc::clone(&held.dashboard);
+        let zone = zone(&params, &dashboard);
+        let time_ms = self.state.clock.now();
+        let now = Now { time_ms: time_ms - delay(&dashboard), zone: zone.clone(), week_start: week_start(&dashboard) };
+        let text = |name, own: &str| params.get(name).unwrap_or(own).to_owned();
+        let span = Span { from: text("from", &dashboard.time.from), to: text("to", &dashboard.time.to) };
+        let unreadable =
+            |error: dashboard::TimeError| Problem::bad_request("The time range cannot be read", error.to_string());
+        let range = resolve(&span, &now).map_err(unreadable)?;
+        if range.from_ms >= range.to_ms || range.from_ms < -MILLIS_MAX || range.to_ms > MILLIS_MAX {
+            let detail = format!("from={} does not lie before to={}.", span.from, span.to);
+            return Err(Problem::bad_request("The time range ends before it begins", detail));
+        }
+        let time = encode([("from", span.from.as_str()), ("to", span.to.as_str())]);
+        let interval = self.state.config.interval.as_millis();
+        Ok(View {
+            held,
+            params,
+            range,
+            clock: Clock { zone, now_ms: time_ms as f64 },
+            now,
+            time,
+            prefix: self.state.config.prefix.clone(),
+            scrape_ms: u64::try_from(interval).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+fn zone(params: &Params, dashboard: &Dashboard) -> TimeZone {
+    let own = match dashboard.zone.as_str() {
+        "" | "browser" => params.get("tz").unwrap_or("UTC"),
+        own => own,
+    };
+    let named = if own.eq_ignore_ascii_case("utc") { "UTC" } else { own };
+    TimeZone::get(named).unwrap_or(TimeZone::UTC)
+}
+
+fn week_start(dashboard: &Dashboard) -> Option<Weekday> {
+    match dashboard.week_start.as_str() {
+        "sunday" => Some(Weekday::Sunday),
+        "saturday" => Some(Weekday::Saturday),
+        _ => None,
+    }
+}
+
+fn delay(dashboard: &Dashboard) -> i64 {
+    let delay = dashboard::parse_duration_ms(&dashboard.now_delay).unwrap_or(0);
+    i64::try_from(delay).unwrap_or(0).min(MILLIS_MAX)
+}
+
+impl View {
+    pub(super) fn dashboard(&self) -> &Dashboard {
+        &self.held.dashboard
+    }
+
+    /// The variables, asked for.
+    pub(super) fn variables(&self, asker: &Asker) -> Variables {
+        let scope = Scope::new(self.range.clone(), self.clock.zone.clone());
+        let context = Context { asker, params: &self.params, range: &self.range };
+        Variables::read(self.dashboard(), &context, scope)
+    }
+
+    /// The page's sections and panels, and how many are left out.
+    pub(super) fn bands(&self, variables: &Variables) -> (Vec<Band<'_>>, usize) {
+        let (parts, omitted) = parts(self.dashboard(), |name| variables.selected(name));
+        let mut seen: HashMap<i64, usize> = HashMap::new();
+        let mut key = |id: i64| {
+            let count = seen.entry(id).or_insert(0);
+            *count += 1;
+            if *count == 1 { id.to_string() } else { format!("{id}.{}", *count - 1) }
+        };
+        let mut bands = Vec::with_capacity(parts.len());
+        for part in parts {
+            let spot = |shown: &dashboard::ShownPanel<'_>| key(shown.panel.id);
+            let keys: Vec<String> = part.panels.iter().map(spot).collect();
+            let shown = part.panels.iter().cloned().zip(keys);
+            let spots = shown.map(|(shown, key)| Spot { key, shown, row: part.value.clone() }).collect();
+            bands.push(Band { part, spots });
+        }
+        (bands, omitted)
+    }
+
+    /// The time of a panel.
+    pub(super) fn range_of(&self, panel: &dashboard::Panel, scope: &Scope) -> TimeRange {
+        let fill = |text: &str| scope.fill(text, dashboard::Syntax::Plain).unwrap_or_default();
+        panel_range(&self.range, &fill(&panel.time_from), &fill(&panel.time_shift), &self.now)
+    }
+
+    /// The width of a panel's picture in pixels; 0, not known.
+    pub(super) fn width(&self, place: Place) -> u32 {
+        let Some(whole) = self.params.get("w").and_then(|text| text.parse::<f64>().ok()) else { return 0 };
+        let whole = whole.clamp(0.0, 10_000.0);
+        if self.params.has("narrow") || self.params.has("solo") {
+            return (whole - FRAME).max(1.0) as u32;
+        }
+        let column = (whole - GAP * f64::from(COLUMNS - 1)) / f64::from(COLUMNS);
+        let own = column * f64::from(place.w) + GAP * f64::from(place.w.saturating_sub(1));
+        (own - FRAME).max(1.0) as u32
+    }
+}
+
+impl Spot<'_> {
+    /// What names stand for in this panel.
+    pub(super) fn scope(&self, variables: &Variables) -> Scope {
+        let mut scope = variables.scope.clone();
+        for (name, choice) in [&self.row, &self.shown.value].into_iter().flatten() {
+            // A value of a variable of many is written as one of many, in patterns say.
+            let many = scope.get(name).is_some_and(|selected| selected.many);
+            scope.set(name, Selected { choices: vec![choice.clone()], many, ..Selected::default() });
+        }
+        scope
+    }
+}
