@@ -11,6 +11,7 @@ mod files;
 mod network;
 mod oauth;
 mod proxy;
+mod streams;
 mod tls;
 mod transport;
 
@@ -27,6 +28,7 @@ use thiserror::Error;
 
 use crate::config::HttpConfig;
 pub use crate::network::Network;
+pub use crate::streams::SecureStreams;
 pub use crate::transport::Transport;
 
 /// What is read of an answer: enough for the message of an error.

@@ -1,18 +1,26 @@
-//! Sends one request to a webhook.
+//! Sends what receivers are told.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use client::{Client as Http, Failure, Network, Transport};
+use client::config::HttpConfig;
+use client::{Client as Http, Failure, Network, SecureStreams, Transport};
 use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
-use hyper::{Request, StatusCode, Uri};
+use hyper::header::{HeaderValue, USER_AGENT};
+use hyper::http::response::Parts;
+use hyper::{Request, StatusCode};
 use thiserror::Error;
 
-use crate::config::{Config, Target, Webhook, parse_url};
+use crate::config::Config;
+use crate::kinds::Parcel;
+use crate::outgoing::Outgoing;
+use crate::smtp;
 
 const AGENT: &str = concat!("skep/", env!("CARGO_PKG_VERSION"));
+
+/// What is read of an answer that has to be judged; those services answer with a line.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// Why a request was not taken.
 #[derive(Clone, Debug, Error)]
@@ -38,15 +46,40 @@ pub enum Error {
         status: u16,
         /// The beginning of the answer.
         answer: String,
+        /// Whether the same request may be taken later.
+        is_temporary: bool,
     },
+    /// The answer says with a success that it is none.
+    #[error("{reason}")]
+    Refused {
+        /// What it says.
+        reason: String,
+        /// Whether the same request may be taken later.
+        is_temporary: bool,
+    },
+    /// A server of mail did not take it.
+    #[error("{doing}: {code} {answer}")]
+    Mail {
+        /// The command.
+        doing: String,
+        /// The reply's code.
+        code: u16,
+        /// Its text.
+        answer: String,
+    },
+    /// What the configuration and its templates say cannot be sent.
+    #[error("{0}")]
+    Settings(String),
 }
 
 impl Error {
     /// Whether the same request may be taken later. A refusal will stay one.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Status { status, .. } => *status >= 500,
-            Self::Connection(_) | Self::Timeout(_) | Self::File { .. } => true,
+            Self::Status { is_temporary, .. } | Self::Refused { is_temporary, .. } => *is_temporary,
+            // What a server of mail refuses for good today its master may allow tomorrow, as Alertmanager has it.
+            Self::Connection(_) | Self::Timeout(_) | Self::File { .. } | Self::Mail { .. } => true,
+            Self::Settings(_) => false,
         }
     }
 }
@@ -60,10 +93,11 @@ impl From<Failure> for Error {
     }
 }
 
-/// The HTTP clients of all webhooks; those that are configured alike share connections and tokens.
+/// The clients of all receivers; those of HTTP that are configured alike share connections and tokens.
 #[derive(Default)]
 pub(crate) struct Client {
     network: Network,
+    streams: SecureStreams,
     /// Those of the configuration in force, so that they live from one notification to the next.
     held: Mutex<Vec<Arc<Transport>>>,
 }
@@ -71,51 +105,70 @@ pub(crate) struct Client {
 impl Client {
     /// Holds the clients of this configuration and lets others go.
     pub(crate) fn hold(&self, config: &Config) {
-        let webhooks = config.receivers.iter().flat_map(|receiver| &receiver.webhooks);
-        let clients = webhooks.map(|webhook| self.network.transport(&webhook.http)).collect();
+        let integrations = config.receivers.iter().flat_map(|receiver| &receiver.integrations);
+        let clients = integrations.map(|integration| self.network.transport(&integration.http)).collect();
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = clients;
     }
 
-    /// Sends a body and waits for the answer.
-    pub(crate) async fn post(&self, webhook: &Webhook, body: Bytes, limit: Duration) -> Result<(), Error> {
-        let request = request(webhook, body).await?;
-        let client = Http::over(self.network.transport(&webhook.http));
-        let (head, answer) = client.send(request, limit).await?;
-        match head.status.is_success() {
-            true => Ok(()),
-            false => Err(refusal(head.status, answer, head.headers.get("location"))),
+    /// Sends something and waits until it is taken.
+    pub(crate) async fn send(&self, parcel: Parcel, http: &HttpConfig, limit: Duration) -> Result<(), Error> {
+        let sending = async {
+            match parcel {
+                Parcel::Http(requests) => {
+                    for request in requests {
+                        self.request(request, http, limit).await?;
+                    }
+                    Ok(())
+                }
+                Parcel::Mail(letter) => smtp::deliver(&letter, &self.streams).await,
+            }
+        };
+        tokio::time::timeout(limit, sending).await.unwrap_or(Err(Error::Timeout(limit)))
+    }
+
+    async fn request(&self, outgoing: Outgoing, http: &HttpConfig, limit: Duration) -> Result<(), Error> {
+        let client = Http::over(self.network.transport(http));
+        let (retry, judge) = (outgoing.retry, outgoing.judge);
+        let request = request(outgoing);
+        let (head, answer) = match judge {
+            None => client.send(request, limit).await?,
+            Some(_) => {
+                let (head, body) = client.fetch(request, limit, ANSWER_BYTES_MAX).await?;
+                (head, String::from_utf8_lossy(&body).into_owned())
+            }
+        };
+        if !head.status.is_success() {
+            return Err(refusal(&head, &answer, retry));
         }
+        judge.map_or(Ok(()), |judge| judge(&answer)).map_err(|refusal| Error::Refused {
+            reason: beginning(&refusal.reason),
+            is_temporary: refusal.is_temporary,
+        })
     }
 }
 
-async fn request(webhook: &Webhook, body: Bytes) -> Result<Request<Full<Bytes>>, Error> {
-    let uri = match &webhook.target {
-        Target::Url(uri) => uri.clone(),
-        Target::File(path) => uri_from(path).await?,
-    };
-    let mut request = Request::new(Full::new(body));
-    *request.method_mut() = hyper::Method::POST;
-    *request.uri_mut() = uri;
+fn request(outgoing: Outgoing) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(Bytes::from(outgoing.body)));
+    *request.method_mut() = outgoing.method;
+    *request.uri_mut() = outgoing.uri;
     let headers = request.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.extend(outgoing.headers);
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    Ok(request)
+    request
 }
 
-async fn uri_from(path: &std::path::Path) -> Result<Uri, Error> {
-    parse_url(&read(path).await?).map_err(|reason| Error::File { path: path.display().to_string(), reason })
-}
-
-async fn read(path: &std::path::Path) -> Result<String, Error> {
-    let text = tokio::fs::read_to_string(path).await;
-    text.map(|text| text.trim().to_owned())
-        .map_err(|e| Error::File { path: path.display().to_string(), reason: e.to_string() })
-}
-
-fn refusal(status: StatusCode, answer: String, location: Option<&HeaderValue>) -> Error {
-    let answer = match location.and_then(|location| location.to_str().ok()).filter(|_| status.is_redirection()) {
+fn refusal(head: &Parts, answer: &str, retry: &[u16]) -> Error {
+    let status = head.status;
+    let place = head.headers.get("location").and_then(|location| location.to_str().ok());
+    let answer = match place.filter(|_| status.is_redirection()) {
         Some(location) => format!("this redirect is not followed; write {location} into the configuration"),
-        None => answer,
+        None => beginning(answer),
     };
-    Error::Status { status: status.as_u16(), answer }
+    let is_temporary = status.is_server_error() || retry.contains(&status.as_u16());
+    Error::Status { status: StatusCode::as_u16(&status), answer, is_temporary }
+}
+
+/// Enough of an answer for a message.
+fn beginning(answer: &str) -> String {
+    answer.trim().chars().take(2048).collect()
 }

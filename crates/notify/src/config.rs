@@ -1,5 +1,6 @@
 //! `alertmanager.yml`.
 
+pub(crate) mod keys;
 mod muting;
 mod receivers;
 mod routes;
@@ -8,64 +9,39 @@ mod templates;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use client::config::HttpConfig;
+use template::Library;
 use yaml::{Place, Report, Section};
 
 use crate::inhibit::InhibitRule;
 use crate::interval::TimeInterval;
 use crate::route::Route;
 
-pub(crate) use receivers::parse_url;
-pub use receivers::{Receiver, Target, Webhook};
+pub(crate) use keys::Globals;
+pub use receivers::{Integration, Receiver};
+pub(crate) use receivers::{Target, parse_url};
 
-/// Settings of those receivers that hold for all of them.
-const GLOBALS_NOT_BUILT: [&str; 34] = [
+/// Settings of those receivers that skep lacks.
+const GLOBALS_NOT_BUILT: [&str; 17] = [
+    "incidentio_url",
     "jira_api_url",
     "mattermost_webhook_url",
     "mattermost_webhook_url_file",
-    "opsgenie_api_key",
-    "opsgenie_api_key_file",
-    "opsgenie_api_url",
-    "pagerduty_url",
     "rocketchat_api_url",
     "rocketchat_token",
     "rocketchat_token_file",
     "rocketchat_token_id",
     "rocketchat_token_id_file",
-    "slack_api_url",
-    "slack_api_url_file",
-    "slack_app_token",
-    "slack_app_token_file",
-    "slack_app_url",
-    "smtp_auth_identity",
-    "smtp_auth_password",
-    "smtp_auth_password_file",
-    "smtp_auth_secret",
-    "smtp_auth_secret_file",
-    "smtp_auth_username",
-    "smtp_force_implicit_tls",
-    "smtp_from",
-    "smtp_hello",
-    "smtp_require_tls",
-    "smtp_smarthost",
-    "smtp_tls_config",
-    "telegram_api_url",
-    "telegram_bot_token",
     "victorops_api_key",
+    "victorops_api_key_file",
     "victorops_api_url",
     "webex_api_url",
-];
-
-const GLOBALS_NOT_BUILT_MORE: [&str; 7] = [
-    "telegram_bot_token_file",
-    "victorops_api_key_file",
     "wechat_api_corp_id",
     "wechat_api_secret",
     "wechat_api_secret_file",
     "wechat_api_url",
-    "incidentio_url",
 ];
 
 /// How alerts are routed and who is told.
@@ -81,6 +57,8 @@ pub struct Config {
     pub inhibit_rules: Vec<InhibitRule>,
     /// What routes call recurring times; a time lies in one if it lies in any of its parts.
     pub time_intervals: BTreeMap<String, Vec<TimeInterval>>,
+    /// The templates that receivers' texts call.
+    pub(crate) library: Arc<Library>,
     /// The file as it may be shown: without secrets and the places of receivers.
     pub shown: String,
 }
@@ -100,9 +78,10 @@ impl Default for Config {
         Self {
             resolve_timeout: Duration::from_secs(300),
             route: Route::root("none"),
-            receivers: vec![Receiver { name: "none".to_owned(), webhooks: Vec::new() }],
+            receivers: vec![Receiver { name: "none".to_owned(), integrations: Vec::new() }],
             inhibit_rules: Vec::new(),
             time_intervals: BTreeMap::new(),
+            library: Arc::default(),
             shown: String::new(),
         }
     }
@@ -126,15 +105,14 @@ pub fn decode(file: &str, text: &str, report: &Report) -> Option<Config> {
 
 fn config(section: &Section<'_>) -> Option<Config> {
     let mut config = Config::default();
-    let mut http = HttpConfig::default();
+    let mut globals = Globals::default();
     if let Some(global) = section.section("global") {
         config.resolve_timeout = global.duration("resolve_timeout").unwrap_or(config.resolve_timeout);
-        http = receivers::http_config(&global).unwrap_or(http);
+        globals = Globals::decode(&global);
         global.not_built(&GLOBALS_NOT_BUILT);
-        global.not_built(&GLOBALS_NOT_BUILT_MORE);
         global.finish();
     }
-    config.receivers = receivers::receivers(section, &http);
+    config.receivers = receivers::receivers(section, &globals);
     config.inhibit_rules = muting::inhibit_rules(section);
     config.time_intervals = muting::time_intervals(section);
     let names = routes::Names {
@@ -145,8 +123,8 @@ fn config(section: &Section<'_>) -> Option<Config> {
         None => section.place().error("no routes provided", "write a route with a receiver"),
         Some(place) => config.route = routes::root_route(&place, &names)?,
     }
-    templates::check(section);
-    section.not_built(&["templates", "tracing"]);
+    config.library = Arc::new(templates::read(section));
+    section.not_built(&["event_recorder", "tracing"]);
     section.finish();
     config.shown = shown::show(section.place().node());
     Some(config)

@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use model::status::Health;
 use model::{Clock, KeyValue, Labels, Live};
+use template::Library;
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use crate::client::{Client, Error};
-use crate::config::{Config, Webhook};
+use crate::config::{Config, Integration};
 use crate::decide::Reason;
 use crate::group::Told;
 use crate::inbox::Inbox;
 use crate::log::{Entry, Log};
-use crate::payload::{Message, encode};
+use crate::payload::Message;
 use crate::silence::Silences;
+use crate::speech::Speech;
 use crate::status::Board;
 
 /// The first wait after a failure; each further one is half as long again.
@@ -69,8 +71,8 @@ impl Shared {
 pub(crate) struct Delivery {
     pub(crate) shared: Arc<Shared>,
     pub(crate) receiver: String,
-    pub(crate) integration: String,
-    pub(crate) webhook: Webhook,
+    pub(crate) integration: Arc<Integration>,
+    pub(crate) library: Arc<Library>,
     pub(crate) reason: Reason,
     pub(crate) told: Arc<Vec<Told>>,
     pub(crate) group_key: String,
@@ -84,36 +86,95 @@ pub(crate) fn log_key(group_key: &str, receiver: &str, integration: &str) -> Str
     format!("{receiver}/{integration}/{group_key}")
 }
 
+/// What was sent, and what was wrong with its templates.
+type Sent = Result<Option<String>, Error>;
+
 impl Delivery {
     /// Whether the receiver knows; then the log knows too.
     pub(crate) async fn run(self) -> bool {
-        let known = match self.body() {
-            Some(body) => self.send(&body).await,
+        let this = Arc::new(self);
+        let known = match this.heard() {
+            Some(told) => Self::send(&this, &Arc::new(told)).await,
             // The end of alerts is not told here, but it counts as told.
             None => true,
         };
         if known {
-            let now = self.shared.clock.now();
-            let repeat = i64::try_from(self.repeat_interval.as_millis()).unwrap_or(i64::MAX);
-            let entry = Entry::new(&self.told, now, now.saturating_add(repeat.saturating_mul(2)));
-            let key = log_key(&self.group_key, &self.receiver, &self.integration);
-            self.shared.log.put(&key, entry, now).await;
+            let now = this.shared.clock.now();
+            let repeat = i64::try_from(this.repeat_interval.as_millis()).unwrap_or(i64::MAX);
+            let entry = Entry::new(&this.told, now, now.saturating_add(repeat.saturating_mul(2)));
+            let key = log_key(&this.group_key, &this.receiver, &this.integration.name);
+            this.shared.log.put(&key, entry, now).await;
         }
         known
     }
 
-    /// The message; `None` if only ends would be told to somebody who does not want to hear of them.
-    fn body(&self) -> Option<Bytes> {
-        let firing: Vec<Told>;
-        let told = if self.webhook.send_resolved {
-            &self.told[..]
-        } else {
-            firing = self.told.iter().filter(|told| !told.resolved).cloned().collect();
-            &firing
-        };
-        if told.is_empty() {
-            return None;
+    /// What the receiver wants to hear; `None` if only ends would be told to somebody who does not want to hear of them.
+    fn heard(&self) -> Option<Vec<Told>> {
+        let is_heard = |told: &&Told| self.integration.send_resolved || !told.resolved;
+        let told: Vec<Told> = self.told.iter().filter(is_heard).cloned().collect();
+        (!told.is_empty()).then_some(told)
+    }
+
+    async fn send(this: &Arc<Self>, told: &Arc<Vec<Told>>) -> bool {
+        let deadline = Instant::now() + this.group_interval.max(WINDOW_MIN);
+        let (receiver, integration) = (&this.receiver, &this.integration.name);
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            let error = match Self::attempt(this, told, deadline).await {
+                Ok(()) => return true,
+                Err(error) => error,
+            };
+            let wait = jittered(backoff);
+            if !error.is_temporary() || Instant::now() + wait >= deadline {
+                this.shared.board.update(receiver, integration, |status| status.failed += 1);
+                tracing::error!(receiver, integration, group = this.group_key, %error, "a notification was not taken");
+                return false;
+            }
+            tracing::warn!(receiver, integration, %error, "a notification is tried again");
+            sleep(wait).await;
+            backoff = (backoff * 3 / 2).min(BACKOFF_MAX);
         }
+    }
+
+    async fn attempt(this: &Arc<Self>, told: &Arc<Vec<Told>>, deadline: Instant) -> Result<(), Error> {
+        let Ok(_turn) = this.shared.turns.acquire().await else {
+            return Err(Error::Connection("the process stops".to_owned()));
+        };
+        let (began, started) = (this.shared.clock.now(), Instant::now());
+        let limit = deadline.saturating_duration_since(started).min(this.integration.timeout.unwrap_or(ATTEMPT_MAX));
+        let sent = Self::compose_and_send(this, told, limit).await;
+        let (receiver, integration) = (&this.receiver, &this.integration.name);
+        if let Ok(Some(problem)) = &sent {
+            tracing::error!(receiver, integration, problem, "a notification was sent without what its template says");
+        }
+        this.shared.board.update(receiver, integration, |status| {
+            status.attempts += 1;
+            status.last_attempt = Some(began);
+            status.last_duration = started.elapsed();
+            status.health = if matches!(sent, Ok(None)) { Health::Good } else { Health::Bad };
+            status.last_error = match &sent {
+                Ok(problem) => problem.clone().unwrap_or_default(),
+                Err(error) => error.to_string(),
+            };
+            status.sent += u64::from(sent.is_ok());
+        });
+        sent.map(drop)
+    }
+
+    /// Words the notification where templates may take their time, and sends it.
+    pub(crate) async fn compose_and_send(this: &Arc<Self>, told: &Arc<Vec<Told>>, limit: Duration) -> Sent {
+        let (delivery, told) = (this.clone(), told.clone());
+        let composed = spawn_blocking(move || {
+            let speech = delivery.speech(&told);
+            let parcel = delivery.integration.kind.compose(&speech)?;
+            Ok::<_, Error>((parcel, speech.problem()))
+        });
+        let (parcel, problem) = composed.await.unwrap_or_else(|e| Err(Error::Settings(e.to_string())))?;
+        this.shared.client.send(parcel, &this.integration.http, limit).await?;
+        Ok(problem.map(|problem| format!("sent, but a template failed: {problem}")))
+    }
+
+    fn speech<'a>(&'a self, told: &'a [Told]) -> Speech<'a> {
         let message = Message {
             receiver: &self.receiver,
             reason: self.reason,
@@ -122,46 +183,7 @@ impl Delivery {
             group_key: &self.group_key,
             external_url: &self.shared.external_url,
         };
-        Some(Bytes::from(encode(&message, self.webhook.max_alerts)))
-    }
-
-    async fn send(&self, body: &Bytes) -> bool {
-        let deadline = Instant::now() + self.group_interval.max(WINDOW_MIN);
-        let mut backoff = BACKOFF_MIN;
-        loop {
-            let error = match self.attempt(body, deadline).await {
-                Ok(()) => return true,
-                Err(error) => error,
-            };
-            let wait = jittered(backoff);
-            if !error.is_temporary() || Instant::now() + wait >= deadline {
-                self.shared.board.update(&self.receiver, &self.integration, |status| status.failed += 1);
-                tracing::error!(receiver = self.receiver, integration = self.integration, group = self.group_key, %error,
-                    "a notification was not taken");
-                return false;
-            }
-            tracing::warn!(receiver = self.receiver, integration = self.integration, %error, "a notification is tried again");
-            sleep(wait).await;
-            backoff = (backoff * 3 / 2).min(BACKOFF_MAX);
-        }
-    }
-
-    async fn attempt(&self, body: &Bytes, deadline: Instant) -> Result<(), Error> {
-        let Ok(_turn) = self.shared.turns.acquire().await else {
-            return Err(Error::Connection("the process stops".to_owned()));
-        };
-        let (began, started) = (self.shared.clock.now(), Instant::now());
-        let limit = deadline.saturating_duration_since(started).min(self.webhook.timeout.unwrap_or(ATTEMPT_MAX));
-        let result = self.shared.client.post(&self.webhook, body.clone(), limit).await;
-        self.shared.board.update(&self.receiver, &self.integration, |status| {
-            status.attempts += 1;
-            status.last_attempt = Some(began);
-            status.last_duration = started.elapsed();
-            status.health = if result.is_ok() { Health::Good } else { Health::Bad };
-            status.last_error = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
-            status.sent += u64::from(result.is_ok());
-        });
-        result
+        Speech::new(message, &self.library, self.shared.clock.now())
     }
 }
 

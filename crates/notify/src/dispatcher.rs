@@ -97,7 +97,7 @@ impl Dispatcher {
             .config
             .receivers
             .iter()
-            .flat_map(|r| (0..r.webhooks.len()).map(|i| (r.name.clone(), integration(i))))
+            .flat_map(|r| r.integrations.iter().map(|integration| (r.name.clone(), integration.name.clone())))
             .collect();
         self.shared.board.set(&integrations);
         self.shared.client.hold(&self.config);
@@ -282,18 +282,17 @@ fn heard(
 
 /// What each integration of a group's receiver has to be told now.
 fn deliveries(shared: &Arc<Shared>, config: &Config, group: &Group, told: &Arc<Vec<Told>>, wall: i64) -> Vec<Delivery> {
-    let webhooks = config.receivers.iter().find(|r| r.name == group.route.receiver).map(|r| &r.webhooks[..]);
-    let webhooks = webhooks.unwrap_or_default().iter().enumerate();
-    webhooks
-        .filter_map(|(i, webhook)| {
-            let integration = integration(i);
-            let last = shared.log.get(&log_key(&group.key, &group.route.receiver, &integration));
-            let reason = decide(last.as_ref(), told, webhook.send_resolved, group.route.repeat_interval, wall)?;
+    let receiver = config.receivers.iter().find(|r| r.name == group.route.receiver);
+    let integrations = receiver.map(|r| &r.integrations[..]).unwrap_or_default().iter();
+    integrations
+        .filter_map(|integration| {
+            let last = shared.log.get(&log_key(&group.key, &group.route.receiver, &integration.name));
+            let reason = decide(last.as_ref(), told, integration.send_resolved, group.route.repeat_interval, wall)?;
             Some(Delivery {
                 shared: shared.clone(),
                 receiver: group.route.receiver.clone(),
-                integration,
-                webhook: webhook.clone(),
+                integration: integration.clone(),
+                library: config.library.clone(),
                 reason,
                 told: told.clone(),
                 group_key: group.key.clone(),
@@ -303,8 +302,4 @@ fn deliveries(shared: &Arc<Shared>, config: &Config, group: &Group, told: &Arc<V
             })
         })
         .collect()
-}
-
-fn integration(index: usize) -> String {
-    format!("webhook[{index}]")
 }

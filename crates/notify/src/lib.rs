@@ -1,7 +1,7 @@
 //! Notifications: which alerts are told together, to whom, when and how often.
 //!
-//! In: alerts through [`model::AlertSink`], an `alertmanager.yml`. Out: webhooks with Alertmanager's payload version 4,
-//! and data on every receiver's last attempt. Never: a judgement whether an alert fires, a file or database of its
+//! In: alerts through [`model::AlertSink`], an `alertmanager.yml`. Out: notifications of every kind that `kinds` lists, and
+//! data on every receiver's last attempt. Never: a judgement whether an alert fires, a file or database of its
 //! own: what was told is kept through a [`model::KeyValue`].
 //!
 //! One task, the dispatcher, owns all groups. When a group is due, what people need not hear is left out: alerts that
@@ -9,6 +9,10 @@
 //! rest it decides for each receiver whether there is something to tell (`decide`), and hands that to a delivery task which
 //! retries until the group is due again. What was delivered goes into the log first and is forgotten afterwards, so that
 //! a crash repeats a notification at worst.
+//!
+//! A delivery words its notification (`speech`: templates over the alerts) for its kind of receiver (`kinds`) and sends it
+//! (`client`, `smtp`). A template that fails or does not end costs its words, never the notification. [`Notifier::test`]
+//! does the same for the button of a page.
 //!
 //! `api` is Alertmanager's API version 2 over all that.
 
@@ -23,18 +27,23 @@ mod group;
 mod inbox;
 mod inhibit;
 mod interval;
+mod kinds;
 mod log;
 mod matchers;
 mod notifier;
+mod outgoing;
 mod payload;
 mod route;
 mod silence;
+mod smtp;
+mod speech;
 mod status;
+mod trial;
 mod view;
 
 pub use api::{Source, router};
 pub use client::Error;
-pub use config::{Config, Receiver, Target, Webhook, decode, load_file};
+pub use config::{Config, Integration, Receiver, decode, load_file};
 pub use fingerprint::fingerprint;
 pub use inhibit::InhibitRule;
 pub use interval::TimeInterval;
@@ -42,4 +51,5 @@ pub use notifier::Notifier;
 pub use route::{GroupBy, Route};
 pub use silence::{Silence, SilenceError, SilenceMatcher, SilenceState};
 pub use status::ReceiverStatus;
+pub use trial::Trial;
 pub use view::{AlertView, GroupView};

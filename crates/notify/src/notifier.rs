@@ -11,6 +11,7 @@ use crate::delivery::Shared;
 use crate::dispatcher::{Dispatcher, Order};
 use crate::silence::{Silence, SilenceError};
 use crate::status::{ReceiverStatus, collect};
+use crate::trial::{self, Trial};
 use crate::view::GroupView;
 
 /// Orders that may wait; they are rare and each is taken within milliseconds.
@@ -74,6 +75,14 @@ impl Notifier {
     /// Ends a silence now. That is on the disk when this returns; it blocks.
     pub fn expire_silence(&self, id: &str) -> Result<(), SilenceError> {
         self.shared.silences.expire(id, self.now())
+    }
+
+    /// Tests a receiver: each of its integrations is told of a test alert, and how that went is given back within half a
+    /// minute, in the order of the configuration. `None` if no receiver has this name. The button of a page calls it.
+    pub async fn test(&self, receiver: &str) -> Option<Vec<Trial>> {
+        let config = self.config();
+        let receiver = config.receivers.iter().find(|known| known.name == receiver)?;
+        Some(trial::test(&self.shared, &config, receiver).await)
     }
 
     /// When it was started.

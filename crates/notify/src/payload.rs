@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::decide::Reason;
 use crate::group::Told;
+use crate::outgoing::to_json;
 
 type Pairs = BTreeMap<String, String>;
 
@@ -49,6 +50,7 @@ struct PayloadAlert<'a> {
 }
 
 /// What a message is about.
+#[derive(Clone, Copy)]
 pub(crate) struct Message<'a> {
     pub(crate) receiver: &'a str,
     pub(crate) reason: Reason,
@@ -75,10 +77,7 @@ pub(crate) fn encode(message: &Message<'_>, max_alerts: usize) -> Vec<u8> {
         group_key: message.group_key,
         truncated_alerts: message.told.len() - kept,
     };
-    let json = serde_json::to_string(&payload).unwrap_or_default();
-    let mut body = escape(&json).into_bytes();
-    body.push(b'\n');
-    body
+    to_json(&payload)
 }
 
 fn alert(told: &Told) -> PayloadAlert<'_> {
@@ -93,7 +92,7 @@ fn alert(told: &Told) -> PayloadAlert<'_> {
     }
 }
 
-fn status(resolved: bool) -> &'static str {
+pub(crate) fn status(resolved: bool) -> &'static str {
     if resolved { "resolved" } else { "firing" }
 }
 
@@ -102,7 +101,7 @@ fn pairs(labels: &Labels) -> Pairs {
 }
 
 /// What all have in common.
-fn common<'a>(mut sets: impl Iterator<Item = &'a Labels>) -> Pairs {
+pub(crate) fn common<'a>(mut sets: impl Iterator<Item = &'a Labels>) -> Pairs {
     let mut shared = sets.next().map(pairs).unwrap_or_default();
     for set in sets {
         shared.retain(|name, value| set.get(name) == Some(value));
@@ -117,22 +116,6 @@ fn time(millis: Timestamp) -> String {
     let fraction = fraction.trim_end_matches('0');
     let dot = if fraction.is_empty() { "" } else { "." };
     format!("{}{dot}{fraction}Z", time.strftime("%Y-%m-%dT%H:%M:%S"))
-}
-
-/// Go's encoder escapes what could end a script element. These characters stand nowhere in JSON but in texts.
-fn escape(json: &str) -> String {
-    let mut escaped = String::with_capacity(json.len() + json.len() / 16);
-    for c in json.chars() {
-        match c {
-            '<' => escaped.push_str("\\u003c"),
-            '>' => escaped.push_str("\\u003e"),
-            '&' => escaped.push_str("\\u0026"),
-            '\u{2028}' => escaped.push_str("\\u2028"),
-            '\u{2029}' => escaped.push_str("\\u2029"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -1,33 +1,27 @@
 //! The receivers.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use client::config::HttpConfig;
-use client::decode::beside;
 use hyper::Uri;
 use yaml::{Place, Section};
 
-/// Kinds of receivers that Alertmanager has and skep has not yet.
-const RECEIVERS_NOT_BUILT: [&str; 18] = [
-    "discord_configs",
-    "email_configs",
+use super::keys::Globals;
+use crate::kinds::{KINDS, Kind, Known};
+
+/// Kinds of receivers that Alertmanager has and skep has not.
+const RECEIVERS_NOT_BUILT: [&str; 9] = [
+    "googlechat_configs",
     "incidentio_configs",
     "jira_configs",
     "mattermost_configs",
-    "msteams_configs",
-    "msteamsv2_configs",
-    "opsgenie_configs",
-    "pagerduty_configs",
-    "pushover_configs",
     "rocketchat_configs",
-    "slack_configs",
     "sns_configs",
-    "telegram_configs",
     "victorops_configs",
     "webex_configs",
     "wechat_configs",
-    "googlechat_configs",
 ];
 
 /// Somebody who is told.
@@ -36,35 +30,43 @@ pub struct Receiver {
     /// What routes call it.
     pub name: String,
     /// Where it is told; none is a receiver for what nobody wants to hear.
-    pub webhooks: Vec<Webhook>,
+    pub integrations: Vec<Arc<Integration>>,
 }
 
-/// A webhook of a receiver.
+/// One way in which a receiver is told.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Webhook {
-    /// Where.
-    pub target: Target,
+pub struct Integration {
+    /// Its kind and its number among the receiver's integrations of that kind: `webhook[0]`.
+    pub name: String,
     /// Whether the end of alerts is told.
     pub send_resolved: bool,
-    /// Most alerts in one message; 0 is no limit.
-    pub max_alerts: usize,
-    /// Longest time of one attempt; `None` is until the group is due again.
+    /// Longest time of one attempt; `None` is what all have.
     pub timeout: Option<Duration>,
-    /// How its server is reached.
+    /// How its server is reached, if it speaks HTTP.
     pub http: HttpConfig,
+    pub(crate) kind: Kind,
 }
 
 /// An address, or the file that holds it, read at each sending.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Target {
+#[derive(Clone, PartialEq)]
+pub(crate) enum Target {
     /// The address.
     Url(Uri),
     /// The file.
     File(PathBuf),
 }
 
-/// `http` is for those that say nothing of it.
-pub(super) fn receivers(section: &Section<'_>, http: &HttpConfig) -> Vec<Receiver> {
+/// Addresses of receivers hold their tokens.
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Url(_) => f.write_str("<secret>"),
+            Self::File(path) => path.fmt(f),
+        }
+    }
+}
+
+pub(super) fn receivers(section: &Section<'_>, globals: &Globals) -> Vec<Receiver> {
     let mut receivers: Vec<Receiver> = Vec::new();
     for place in section.list("receivers") {
         let Some(section) = place.section() else { continue };
@@ -81,44 +83,31 @@ pub(super) fn receivers(section: &Section<'_>, http: &HttpConfig) -> Vec<Receive
                 place.error(message, "nobody would be told of its alerts; use webhook_configs");
             }
         }
-        let webhooks = section.list("webhook_configs").iter().filter_map(|place| webhook(place, http)).collect();
+        let integrations = KINDS.iter().flat_map(|known| {
+            let places = section.list(known.key);
+            let decoded = places.iter().enumerate().filter_map(|(i, place)| integration(known, i, place, globals));
+            decoded.map(Arc::new).collect::<Vec<_>>()
+        });
+        let integrations = integrations.collect();
         section.finish();
-        receivers.push(Receiver { name, webhooks });
+        receivers.push(Receiver { name, integrations });
     }
     receivers
 }
 
-fn webhook(place: &Place<'_>, http: &HttpConfig) -> Option<Webhook> {
+fn integration(known: &Known, index: usize, place: &Place<'_>, globals: &Globals) -> Option<Integration> {
     let section = place.section()?;
-    let url = section.get("url");
-    let file = section.string("url_file");
-    let target = match (url, file) {
-        (Some(_), Some(_)) => {
-            place.error("at most one of url & url_file must be configured", "");
-            None
-        }
-        (None, None) => {
-            place.error("one of url or url_file must be configured", "");
-            None
-        }
-        (Some(url), None) => {
-            let text = url.string()?;
-            parse_url(&text)
-                .map_err(|message| url.error(message, "such as http://127.0.0.1:8080/alerts"))
-                .ok()
-                .map(Target::Url)
-        }
-        (None, Some(file)) => Some(Target::File(beside(place, &file))),
-    };
-    let webhook = Webhook {
-        target: target.unwrap_or(Target::File(PathBuf::new())),
-        send_resolved: section.boolean("send_resolved").unwrap_or(true),
-        max_alerts: usize::try_from(section.unsigned("max_alerts").unwrap_or(0)).unwrap_or(usize::MAX),
-        timeout: section.duration("timeout").filter(|timeout| !timeout.is_zero()),
-        http: http_config(&section).unwrap_or_else(|| http.clone()),
+    let kind = (known.decode)(&section, globals);
+    let has_timeout = ["webhook", "slack", "pagerduty", "ntfy", "gotify", "healthchecks"].contains(&known.name);
+    let integration = Integration {
+        name: format!("{}[{index}]", known.name),
+        send_resolved: section.boolean("send_resolved").unwrap_or(known.send_resolved),
+        timeout: has_timeout.then(|| super::keys::whole_seconds(&section, "timeout")).flatten(),
+        http: known.is_http.then(|| http_config(&section)).flatten().unwrap_or_else(|| globals.http.clone()),
+        kind: kind?,
     };
     section.finish();
-    Some(webhook)
+    Some(integration)
 }
 
 pub(super) fn http_config(section: &Section<'_>) -> Option<HttpConfig> {
@@ -128,7 +117,7 @@ pub(super) fn http_config(section: &Section<'_>) -> Option<HttpConfig> {
     Some(config)
 }
 
-/// An address that a webhook can be sent to.
+/// An address that a request can be sent to.
 pub(crate) fn parse_url(text: &str) -> Result<Uri, String> {
     let uri: Uri = text.trim().parse().map_err(|e| format!("not a URL: {e}"))?;
     match uri.scheme_str() {

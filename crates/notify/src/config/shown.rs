@@ -23,6 +23,7 @@ pub(super) fn show(root: &Node) -> String {
     for receiver in receivers {
         let name = member(receiver, "name").and_then(Node::as_text).unwrap_or_default();
         text.push_str(&format!("- name: {}\n", quoted(name)));
+        // What reads this would refuse other integrations without their settings, which are full of secrets.
         let webhooks = member(receiver, "webhook_configs").map(list).unwrap_or_default();
         text.push_str(if webhooks.is_empty() { "" } else { "  webhook_configs:\n" });
         for _ in webhooks {
