@@ -17,6 +17,8 @@ export interface Asked {
   /** Width of the grid, and whether panels stand in one column. */
   width: number;
   narrow: boolean;
+  /** One panel has it all. */
+  solo: boolean;
 }
 
 export type Extra = { tail: number } | { exact: number } | { full: 1 } | Record<string, never>;
@@ -28,11 +30,12 @@ export class Asker {
     return this.root.dataset.board ?? "";
   }
 
-  async ask({ keys, width, narrow }: Asked, extra: Extra, signal: AbortSignal): Promise<Answer> {
+  async ask({ keys, width, narrow, solo }: Asked, extra: Extra, signal: AbortSignal): Promise<Answer> {
     const parameters = this.parameters();
     parameters.set("panels", keys.join(","));
     parameters.set("w", String(Math.ceil(width / WIDTH_STEP) * WIDTH_STEP));
     if (narrow) parameters.set("narrow", "1");
+    if (solo) parameters.set("solo", "1");
     parameters.set("tz", zoneName());
     for (const [name, value] of Object.entries(extra)) parameters.set(name, String(value));
     const answer = await fetch(`${prefix}/ui/board/${encodeURIComponent(this.uid)}?${parameters}`, { signal, cache: "no-store" });

@@ -56,7 +56,13 @@ class Board implements Page {
     else url.searchParams.set("viewPanel", panel.key);
     history.pushState({ skep: true }, "", url);
     this.showAlone();
+    this.again(panel);
     panel.figure.querySelector<HTMLElement>(".menu summary")?.focus();
+  }
+
+  again(panel: Panel): void {
+    this.stale.add(panel);
+    this.plan();
   }
 
   /** Shows what the address says: one panel, or all. */
@@ -175,7 +181,7 @@ class Board implements Page {
   }
 
   private room(): Omit<Asked, "keys"> {
-    return { width: this.root.clientWidth, narrow: innerWidth < NARROW_PX };
+    return { width: this.root.clientWidth, narrow: innerWidth < NARROW_PX, solo: this.root.classList.contains("single") };
   }
 }
 

@@ -28,6 +28,8 @@ export interface Page {
   whole(panel: Panel): Promise<Answer | null>;
   /** Shows one panel alone, or all again. */
   alone(panel: Panel): void;
+  /** Asks for a panel as the address now says. */
+  again(panel: Panel): void;
 }
 
 export class Panel {
@@ -138,7 +140,16 @@ export class Panel {
       zone: zoneName,
       sharesTip: () => this.page.sharesTip(),
       exact: async (at) => exactPicture(await this.page.exact(this, at)),
+      chooseFrame: (frame) => this.chooseFrame(frame),
     });
+  }
+
+  /** Which of several answers a table shows is a part of the address. */
+  private chooseFrame(frame: number): void {
+    const url = new URL(location.href);
+    url.searchParams.set(`frame.${this.key}`, String(frame));
+    history.replaceState(history.state, "", url);
+    this.page.again(this);
   }
 
   private drawCorner(notes: Note[]): void {

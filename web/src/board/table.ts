@@ -21,6 +21,7 @@ export class TableView implements View<"table"> {
   private readonly scroll = make("div", "scroll");
   private readonly tools = make("div", "table-tools");
   private readonly filter = make("input");
+  private readonly frames = make("select");
   private readonly pager = make("div", "pager");
   private readonly count = make("span", "hint");
   private picture: TablePicture | null = null;
@@ -36,7 +37,9 @@ export class TableView implements View<"table"> {
     this.filter.placeholder = "Filter rows";
     this.filter.setAttribute("aria-label", "Filter rows");
     this.filter.addEventListener("input", () => this.arrange());
-    this.tools.append(this.filter, this.count, this.pager);
+    this.frames.setAttribute("aria-label", "Which answer");
+    this.frames.addEventListener("change", () => context.chooseFrame(Number(this.frames.value)));
+    this.tools.append(this.frames, this.filter, this.count, this.pager);
     this.scroll.tabIndex = 0;
     this.scroll.setAttribute("role", "region");
     this.scroll.addEventListener("scroll", () => this.fill(), { passive: true });
@@ -49,7 +52,10 @@ export class TableView implements View<"table"> {
     if (titles(picture) !== titles(this.picture)) this.sorted = null;
     this.picture = picture;
     this.scroll.setAttribute("aria-label", `${this.context.title()}: table`);
-    this.tools.hidden = picture.rows.length < FILTER_FROM && !picture.pages;
+    const { frames = [], frame } = picture;
+    this.frames.hidden = frames.length < 2;
+    this.frames.replaceChildren(...frames.map((name, i) => new Option(name, String(i), false, i === frame)));
+    this.tools.hidden = picture.rows.length < FILTER_FROM && !picture.pages && this.frames.hidden;
     this.filter.hidden = picture.rows.length < FILTER_FROM && !picture.columns.some((column) => column.filterable);
     this.build();
     this.arrange(false);

@@ -26,4 +26,6 @@ export interface Context {
   sharesTip(): boolean;
   /** The values at one time, in full; `null` where they cannot be had. */
   exact(at: number): Promise<TimePicture | null>;
+  /** Of several answers, the one that a table shows. */
+  chooseFrame(frame: number): void;
 }
