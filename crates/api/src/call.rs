@@ -4,6 +4,7 @@ use axum::extract::{FromRequestParts, RawPathParams, Request, State as Shared};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter};
 use promql::Cancel;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::failure::{Failure, Kind};
 use crate::form::Form;
@@ -51,16 +52,52 @@ impl Drop for CancelOnDrop {
     }
 }
 
+/// How long an answer takes.
+#[derive(Clone, Copy)]
+pub(crate) enum Length {
+    /// As long as the client asks for: it may go away before.
+    Any,
+    /// About as long as it takes to wake a thread and be woken by it, unless there are selectors to evaluate.
+    Short,
+}
+
+impl Length {
+    fn is_short(self, call: &Call) -> bool {
+        matches!(self, Self::Short) && call.form.all("match[]").next().is_none()
+    }
+}
+
 /// Routes requests of some methods to a function of what the routes share.
 pub(crate) fn on<S>(methods: MethodFilter, route: Route<S>, style: Style) -> MethodRouter<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let handler = async move |Shared(state): Shared<S>, request: Request| answer(state, request, route, style).await;
+    routed(methods, route, style, Length::Any)
+}
+
+/// The same for a function that takes no longer than it takes to look something up.
+pub(crate) fn on_short<S>(methods: MethodFilter, route: Route<S>, style: Style) -> MethodRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    routed(methods, route, style, Length::Short)
+}
+
+fn routed<S>(methods: MethodFilter, route: Route<S>, style: Style, length: Length) -> MethodRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let handler =
+        async move |Shared(state): Shared<S>, request: Request| answer(state, request, (route, length), style).await;
     axum::routing::on(methods, handler)
 }
 
-async fn answer<S: Send + 'static>(state: S, request: Request, route: Route<S>, style: Style) -> Response {
+async fn answer<S: Send + 'static>(
+    state: S,
+    request: Request,
+    (route, length): (Route<S>, Length),
+    style: Style,
+) -> Response {
     let (mut parts, body) = request.into_parts();
     let form = Form::read(&parts.headers, parts.uri.query(), body).await;
     let path = match RawPathParams::from_request_parts(&mut parts, &()).await {
@@ -73,10 +110,15 @@ async fn answer<S: Send + 'static>(state: S, request: Request, route: Route<S>, 
     let cancel = Cancel::default();
     let _guard = CancelOnDrop(cancel.clone());
     let call = Call { form, path, accept, cancel };
+    let is_short = length.is_short(&call);
     let run = move || match route(&state, &call) {
         Ok(reply) => reply.into_response(coding),
         Err(failure) => show(failure, style),
     };
+    // Others take over what else this thread would do, so that it may block; a runtime of one thread has none.
+    if is_short && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+        return tokio::task::block_in_place(run);
+    }
     let died = |_| show(Failure::new(Kind::Internal, "the request could not be processed"), style);
     tokio::task::spawn_blocking(run).await.unwrap_or_else(died)
 }

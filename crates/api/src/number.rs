@@ -7,6 +7,20 @@ const PLAIN_MAX: f64 = 1e21;
 /// Integers below it are exact in an `f64` and are printed as such.
 const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
+/// Sizes that ryu surely writes without an exponent.
+const RYU_PLAIN: std::ops::Range<f64> = 1e-5..1e16;
+
+/// The numbers from 0 to 99 in two digits each.
+const DIGIT_PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
+
 /// A sample's value: plain, but with an exponent where it is very small or very large.
 pub(crate) fn push_value(out: &mut Vec<u8>, value: f64) {
     let size = value.abs();
@@ -26,13 +40,14 @@ pub(crate) fn push_plain(out: &mut Vec<u8>, value: f64) {
         push_integer(out, value as i64);
         return;
     }
+    if !RYU_PLAIN.contains(&value.abs()) {
+        // Rare, so that the slower way of the standard library does.
+        out.extend_from_slice(value.to_string().as_bytes());
+        return;
+    }
     let mut buffer = ryu::Buffer::new();
     let text = buffer.format_finite(value);
-    match text.split_once('e') {
-        None => out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes()),
-        // Beyond what ryu writes plainly; rare, so that the slower way of the standard library does.
-        Some(_) => out.extend_from_slice(value.to_string().as_bytes()),
-    }
+    out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
 }
 
 /// Format `e` with the fewest digits that name the number and an exponent of at least two: `4.2e+01`.
@@ -66,13 +81,14 @@ pub(crate) fn push_integer(out: &mut Vec<u8>, value: i64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut rest = value.unsigned_abs();
-    loop {
+    while rest >= 10 {
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(&DIGIT_PAIRS[(rest % 100) as usize]);
+        rest /= 100;
+    }
+    if rest > 0 || at == digits.len() {
         at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
+        digits[at] = b'0' + rest as u8;
     }
     if value < 0 {
         out.push(b'-');

@@ -7,7 +7,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, get};
 
-use crate::call::{Route, Style, on};
+use crate::call::{Route, Style, on, on_short};
 use crate::{
     State, admin, exemplars, explain, expression, federate, health, metrics, query, rules, series, status, targets,
 };
@@ -25,8 +25,8 @@ pub fn router(state: State) -> Router {
         .route("/format_query", ask(expression::format))
         .route("/parse_query", ask(expression::parse))
         .route("/series", ask(series::series).merge(on(MethodFilter::DELETE, status::drop_series, Style::Json)))
-        .route("/labels", ask(series::names))
-        .route("/label/{name}/values", read(series::values).layer(from_fn(no_slashes)))
+        .route("/labels", on_short(MethodFilter::GET.or(MethodFilter::POST), series::names, Style::Json).head(no_head))
+        .route("/label/{name}/values", look_up(series::values).layer(from_fn(no_slashes)))
         .route("/metadata", read(targets::metadata))
         .route("/targets", read(targets::targets))
         .route("/targets/metadata", read(targets::target_metadata))
@@ -59,6 +59,11 @@ pub fn router(state: State) -> Router {
 /// GET alone.
 fn read(route: Route<State>) -> MethodRouter<State> {
     on(MethodFilter::GET, route, Style::Json).head(no_head)
+}
+
+/// GET alone, of what is looked up in an index.
+fn look_up(route: Route<State>) -> MethodRouter<State> {
+    on_short(MethodFilter::GET, route, Style::Json).head(no_head)
 }
 
 /// GET, or POST with a form: for parameters that are too long for a URL.

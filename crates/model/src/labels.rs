@@ -38,7 +38,7 @@ impl Labels {
     pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let mut pairs: Vec<_> = pairs.into_iter().collect();
         pairs.sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
-        let mut text = String::new();
+        let mut text = String::with_capacity(pairs.iter().map(|(n, v)| n.as_ref().len() + v.as_ref().len() + 2).sum());
         for (i, (name, value)) in pairs.iter().enumerate() {
             let overwritten = pairs.get(i + 1).is_some_and(|next| next.0.as_ref() == name.as_ref());
             if !overwritten && !value.as_ref().is_empty() {
@@ -96,6 +96,11 @@ impl Labels {
     /// The set as one string, the same for equal sets; [`Labels::from_packed`] reads it.
     pub fn as_packed(&self) -> &str {
         &self.0
+    }
+
+    /// Whether one is a clone of the other. Others may be equal all the same.
+    pub fn is_clone_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Labels in the order of their names.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use model::{CollectError, Collector, Families, Live, Queryable, Sample, Timestamp};
 
-use crate::eval::{Budget, Caps, Counted, Notes, Pool, Setting, Trace, evaluate, evaluate_matrix};
+use crate::eval::{Budget, Caps, Counted, Notes, Pool, Raised, Remembered, Setting, Trace, evaluate, evaluate_matrix};
 use crate::kept::{Answers, Begun};
 use crate::syntax::Type;
 use crate::{Answer, Cancel, Explained, Expr, Held, Plan, QueryError, QueryLimits, Range, Value, parse};
@@ -75,10 +75,10 @@ pub(crate) struct Spans {
 
 /// What an evaluation takes from outside of the expression.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Inputs {
+pub(crate) struct Inputs<'i> {
     pub(crate) spans: Spans,
-    /// As [`model::Hints::again`].
-    pub(crate) again: bool,
+    /// What is remembered of the time before, where it comes again, as of [`model::Hints::again`].
+    pub(crate) again: Option<&'i Remembered>,
 }
 
 /// A query's place among those that run.
@@ -123,8 +123,8 @@ impl Engine {
         Spans { lookback, subquery_step: self.subquery_step.get() }
     }
 
-    fn inputs(&self, limits: &QueryLimits) -> Inputs {
-        Inputs { spans: self.spans(limits), again: false }
+    fn inputs(&self, limits: &QueryLimits) -> Inputs<'static> {
+        Inputs { spans: self.spans(limits), again: None }
     }
 
     /// Bytes that running queries and kept answers hold.
@@ -161,7 +161,7 @@ impl Engine {
         at: Timestamp,
         limits: &QueryLimits,
     ) -> Result<Answer, QueryError> {
-        self.run(storage, expr, (at, at, None), self.inputs(limits), limits, None)
+        self.run(storage, expr, (at, at, None), self.inputs(limits), limits, None).map(|(answer, _)| answer)
     }
 
     /// Evaluates `query` at every step of a range; the value is a matrix, ordered by labels.
@@ -197,7 +197,7 @@ impl Engine {
         let begun = Instant::now();
         let expr = parse(query)?;
         let trace = Trace::new(&expr);
-        let answer = self.run(storage, &expr, (at, at, None), self.inputs(limits), limits, Some(&trace))?;
+        let (answer, _) = self.run(storage, &expr, (at, at, None), self.inputs(limits), limits, Some(&trace))?;
         Ok(Explained { answer, plan: Plan::new(&expr, trace.finish(), begun.elapsed(), None) })
     }
 
@@ -248,7 +248,8 @@ impl Engine {
             }
             None => {
                 let steps = (range.start, range.end, Some(range.step));
-                Ok((self.run(storage, expr, steps, Inputs { spans, again: false }, limits, trace)?, None))
+                let (answer, _) = self.run(storage, expr, steps, Inputs { spans, again: None }, limits, trace)?;
+                Ok((answer, None))
             }
         }
     }
@@ -258,25 +259,42 @@ impl Engine {
         &self,
         storage: &dyn Queryable,
         expr: &Expr,
-        begun: Begun,
+        mut begun: Begun,
         limits: &QueryLimits,
         trace: Option<&Trace>,
     ) -> Result<Answer, QueryError> {
-        let mut answer = match begun.missing() {
-            Some(part) => {
-                let inputs = Inputs { spans: begun.spans(), again: begun.is_refresh() };
-                self.run(storage, expr, (part.start, part.end, Some(part.step)), inputs, limits, trace)?
+        let (mut answer, mut raised) = self.run_missing(storage, expr, &begun, limits, trace)?;
+        answer.infos = match begun.infos(&answer, &mut raised) {
+            Some(infos) => infos,
+            None => {
+                begun.forget();
+                (answer, raised) = self.run_missing(storage, expr, &begun, limits, trace)?;
+                std::mem::take(&mut answer.infos)
             }
-            None => Answer::of(Value::Matrix(Vec::new())),
         };
         if let Value::Matrix(series) = &mut answer.value {
-            *series = begun.complete(std::mem::take(series));
-            if answer.warnings.is_empty() && answer.infos.is_empty() {
-                self.answers.keep(begun, series);
-            }
+            let series = begun.complete(std::mem::take(series));
+            self.answers.keep(begun, &series, &answer, raised);
+            answer.value = Value::Matrix(series);
         }
         answer.held = self.held(&answer.value);
         Ok(answer)
+    }
+
+    /// Computes what is not known of an answer.
+    fn run_missing(
+        &self,
+        storage: &dyn Queryable,
+        expr: &Expr,
+        begun: &Begun,
+        limits: &QueryLimits,
+        trace: Option<&Trace>,
+    ) -> Result<(Answer, Raised), QueryError> {
+        let Some(part) = begun.missing() else {
+            return Ok((Answer::of(Value::Matrix(Vec::new())), Raised::default()));
+        };
+        let inputs = Inputs { spans: begun.spans(), again: begun.remembered() };
+        self.run(storage, expr, (part.start, part.end, Some(part.step)), inputs, limits, trace)
     }
 
     fn run(
@@ -284,10 +302,10 @@ impl Engine {
         storage: &dyn Queryable,
         expr: &Expr,
         (start, end, step): (Timestamp, Timestamp, Option<Duration>),
-        inputs: Inputs,
+        inputs: Inputs<'_>,
         limits: &QueryLimits,
         trace: Option<&Trace>,
-    ) -> Result<Answer, QueryError> {
+    ) -> Result<(Answer, Raised), QueryError> {
         if !self.options.experimental_functions {
             expr.refuse_experimental()?;
         }
@@ -312,13 +330,13 @@ impl Engine {
         };
         let value = value_of(expr, &setting)?;
         let held = self.held(&value);
-        let (warnings, infos) = notes.finish();
+        let (warnings, infos, raised) = notes.finish();
         let mut stats = budget.stats();
         let samples_per_step = count.map(Counted::finish).unwrap_or_default();
         if limits.count {
             stats.samples_total = samples_per_step.iter().sum();
         }
-        Ok(Answer { value, warnings, infos, stats, samples_per_step, held })
+        Ok((Answer { value, warnings, infos, stats, samples_per_step, held }, raised))
     }
 
     fn held(&self, value: &Value) -> Held {

@@ -2,17 +2,18 @@
 //!
 //! The value of a step depends on the samples up to it and on nothing else, unless the expression says `@`. An answer
 //! therefore stays right before the oldest time at which the store changed since it was computed; from there on its
-//! steps are computed again. Nothing is kept where the store cannot tell what changed, nor an answer with annotations,
-//! which belong to all of its steps together.
+//! steps are computed again. Nothing is kept where the store cannot tell what changed, nor an answer with annotations
+//! of which it is not known what steps they belong to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::{Labels, METRIC_NAME, MatchOp, Moment, Queryable, Samples, Timestamp};
 
 use crate::engine::Spans;
+use crate::eval::{Raised, Remembered};
 use crate::syntax::{Kind, NodeId};
-use crate::{Expr, MatrixSeries, Range};
+use crate::{Answer, Expr, MatrixSeries, Range};
 
 /// An answer with more bytes than this part of all that may be kept would push out most of the others.
 const ANSWER_PART: usize = 4;
@@ -36,6 +37,7 @@ struct Key {
 #[derive(Clone, Debug)]
 struct Kept {
     series: Arc<Vec<MatrixSeries>>,
+    infos: Infos,
     /// Where in a step the steps lie.
     phase: i64,
     start: Timestamp,
@@ -47,6 +49,20 @@ struct Kept {
     used: u64,
 }
 
+/// Infos of an answer, and the last step at which each was raised, by its text with its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Infos {
+    texts: Vec<String>,
+    raised: BTreeMap<String, Timestamp>,
+}
+
+/// What is kept of one panel.
+#[derive(Debug, Default)]
+struct Panel {
+    phases: Vec<Kept>,
+    remembered: Arc<Remembered>,
+}
+
 /// Answers, those least recently used leaving first.
 #[derive(Debug)]
 pub(crate) struct Answers {
@@ -56,7 +72,7 @@ pub(crate) struct Answers {
 
 #[derive(Debug, Default)]
 struct State {
-    kept: HashMap<Key, Vec<Kept>>,
+    kept: HashMap<Key, Panel>,
     bytes: usize,
     uses: u64,
 }
@@ -66,15 +82,24 @@ pub(crate) struct Begun {
     key: Key,
     moment: Moment,
     /// The part that is right, and its last step.
-    known: Option<(Arc<Vec<MatrixSeries>>, Timestamp)>,
-    /// Whether the same was asked for before at another time.
-    is_refresh: bool,
+    known: Option<Known>,
+    /// Where the same was asked for before at another time.
+    remembered: Option<Arc<Remembered>>,
+    /// Whether steps alone decide which annotations there are.
+    is_by_step: bool,
     range: Range,
+}
+
+/// The part of an answer that is right, up to its last step.
+struct Known {
+    series: Arc<Vec<MatrixSeries>>,
+    infos: Infos,
+    last: Timestamp,
 }
 
 impl State {
     fn put(&mut self, key: Key, kept: Kept) {
-        let phases = self.kept.entry(key).or_default();
+        let phases = &mut self.kept.entry(key).or_default().phases;
         let same = phases.iter().position(|other| other.phase == kept.phase);
         let oldest = || (0..phases.len()).min_by_key(|&at| phases[at].used).filter(|_| phases.len() >= PHASES_MAX);
         if let Some(gone) = same.or_else(oldest) {
@@ -86,11 +111,11 @@ impl State {
 
     /// Removes what was used least recently; `false` if there is nothing.
     fn remove_oldest(&mut self) -> bool {
-        let oldest = self.kept.iter().flat_map(|(key, phases)| phases.iter().map(move |kept| (kept.used, key)));
+        let oldest = self.kept.iter().flat_map(|(key, panel)| panel.phases.iter().map(move |kept| (kept.used, key)));
         let Some((used, key)) = oldest.min_by_key(|(used, _)| *used).map(|(used, key)| (used, key.clone())) else {
             return false;
         };
-        if let Some(phases) = self.kept.get_mut(&key) {
+        if let Some(Panel { phases, .. }) = self.kept.get_mut(&key) {
             self.bytes -= phases.iter().filter(|kept| kept.used == used).map(|kept| kept.bytes).sum::<usize>();
             phases.retain(|kept| kept.used != used);
             if phases.is_empty() {
@@ -122,24 +147,29 @@ impl Answers {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.uses += 1;
         let uses = state.uses;
-        let phases = state.kept.get_mut(&key);
-        let is_refresh = phases.is_some();
-        let known = phases.and_then(|phases| phases.iter_mut().find(|kept| kept.phase == phase)).and_then(|kept| {
+        let panel = state.kept.get_mut(&key);
+        let remembered = panel.as_ref().map(|panel| Arc::clone(&panel.remembered));
+        let of_phase = panel.and_then(|panel| panel.phases.iter_mut().find(|kept| kept.phase == phase));
+        let known = of_phase.and_then(|kept| {
             let right_until = match storage.changed_since(kept.moment) {
                 Some(changed) => kept.end.min(last_before(changed.saturating_add(delay), kept.end, step)),
                 None => kept.end,
             };
             kept.used = uses;
             let last = right_until.min(last_step(range, step));
-            (kept.start <= range.start && last >= range.start).then(|| (Arc::clone(&kept.series), last))
+            let is_known = kept.start <= range.start && last >= range.start;
+            is_known.then(|| Known { series: Arc::clone(&kept.series), infos: kept.infos.clone(), last })
         });
         drop(state);
-        Some(Begun { key, moment, known, is_refresh, range })
+        let is_by_step = !expr.nodes().any(|(_, node)| matches!(node.kind, Kind::Subquery { .. }));
+        Some(Begun { key, moment, known, remembered, is_by_step, range })
     }
 
-    /// Keeps a whole answer.
-    pub(crate) fn keep(&self, begun: Begun, series: &[MatrixSeries]) {
-        let bytes: usize = begun.key.text.len() + series.iter().map(bytes_of).sum::<usize>();
+    /// Keeps a whole answer, if annotations allow it.
+    pub(crate) fn keep(&self, begun: Begun, series: &[MatrixSeries], answer: &Answer, raised: Raised) {
+        let Some(infos) = begun.infos_to_keep(answer, raised) else { return };
+        let remembered = begun.remembered.as_ref().map_or(0, |remembered| remembered.bytes());
+        let bytes = begun.key.text.len() + infos.bytes() + remembered + series.iter().map(bytes_of).sum::<usize>();
         if bytes > self.bytes_max / ANSWER_PART {
             return;
         }
@@ -148,7 +178,7 @@ impl Answers {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.uses += 1;
         let phase = start.rem_euclid(begun.key.step);
-        let kept = Kept { series, phase, start, end, moment: begun.moment, bytes, used: state.uses };
+        let kept = Kept { series, infos, phase, start, end, moment: begun.moment, bytes, used: state.uses };
         state.put(begun.key, kept);
         while state.bytes > self.bytes_max && state.remove_oldest() {}
     }
@@ -160,26 +190,58 @@ impl Begun {
         self.key.spans
     }
 
-    /// Whether the same was asked for before, so that it will be again.
-    pub(crate) fn is_refresh(&self) -> bool {
-        self.is_refresh
+    /// What is remembered of it where the same was asked for before, so that it will be again.
+    pub(crate) fn remembered(&self) -> Option<&Remembered> {
+        self.remembered.as_deref()
     }
 
     /// The last step that is known.
     pub(crate) fn known_until(&self) -> Option<Timestamp> {
-        self.known.as_ref().map(|(_, last)| *last)
+        self.known.as_ref().map(|known| known.last)
+    }
+
+    /// From now on nothing is known.
+    pub(crate) fn forget(&mut self) {
+        self.known = None;
+    }
+
+    /// The infos of the whole, of which a part was computed; `None` where they cannot be told from what is known.
+    pub(crate) fn infos(&self, computed: &Answer, raised: &mut Raised) -> Option<Vec<String>> {
+        let Some(Known { infos, last, .. }) = self.known.as_ref().filter(|known| !known.infos.texts.is_empty()) else {
+            return Some(computed.infos.clone());
+        };
+        let Raised::Last(steps) = raised else { return None };
+        let still =
+            |(text, step): (&String, &Timestamp)| steps.contains_key(text) || (self.range.start..=*last).contains(step);
+        // Which one is told first depends on all steps.
+        if !infos.raised.iter().all(still) || steps.keys().any(|text| !infos.raised.contains_key(text)) {
+            return None;
+        }
+        infos.raised.iter().for_each(|(text, step)| {
+            steps.entry(text.clone()).or_insert(*step);
+        });
+        Some(infos.texts.clone())
+    }
+
+    fn infos_to_keep(&self, answer: &Answer, raised: Raised) -> Option<Infos> {
+        match raised {
+            _ if !answer.warnings.is_empty() => None,
+            _ if answer.infos.is_empty() => Some(Infos::default()),
+            Raised::Last(raised) if self.is_by_step => Some(Infos { texts: answer.infos.clone(), raised }),
+            _ => None,
+        }
     }
 
     /// The steps that are to be computed; `None` if all are known.
     pub(crate) fn missing(&self) -> Option<Range> {
-        let Some((_, last)) = self.known else { return Some(self.range) };
-        let start = last.saturating_add(self.key.step);
+        let Some(known) = &self.known else { return Some(self.range) };
+        let start = known.last.saturating_add(self.key.step);
         (start <= self.range.end).then_some(Range { start, ..self.range })
     }
 
     /// The whole answer, from what was known and what was computed, ordered by labels.
     pub(crate) fn complete(&self, computed: Vec<MatrixSeries>) -> Vec<MatrixSeries> {
-        let Some((known, last)) = &self.known else { return computed };
+        let Some(Known { series: known, last, .. }) = &self.known else { return computed };
         let mut series: Vec<MatrixSeries> =
             known.iter().map(|series| cut(series, self.range.start, *last)).filter(|s| !s.samples.is_empty()).collect();
         let places: HashMap<Labels, usize> = series.iter().enumerate().map(|(at, s)| (s.labels.clone(), at)).collect();
@@ -197,6 +259,12 @@ impl Begun {
             series.sort_by(|a, b| a.labels.cmp(&b.labels));
         }
         series
+    }
+}
+
+impl Infos {
+    fn bytes(&self) -> usize {
+        self.texts.iter().chain(self.raised.keys()).map(String::len).sum()
     }
 }
 

@@ -113,7 +113,7 @@ impl<'q> Evaluation<'q> {
             BinaryOp::And => super::matching::intersect(lhs.series, &rhs.series, matching, true),
             BinaryOp::Unless => super::matching::intersect(lhs.series, &rhs.series, matching, false),
             BinaryOp::Or => super::matching::unite(lhs.series, rhs.series, matching),
-            _ => self.join(op, returns_bool, matching, &lhs.series, &rhs.series, grid)?,
+            _ => return self.join(op, returns_bool, matching, &lhs.series, &rhs.series, grid),
         };
         merge_same_labels(joined)
     }

@@ -152,8 +152,8 @@ impl Evaluation<'_> {
         };
         if let Kind::Vector(selector) = self.expr.kind(inner) {
             match self.reach(inner).at {
-                Some(at) if selector.modifiers.offset != 0 || self.places.contain(inner) => {
-                    self.stream_fixed_timestamps(inner, at, grid, &mut keep)?;
+                Some(at) if selector.modifiers.offset != 0 || self.places.contain(inner) || !self.missed.is_none() => {
+                    self.missing(0, || self.stream_fixed_timestamps(inner, at, grid, &mut keep))?;
                 }
                 _ => self.stream_timestamps(inner, grid, &mut keep)?,
             }
@@ -265,7 +265,9 @@ impl Evaluation<'_> {
                 let judged = batch.parts().flat_map(Part::present);
                 judged.for_each(|(i, _)| self.check_quantile(params[i][0], place));
             }
-            batch.parts().filter_map(|part| part.note).for_each(|labels| self.note_possible_gauge(labels, range));
+            for (name, last) in possible_gauges(&batch) {
+                self.note_possible_gauge(name, grid.time(last), range);
+            }
             sink(batch)
         })
     }
@@ -278,15 +280,16 @@ impl Evaluation<'_> {
         }
     }
 
-    fn note_possible_gauge(&self, labels: &Labels, range: NodeId) {
+    /// Of series of this name, with values at this step and none at a later one.
+    fn note_possible_gauge(&self, name: &str, step: Timestamp, range: NodeId) {
         // A subquery has no place of its own in upstream's notes.
         let position = match self.expr.kind(self.expr.unwrapped(range)) {
             Kind::Subquery { .. } => Position::default(),
             _ => self.place(range),
         };
-        let name = crate::syntax::quote(labels.metric_name().as_bytes());
+        let name = crate::syntax::quote(name.as_bytes());
         let message = format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name}");
-        self.info(position, &message);
+        self.notes.info_until(step, self.expr.text(), position, &message);
     }
 }
 
@@ -294,6 +297,21 @@ impl Evaluation<'_> {
 fn is_possible_gauge(labels: &Labels) -> bool {
     let name = labels.metric_name();
     !name.is_empty() && !["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix))
+}
+
+/// Names of metrics of a batch to be noted, each with the last step at which its series have a value. Neighbours nearly
+/// always share the name, and only those are told once.
+fn possible_gauges(batch: &Batch) -> Vec<(&str, usize)> {
+    let mut names: Vec<(&str, usize)> = Vec::new();
+    for part in batch.parts() {
+        let Some(labels) = part.note else { continue };
+        let (name, step) = (labels.metric_name(), part.first + part.values.len().saturating_sub(1));
+        match names.last_mut() {
+            Some((known, last)) if *known == name => *last = step.max(*last),
+            _ => names.push((name, step)),
+        }
+    }
+    names
 }
 
 /// Factors of smoothing are judged only at steps where there is something to smooth; NaN passes.

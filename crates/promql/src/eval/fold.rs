@@ -198,10 +198,15 @@ impl Evaluation<'_> {
         let key = Key::of_grouping(grouping);
         let names = if key.wants(METRIC_NAME) { Names::Wanted } else { Names::Ignored };
         let mut groups: Groups<'_, Folded<F>> = Groups::new(key);
+        let mut finder = self.remembered.map(|remembered| remembered.take(expr));
         let mut hold = self.budget.hold();
         let mut held = 0;
         let mut add = |part: Part<'_>| {
-            let group = groups.of(part.labels, || Folded { drop_name: false, states: vec![F::NOTHING; grid.count] });
+            let empty = || Folded { drop_name: false, states: vec![F::NOTHING; grid.count] };
+            let group = match &mut finder {
+                Some(finder) => finder.of(&mut groups, part.labels, empty),
+                None => groups.of(part.labels, empty),
+            };
             group.drop_name |= part.drop_name;
             for (state, value) in group.states[part.first..].iter_mut().zip(part.values) {
                 if is_present(*value) {
@@ -219,6 +224,9 @@ impl Evaluation<'_> {
             self.stream_presence(expr, grid, unnamed, &mut add)?;
         } else {
             self.stream_parts(expr, grid, names, &mut add)?;
+        }
+        if let (Some(remembered), Some(finder)) = (self.remembered, finder) {
+            remembered.put(expr, finder);
         }
         let series = groups.into_iter().map(|group| {
             let Folded { drop_name, states } = group.state;

@@ -98,6 +98,17 @@ impl<'k, T> Groups<'k, T> {
 
     /// The state of the group that a set of labels belongs to; `empty` makes it if it is new.
     pub(super) fn of(&mut self, labels: &Labels, empty: impl FnOnce() -> T) -> &mut T {
+        let place = self.place_of(labels, empty);
+        self.at(place)
+    }
+
+    /// The state of the group at a place.
+    pub(super) fn at(&mut self, place: usize) -> &mut T {
+        &mut self.groups[place].state
+    }
+
+    /// The place of the group that a set of labels belongs to, which it keeps; `empty` makes it if it is new.
+    pub(super) fn place_of(&mut self, labels: &Labels, empty: impl FnOnce() -> T) -> usize {
         let place = self.place(labels).unwrap_or_else(|hash| {
             let place = self.groups.len();
             let (key, hasher, groups) = (&self.key, &self.hasher, &self.groups);
@@ -107,7 +118,7 @@ impl<'k, T> Groups<'k, T> {
             place
         });
         self.last = place;
-        &mut self.groups[place].state
+        place
     }
 
     /// The state of the group that a set of labels would belong to.

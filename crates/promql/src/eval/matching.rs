@@ -1,6 +1,6 @@
 //! Vector matching: which series of the two sides belong together.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use model::{Labels, METRIC_NAME};
 
 use super::Evaluation;
@@ -8,7 +8,7 @@ use super::binary::{apply, drops_name, truth};
 use super::budget::Cost;
 use super::grid::Grid;
 use super::groups::{Groups, Key};
-use super::series::{ABSENT, Series, is_present};
+use super::series::{ABSENT, Series, is_present, merge_same_labels};
 use crate::QueryError;
 use crate::syntax::{BinaryOp, Matching, Sides, format_labels};
 
@@ -71,7 +71,7 @@ fn keep_earliest(found: &mut Found, step: usize, error: impl FnOnce() -> QueryEr
 }
 
 impl Evaluation<'_> {
-    /// Arithmetic and comparison between matching series.
+    /// Arithmetic and comparison between matching series: results with different labels and some value.
     pub(super) fn join(
         &self,
         op: BinaryOp,
@@ -93,33 +93,41 @@ impl Evaluation<'_> {
             return Err(error);
         }
         let mut hold = self.budget.hold();
-        let mut joined = Vec::new();
-        let mut targets = Targets::new(matching);
+        let (mut joined, mut pairs) = (Vec::new(), Vec::new());
         for series in many {
             self.budget.check()?;
-            for partner in ones.get(&series.labels).into_iter().flatten() {
+            for &partner in ones.get(&series.labels).into_iter().flatten() {
                 let values = self.pair(op, returns_bool, series, partner, swapped);
                 let labels = self.joined_labels(op, returns_bool, matching, &series.labels, &partner.labels);
-                if self.options.strict_matching {
-                    targets.claim(
-                        &labels,
-                        series,
-                        |step| is_present(series.values[step]) && is_present(partner.values[step]),
-                        &mut found,
-                    );
-                } else {
-                    targets.claim(&labels, series, |step| is_present(values[step]), &mut found);
-                }
                 // A comparison that filters forgets that the name was to be removed, as upstream does.
                 let drop_name = self.options.delayed_name_removal && returns_bool;
-                let series = Series { labels, drop_name, values };
-                hold.add(Cost { samples: 0, ..series.cost() })?;
-                joined.push(series);
+                let series_joined = Series { labels, drop_name, values };
+                hold.add(Cost { samples: 0, ..series_joined.cost() })?;
+                joined.push(series_joined);
+                pairs.push((series, partner));
             }
+        }
+        let is_distinct = are_distinct(&joined, &pairs, matching);
+        if !is_distinct {
+            self.find_ambiguous(&joined, &pairs, matching, &mut found);
         }
         match found {
             Some((_, error)) => Err(error),
-            None => Ok(joined),
+            None if is_distinct => Ok(joined.into_iter().filter(Series::has_values).collect()),
+            None => merge_same_labels(joined),
+        }
+    }
+
+    /// Looks for two results for one place.
+    fn find_ambiguous(&self, joined: &[Series], pairs: &[(&Series, &Series)], matching: &Matching, found: &mut Found) {
+        let mut targets = Targets::new(matching);
+        for (Series { labels, values, .. }, (series, partner)) in joined.iter().zip(pairs) {
+            if self.options.strict_matching {
+                let are_present = |step: usize| is_present(series.values[step]) && is_present(partner.values[step]);
+                targets.claim(labels, series, are_present, found);
+            } else {
+                targets.claim(labels, series, |step| is_present(values[step]), found);
+            }
         }
     }
 
@@ -163,6 +171,15 @@ impl Evaluation<'_> {
         let copied = matching.include.iter().filter(|name| !(drop_copied_name && *name == METRIC_NAME));
         Labels::from_pairs(kept.chain(copied.map(|name| (name.as_str(), one.get(name).unwrap_or_default()))))
     }
+}
+
+/// Whether no two results can be for one place: their labels differ, and of one-to-one matches the partners, too.
+fn are_distinct(joined: &[Series], pairs: &[(&Series, &Series)], matching: &Matching) -> bool {
+    let mut labels = HashSet::with_capacity(joined.len());
+    let mut partners = HashSet::with_capacity(pairs.len());
+    joined.iter().all(|series| labels.insert(&series.labels))
+        && (matching.sides != Sides::OneToOne
+            || pairs.iter().all(|(_, partner)| partners.insert(std::ptr::from_ref::<Series>(partner))))
 }
 
 /// Steps at which both sides have some value: at others nothing is matched and nothing can be wrong.

@@ -28,6 +28,7 @@ mod moving;
 mod notes;
 mod over_time;
 mod parallel;
+mod places;
 mod quantile;
 mod rank;
 mod regression;
@@ -51,14 +52,15 @@ use batch::{Batch, Part};
 use budget::Cost;
 use counted::Counting;
 use grid::Grid;
-use moving::Places;
+use moving::{Missed, Places};
 use series::{Series, Vector};
 use shared::{Class, classes};
 use trace::filled;
 
 pub(crate) use budget::{Budget, Caps, Claim, Pool};
 pub(crate) use counted::Counted;
-pub(crate) use notes::Notes;
+pub(crate) use notes::{Notes, Raised};
+pub(crate) use places::Remembered;
 pub(crate) use result::{evaluate, evaluate_matrix};
 pub(crate) use trace::{Record, Trace};
 
@@ -91,12 +93,15 @@ pub(crate) struct Evaluation<'q> {
     subquery_step: i64,
     /// As [`Hints::again`].
     again: bool,
+    /// Groups of the series of a query that comes again.
+    remembered: Option<&'q Remembered>,
     /// What `start()` and `end()` mean.
     query_start: Timestamp,
     query_end: Timestamp,
     /// Nodes whose value is the same at every step.
     invariant: Vec<bool>,
     places: Places,
+    missed: Missed,
     /// Nodes that are equal, by node; none where there is nothing to share.
     classes: Vec<Class>,
     trace: Option<&'q Trace>,
@@ -109,7 +114,7 @@ pub(crate) struct Setting<'q> {
     pub(crate) options: &'q EngineOptions,
     pub(crate) budget: &'q Budget,
     pub(crate) notes: &'q Notes,
-    pub(crate) inputs: Inputs,
+    pub(crate) inputs: Inputs<'q>,
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
     pub(crate) step: Option<Duration>,
@@ -147,13 +152,15 @@ impl<'q> Evaluation<'q> {
             notes: setting.notes,
             lookback: setting.inputs.spans.lookback.as_millis() as i64,
             subquery_step: setting.inputs.spans.subquery_step.as_millis() as i64,
-            again: setting.inputs.again,
+            again: setting.inputs.again.is_some(),
+            remembered: setting.inputs.again,
             query_start: setting.start,
             query_end: setting.end,
             invariant: invariant_nodes(expr, &places),
             // What is taken from an equal node would not be counted.
             classes: if setting.counted.is_none() { classes(expr, &places) } else { Vec::new() },
             places,
+            missed: Missed::default(),
             trace: setting.trace,
             counted: setting.counted,
         }

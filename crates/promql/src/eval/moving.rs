@@ -3,6 +3,11 @@
 //! Of a parameter such as that of `topk(scalar(limit @ 60), up)` it forgets `@ start()` and `@ end()`. Of an instant
 //! selector other times hold at the first step only: a later one looks as much later. Samples are read up to the time
 //! of `@` and no further, so that the last one is found until the lookback ends.
+//!
+//! It also turns `@` into an offset from the first step of an evaluation, with what the subqueries around it are shifted
+//! by, and does so anew for the inside of a subquery, unless that begins at the same step: there `@` is missed by the shift.
+
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use model::Timestamp;
 
@@ -69,6 +74,21 @@ impl Reach {
     }
 }
 
+/// By how much what `@` fixes is missed where the evaluation stands. Changed by the evaluation's own thread, while none works
+/// for it.
+#[derive(Debug, Default)]
+pub(super) struct Missed(AtomicI64);
+
+impl Missed {
+    fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        self.get() == 0
+    }
+}
+
 impl Evaluation<'_> {
     fn modifiers(&self, id: NodeId) -> Modifiers {
         match self.expr.kind(id) {
@@ -78,8 +98,39 @@ impl Evaluation<'_> {
         }
     }
 
+    /// Does the work inside of a subquery that begins at this step, for an evaluation whose first step is `start`.
+    pub(super) fn inside<T>(
+        &self,
+        subquery: NodeId,
+        (start, first): (Timestamp, Timestamp),
+        work: impl FnOnce() -> T,
+    ) -> T {
+        let by = match self.reach_said(subquery) {
+            _ if first != start => 0,
+            Reach { at: Some(at), offset } => offset.saturating_add(start.saturating_sub(at)),
+            Reach { at: None, offset } => offset.saturating_add(self.missed.get()),
+        };
+        self.missing(by, work)
+    }
+
+    /// Does work in which what `@` fixes is missed by so much.
+    pub(super) fn missing<T>(&self, by: i64, work: impl FnOnce() -> T) -> T {
+        let before = self.missed.0.swap(by, Ordering::Relaxed);
+        let done = work();
+        self.missed.0.store(before, Ordering::Relaxed);
+        done
+    }
+
     /// Where a selector inside of a range, or a subquery, looks.
     pub(super) fn reach(&self, id: NodeId) -> Reach {
+        match self.reach_said(id) {
+            Reach { at: Some(at), offset } => Reach { at: Some(at), offset: offset.saturating_sub(self.missed.get()) },
+            reach => reach,
+        }
+    }
+
+    /// Where it would look if `@` were not missed, which is where samples are read for it.
+    pub(super) fn reach_said(&self, id: NodeId) -> Reach {
         let Modifiers { offset, at } = self.modifiers(id);
         let at = at.and_then(|at| match at {
             AtTime::Fixed(at) => Some(at),
@@ -100,13 +151,21 @@ impl Evaluation<'_> {
         }
     }
 
+    /// The first time of which a selector reads samples, if it looks back to this one.
+    pub(super) fn first_read(&self, id: NodeId, wanted: Timestamp) -> Timestamp {
+        if self.reach_said(id).at.is_none() {
+            return wanted;
+        }
+        wanted.max(wanted.saturating_sub(self.missed.get()))
+    }
+
     /// The last time of which a selector reads samples, if it looks up to this one: that of `@`, or what the innermost
     /// subquery around it with `@` makes of it.
     pub(super) fn last_read(&self, id: NodeId, wanted: Timestamp) -> Timestamp {
         let (mut end, mut around) = (None, Some(id));
         let mut offsets: i64 = 0;
         while let (None, Some(node)) = (end, around) {
-            let Reach { at, offset } = self.reach(node);
+            let Reach { at, offset } = self.reach_said(node);
             offsets = offsets.saturating_add(offset);
             end = at;
             around = self.places.subquery_around(node);

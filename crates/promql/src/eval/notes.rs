@@ -1,7 +1,10 @@
 //! Annotations: what a reader of the answer should know, each once, with its place in the query.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+use model::Timestamp;
 
 use crate::Position;
 
@@ -15,6 +18,16 @@ pub(crate) struct Notes {
     infos: Mutex<Vec<Note>>,
     /// How many were added, repeated ones too.
     count: AtomicU64,
+    raised: Mutex<Raised>,
+}
+
+/// At which steps notes were raised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Raised {
+    /// The last one at which each of them was, by its text with its place. Steps alone decide whether it is.
+    Last(BTreeMap<String, Timestamp>),
+    /// Of some that is not known.
+    Unknown,
 }
 
 /// What was found, and where; warnings of the store have no place.
@@ -33,6 +46,17 @@ impl Notes {
         self.add(&self.infos, format!("PromQL info: {message}"), place(text, position));
     }
 
+    /// An info that belongs to some steps, of which this is the last.
+    pub(crate) fn info_until(&self, step: Timestamp, text: &str, position: Position, message: &str) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let (message, place) = (format!("PromQL info: {message}"), place(text, position));
+        if let Raised::Last(steps) = &mut *self.raised.lock().unwrap_or_else(PoisonError::into_inner) {
+            let last = steps.entry(format!("{message}{place}")).or_insert(step);
+            *last = step.max(*last);
+        }
+        add(&self.infos, message, place);
+    }
+
     /// A warning of the store.
     pub(crate) fn pass_on(&self, warning: String) {
         self.add(&self.warnings, warning, String::new());
@@ -45,13 +69,22 @@ impl Notes {
 
     fn add(&self, to: &Mutex<Vec<Note>>, message: String, place: String) {
         self.count.fetch_add(1, Ordering::Relaxed);
+        *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = Raised::Unknown;
         add(to, message, place);
     }
 
-    /// Warnings and infos, the surplus counted.
-    pub(crate) fn finish(self) -> (Vec<String>, Vec<String>) {
+    /// Warnings and infos, the surplus counted, and when they were raised.
+    pub(crate) fn finish(self) -> (Vec<String>, Vec<String>, Raised) {
         let notes = |kind: Mutex<Vec<Note>>| kind.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (listed(notes(self.warnings), "warning"), listed(notes(self.infos), "info"))
+        let raised = self.raised.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (listed(notes(self.warnings), "warning"), listed(notes(self.infos), "info"), raised)
+    }
+}
+
+impl Default for Raised {
+    /// None was.
+    fn default() -> Self {
+        Self::Last(BTreeMap::new())
     }
 }
 

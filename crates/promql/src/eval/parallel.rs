@@ -22,6 +22,9 @@ const BATCHES: usize = 16;
 /// Shorter lists are done before a thread would have started.
 const ITEMS_MIN: usize = 4 * BATCH_MIN;
 
+/// The same for items that a store has at hand, because they were read before.
+const ITEMS_AT_HAND_MIN: usize = 128 * BATCH_MIN;
+
 /// A series of so many steps, or of so long a time, is worth one more of those that have hardly anything.
 const STEPS_OF_ITEM: usize = 64;
 const MILLIS_OF_ITEM: u64 = 2 * 3_600_000;
@@ -47,22 +50,26 @@ pub(super) struct Share {
     slots_max: usize,
     /// How many items of hardly any work one item is worth, at most [`BATCH_MIN`].
     weight: usize,
+    /// Lists of fewer such items are not shared.
+    items_min: usize,
 }
 
 impl Share {
-    /// Among the threads of an engine, for results with so many slots, made from what came in so many milliseconds.
-    pub(super) fn new(options: &EngineOptions, slots: usize, span: u64) -> Self {
+    /// Among the threads of an engine, for results with so many slots, made from what came in so many milliseconds and was
+    /// read before or not.
+    pub(super) fn new(options: &EngineOptions, slots: usize, span: u64, is_at_hand: bool) -> Self {
         let fitting = options.memory_max / MEMORY_PART / size_of::<f64>() as u64;
         let slots_max = usize::try_from(fitting).map_or(SLOTS_MAX, |fitting| fitting.min(SLOTS_MAX));
         let chunks = usize::try_from(span / MILLIS_OF_ITEM).unwrap_or(usize::MAX);
         let weight = chunks.saturating_add(slots / STEPS_OF_ITEM).saturating_add(1).min(BATCH_MIN);
-        Self { threads: options.threads, slots, slots_max, weight }
+        let items_min = if is_at_hand { ITEMS_AT_HAND_MIN } else { ITEMS_MIN };
+        Self { threads: options.threads, slots, slots_max, weight, items_min }
     }
 
     /// How many threads work on so many items.
     pub(super) fn threads_for(self, items: usize) -> usize {
         let batches = items / self.batch_min();
-        if items.saturating_mul(self.weight) < ITEMS_MIN { 1 } else { self.threads.min(batches).max(1) }
+        if items.saturating_mul(self.weight) < self.items_min { 1 } else { self.threads.min(batches).max(1) }
     }
 
     fn batch(self, items: usize) -> usize {
@@ -227,7 +234,7 @@ mod tests {
             failed.map_or(Ok(items.clone()), |item| Err(QueryError::Parameter(item.to_string())))
         };
         let mut got = Vec::new();
-        let share = Share { threads, slots: 1, slots_max: SLOTS_MAX, weight: 1 };
+        let share = Share { threads, slots: 1, slots_max: SLOTS_MAX, weight: 1, items_min: ITEMS_MIN };
         let outcome = in_order((0..items).collect(), share, usize::default, work, &mut |items| {
             for item in items {
                 if Some(item) == sink_fails {

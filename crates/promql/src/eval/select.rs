@@ -27,7 +27,7 @@ impl Evaluation<'_> {
             return Ok((Vec::new(), hold));
         };
         let is_unnamed = hints.unnamed;
-        let max_time = self.last_read(id, max_time);
+        let (min_time, max_time) = (self.first_read(id, min_time), self.last_read(id, max_time));
         let hints = Hints { again: self.again, ..hints };
         let selection = Selection { matchers: &selector.matchers, min_time, max_time, hints };
         self.budget.check()?;
@@ -77,7 +77,7 @@ impl Evaluation<'_> {
 
     /// How series with a slot for each step are shared out, of which the samples of this time are read.
     pub(super) fn share(&self, grid: Grid, (start, end): (Timestamp, Timestamp)) -> Share {
-        Share::new(self.options, grid.count, end.abs_diff(start))
+        Share::new(self.options, grid.count, end.abs_diff(start), self.again)
     }
 
     /// Passes on the series of an instant selector.

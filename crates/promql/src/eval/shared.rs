@@ -90,7 +90,8 @@ impl Evaluation<'_> {
     }
 
     fn shared_class(&self, id: NodeId) -> Option<Class> {
-        self.classes.get(id.0 as usize).copied().filter(|class| class.uses > 1)
+        // What misses `@` is equal to nothing.
+        self.classes.get(id.0 as usize).copied().filter(|class| class.uses > 1 && self.missed.is_none())
     }
 }
 

@@ -42,19 +42,25 @@ pub(super) struct Spans {
 pub(super) struct KnownSpans {
     lists: Vec<Spans>,
     kept: usize,
+    /// Those of the last series, where there are few.
+    few: Spans,
 }
 
 impl KnownSpans {
     /// The windows of a grid among these timestamps. The grid and the windows are the same every time.
     pub(super) fn of(&mut self, times: &[Timestamp], windows: &Windows, grid: Grid) -> &Spans {
-        let has_many = grid.count >= STEPS_MIN;
-        let known = has_many.then(|| self.lists.iter().position(|list| list.is_of(times))).flatten();
+        if grid.count < STEPS_MIN {
+            self.few.find(times, windows, grid);
+            return &self.few;
+        }
+        let known = self.lists.iter().position(|list| list.is_of(times));
         let place = known.unwrap_or_else(|| {
-            if !has_many || self.lists.len() >= LISTS_MAX || self.kept > KEPT_MAX {
+            if self.lists.len() >= LISTS_MAX || self.kept > KEPT_MAX {
                 self.lists.clear();
                 self.kept = 0;
             }
-            let list = Spans::find(times, windows, grid);
+            let mut list = Spans { times: times.to_vec(), ..Spans::default() };
+            list.find(times, windows, grid);
             self.kept += times.len() + list.spans.len();
             self.lists.push(list);
             self.lists.len() - 1
@@ -68,9 +74,11 @@ impl Spans {
         self.times.len() == times.len() && self.times.first() == times.first() && self.times == times
     }
 
-    fn find(times: &[Timestamp], windows: &Windows, grid: Grid) -> Self {
+    /// Puts the windows among these timestamps in place of those that there were.
+    fn find(&mut self, times: &[Timestamp], windows: &Windows, grid: Grid) {
+        self.spans.clear();
         let (Some(&oldest), Some(&newest)) = (times.first(), times.last()) else {
-            return Self::default();
+            return;
         };
         let first = first_step(grid.count, |i| windows.end(grid.time(i)) >= oldest);
         let end = first_step(grid.count, |i| windows.start(grid.time(i)) >= newest);
@@ -84,7 +92,8 @@ impl Spans {
             let extent = times.get(first..behind).map(|inside| Extent::new(inside, start, end)).unwrap_or_default();
             Span { first, end: behind, extent }
         };
-        Self { times: times.to_vec(), first_step: first, spans: (first..end).map(span).collect() }
+        self.first_step = first;
+        self.spans.extend((first..end).map(span));
     }
 }
 

@@ -10,7 +10,7 @@ use super::grid::Grid;
 use super::kahan::LANES;
 use super::moving::Reach;
 use super::parallel::{Share, in_order};
-use super::series::{ABSENT, Series, is_present};
+use super::series::{ABSENT, Series, Vector, is_present};
 use super::spans::KnownSpans;
 use super::{Column, Evaluation};
 use crate::QueryError;
@@ -186,7 +186,8 @@ impl<'q> Evaluation<'q> {
         let id = self.expr.unwrapped(id);
         match self.expr.kind(id) {
             Kind::Matrix { selector, range } => Windows::new(*range, self.reach(*selector)),
-            Kind::Subquery { range, .. } => Windows::new(*range, self.reach(id)),
+            // What was evaluated where `@` is missed is looked for where it is not.
+            Kind::Subquery { range, .. } => Windows::new(*range, self.reach_said(id)),
             _ => Windows::new(0, self.reach(id)),
         }
     }
@@ -226,7 +227,7 @@ impl<'q> Evaluation<'q> {
                     self.read_batches(found, self.share(grid, (start, end)), work, sink)
                 }
                 Kind::Subquery { expr, step, .. } => {
-                    let (start, end) = windows.subquery_span(grid);
+                    let (start, end) = Windows::new(windows.range, self.reach(id)).subquery_span(grid);
                     // One that is the whole query counts what is inside of it instead.
                     let inside = if function.is_empty() { Counting::EveryStep } else { Counting::Nothing };
                     let work = |series: &RangeSeries<'_>, kept: &mut K, batch: &mut B| {
@@ -235,14 +236,13 @@ impl<'q> Evaluation<'q> {
                         }
                         work(series, kept, batch)
                     };
-                    self.stream_subquery(
-                        (*expr, inside),
-                        *step,
-                        (start, end),
-                        self.share(grid, (start, end)),
-                        work,
-                        sink,
-                    )
+                    let Some(steps) = self.subquery_grid(*step, (start, end)) else { return Ok(()) };
+                    self.check_grid(steps)?;
+                    let evaluate = || self.counting(inside, || self.eval(*expr, steps));
+                    let Column::Vector(vector) = self.inside(id, (grid.start, steps.start), evaluate)? else {
+                        return Ok(());
+                    };
+                    self.stream_subquery(&vector, steps, self.share(grid, (start, end)), work, sink)
                 }
                 _ => Ok(()),
             },
@@ -250,24 +250,20 @@ impl<'q> Evaluation<'q> {
     }
 
     /// A subquery is evaluated once, at the multiples of its step inside all windows together.
+    fn subquery_grid(&self, step: Option<i64>, (start, end): (Timestamp, Timestamp)) -> Option<Grid> {
+        let step = step.unwrap_or(self.subquery_step).max(1);
+        let first = (start.div_euclid(step).saturating_add(1)).saturating_mul(step);
+        Grid::between(first, end, step)
+    }
+
     fn stream_subquery<K: Default, B: Default + Send>(
         &self,
-        (expr, inside): (NodeId, Counting),
-        step: Option<i64>,
-        (start, end): (Timestamp, Timestamp),
+        vector: &Vector<'q>,
+        grid: Grid,
         share: Share,
         work: impl Fn(&RangeSeries<'_>, &mut K, &mut B) -> Result<(), QueryError> + Sync,
         sink: &mut dyn FnMut((usize, B)) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        let step = step.unwrap_or(self.subquery_step).max(1);
-        let first = (start.div_euclid(step).saturating_add(1)).saturating_mul(step);
-        let Some(grid) = Grid::between(first, end, step) else {
-            return Ok(());
-        };
-        self.check_grid(grid)?;
-        let Column::Vector(vector) = self.counting(inside, || self.eval(expr, grid))? else {
-            return Ok(());
-        };
         let of_batch = |(samples, kept): &mut (Samples, K), series: Vec<&Series>| {
             let mut batch = B::default();
             for series in &series {

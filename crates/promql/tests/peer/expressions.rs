@@ -670,9 +670,26 @@ pub(crate) const FORMATTED: &[&str] = &[
     "1h1ms",
 ];
 
+/// What `@` fixes inside of subqueries that begin at the step that they are evaluated for, and of others.
+const FIXED_INSIDE: [&str; 12] = [
+    "sum_over_time((memory_bytes @ 1700000600)[1m:100s] offset -30s)",
+    "sum_over_time((memory_bytes @ 1700000600)[1m:100s] offset 35s)",
+    "sum_over_time((memory_bytes @ 1700000600)[1m:5s] offset -57s)",
+    "sum_over_time((memory_bytes @ 1700000600)[1m:5s] offset 57s)",
+    "sum_over_time(rate(cpu_seconds_total[2m] @ 1700000600)[1m:5s] offset -57s)",
+    "sum_over_time(sum_over_time((memory_bytes @ 1700000600)[1m:5s] offset -57s)[1m:5s] offset -58s)",
+    "sum_over_time(sum_over_time((memory_bytes @ 1700000600)[1m:5s] @ 1700000400 offset 3s)[1m:5s] offset -58s)",
+    "sum_over_time(sum_over_time(memory_bytes[1m:5s] @ 1700000600)[1m:100s] offset 33s)",
+    "sum_over_time((memory_bytes @ 1700000600 offset 20s)[1m:100s] @ 1700000350 offset 5s)",
+    "sum_over_time((memory_bytes @ 1700000600 + memory_bytes @ 1700000600)[1m:5s] offset -57s) \
+     + sum_over_time((memory_bytes @ 1700000600 + memory_bytes @ 1700000600)[1m:5s])",
+    "sum_over_time(timestamp(memory_bytes @ 1700000600 offset 10s)[1m:100s] offset 35s)",
+    "sum_over_time(timestamp(memory_bytes @ 1700000600)[1m:5s] offset -57s)",
+];
+
 /// All expressions.
 pub(crate) fn expressions() -> Vec<String> {
-    let mut all: Vec<String> = SINGLE.iter().map(|e| (*e).to_owned()).collect();
+    let mut all: Vec<String> = SINGLE.iter().chain(&FIXED_INSIDE).map(|e| (*e).to_owned()).collect();
     for function in RANGE_FUNCTIONS {
         all.extend(RANGES.iter().map(|range| format!("{function}({range})")));
     }
