@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, anyhow};
 use axum::middleware::from_fn_with_state;
 use model::{Clock, SystemClock};
-use probes::{Capability, Probes};
+use probes::{Capability, ProbesThread, Reduced};
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -152,7 +152,7 @@ fn load_notifications(path: Option<&Path>, report: &Report) -> Option<notify::Co
 pub(crate) fn run(plan: Plan) -> Result<()> {
     // Capabilities belong to threads: those of the runtime get what is left here, so they come last.
     let listener = bind(&plan.settings.listen)?;
-    let probes = start_probes(&plan.config.probes, &plan.needs());
+    let probes = set_apart(&plan.needs())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -181,19 +181,22 @@ fn start_collecting() -> Result<Runtime> {
         .context("cannot start threads")
 }
 
-/// Starts the probes, then gives up every capability that neither they nor the files (`also`) need any more; without probes
-/// none is left.
-fn start_probes(config: &probes::Config, also: &[Capability]) -> Arc<Probes> {
-    let probes = Probes::start(config);
-    match probes.reduce_capabilities(also) {
-        Ok(reduced) if reduced.is_change() => tracing::info!("capabilities from here on: {reduced}"),
-        Ok(_) => {}
-        Err(error) => tracing::error!(%error, "the process keeps the capabilities that it was started with"),
-    }
-    Arc::new(probes)
+/// Makes the thread of the probes, which alone keeps more capabilities than the files (`also`) need.
+fn set_apart(also: &[Capability]) -> Result<Arc<ProbesThread>> {
+    let (probes, reduced) = ProbesThread::apart(also).context("cannot start a thread")?;
+    tell_reduced("the process", &reduced);
+    Ok(Arc::new(probes))
 }
 
-async fn serve(plan: Plan, listener: std::net::TcpListener, probes: Arc<Probes>, collecting: &Handle) -> Result<()> {
+fn tell_reduced(whose: &str, reduced: &Result<Reduced, probes::Error>) {
+    match reduced {
+        Ok(reduced) if reduced.is_change() => tracing::info!("capabilities of {whose} from here on: {reduced}"),
+        Ok(_) => {}
+        Err(error) => tracing::error!(%error, "{whose} keeps the capabilities that the process was started with"),
+    }
+}
+
+async fn serve(plan: Plan, listener: std::net::TcpListener, probes: Arc<ProbesThread>, collecting: &Handle) -> Result<()> {
     let listener = TcpListener::from_std(listener).context("cannot listen")?;
     let address = listener.local_addr()?;
     let (stop, stopping) = watch::channel(false);
@@ -217,6 +220,7 @@ async fn serve(plan: Plan, listener: std::net::TcpListener, probes: Arc<Probes>,
     // Whoever started it may not listen to its output.
     let scheme = if app.front.now().tls.is_some() { "https" } else { "http" };
     let _ = writeln!(io::stdout(), "listening on {scheme}://{address}");
+    app.rooms.start_probes(&app.config.probes, |reduced| tell_reduced("the probes", &reduced));
 
     let mut watch = Watch::new(app.settings.auto_reload, app.files(), read_at);
     loop {
@@ -276,7 +280,7 @@ fn bind(listen: &str) -> Result<std::net::TcpListener> {
 
 async fn build(
     plan: Plan,
-    probes: Arc<Probes>,
+    probes: Arc<ProbesThread>,
     collecting: &Handle,
     address: SocketAddr,
     stopping: watch::Receiver<bool>,

@@ -9,7 +9,7 @@ use axum::Router;
 use boards::{Shelf, Unnamed};
 use model::status::{Health, TargetStatus, Targets as _};
 use model::{Clock, Collector, Labels, Live, SystemClock, Timestamp};
-use probes::Probes;
+use probes::{ProbesThread, Reduced};
 use promql::Engine;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -40,7 +40,7 @@ pub(crate) struct Rooms {
     /// Changes of alerts.
     pub(crate) history: Arc<rules::History>,
     engine: Arc<Engine>,
-    probes: Arc<Probes>,
+    probes: Arc<ProbesThread>,
     remote: remote::State,
     reader: remote::Reader,
     ledger: Arc<Ledger>,
@@ -61,7 +61,7 @@ impl Rooms {
     /// Builds them over an open store; scrapes run on the threads of `collecting`. Nothing is collected or evaluated yet.
     pub(crate) async fn build(
         settings: &Settings,
-        probes: Arc<Probes>,
+        probes: Arc<ProbesThread>,
         collecting: &Handle,
         config: &Config,
         store: Arc<Db>,
@@ -164,12 +164,24 @@ impl Rooms {
             let host = || Arc::new(host::Host::new(&config.host)) as Arc<dyn Collector>;
             self.collect("node", config.host.enabled.then(host).into_iter().collect());
         }
-        self.apply_probes(&config.probes).await;
+        if running.is_some() {
+            self.apply_probes(&config.probes).await;
+        }
         let own = config.host.enabled || config.probes.enabled || config.cilium.enabled;
         self.collect("skep", own.then(|| self.own()).into_iter().collect());
         self.scrape.apply(&config.scrape);
         self.scrape.set_cilium(&config.cilium);
         self.rules.apply(groups).await;
+    }
+
+    /// Lets the probes start, and collects from them once they did.
+    pub(crate) fn start_probes(
+        &self,
+        config: &probes::Config,
+        told: impl FnOnce(Result<Reduced, probes::Error>) + Send + 'static,
+    ) {
+        self.probes.start(config, told);
+        self.collect_probes(config);
     }
 
     /// Loading programs and taking them out again takes a moment.
@@ -178,6 +190,10 @@ impl Rooms {
         if let Err(error) = spawn_blocking(move || probes.apply(&wanted)).await {
             tracing::error!(%error, "starting the probes broke off");
         }
+        self.collect_probes(config);
+    }
+
+    fn collect_probes(&self, config: &probes::Config) {
         self.collect("probes", config.enabled.then(|| self.probes.clone() as Arc<dyn Collector>).into_iter().collect());
     }
 
@@ -245,7 +261,7 @@ impl Rooms {
 }
 
 /// The probe of Cilium's maps leaves the agent's names to the agent as long as one is scraped, by whatever job.
-fn tell_of_agent(probes: &Probes, scrape: &Arc<scrape::Manager>) {
+fn tell_of_agent(probes: &ProbesThread, scrape: &Arc<scrape::Manager>) {
     let scrape = Arc::downgrade(scrape);
     probes.surroundings().ask_for_agent(move || {
         let targets = scrape.upgrade().map(|scrape| scrape.active()).unwrap_or_default();

@@ -11,28 +11,39 @@ use crate::{ALONE, SKEP, vector};
 /// Attach programs to devices, which the probes of devices keep for those that come later.
 const NET_ADMIN: u64 = 1 << 12;
 
-/// The effective and the permitted capabilities of every thread, and whether new programs could get others.
-fn threads(pid: u32) -> Vec<(u64, u64, bool)> {
+/// The name of every thread, its effective and its permitted capabilities, and whether new programs could get others.
+fn threads(pid: u32) -> Vec<(String, (u64, u64, bool))> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     let texts = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
     let read = |text: String| {
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
         let set = |name| u64::from_str_radix(&field(name), 16).unwrap();
-        (set("CapEff:"), set("CapPrm:"), field("NoNewPrivs:") == "0")
+        (field("Name:"), (set("CapEff:"), set("CapPrm:"), field("NoNewPrivs:") == "0"))
     };
     texts.map(read).collect()
 }
 
-fn check(config: &str, expected: u64) {
+/// All threads have `expected` from the start on; that of the probes has what it needs once they run.
+fn check_threads(pid: u32, expected: u64, of_probes: u64) {
+    let are = |is_probes: bool, wanted: u64| {
+        let those = threads(pid).into_iter().filter(|(name, _)| (name == "probes") == is_probes);
+        let those: Vec<_> = those.map(|(_, sets)| sets).collect();
+        !those.is_empty() && those.iter().all(|sets| *sets == (wanted, wanted, false))
+    };
+    assert!(are(false, expected), "{:x?}", threads(pid));
+    poll_until("the capabilities of the probes", || are(true, of_probes).then_some(()));
+    assert!(are(false, expected), "{:x?}", threads(pid));
+}
+
+fn check(config: &str, of_probes: u64) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("skep.yml");
     fs::write(&file, config).unwrap();
     let server = ServerBuilder::new(SKEP, folder.path().join("data")).arg("--config").arg(&file).start().unwrap();
     // By then every pool has threads.
     poll_until("its own metrics", || server.get("/api/v1/query?query=1").is_ok().then_some(()));
-    let threads = threads(server.pid());
-    assert!(threads.len() > 2, "{threads:?}");
-    assert!(threads.iter().all(|thread| *thread == (expected, expected, false)), "{config}: {threads:x?}");
+    assert!(threads(server.pid()).len() > 2, "{:?}", threads(server.pid()));
+    check_threads(server.pid(), 0, of_probes);
 }
 
 #[test]
@@ -68,7 +79,7 @@ fn files_of_others_stay_within_reach() {
     fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let server = ServerBuilder::new(SKEP, home.join("data")).arg("--config").arg(&file).start().unwrap();
-    assert!(threads(server.pid()).iter().all(|thread| *thread == (DAC_OVERRIDE, DAC_OVERRIDE, false)));
+    check_threads(server.pid(), DAC_OVERRIDE, 0);
     fs::write(&file, format!("{ALONE}global: {{scrape_interval: 7s}}\n")).unwrap();
     server.signal("HUP").unwrap();
     let is_read =

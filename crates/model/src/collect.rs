@@ -73,6 +73,11 @@ impl Families {
         self.family(name, MetricKind::Gauge, help).value(value);
     }
 
+    /// Adds the families of others behind these.
+    pub fn append(&mut self, others: Self) {
+        self.families.extend(others.families);
+    }
+
     /// Walks the families.
     pub fn iter(&self) -> impl Iterator<Item = &Family> {
         self.families.iter()

@@ -550,6 +550,8 @@ pub struct ReceiverView {
 pub enum ProbeState {
     /// Switched off in the configuration.
     Disabled,
+    /// The kernel is taking its programs.
+    Starting,
     /// It counts.
     Running,
     /// This machine lacks something; the reason names it and what to do.

@@ -172,14 +172,16 @@ pub fn without<T>(capabilities_left_out: &[Capability], work: impl FnOnce() -> T
     Ok(done)
 }
 
-/// Gives up what is held beyond `wanted`, in every set that could give it back, for this thread and those it makes.
-///
-/// The kernel keeps capabilities thread by thread, so it refuses to act while there are other threads.
-pub(crate) fn reduce_to(wanted: Capabilities) -> Result<Reduced, Error> {
-    let threads = fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
-    if threads != 1 {
-        return Err(Error::Threads { threads });
+/// The kernel keeps capabilities thread by thread: what one gives up, others that are there already keep.
+pub(crate) fn ensure_alone() -> Result<(), Error> {
+    match fs::read_dir("/proc/self/task").map_or(0, Iterator::count) {
+        1 => Ok(()),
+        threads => Err(Error::Threads { threads }),
     }
+}
+
+/// Gives up what is held beyond `wanted`, in every set that could give it back, for this thread and those it makes.
+pub(crate) fn reduce_to(wanted: Capabilities) -> Result<Reduced, Error> {
     let fail = |source: rustix::io::Errno| Error::GiveUp { source: source.into() };
     let before = capabilities(None).map_err(fail)?;
     let kept = CapabilitySet::from_bits_retain(wanted.0) & before.permitted;
@@ -223,6 +225,6 @@ mod tests {
     #[test]
     fn it_refuses_beside_other_threads() {
         // Tests run on threads of their own.
-        assert!(matches!(reduce_to(Capabilities(u64::MAX)), Err(Error::Threads { .. })));
+        assert!(matches!(ensure_alone(), Err(Error::Threads { .. })));
     }
 }

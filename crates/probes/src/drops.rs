@@ -113,8 +113,9 @@ impl Settings for DropsConfig {
 impl Drops {
     fn start(config: &DropsConfig, loader: &Loader) -> Result<Self, Error> {
         let types = loader.types()?;
-        let reasons = Reasons::of_this_kernel()?;
-        let mut object = loader.tracing(OBJECT, &[config.namespaces.global()?])?;
+        let reasons = Reasons::of_kernel(types);
+        let (namespace, number) = config.namespaces.global()?;
+        let mut object = loader.load(OBJECT, &[(namespace, &number.to_ne_bytes())])?;
         let drops: PerCpuHashMap<MapData, [u8; 8], u64> = object.map(MAP)?;
         let overflow = object.map(OVERFLOW)?;
         for name in PROGRAMS {

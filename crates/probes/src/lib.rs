@@ -5,7 +5,10 @@
 //!
 //! Never: an event per packet, a program of somebody else detached or replaced, anything left in the kernel after
 //! the process ended, a failure to start. A probe that cannot run is a state with a reason. This is the only room
-//! that uses aya, and the only one with `unsafe` code: the system calls that no library wraps, in `syscall.rs` and `bpf/syscall.rs`.
+//! that uses aya, and the only one with `unsafe` code: the system calls that no library wraps, in `syscall.rs` and
+//! `bpf/syscall.rs`.
+//!
+//! The server has them on a thread of their own, [`ProbesThread`], which alone keeps capabilities.
 //!
 //! # Adding a probe
 //!
@@ -21,8 +24,8 @@ mod decode;
 mod device;
 pub mod doctor;
 mod entries;
-mod enums;
 mod error;
+mod filter;
 mod glob;
 mod kernel;
 mod loader;
@@ -33,7 +36,9 @@ mod probes;
 mod seats;
 mod surroundings;
 mod syscall;
+mod thread;
 mod top;
+mod types;
 
 use model::status::{BpfObjects, ProbeState};
 use model::{Families, Family, MetricKind};
@@ -47,6 +52,7 @@ pub use namespaces::{Namespaces, UnknownNamespaces};
 pub use probes::Probes;
 pub use surroundings::Surroundings;
 pub use tc::{TcAttach, UnknownTcAttach};
+pub use thread::ProbesThread;
 pub use xdp::{UnknownXdpMode, XdpMode};
 
 /// Makes of each line `/// doc` `name: Configuration,` the module `name`, a section of [`Config`] and an entry of [`ALL`].

@@ -1,14 +1,20 @@
 //! Loads the objects of `ebpf/objects`: one way into the kernel for all probes, with errors that say why.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::ffi::CString;
 use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use aya::maps::{Map, MapData, MapError, PerCpuArray, PerCpuValues};
-use aya::programs::{BtfTracePoint, Program, ProgramError};
-use aya::{Btf, Ebpf, EbpfLoader, Pod};
+use aya::{Btf, Endianness, Pod};
+use aya_obj::btf::BtfFeatures;
+use aya_obj::{EbpfSectionKind, Function, ProgramSection};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::meter::Meter;
+use crate::syscall::{self, ProgramKind};
+use crate::types::Types;
 use crate::{Error, Surroundings, Version};
 
 /// From this kernel on, maps are charged to the memory cgroup and RLIMIT_MEMLOCK does not matter.
@@ -25,16 +31,30 @@ pub(crate) use object;
 /// What loading takes; it lives while the probes start. Reading the kernel's types takes some megabytes and
 /// milliseconds, so it is done once for all probes, and only for those that ask.
 pub struct Loader {
-    types: OnceCell<Result<Btf, String>>,
+    types: OnceCell<Result<Types, String>>,
     surroundings: Surroundings,
 }
 
-/// A loaded object. Dropping it detaches and unloads what was not moved out of it.
+/// An object with its maps in the kernel. Its programs are loaded one by one; dropping it detaches those of tracepoints
+/// and closes what was not moved out of it.
 pub(crate) struct Object {
     name: &'static str,
-    ebpf: Ebpf,
+    license: CString,
+    types: OwnedFd,
+    programs: HashMap<String, Code>,
+    maps: HashMap<String, MapData>,
+    tracepoints: Vec<OwnedFd>,
     meter: Meter,
 }
+
+/// A program that refers to the maps of this process already.
+struct Code {
+    kind: ProgramKind,
+    function: Function,
+}
+
+/// Kernels as old as 5.8 know all that the compiler writes about the types of these objects: functions, sections.
+const TYPES_KNOWN: BtfFeatures = BtfFeatures::new(true, true, true, true, true, true, true, true);
 
 impl Loader {
     /// One loader; the memory lock limit is raised where the kernel still has it.
@@ -53,8 +73,7 @@ impl Loader {
         let name = [b"\0", missing.as_bytes(), b"\0"].concat();
         let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
         bytes[at + 1] = b'_';
-        let types = Btf::parse(&bytes, aya::Endianness::default()).unwrap();
-        Self { types: OnceCell::from(Ok(types)), surroundings: Surroundings::default() }
+        Self { types: OnceCell::from(Ok(Types::parse(bytes).unwrap())), surroundings: Surroundings::default() }
     }
 
     /// What the rest of the program tells.
@@ -63,89 +82,104 @@ impl Loader {
     }
 
     /// The types of the running kernel.
-    pub(crate) fn types(&self) -> Result<&Btf, Error> {
-        let types = self.types.get_or_init(|| Btf::from_sys_fs().map_err(|error| error.to_string()));
+    pub(crate) fn types(&self) -> Result<&Types, Error> {
+        let types = self.types.get_or_init(|| Types::of_kernel().map_err(|error| error.to_string()));
         types.as_ref().map_err(|error| Error::Unsupported {
             reason: format!("the kernel does not tell its types ({error}); take one with CONFIG_DEBUG_INFO_BTF"),
         })
     }
 
-    /// Loads an object whose programs read kernel structures, with values of its globals.
-    pub(crate) fn tracing(
-        &self,
-        object: (&'static str, &[u8]),
-        globals: &[(&'static str, u32)],
-    ) -> Result<Object, Error> {
-        let mut settings = EbpfLoader::new();
-        settings.btf(Some(self.types()?));
-        for (name, value) in globals {
-            settings.override_global(name, value, true);
-        }
-        self.load(object, &mut settings)
-    }
-
-    /// Loads with settings of the caller's, such as sizes of maps and values of globals; types are part of them.
+    /// Makes an object's maps, with values of its globals, and fits its programs to the kernel's structures.
     pub(crate) fn load(
         &self,
         (name, bytes): (&'static str, &[u8]),
-        settings: &mut EbpfLoader<'_>,
+        globals: &[(&'static str, &[u8])],
     ) -> Result<Object, Error> {
-        let ebpf = settings.load(bytes).map_err(|error| load_error(name, &error))?;
-        let mut meter = Meter::default();
-        for (map_name, map) in ebpf.maps() {
-            if let Some(map) = data_of(map) {
-                meter.map(map_name, map.fd()).map_err(|error| load_error(name, &error))?;
-            }
+        let mut image = aya_obj::Object::parse(bytes).map_err(|error| load_error(name, &error))?;
+        let globals = globals.iter().map(|(name, value)| (*name, (*value, true))).collect();
+        image.patch_map_data(globals).map_err(|error| load_error(name, &error))?;
+        let types = image.fixup_and_sanitize_btf(&TYPES_KNOWN).map_err(|error| load_error(name, &error))?;
+        let types = types.map(Btf::to_bytes).unwrap_or_default();
+        let loaded = syscall::load_types(&types).map_err(|error| load_error(name, &error))?;
+        if image.has_btf_relocations() {
+            let kernel = self.subset(types).map_err(|reason| Error::Load { object: name, reason })?;
+            image.relocate_btf(&kernel).map_err(|error| load_error(name, &error))?;
         }
-        Ok(Object { name, ebpf, meter })
+        Object::new(name, image, loaded)
+    }
+
+    /// The kernel's types of the names that are in an object's.
+    fn subset(&self, object: Vec<u8>) -> Result<Btf, String> {
+        let object = Types::parse(object).ok_or("its types cannot be read")?;
+        let kernel = self.types().map_err(|error| error.to_string())?.subset(&object.names());
+        Btf::parse(&kernel, Endianness::default()).map_err(|error| error.to_string())
     }
 }
 
 impl Object {
-    /// Loads one of its programs, and attaches it where `load` does so.
-    ///
-    /// `P` is the type of the program by its section, such as [`aya::programs::TracePoint`].
-    pub(crate) fn start<P, T>(
-        &mut self,
-        program: &str,
-        load: impl FnOnce(&mut P) -> Result<T, ProgramError>,
-    ) -> Result<T, Error>
-    where
-        for<'a> &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
-    {
-        let object = self.name;
-        let fail = |error: ProgramError| load_error(object, &error);
-        let unknown = || Error::Load { object, reason: format!("it has no program {program}") };
-        let found = self.ebpf.program_mut(program).ok_or_else(unknown)?;
-        let result = load(found.try_into().map_err(fail)?).map_err(fail)?;
-        let loaded = self.ebpf.program(program).ok_or_else(unknown)?.fd().map_err(fail)?;
-        self.meter.program(program, loaded).map_err(|error| load_error(object, &error))?;
-        Ok(result)
+    fn new(name: &'static str, mut image: aya_obj::Object, types: OwnedFd) -> Result<Self, Error> {
+        let mut meter = Meter::default();
+        let mut maps = HashMap::new();
+        for (map_name, definition) in &image.maps {
+            let map = create(definition, map_name, &types).map_err(|error| load_error(name, &error))?;
+            meter.map(map_name, map.fd()).map_err(|error| load_error(name, &error))?;
+            maps.insert(map_name.clone(), map);
+        }
+        let definitions = std::mem::take(&mut image.maps);
+        let numbers = maps.iter().map(|(name, map)| (name.as_str(), map.fd().as_fd().as_raw_fd(), &definitions[name]));
+        let sections = image.functions.keys().map(|(section, _)| *section).collect();
+        image.relocate_maps(numbers, &sections).map_err(|error| load_error(name, &error))?;
+        image.relocate_calls(&sections).map_err(|error| load_error(name, &error))?;
+        let mut programs = HashMap::new();
+        for (program, described) in &image.programs {
+            let function = image.functions.get(&described.function_key());
+            if let Some((kind, function)) = kind_of(&described.section).zip(function) {
+                programs.insert(program.clone(), Code { kind, function: function.clone() });
+            }
+        }
+        let license = image.license;
+        Ok(Self { name, license, types, programs, maps, tracepoints: Vec::new(), meter })
+    }
+
+    /// Loads one of its programs.
+    pub(crate) fn program(&mut self, program: &str) -> Result<OwnedFd, Error> {
+        self.load(program, None)
     }
 
     /// Loads a program of a tracepoint, whose arguments the kernel's types describe, and attaches it.
-    pub(crate) fn tracepoint(&mut self, program: &str, tracepoint: &str, types: &Btf) -> Result<(), Error> {
-        self.start(program, |loaded: &mut BtfTracePoint| {
-            loaded.load(tracepoint, types)?;
-            loaded.attach().map(drop)
-        })
+    pub(crate) fn tracepoint(&mut self, program: &str, tracepoint: &str, types: &Types) -> Result<(), Error> {
+        let missing =
+            || Error::Load { object: self.name, reason: format!("the kernel has no tracepoint {tracepoint}") };
+        let described = types.tracepoint(tracepoint).ok_or_else(missing)?;
+        let loaded = self.load(program, Some(described))?;
+        let attached = syscall::attach_tracepoint(loaded.as_fd()).map_err(|error| load_error(self.name, &error))?;
+        self.tracepoints.push(attached);
+        Ok(())
     }
 
-    /// One of its programs that is loaded already.
-    pub(crate) fn program<P>(&mut self, program: &str) -> Result<&mut P, Error>
-    where
-        for<'a> &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
-    {
+    fn load(&mut self, program: &str, tracepoint: Option<u32>) -> Result<OwnedFd, Error> {
         let object = self.name;
-        let found = self.ebpf.program_mut(program);
-        let found = found.ok_or_else(|| Error::Load { object, reason: format!("it has no program {program}") })?;
-        found.try_into().map_err(|error: ProgramError| load_error(object, &error))
+        let code = self.programs.get(program);
+        let code = code.ok_or_else(|| Error::Load { object, reason: format!("it has no program {program}") })?;
+        let attempt = syscall::ProgramLoad {
+            name: program,
+            kind: code.kind,
+            instructions: &code.function.instructions,
+            license: &self.license,
+            types: self.types.as_fd(),
+            functions: &code.function.func_info.func_info_bytes(),
+            functions_count: code.function.func_info.len(),
+            tracepoint,
+        };
+        let loaded = attempt.load().map_err(|(error, log)| refused(object, program, &error, &log))?;
+        self.meter.program(program, &loaded).map_err(|error| load_error(object, &error))?;
+        Ok(loaded)
     }
 
     /// Moves a map out of it, which the caller then keeps open.
     pub(crate) fn map<M: TryFrom<Map, Error = MapError>>(&mut self, name: &'static str) -> Result<M, Error> {
-        let map = self.ebpf.take_map(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() });
-        map.and_then(M::try_from).map_err(|source| Error::Map { map: name, source })
+        let map = self.maps.remove(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() });
+        map.and_then(Map::from_map_data).and_then(M::try_from).map_err(|source| Error::Map { map: name, source })
     }
 
     /// Its programs and maps.
@@ -167,19 +201,33 @@ pub(crate) fn clear<V: Pod>(
     map.set(index, zeros, 0).map_err(|source| Error::map(name, source))
 }
 
-/// The common part of a map of the kinds that probes use.
-fn data_of(map: &Map) -> Option<&MapData> {
-    match map {
-        Map::Array(data)
-        | Map::HashMap(data)
-        | Map::LpmTrie(data)
-        | Map::LruHashMap(data)
-        | Map::PerCpuArray(data)
-        | Map::PerCpuHashMap(data)
-        | Map::PerCpuLruHashMap(data)
-        | Map::SkStorage(data)
-        | Map::Unsupported(data) => Some(data),
+/// The kinds of programs that the probes have.
+fn kind_of(section: &ProgramSection) -> Option<ProgramKind> {
+    match section {
+        ProgramSection::Xdp { frags, .. } => Some(ProgramKind::Xdp { several_buffers: *frags }),
+        ProgramSection::SchedClassifier => Some(ProgramKind::TrafficControl),
+        ProgramSection::BtfTracePoint => Some(ProgramKind::Tracepoint),
         _ => None,
+    }
+}
+
+/// A map; constants are written into theirs, which nobody can change from then on.
+fn create(definition: &aya_obj::Map, name: &str, types: &OwnedFd) -> Result<MapData, MapError> {
+    let map = MapData::create(definition.clone(), name, Some(types.as_fd()))?;
+    if !definition.data().is_empty() {
+        syscall::fill(map.fd().as_fd(), definition.data())?;
+    }
+    if definition.section_kind() == EbpfSectionKind::Rodata {
+        syscall::freeze(map.fd().as_fd())?;
+    }
+    Ok(map)
+}
+
+/// The verifier wrote why.
+fn refused(object: &'static str, program: &str, error: &io::Error, log: &str) -> Error {
+    match load_error(object, error) {
+        Error::Load { .. } => Error::Load { object, reason: last_words(&format!("{program}: {error}\n{log}")) },
+        other => other,
     }
 }
 
@@ -229,7 +277,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_object_and_each_cause_once() {
-        let error = aya::EbpfError::NoBTF;
+        let error = MapError::ProgIdNotSupported;
         let text = load_error("x.bpf.o", &error).to_string();
         assert_eq!(text, format!("load x.bpf.o: {error}"));
     }

@@ -38,13 +38,22 @@ enum Held {
     Not(ProbeState),
 }
 
+/// What all of them together are called as a collector.
+pub(crate) const NAME: &str = "probes";
+
 impl Probes {
     /// Starts the probes that the configuration wants. It never fails: what cannot run says why in its state.
     pub fn start(config: &Config) -> Self {
-        let surroundings = Surroundings::default();
-        let loader = Loader::new(surroundings.clone());
-        let slots = ALL.iter().map(|probe| Mutex::new(Slot::start(probe, config, &loader))).collect();
-        Self { slots, config: Mutex::new(config.clone()), reduced: AtomicBool::new(false), surroundings }
+        let probes = Self::idle();
+        probes.apply(config);
+        probes
+    }
+
+    /// None of them runs.
+    pub(crate) fn idle() -> Self {
+        let slots = ALL.iter().map(|probe| Mutex::new(Slot::idle(probe))).collect();
+        let config = Mutex::new(Config::disabled());
+        Self { slots, config, reduced: AtomicBool::new(false), surroundings: Surroundings::default() }
     }
 
     /// Where the rest of the program tells the probes what they cannot know.
@@ -52,16 +61,14 @@ impl Probes {
         &self.surroundings
     }
 
-    /// Gives up every capability that neither a running probe nor the caller (`also`) needs, for good.
-    ///
-    /// It concerns the calling thread and those it makes afterwards, so it is called before there are others; with
-    /// others there it changes nothing and fails.
-    pub fn reduce_capabilities(&self, also: &[Capability]) -> Result<Reduced, Error> {
+    /// Gives up every capability that no running probe needs, for good. It concerns the calling thread alone, which is the
+    /// one that uses the probes from then on.
+    pub(crate) fn reduce_capabilities(&self) -> Result<Reduced, Error> {
         let running = self.slots.iter().filter_map(|slot| {
             let slot = lock(slot);
             matches!(slot.held, Held::Running { .. }).then_some(slot.probe)
         });
-        let mut kept: Capabilities = also.iter().copied().collect();
+        let mut kept = Capabilities::default();
         for probe in running {
             kept = kept.with(probe.to_run);
             if Version::current() < KERNEL_MAPS_BY_DESCRIPTOR {
@@ -105,7 +112,7 @@ impl model::status::Probes for Probes {
 
 impl Collector for Probes {
     fn name(&self) -> &'static str {
-        "probes"
+        NAME
     }
 
     /// One failing probe keeps none of the others back; the error names all that failed.
@@ -132,9 +139,13 @@ impl Collector for Probes {
 }
 
 impl Slot {
+    fn idle(probe: &'static Probe) -> Self {
+        Self { probe, held: Held::Not(ProbeState::Disabled), note: None }
+    }
+
     fn start(probe: &'static Probe, config: &Config, loader: &Loader) -> Self {
         if !(probe.enabled)(config) {
-            return Self { probe, held: Held::Not(ProbeState::Disabled), note: None };
+            return Self::idle(probe);
         }
         let started = match missing(probe.kernel_min, probe.to_load, Version::current(), Capabilities::effective()) {
             Some(reason) => Err(Error::Unsupported { reason }),
@@ -240,7 +251,7 @@ fn expose_states(states: &[(&'static str, ProbeState, Option<Duration>)], famili
     let family = STATE.family(families);
     for (probe, state, _) in states {
         let current = word(state);
-        for word in ["disabled", "running", "unsupported", "failed"] {
+        for word in ["disabled", "starting", "running", "unsupported", "failed"] {
             family.with([("probe", *probe), ("state", word)], f64::from(u8::from(word == current)));
         }
     }
@@ -253,13 +264,14 @@ fn expose_states(states: &[(&'static str, ProbeState, Option<Duration>)], famili
 fn word(state: &ProbeState) -> &'static str {
     match state {
         ProbeState::Disabled => "disabled",
+        ProbeState::Starting => "starting",
         ProbeState::Running => "running",
         ProbeState::Unsupported { .. } => "unsupported",
         ProbeState::Failed { .. } => "failed",
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

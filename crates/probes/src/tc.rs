@@ -4,23 +4,19 @@
 //! From Linux 6.6 on the program is a BPF link at the head of the hook's list, before the programs of others, whose order
 //! it does not change; the link goes with the process, however that ends. Older kernels have the queueing discipline
 //! clsact, where the program is a filter with a handle of its own in the first priority. A filter outlives a process that
-//! was killed, so those with our handle and name are taken off when a device is taken up. A program there that others put
-//! before ours, and that decides on a packet, hides the packet from us.
+//! was killed, so those with our handle and name are taken off when a device is taken up. It goes when somebody removes
+//! clsact, as those do who set up a device anew; so that is looked at before each reading, and it is put back. A program
+//! there that others put before ours, and that decides on a packet, hides the packet from us.
 //!
 //! A packet is what the stack hands over: one that the device cuts into many later counts once.
 
 use std::fmt;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::str::FromStr;
 
-use aya::EbpfLoader;
 use aya::maps::{MapData, PerCpuArray};
-use aya::programs::tc::{
-    NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact, qdisc_detach_program,
-};
-use aya::programs::{ProgramError, ProgramFd, SchedClassifier, TcAttachType};
 use model::Families;
 use model::status::ProbeState;
 use thiserror::Error as ThisError;
@@ -28,6 +24,7 @@ use yaml::Section;
 
 use crate::capability::{BPF, NET_ADMIN, PERFMON};
 use crate::device::{self, Device};
+use crate::filter::{Filter, Side};
 use crate::loader::{Object, clear, object};
 use crate::meter::Meter;
 use crate::packet::{COUNTERS, combinations, is_usual};
@@ -53,11 +50,6 @@ const KERNEL_TCX: Version = Version(6, 6);
 
 /// Puts a link before all others; of linux/bpf.h.
 const FLAG_BEFORE: u32 = 1 << 3;
-
-/// Who sees a packet first has the smallest number.
-const FILTER_PRIORITY: u16 = 1;
-/// The letters `skep`: filters of others in the same priority count from one.
-const FILTER_HANDLE: TcHandle = TcHandle::new(0x736b, 0x6570);
 
 const STATS: &str = "stats";
 
@@ -105,8 +97,9 @@ enum Direction {
 struct Tc {
     config: TcConfig,
     object: Object,
-    egress: ProgramFd,
-    ingress: ProgramFd,
+    egress: OwnedFd,
+    /// Where it is wanted: the kernel takes a while to verify a program.
+    ingress: Option<OwnedFd>,
     seats: Seats,
     stats: PerCpuArray<MapData, RawStats>,
     counted: Vec<Counted>,
@@ -124,7 +117,7 @@ struct Counted {
 /// A program on a device. Dropping it takes the program off.
 enum Attachment {
     Link(DeviceLink),
-    Filter { _filter: SchedClassifierLink },
+    Filter(Filter),
 }
 
 /// Why a device is not counted.
@@ -134,10 +127,12 @@ enum Refusal {
     TooMany,
     #[error("somebody took the program off; restart to count again")]
     TakenOff,
+    #[error("no program for this direction is loaded; restart skep")]
+    NotLoaded,
     #[error("attach a link: {0}")]
     Link(io::Error),
     #[error("attach a filter: {0}")]
-    Filter(ProgramError),
+    Filter(io::Error),
     #[error(transparent)]
     Other(#[from] Error),
 }
@@ -228,20 +223,19 @@ impl Direction {
         }
     }
 
-    fn attach_type(self) -> TcAttachType {
+    fn side(self) -> Side {
         match self {
-            Self::Egress => TcAttachType::Egress,
-            Self::Ingress => TcAttachType::Ingress,
+            Self::Egress => Side::Egress,
+            Self::Ingress => Side::Ingress,
         }
     }
 }
 
 impl Attachment {
-    /// A filter that somebody removed is not noticed: the kernel would have to be asked for all filters each time.
     fn is_alive(&self) -> bool {
         match self {
             Self::Link(link) => link.is_attached().unwrap_or(false),
-            Self::Filter { .. } => true,
+            Self::Filter(filter) => filter.is_attached(),
         }
     }
 }
@@ -254,14 +248,9 @@ impl Counted {
 
 impl Tc {
     fn start(config: TcConfig, loader: &Loader) -> Result<Self, Error> {
-        let mut object = loader.load(object!("tc.bpf.o"), EbpfLoader::new().btf(None))?;
-        let mut load = |direction: Direction| {
-            object.start(direction.program(), |program: &mut SchedClassifier| {
-                program.load()?;
-                Ok(program.fd()?.try_clone()?)
-            })
-        };
-        let (egress, ingress) = (load(Direction::Egress)?, load(Direction::Ingress)?);
+        let mut object = loader.load(object!("tc.bpf.o"), &[])?;
+        let egress = object.program(Direction::Egress.program())?;
+        let ingress = config.ingress.then(|| object.program(Direction::Ingress.program())).transpose()?;
         let (seats, stats) = (Seats::of(&mut object)?, object.map(STATS)?);
         let (counted, refused) = (Vec::new(), Vec::new());
         let mut tc = Self { config, object, egress, ingress, seats, stats, counted, refused };
@@ -304,8 +293,8 @@ impl Tc {
 
     /// Counts a device from now on, from zero. One that is counted already goes on.
     fn add(&mut self, device: Device) -> Result<(), Refusal> {
-        if let Some(counted) = self.counted.iter().find(|counted| counted.device.index == device.index) {
-            return if counted.is_alive() { Ok(()) } else { Err(Refusal::TakenOff) };
+        if let Some(at) = self.counted.iter().position(|counted| counted.device.index == device.index) {
+            return self.keep(at);
         }
         let seat = self.seats.reserve(device.index).ok_or(Refusal::TooMany)?;
         match self.attach(&device, seat) {
@@ -313,6 +302,24 @@ impl Tc {
             Err(refusal) => {
                 self.seats.release(seat)?;
                 return Err(refusal);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts back filters that went with the queueing discipline; they go on counting where they were. A link that somebody
+    /// took off was meant.
+    fn keep(&mut self, at: usize) -> Result<(), Refusal> {
+        for place in 0..self.counted[at].directions.len() {
+            let (direction, attachment) = &self.counted[at].directions[place];
+            let direction = *direction;
+            match attachment {
+                attachment if attachment.is_alive() => {}
+                Attachment::Link(_) => return Err(Refusal::TakenOff),
+                Attachment::Filter(_) => {
+                    let device = self.counted[at].device.index;
+                    self.counted[at].directions[place].1 = self.filter(device, direction)?;
+                }
             }
         }
         Ok(())
@@ -327,34 +334,31 @@ impl Tc {
         let directions: &[Direction] = if self.config.ingress { &Direction::ALL } else { &[Direction::Egress] };
         for direction in directions.iter().copied() {
             let attachment = match self.config.attach.uses_links() {
-                true => self.link(device, direction)?,
-                false => self.filter(device, direction)?,
+                true => self.link(device.index, direction)?,
+                false => self.filter(device.index, direction)?,
             };
             attachments.push((direction, attachment));
         }
         Ok(attachments)
     }
 
-    fn link(&self, device: &Device, direction: Direction) -> Result<Attachment, Refusal> {
-        let program = match direction {
-            Direction::Egress => &self.egress,
-            Direction::Ingress => &self.ingress,
-        };
-        let link = DeviceLink::create(program.as_fd(), device.index, direction.hook(), FLAG_BEFORE);
+    fn link(&self, device: u32, direction: Direction) -> Result<Attachment, Refusal> {
+        let program = self.program(direction)?;
+        let link = DeviceLink::create(program.as_fd(), device, direction.hook(), FLAG_BEFORE);
         link.map(Attachment::Link).map_err(Refusal::Link)
     }
 
-    fn filter(&mut self, device: &Device, direction: Direction) -> Result<Attachment, Refusal> {
-        // It is there already where others use it, or where this process counts the other direction.
-        let _ = qdisc_add_clsact(&device.name);
-        // Of a process that was killed.
-        let _ = qdisc_detach_program(&device.name, direction.attach_type(), direction.program());
-        let program: &mut SchedClassifier = self.object.program(direction.program())?;
-        let options = NlOptions { priority: FILTER_PRIORITY, handle: FILTER_HANDLE, classid: None };
-        let options = TcAttachOptions::Netlink(options);
-        let link = program.attach_with_options(&device.name, direction.attach_type(), options);
-        let filter = link.and_then(|id| program.take_link(id)).map_err(Refusal::Filter)?;
-        Ok(Attachment::Filter { _filter: filter })
+    fn filter(&self, device: u32, direction: Direction) -> Result<Attachment, Refusal> {
+        let program = self.program(direction)?;
+        let filter = Filter::create(program.as_fd(), direction.program(), device, direction.side());
+        filter.map(Attachment::Filter).map_err(Refusal::Filter)
+    }
+
+    fn program(&self, direction: Direction) -> Result<&OwnedFd, Refusal> {
+        match direction {
+            Direction::Egress => Ok(&self.egress),
+            Direction::Ingress => self.ingress.as_ref().ok_or(Refusal::NotLoaded),
+        }
     }
 
     /// Packets and bytes of a device by family and protocol.
@@ -415,6 +419,9 @@ impl Running for Tc {
 
     fn apply(&mut self, config: &Config) -> bool {
         let config = &config.tc;
+        if config.ingress && self.ingress.is_none() {
+            return false;
+        }
         let same_way = config.attach.uses_links() == self.config.attach.uses_links();
         if (!same_way || config.ingress != self.config.ingress) && self.retain(&[]).is_err() {
             return false;

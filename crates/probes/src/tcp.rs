@@ -39,7 +39,8 @@ use crate::entries::{self, Entries};
 use crate::loader::{Object, object};
 use crate::meter::Meter;
 use crate::top::Top;
-use crate::{Capability, Error, Loader, Metric, Namespaces, Running, Settings, Version, decode, enums};
+use crate::types::Types;
+use crate::{Capability, Error, Loader, Metric, Namespaces, Running, Settings, Version, decode};
 use layout::{
     Buckets, DURATION_BOUNDS, FAILURES, PEER_TOTALS, Peer, RESET_REASON_UNKNOWN, RETRANSMITS, RTT_BOUNDS, SIDES, TOTALS,
     Totals,
@@ -187,8 +188,10 @@ const METRICS: [Metric; 19] = {
 impl Tcp {
     fn start(config: &TcpConfig, loader: &Loader) -> Result<Self, Error> {
         let types = loader.types()?;
-        let peers_wanted = ("peers_wanted", u32::from(config.peers > 0));
-        let mut object = loader.tracing(OBJECT, &[config.namespaces.global()?, peers_wanted])?;
+        let (namespace, number) = config.namespaces.global()?;
+        let peers_wanted = u32::from(config.peers > 0).to_ne_bytes();
+        let globals: [(_, &[u8]); 2] = [(namespace, &number.to_ne_bytes()), ("peers_wanted", &peers_wanted)];
+        let mut object = loader.load(OBJECT, &globals)?;
         let totals = object.map(TOTALS_MAP)?;
         let peers: Map<MapData, [u8; 20], [u64; PEER_TOTALS]> = object.map(PEERS_MAP)?;
         for name in PROGRAMS {
@@ -198,7 +201,7 @@ impl Tcp {
         object.tracepoint(newer, RETRANSMIT, types).or_else(|_| object.tracepoint(older, RETRANSMIT, types))?;
         let peers = Entries::of(PEERS_MAP, &peers)?;
         let top = Top::new(config.peers, weight);
-        Ok(Self { object, totals, peers, top, reset_reasons: reset_reasons()? })
+        Ok(Self { object, totals, peers, top, reset_reasons: reset_reasons(types) })
     }
 
     /// Totals first, as [`Top::update`] needs them.
@@ -290,11 +293,11 @@ fn weight(&[retransmits, resets, established, failed, sent, received, ..]: &[u64
 }
 
 /// Why the kernel sends resets, by number; empty on kernels that do not tell.
-fn reset_reasons() -> Result<HashMap<u32, String>, Error> {
+fn reset_reasons(types: &Types) -> HashMap<u32, String> {
     const PREFIX: &str = "SK_RST_REASON_";
-    let variants = enums::of_kernel(|name| name == "sk_rst_reason")?.into_iter();
+    let variants = types.variants(|name| name == "sk_rst_reason").into_iter();
     let named = variants.map(|v| (v.value, v.name.strip_prefix(PREFIX).unwrap_or(&v.name).to_lowercase()));
-    Ok(named.chain([(RESET_REASON_UNKNOWN, "unknown".to_owned())]).collect())
+    named.chain([(RESET_REASON_UNKNOWN, "unknown".to_owned())]).collect()
 }
 
 fn labels(peer: Option<Peer>) -> [(&'static str, String); 3] {
@@ -358,7 +361,7 @@ mod tests {
 
     #[test]
     fn reset_reasons_of_this_kernel() {
-        let reasons = reset_reasons().unwrap();
+        let reasons = reset_reasons(&Types::of_kernel().unwrap());
         assert_eq!(reasons.get(&RESET_REASON_UNKNOWN).map(String::as_str), Some("unknown"));
         if Version::current() >= Version(6, 10) {
             assert_eq!(reasons.get(&1).map(String::as_str), Some("no_socket"));

@@ -97,7 +97,8 @@ impl Settings for UdpConfig {
 impl Udp {
     fn start(config: &UdpConfig, loader: &Loader) -> Result<Self, Error> {
         let types = loader.types()?;
-        let mut object = loader.tracing(OBJECT, &[config.namespaces.global()?])?;
+        let (namespace, number) = config.namespaces.global()?;
+        let mut object = loader.load(OBJECT, &[(namespace, &number.to_ne_bytes())])?;
         let totals = object.map(TOTALS_MAP)?;
         let ports: Map<MapData, [u8; 4], u64> = object.map(PORTS_MAP)?;
         for name in PROGRAMS {

@@ -355,7 +355,8 @@ impl Running for Xdp {
     /// Devices and mode; what is counted of a packet is fixed when the program is loaded.
     fn apply(&mut self, config: &Config) -> bool {
         let config = &config.xdp;
-        if config.details != self.config.details || config.top != self.config.top {
+        let same_program = config.details == self.config.details && config.top == self.config.top;
+        if !same_program || !self.counters.can(config.mode) {
             return false;
         }
         if config.mode != self.config.mode && self.counters.clear().is_err() {

@@ -58,6 +58,11 @@ fn the_filters_of_a_killed_process_are_taken_off_by_the_next() {
 }
 
 #[test]
+fn filters_that_went_with_clsact_are_put_back() {
+    play_in_namespace("cleared");
+}
+
+#[test]
 fn devices_come_and_go_and_reloads_apply() {
     play_in_namespace("tc-devices");
 }
@@ -72,6 +77,7 @@ fn play() {
         ("beside", beside),
         ("killed-link", killed_link),
         ("killed-filter", killed_filter),
+        ("cleared", cleared),
         ("hold-link", || hold(TcAttach::Tcx)),
         ("hold-filter", || hold(TcAttach::Clsact)),
         ("tc-devices", devices),
@@ -274,6 +280,20 @@ fn killed_filter() {
     assert_eq!(read(&probes), expected);
     drop(probes);
     assert!(!filters("sk0").contains("skep_tc"), "{}", filters("sk0"));
+}
+
+/// Somebody sets the device up anew, and what was counted goes on.
+fn cleared() {
+    wire();
+    let probes = start(TcAttach::Clsact);
+    let mut expected = Counts::new();
+    send(&cases(), &["egress", "ingress"], &mut expected, &probes);
+    run("tc qdisc del dev sk0 clsact");
+    assert!(!filters("sk0").contains("skep_tc"), "{}", filters("sk0"));
+    assert_eq!(read(&probes), expected);
+    assert_eq!(filters("sk0").matches("handle 0x736b6570").count(), 2, "{}", filters("sk0"));
+    send(&cases(), &["egress", "ingress"], &mut expected, &probes);
+    assert_eq!(read(&probes), expected);
 }
 
 fn many(number: u8, protocol: &'static str) -> Vec<Case> {

@@ -438,6 +438,7 @@ impl From<model::status::ProbeStatus> for Probe {
     fn from(probe: model::status::ProbeStatus) -> Self {
         let (word, class, icon, reason) = match probe.state {
             ProbeState::Disabled => ("off", "idle", "pause", "Switched off in the configuration.".to_owned()),
+            ProbeState::Starting => ("starting", "idle", "pause", String::new()),
             ProbeState::Running => ("running", "good", "check", String::new()),
             ProbeState::Unsupported { reason } => ("not supported", "warn", "alert", reason),
             ProbeState::Failed { error } => ("failed", "bad", "cross", error),

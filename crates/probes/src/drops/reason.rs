@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use super::layout::CODE_UNKNOWN;
-use crate::enums::{self, Variant};
-use crate::Error;
+use crate::types::{self, Types, Variant};
 
 /// The enum of the reasons that belong to no subsystem.
 const CORE: &str = "skb_drop_reason";
@@ -21,11 +20,9 @@ pub(super) struct Reasons {
 }
 
 impl Reasons {
-    /// As the running kernel has them; none where it is older than reasons.
-    pub(super) fn of_this_kernel() -> Result<Self, Error> {
-        let core = enums::of_kernel(|name| name == CORE)?;
-        let subsystems = enums::of_kernel(is_subsystem)?;
-        Ok(Self::from_variants(core, subsystems))
+    /// As the kernel has them; none where it is older than reasons.
+    pub(super) fn of_kernel(types: &Types) -> Self {
+        Self::from_variants(types.variants(|name| name == CORE), types.variants(is_subsystem))
     }
 
     fn from_variants(core: Vec<Variant>, subsystems: Vec<Variant>) -> Self {
@@ -48,7 +45,7 @@ impl Reasons {
     /// The name of a reason. A number that is not known makes this look at the modules that are loaded by now, once.
     pub(super) fn name(&mut self, code: u32) -> String {
         if !self.names.contains_key(&code) {
-            self.add_subsystems(enums::of_modules(is_subsystem).unwrap_or_default());
+            self.add_subsystems(types::variants_of_modules(is_subsystem).unwrap_or_default());
         }
         self.names.entry(code).or_insert_with(|| number_in_words(code)).clone()
     }

@@ -4,12 +4,10 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
 use aya::maps::{Array, MapData, PerCpuArray};
-use aya::programs::{ProgramFd, Xdp};
-use aya::EbpfLoader;
 use rustix::thread::{MembarrierCommand, membarrier};
 use thiserror::Error as ThisError;
 
@@ -45,12 +43,14 @@ const PROGRAM_ENDS_WITHIN: Duration = Duration::from_millis(20);
 /// Everything that lives in the kernel. Dropping it leaves nothing behind.
 pub(super) struct Counters {
     object: Object,
+    /// Those that the mode does not ask for are not loaded: the kernel takes a while to verify one.
+    ///
     /// For generic mode. It takes packets in one buffer, and the kernel makes them so: a program that takes several gets
     /// a copy whose link-layer length Linux (seen in 6.18) forgets, and the programs of traffic control behind it, of
     /// whoever they are, then find no frame header.
-    generic: ProgramFd,
+    generic: Option<OwnedFd>,
     /// For native mode, where the driver hands over several buffers as they are.
-    native: ProgramFd,
+    native: Option<OwnedFd>,
     seats: Seats,
     stats: PerCpuArray<MapData, RawStats>,
     tables: Tables,
@@ -103,30 +103,26 @@ pub(super) enum Refusal {
     TooMany,
     #[error("somebody took the program off; restart to count again")]
     TakenOff,
+    #[error("no program for this mode is loaded; restart skep")]
+    NotLoaded,
     #[error("attach: {0}")]
     Attach(io::Error),
     #[error(transparent)]
-    Map(Error),
+    Other(Error),
 }
 
 impl Counters {
-    /// Loads the program; it sits on no device yet.
+    /// Makes the maps; no device is counted yet.
     pub(super) fn load(config: &XdpConfig, loader: &Loader) -> Result<Self, Error> {
-        let (details, breakdown) = (u32::from(config.details), u32::from(config.top > 0));
-        let seed = RandomState::new().hash_one(0);
-        let mut settings = EbpfLoader::new();
-        settings.btf(None).override_global("details", &details, true);
-        settings.override_global("breakdown", &breakdown, true).override_global("seed", &seed, true);
-        let mut object = loader.load(object!("xdp.bpf.o"), &mut settings)?;
-        let mut start = |name| {
-            object.start(name, |program: &mut Xdp| {
-                program.load()?;
-                Ok(program.fd()?.try_clone()?)
-            })
-        };
-        let generic = start(PROGRAM_LINEAR)?;
-        let takes_several = Version::current() >= KERNEL_FRAGS;
-        let native = if takes_several { start(PROGRAM_FRAGS)? } else { generic.try_clone().map_err(Error::Descriptor)? };
+        let [details, breakdown] = [config.details, config.top > 0].map(|wanted| u32::from(wanted).to_ne_bytes());
+        let seed = RandomState::new().hash_one(0).to_ne_bytes();
+        let globals: [(_, &[u8]); 3] = [("details", &details), ("breakdown", &breakdown), ("seed", &seed)];
+        let mut object = loader.load(object!("xdp.bpf.o"), &globals)?;
+        let several = Version::current() >= KERNEL_FRAGS;
+        let mut start = |wanted: bool, name| wanted.then(|| object.program(name)).transpose();
+        let generic = start(config.mode != XdpMode::Native, PROGRAM_LINEAR)?;
+        let native = if several { PROGRAM_FRAGS } else { PROGRAM_LINEAR };
+        let native = start(config.mode != XdpMode::Generic, native)?;
         let tables = Tables {
             epoch: object.map(EPOCH)?,
             ports: object.map(PORTS_MAP)?,
@@ -143,6 +139,11 @@ impl Counters {
             attached: Vec::new(),
             top: config.top,
         })
+    }
+
+    /// Whether programs are loaded for a mode.
+    pub(super) fn can(&self, mode: XdpMode) -> bool {
+        (mode == XdpMode::Native || self.generic.is_some()) && (mode == XdpMode::Generic || self.native.is_some())
     }
 
     pub(super) fn meter(&self) -> &Meter {
@@ -179,7 +180,7 @@ impl Counters {
         }
         let seat = self.seats.reserve(device.index).ok_or(Refusal::TooMany)?;
         let cleared = clear(&mut self.stats, STATS, seat.slot, [0; _]);
-        let prepared = cleared.and_then(|()| self.seats.seat(&device, seat)).map_err(Refusal::Map);
+        let prepared = cleared.and_then(|()| self.seats.seat(&device, seat)).map_err(Refusal::Other);
         match prepared.and_then(|()| self.attach(device.index, mode)) {
             Ok((link, mode)) => self.attached.push(Attached {
                 device,
@@ -192,7 +193,7 @@ impl Counters {
                 alive: true,
             }),
             Err(refusal) => {
-                self.seats.release(seat).map_err(Refusal::Map)?;
+                self.seats.release(seat).map_err(Refusal::Other)?;
                 return Err(refusal);
             }
         }
@@ -217,17 +218,18 @@ impl Counters {
     }
 
     fn attach(&self, device: u32, mode: XdpMode) -> Result<(DeviceLink, XdpMode), Refusal> {
-        let create = |mode| {
-            let is_native = mode == XdpMode::Native;
-            let (program, flag) = if is_native { (&self.native, FLAG_NATIVE) } else { (&self.generic, FLAG_GENERIC) };
-            DeviceLink::create(program.as_fd(), device, Hook::Xdp, flag).map(|link| (link, mode))
-        };
         match mode {
-            XdpMode::Generic | XdpMode::Native => create(mode).map_err(|error| refusal(error, device, mode)),
-            XdpMode::Auto => create(XdpMode::Native)
-                .or_else(|_| create(XdpMode::Generic))
-                .map_err(|error| refusal(error, device, XdpMode::Generic)),
+            XdpMode::Generic | XdpMode::Native => self.link(device, mode),
+            XdpMode::Auto => self.link(device, XdpMode::Native).or_else(|_| self.link(device, XdpMode::Generic)),
         }
+    }
+
+    fn link(&self, device: u32, mode: XdpMode) -> Result<(DeviceLink, XdpMode), Refusal> {
+        let is_native = mode == XdpMode::Native;
+        let (program, flag) = if is_native { (&self.native, FLAG_NATIVE) } else { (&self.generic, FLAG_GENERIC) };
+        let program = program.as_ref().ok_or(Refusal::NotLoaded)?;
+        let link = DeviceLink::create(program.as_fd(), device, Hook::Xdp, flag);
+        link.map(|link| (link, mode)).map_err(|error| refusal(error, device, mode))
     }
 }
 
