@@ -88,6 +88,14 @@ function showChoice(): void {
   for (const element of all<HTMLElement>("[data-zone-word]")) element.textContent = name;
 }
 
+/** What a dashboard asks for holds on its page, unless this reader has chosen. */
+export function suggest(zone: string): void {
+  if (settings.get("zone") !== null || !/^(etc\/)?utc$/i.test(zone)) return;
+  utc = true;
+  showChoice();
+  rewrite();
+}
+
 export function start(): void {
   byId("zone", HTMLButtonElement)?.addEventListener("click", () => {
     utc = !utc;

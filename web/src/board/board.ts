@@ -1,6 +1,7 @@
 // A dashboard's page: which panels are visible, what they need, when they are asked for.
 
 import { all } from "../page";
+import { suggest } from "../zone";
 import { Asker, type Asked, type Extra } from "./ask";
 import { forget } from "./colour";
 import { attachKeys } from "./keys";
@@ -196,6 +197,7 @@ export function scan(): void {
   board = null;
   if (!root) return;
   if (!started) listen();
+  suggest(root.dataset.zone ?? "");
   board = new Board(root);
   board.scan();
   variables.enhance(root);

@@ -179,7 +179,7 @@ export class TimeView implements View<"time"> {
     const { full } = this;
     const at = this.times[index]!;
     const exact = await this.context.exact(at);
-    if (!exact || exact.shape !== this.picture!.shape) return; // The rounded values stay.
+    if (!exact || exact.count === 0 || exact.shape !== this.picture!.shape) return; // The rounded values stay.
     full.set(at, exact.series.map((series) => series.v[0] ?? null));
     if (full === this.full && this.tip.isShown && plot.cursor.idx === index) this.fillTip(plot, index, true);
   }
