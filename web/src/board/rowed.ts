@@ -8,6 +8,7 @@ import { zoom, zoomOut } from "../range";
 import { attachTouch } from "../touch";
 import { fontOf } from "./axes";
 import { paint } from "./colour";
+import { Hover } from "./hover";
 import { Tip, showAt } from "./tip";
 import type { Context } from "./view";
 
@@ -34,8 +35,8 @@ export abstract class RowedView {
   protected readonly plotBox = make("div", "plot");
   protected readonly tip = new Tip();
   protected plot: uPlot | null = null;
-  private hovered = false;
   private row = 0;
+  private readonly hover = new Hover(this.plotBox, this.tip);
   private readonly observer = new ResizeObserver(() => this.resize());
 
   constructor(protected readonly context: Context) {
@@ -43,11 +44,6 @@ export abstract class RowedView {
     this.plotBox.setAttribute("role", "img");
     this.plotBox.addEventListener("keydown", (event) => this.key(event));
     this.plotBox.addEventListener("blur", () => this.leave());
-    this.plotBox.addEventListener("mouseenter", () => (this.hovered = true));
-    this.plotBox.addEventListener("mouseleave", () => {
-      this.hovered = false;
-      this.tip.hide();
-    });
     this.observer.observe(this.plotBox);
   }
 
@@ -68,6 +64,7 @@ export abstract class RowedView {
 
   remove(): void {
     this.observer.disconnect();
+    this.hover.remove();
     this.plot?.destroy();
     this.tip.remove();
   }
@@ -135,10 +132,10 @@ export abstract class RowedView {
 
   private follow(plot: uPlot): void {
     const { left = -1, top = -1 } = plot.cursor;
-    const mine = this.hovered || document.activeElement === this.plotBox;
+    const mine = this.hover.inside || document.activeElement === this.plotBox;
     if (left < 0 || !(mine || this.context.sharesTip())) return this.tip.hide();
     const count = this.rows().names.length;
-    if (this.hovered) this.row = Math.max(0, Math.min(count - 1, Math.floor(plot.posToVal(top, "y"))));
+    if (this.hover.inside) this.row = Math.max(0, Math.min(count - 1, Math.floor(plot.posToVal(top, "y"))));
     const told = this.tell(this.row, plot.posToVal(left, "x") * 1000, plot.cursor.idx ?? 0);
     if (!told) return this.tip.hide();
     showAt(this.tip, plot, told.title, told.lines, mine);

@@ -7,6 +7,7 @@ import { attachTouch } from "../touch";
 import { show } from "../zone";
 import { axesOf, limitAreas, limitLines, scalesOf } from "./axes";
 import { write } from "./format";
+import { Hover } from "./hover";
 import { type Entry, LegendView, choose } from "./legend";
 import { bandsOf, lineOptions, looksOf } from "./lines";
 import type { Series, TimePicture } from "./model";
@@ -34,10 +35,10 @@ export class TimeView implements View<"time"> {
   private looks = "";
   private times: number[] = [];
   private hidden: ReadonlySet<string> = new Set();
-  private hovered = false;
   private rest: number | undefined;
   /** Values in full, by time, of what is drawn. */
   private full = new Map<number, (number | null)[]>();
+  private readonly hover = new Hover(this.plotBox, this.tip);
   private readonly observer = new ResizeObserver(() => this.resize());
 
   constructor(private readonly context: Context) {
@@ -47,11 +48,6 @@ export class TimeView implements View<"time"> {
     context.body.replaceChildren(this.plotBox, this.legend.element);
     this.plotBox.addEventListener("keydown", (event) => this.key(event));
     this.plotBox.addEventListener("blur", () => this.leave());
-    this.plotBox.addEventListener("mouseenter", () => (this.hovered = true));
-    this.plotBox.addEventListener("mouseleave", () => {
-      this.hovered = false;
-      this.tip.hide();
-    });
     this.observer.observe(this.plotBox);
   }
 
@@ -87,6 +83,7 @@ export class TimeView implements View<"time"> {
 
   remove(): void {
     this.observer.disconnect();
+    this.hover.remove();
     window.clearTimeout(this.rest);
     this.plot?.destroy();
     this.tip.remove();
@@ -167,7 +164,7 @@ export class TimeView implements View<"time"> {
   private follow(plot: uPlot): void {
     const index = plot.cursor.idx ?? null;
     const inside = index !== null && (plot.cursor.left ?? -1) >= 0;
-    const mine = this.hovered || document.activeElement === this.plotBox;
+    const mine = this.hover.inside || document.activeElement === this.plotBox;
     window.clearTimeout(this.rest);
     if (!inside || this.picture!.tooltip.mode === "none" || !(mine || this.context.sharesTip())) return this.tip.hide();
     this.fillTip(plot, index, mine);
