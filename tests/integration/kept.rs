@@ -14,7 +14,7 @@ const INTERVAL: i64 = 15_000;
 const STEP: Duration = Duration::from_secs(60);
 const ROUNDS: i64 = 600;
 
-const EXPRESSIONS: [&str; 8] = [
+const EXPRESSIONS: [&str; 11] = [
     "m",
     "sum by (x) (rate(m[2m]))",
     "m offset 1m",
@@ -23,6 +23,10 @@ const EXPRESSIONS: [&str; 8] = [
     "m / ignoring (x) group_left () count(m)",
     "topk(1, m) or absent(n)",
     "count_values(\"v\", m)",
+    // With infos: of all the time, of some of it, and of two places.
+    "avg by (x) (increase(m[5m]))",
+    "rate(n[2m]) or rate(m[1m])",
+    "sum(rate(n[2m])) + sum(rate(n[4m]))",
 ];
 
 /// A store, an engine, and a source of chance.
@@ -54,7 +58,11 @@ impl World {
     }
 
     fn append(&self, x: u64, timestamp: i64, value: f64) {
-        let labels = Labels::from_pairs([("__name__", "m".to_owned()), ("x", x.to_string())]);
+        self.append_to("m", x, timestamp, value);
+    }
+
+    fn append_to(&self, name: &str, x: u64, timestamp: i64, value: f64) {
+        let labels = Labels::from_pairs([("__name__", name), ("x", &x.to_string())]);
         let mut appender = self.db.appender();
         // What contradicts a sample that is there is refused, and changes nothing.
         let _ = appender.append(&labels, Sample { timestamp, value });
@@ -70,6 +78,10 @@ impl World {
                 let value = self.below(1000) as f64;
                 self.append(x, self.now, value);
             }
+        }
+        // Some minutes of an hour.
+        if self.now / 60_000 % 60 < 7 {
+            self.append_to("n", 0, self.now, 1.0);
         }
         match self.below(14) {
             0 => {
@@ -102,6 +114,7 @@ impl World {
         };
         let (kept, fresh) = (ask(false), ask(true));
         assert_eq!(kept.value, fresh.value, "{expression} {range:?}");
+        assert_eq!((&kept.warnings, &kept.infos), (&fresh.warnings, &fresh.infos), "{expression} {range:?}");
         assert!(matches!(kept.value, Value::Matrix(_)));
         (kept.stats.samples_total, fresh.stats.samples_total)
     }

@@ -23,8 +23,9 @@ const SECONDS: u64 = 60;
 const SERIES: usize = 10_000;
 const SAMPLES: i64 = 480;
 const INTERVAL_MS: i64 = 15_000;
-/// Series of a request.
-const SERIES_SENT: usize = 100;
+/// Series of a request, and how many samples of each.
+const SERIES_SENT: usize = 500;
+const SAMPLES_SENT: usize = 120;
 
 const EXPORTERS: usize = 10;
 /// How often each is read.
@@ -96,18 +97,27 @@ fn page() -> String {
 /// Writes the series and gives the time of their last samples in seconds.
 fn write(server: &Server) -> Result<i64> {
     let newest = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs().cast_signed();
-    for first in (0..SERIES).step_by(SERIES_SENT) {
-        let request = (first..first + SERIES_SENT).fold(WriteRequest::default(), |request, number| {
-            let at = |i: i64| newest * 1000 - (SAMPLES - i) * INTERVAL_MS;
-            let samples: Vec<(i64, f64)> = (0..SAMPLES).map(|i| (at(i), (i * number as i64) as f64)).collect();
-            let (le, device) = ((number % 10).to_string(), format!("d{}", number % 97));
-            let labels = [("__name__", "load"), ("device", &*device), ("le", &*le), ("number", &number.to_string())];
-            request.series(&labels, &samples)
-        });
+    for request in loads(newest) {
         let response = server.post("/api/v1/write", &WriteRequest::HEADERS, &request.body())?;
         ensure!(response.status == 204, "{}", response.body);
     }
     Ok(newest)
+}
+
+/// Series of two hours before this second, all of them up to one time after the other, as some servers want it.
+pub(crate) fn loads(newest: i64) -> impl Iterator<Item = WriteRequest> {
+    let parts = (0..SAMPLES).step_by(SAMPLES_SENT);
+    let requests = parts.flat_map(|begin| (0..SERIES).step_by(SERIES_SENT).map(move |first| (begin, first)));
+    requests.map(move |(begin, first)| {
+        (first..first + SERIES_SENT).fold(WriteRequest::default(), |request, number| {
+            let at = |i: i64| newest * 1000 - (SAMPLES - i) * INTERVAL_MS;
+            let samples = begin..begin + SAMPLES_SENT as i64;
+            let samples: Vec<(i64, f64)> = samples.map(|i| (at(i), (i * number as i64) as f64)).collect();
+            let (le, device) = ((number % 10).to_string(), format!("d{}", number % 97));
+            let labels = [("__name__", "load"), ("device", &*device), ("le", &*le), ("number", &number.to_string())];
+            request.series(&labels, &samples)
+        })
+    })
 }
 
 /// How long pages took.

@@ -8,6 +8,7 @@ mod fuzz;
 mod hostile;
 mod lateness;
 mod machine;
+mod queries;
 mod slow;
 mod soak;
 mod test;
@@ -22,6 +23,7 @@ cargo xtask ebpf [--check]     build the BPF objects, or compare them with the c
 cargo xtask fuzz [SECONDS]     every fuzz target for so many seconds (5)
 cargo xtask soak               the long forms of the tests: kills, crash images, model tests, fuzzing; takes hours
 cargo xtask bench              start-up time, memory, size, beside a peer where there is one
+cargo xtask bench queries      how much memory heavy queries take at most, beside a peer
 cargo xtask bench hostile      how late scrapes and pages are while clients ask for everything
 cargo xtask bench slow         how long pages take while clients hold connections that they hardly use
 cargo xtask bench probes       what the probes on network devices cost a packet, and what they take from real traffic
@@ -40,6 +42,7 @@ fn main() -> Result<()> {
         ["fuzz", seconds] => fuzz::run(seconds.parse().context("SECONDS is a number")?, 0),
         ["soak"] => soak::run(),
         ["bench"] => bench::run(),
+        ["bench", "queries"] => queries::run(),
         ["bench", "hostile"] => hostile::run(),
         ["bench", "slow"] => slow::run(),
         ["bench", "lateness"] => lateness::run(),

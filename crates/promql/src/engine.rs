@@ -274,7 +274,10 @@ impl Engine {
         };
         if let Value::Matrix(series) = &mut answer.value {
             let series = begun.complete(std::mem::take(series));
-            self.answers.keep(begun, &series, &answer, raised);
+            // One that was known whole is kept already.
+            if begun.missing().is_some() {
+                self.answers.keep(begun, &series, &answer, raised);
+            }
             answer.value = Value::Matrix(series);
         }
         answer.held = self.held(&answer.value);

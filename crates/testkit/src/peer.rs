@@ -80,6 +80,13 @@ impl Prometheus {
         answer.body_mut().read_to_string().map_err(io::Error::other)
     }
 
+    /// The status of a POST.
+    pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<u16> {
+        let request = ureq::post(format!("{}{path}", self.url()));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        Ok(request.send(body).map_err(io::Error::other)?.status().as_u16())
+    }
+
     /// The process.
     pub fn pid(&self) -> u32 {
         self.child.id()
