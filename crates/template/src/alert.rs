@@ -188,7 +188,7 @@ impl Functions for AlertFunctions<'_> {
             "strvalue" => sample_label(arguments, 0, "__value__"),
             "safeHtml" => Ok(Value::string(text()?)),
             "title" => Ok(Value::string(title(text()?))),
-            "toUpper" => Ok(Value::string(text()?.to_uppercase())),
+            "toUpper" => Ok(Value::string(upper(text()?))),
             "toLower" => Ok(Value::string(text()?.to_lowercase())),
             "graphLink" => Ok(Value::string(graph_link(text()?))),
             "tableLink" => Ok(Value::string(table_link(text()?))),
@@ -298,6 +298,15 @@ pub(crate) fn regex(pattern: &str) -> Result<regex::Regex, CallError> {
         let last = message.lines().next_back().unwrap_or_default().trim_start_matches("error: ");
         CallError::Failed(format!("error parsing regexp: {last}: `{pattern}`"))
     })
+}
+
+/// Letter by letter, as Go does it: one that would become two stays.
+pub(crate) fn upper(text: &str) -> String {
+    let one = |c: char| {
+        let mut upper = c.to_uppercase();
+        upper.next().filter(|_| upper.next().is_none()).unwrap_or(c)
+    };
+    text.chars().map(one).collect()
 }
 
 /// Every word with its first letter large. Inside a word stand letters, digits, `_`, and between letters what Unicode
@@ -418,7 +427,7 @@ mod tests {
             "{{ reReplaceAll \"(w)eb\" \"$1-\" $labels.instance }} {{ match \"^web\" $labels.instance }}",
             "w--1.example.org:9100 true",
         );
-        check("{{ \"a b_c d-e\" | title }} {{ toUpper \"ab\" }}{{ toLower \"AB\" }}", "A B_c D-E ABab");
+        check("{{ \"a b_c d-e\" | title }} {{ toUpper \"aß\" }}{{ toLower \"AB\" }}", "A B_c D-E Aßab");
         check("{{ define \"t\" }}<{{ .arg0 }}>{{ end }}{{ template \"t\" (args 1 \"x\") }}", "<1>");
         check("a {{- /* gone */ -}} b {{- 1 }} {{ 2 -}} c", "ab1 2c");
         check("{{ $x := 1 }}{{ if true }}{{ $x = 2 }}{{ end }}{{ $x }}", "2");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-use crate::alert::{regex, replace, title};
+use crate::alert::{regex, replace, title, upper};
 use crate::functions::{exactly, text};
 use crate::value::{NESTING_MAX, PAIR, pair, sorted};
 use crate::{CallError, Functions, Map, MapKind, Object, Value, humanize, time};
@@ -110,7 +110,7 @@ impl Functions for NoticeFunctions {
 
 fn of_text(name: &str, text: &str) -> Called {
     Ok(match name {
-        "toUpper" => Value::string(text.to_uppercase()),
+        "toUpper" => Value::string(upper(text)),
         "toLower" => Value::string(text.to_lowercase()),
         // Letters behind the first become small, other than in rules.
         "title" => Value::string(title(&text.to_lowercase())),

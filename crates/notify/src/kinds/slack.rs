@@ -111,8 +111,7 @@ struct Body {
     link_names: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
     text: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    attachments: Vec<Attachment>,
+    attachments: [Attachment; 1],
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)]
@@ -218,15 +217,14 @@ fn action(place: &Place<'_>) -> Option<Action> {
 
 impl Slack {
     pub(super) fn compose(&self, speech: &Speech<'_>) -> Result<Outgoing, Error> {
-        let message_text = speech.text(&self.message_text);
         let body = Body {
             channel: speech.text(&self.channel),
             username: speech.text(&self.username),
             icon_emoji: speech.text(&self.icon_emoji),
             icon_url: speech.text(&self.icon_url),
             link_names: self.link_names,
-            attachments: if message_text.is_empty() { vec![self.attachment(speech)] } else { Vec::new() },
-            text: message_text,
+            text: speech.text(&self.message_text),
+            attachments: [self.attachment(speech)],
         };
         let request = match &self.way {
             Way::Webhook(target) => Outgoing::json(address(target)?, &body),

@@ -6,5 +6,6 @@
 mod amtool;
 mod api;
 mod notifications;
+mod receivers;
 mod sides;
 mod verdicts;
