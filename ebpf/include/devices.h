@@ -27,22 +27,15 @@ struct device {
 	__u32 header;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, DEVICE_PLACES);
-	__type(key, __u32);
-	__type(value, struct device);
-} devices SEC(".maps");
+/* A variable and not a map to look up, which costs each packet as much as a third of counting it. */
+struct device devices[DEVICE_PLACES] SEC(".data.devices");
 
 static __always_inline struct device *device_of(__u32 index)
 {
 #pragma clang loop unroll(disable)
 	for (__u32 step = 0; step < DEVICE_STEPS; step++) {
-		__u32 place = (index + step) % DEVICE_PLACES;
-		struct device *device = bpf_map_lookup_elem(&devices, &place);
+		struct device *device = &devices[(index + step) % DEVICE_PLACES];
 
-		if (!device)
-			return 0;
 		if (device->index == index)
 			return device;
 	}

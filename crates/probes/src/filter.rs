@@ -5,6 +5,7 @@
 //! never removed.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
@@ -60,13 +61,20 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Puts a program on a device. A filter of this name that is there is one that a killed process left, and goes.
+    /// Puts a program on a device.
     pub(crate) fn create(program: BorrowedFd<'_>, name: &str, device: u32, side: Side) -> io::Result<Self> {
+        let filter = ManuallyDrop::new(Self { device, side });
+        filter.put(program, name)?;
+        Ok(ManuallyDrop::into_inner(filter))
+    }
+
+    /// Puts it there, again where it went. A filter of this name that is there is one that a killed process left, and goes.
+    pub(crate) fn put(&self, program: BorrowedFd<'_>, name: &str) -> io::Result<()> {
         // It is there already where others use it.
-        let _ = ask(&message(NEW_QDISC, ACKNOWLEDGE | CREATE, [device, CLSACT, CLSACT_PARENT, 0], &kind("clsact")));
-        let filter = Self { device, side };
-        if filter.get().is_ok_and(|answer| names(&answer, name)) {
-            let _ = filter.delete();
+        let _ =
+            ask(&message(NEW_QDISC, ACKNOWLEDGE | CREATE, [self.device, CLSACT, CLSACT_PARENT, 0], &kind("clsact")));
+        if self.get().is_ok_and(|answer| names(&answer, name)) {
+            let _ = self.delete();
         }
         let options = [
             attribute(BPF_DESCRIPTOR, &program.as_raw_fd().to_ne_bytes()),
@@ -74,13 +82,7 @@ impl Filter {
             attribute(BPF_FLAGS, &DIRECT.to_ne_bytes()),
         ];
         let attributes = [kind("bpf"), attribute(OPTIONS, &options.concat())].concat();
-        match ask(&message(NEW_FILTER, ACKNOWLEDGE | CREATE, filter.place(), &attributes)) {
-            Ok(_) => Ok(filter),
-            Err(error) => {
-                std::mem::forget(filter);
-                Err(error)
-            }
-        }
+        ask(&message(NEW_FILTER, ACKNOWLEDGE | CREATE, self.place(), &attributes)).map(drop)
     }
 
     /// Whether it still sits there: it goes with clsact, which anybody may remove.

@@ -17,11 +17,15 @@ const DEVICE_PLACES: u32 = 1024;
 /// How many places a device may stand at.
 const DEVICE_STEPS: u32 = 8;
 
-const DEVICES: &str = "devices";
+const DEVICES: &str = ".data.devices";
+
+/// Index, slot and frame header of a device, at each place.
+type Table = [[u32; 3]; DEVICE_PLACES as usize];
 
 /// The table in the kernel and what is free in it.
 pub(crate) struct Seats {
-    map: Array<MapData, [u32; 3]>,
+    /// It holds one value, which is the table.
+    map: Array<MapData, Table>,
     taken: BTreeSet<u32>,
     /// The longest unused first, so that a packet still on its way through a program that was just taken off cannot
     /// land in another device's sums.
@@ -63,8 +67,12 @@ impl Seats {
         self.write(seat.place, [0; 3])
     }
 
+    /// Programs go on reading meanwhile: for all other places what is written is what was there.
     fn write(&mut self, place: u32, device: [u32; 3]) -> Result<(), Error> {
-        self.map.set(place, device, 0).map_err(|source| Error::Map { map: DEVICES, source })
+        let fail = |source| Error::Map { map: DEVICES, source };
+        let mut table = self.map.get(&0, 0).map_err(fail)?;
+        table[place as usize] = device;
+        self.map.set(0, table, 0).map_err(fail)
     }
 }
 

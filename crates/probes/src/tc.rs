@@ -309,16 +309,14 @@ impl Tc {
 
     /// Puts back filters that went with the queueing discipline; they go on counting where they were. A link that somebody
     /// took off was meant.
-    fn keep(&mut self, at: usize) -> Result<(), Refusal> {
-        for place in 0..self.counted[at].directions.len() {
-            let (direction, attachment) = &self.counted[at].directions[place];
-            let direction = *direction;
+    fn keep(&self, at: usize) -> Result<(), Refusal> {
+        for (direction, attachment) in &self.counted[at].directions {
             match attachment {
                 attachment if attachment.is_alive() => {}
                 Attachment::Link(_) => return Err(Refusal::TakenOff),
-                Attachment::Filter(_) => {
-                    let device = self.counted[at].device.index;
-                    self.counted[at].directions[place].1 = self.filter(device, direction)?;
+                Attachment::Filter(filter) => {
+                    let program = self.program(*direction)?;
+                    filter.put(program.as_fd(), direction.program()).map_err(Refusal::Filter)?;
                 }
             }
         }
