@@ -18,6 +18,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("llvm-19", "/usr/bin/llvm-strip-19"),
     ("nftables", "/usr/sbin/nft"),
     ("procps", "/usr/bin/kill"),
+    ("python3-aiosmtpd", "/usr/lib/python3/dist-packages/aiosmtpd/__init__.py"),
     ("util-linux", "/usr/bin/setpriv"),
 ];
 
