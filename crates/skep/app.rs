@@ -104,6 +104,7 @@ impl Plan {
         let settings = &self.settings;
         let patterns = self.config.files(settings.config_file.as_deref(), settings.alertmanager_config.as_deref());
         let mut files = crate::watch::paths(&patterns);
+        files.extend(settings.dashboards.iter().flat_map(|folder| boards::files(folder)));
         files.extend(self.web.files.iter().cloned());
         access::needed(&settings.data_dir, &files)
     }
@@ -196,7 +197,12 @@ fn tell_reduced(whose: &str, reduced: &Result<Reduced, probes::Error>) {
     }
 }
 
-async fn serve(plan: Plan, listener: std::net::TcpListener, probes: Arc<ProbesThread>, collecting: &Handle) -> Result<()> {
+async fn serve(
+    plan: Plan,
+    listener: std::net::TcpListener,
+    probes: Arc<ProbesThread>,
+    collecting: &Handle,
+) -> Result<()> {
     let listener = TcpListener::from_std(listener).context("cannot listen")?;
     let address = listener.local_addr()?;
     let (stop, stopping) = watch::channel(false);
@@ -297,6 +303,8 @@ async fn build(
     };
     let rooms = Rooms::build(&settings, probes, collecting, &config, store, node, address).await?;
     rooms.apply(&config, None, groups, notifications).await;
+    rooms.follow(settings.dashboards.clone()).await;
+    rooms.keep_following(settings.auto_reload, stopping.clone());
     let open_to_network = !address.ip().is_loopback() && !web.has_login();
     if open_to_network {
         tracing::warn!(%address, "listening beyond this machine without a login: whoever reaches the port sees everything");
@@ -387,6 +395,7 @@ impl App {
         }
         self.rooms.store.set_policy(settings.policy());
         self.rooms.apply(&config, Some(&self.config), groups, notifications).await;
+        self.rooms.follow(settings.dashboards.clone()).await;
         self.front.replace(web);
         self.rooms.process.reloaded(Ok((settings.clone(), config.text.clone())));
         (self.settings, self.config) = (settings, config);

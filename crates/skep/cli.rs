@@ -27,6 +27,7 @@ pub(crate) enum Command {
 pub(crate) struct ServeArgs {
     pub(crate) config: Option<PathBuf>,
     pub(crate) alertmanager_config: Option<PathBuf>,
+    pub(crate) dashboards: Option<PathBuf>,
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) listen: Option<String>,
     pub(crate) retention_time: Option<Duration>,
@@ -93,6 +94,11 @@ const FLAGS: &[Flag] = &[
         &["alertmanager-config"],
         Effect::Value("FILE", |a, v| set_path(&mut a.alertmanager_config, v)),
         "an alertmanager.yml",
+    ),
+    flag(
+        &["dashboards"],
+        Effect::Value("DIR", |a, v| set_path(&mut a.dashboards, v)),
+        "a folder of dashboards as Grafana exports them, which is followed; folders in it are folders of the list",
     ),
     flag(
         &["data-dir", "storage.tsdb.path"],

@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     /// `notifications.config_file`: an `alertmanager.yml`.
     pub(crate) notifications: Option<PathBuf>,
+    /// `dashboards.path`: a folder of dashboards.
+    pub(crate) dashboards: Option<PathBuf>,
     /// `builtin_rules`, where the file has it.
     pub(crate) builtin_rules: Option<rules::builtin::Config>,
     /// Where the keys stand that are read at the start only.
@@ -75,7 +77,11 @@ impl Config {
     /// has the rules that the file names, unless it asks for more.
     pub(crate) fn built_in_rules(&self) -> rules::builtin::Config {
         let collects = self.host.enabled || self.probes.enabled || self.cilium.enabled;
-        let default = || rules::builtin::Config { enabled: collects, ..rules::builtin::Config::default() };
+        let default = || {
+            let mut config = rules::builtin::Config::default();
+            config.enabled = collects;
+            config
+        };
         self.builtin_rules.clone().unwrap_or_else(default)
     }
 
@@ -167,6 +173,12 @@ fn decode(root: &Section<'_>, folder: &Path) -> Config {
         let enabled = section.boolean("enabled").unwrap_or(true);
         let file = section.string("config_file").filter(|_| enabled);
         config.notifications = file.map(|file| PathBuf::from(beside(folder, &file)));
+        section.finish();
+    }
+    if let Some(section) = root.section("dashboards") {
+        let enabled = section.boolean("enabled").unwrap_or(true);
+        let path = section.string("path").filter(|_| enabled);
+        config.dashboards = path.map(|path| PathBuf::from(beside(folder, &path)));
         section.finish();
     }
     if let Some(place) = root.get("hubble") {
@@ -270,7 +282,7 @@ mod tests {
         let config = check(
             "web: {listen: '127.0.0.1:1'}\nstorage: {retention_time: 30d, retention_size: 1GB, sync_interval: always, memory_budget: 64MB}\n\
              probes: {enabled: false}\nhost: {enabled: no}\ncilium: {enabled: false}\n\
-             notifications: {config_file: am.yml}\n",
+             notifications: {config_file: am.yml}\ndashboards: {path: boards}\n",
             &[],
         );
         assert_eq!(config.web.listen.as_deref(), Some("127.0.0.1:1"));
@@ -278,7 +290,7 @@ mod tests {
         assert_eq!(config.storage.sync_interval, Some(Duration::ZERO));
         assert_eq!(config.storage.memory_budget, Some(64 << 20));
         assert!(!config.probes.enabled && !config.host.enabled && !config.cilium.enabled);
-        assert!(config.notifications.unwrap().is_absolute());
+        assert!(config.notifications.unwrap().is_absolute() && config.dashboards.unwrap().is_absolute());
     }
 
     #[test]
@@ -286,8 +298,8 @@ mod tests {
         let text = include_str!("../../docs/skep.yml");
         let (told, defaults) = (check(text, &[]), Config::default());
         let own = |config: &Config| {
-            let Config { probes, host, cilium, web, storage, notifications, .. } = config;
-            format!("{probes:?} {host:?} {cilium:?} {web:?} {storage:?} {notifications:?}")
+            let Config { probes, host, cilium, web, storage, notifications, dashboards, .. } = config;
+            format!("{probes:?} {host:?} {cilium:?} {web:?} {storage:?} {notifications:?} {dashboards:?}")
         };
         assert_eq!(own(&told), own(&defaults));
         assert_eq!(told.built_in_rules(), defaults.built_in_rules());

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use model::status::{
-    Later, NotificationsView, NotifiedAlert, RECEIVER_LABEL, ReceiverView, SilenceLine, SilenceView,
-};
+use model::status::{Later, NotificationsView, NotifiedAlert, RECEIVER_LABEL, ReceiverView, SilenceLine, SilenceView};
 use model::{Alert, AlertSink, Clock, CollectError, Collector, Families, KeyValue, Labels, Live, Matcher};
 use notify::{AlertView, GroupView, Notifier, Silence, SilenceMatcher};
 use tokio::task::spawn_blocking;
@@ -132,7 +130,11 @@ fn alerts(groups: &[GroupView]) -> Vec<NotifiedAlert> {
         silenced_by: view.silenced_by.clone(),
         muted_by: group.muted_by.clone(),
     };
-    groups.iter().flat_map(|group| group.alerts.iter().map(move |view| (group, view))).map(|(g, v)| alert(g, v)).collect()
+    groups
+        .iter()
+        .flat_map(|group| group.alerts.iter().map(move |view| (group, view)))
+        .map(|(g, v)| alert(g, v))
+        .collect()
 }
 
 /// Every receiver; one without integrations tells nobody, which is worth seeing.
@@ -159,7 +161,15 @@ fn shown(silence: Silence) -> SilenceView {
         SilenceLine { name, value, is_regex, is_equal }
     };
     let Silence { id, matchers, starts_at, ends_at, updated_at, created_by: author, comment } = silence;
-    SilenceView { id, matchers: matchers.into_iter().map(line).collect(), starts_at, ends_at, updated_at, author, comment }
+    SilenceView {
+        id,
+        matchers: matchers.into_iter().map(line).collect(),
+        starts_at,
+        ends_at,
+        updated_at,
+        author,
+        comment,
+    }
 }
 
 fn taken(silence: SilenceView) -> Silence {

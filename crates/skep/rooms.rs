@@ -1,12 +1,13 @@
 //! The rooms of a running process, each built on those before it, and how they are wired.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
-use boards::{Shelf, Unnamed};
+use boards::{Look, Shelf, Unnamed};
 use model::status::{Health, TargetStatus, Targets as _};
 use model::{Clock, Collector, Labels, Live, SystemClock, Timestamp};
 use probes::{ProbesThread, Reduced};
@@ -124,6 +125,7 @@ impl Rooms {
         collectors.push(snapshots.clone());
         collectors.push(Arc::new(reader.clone()));
         collectors.push(notifications.clone());
+        collectors.push(boards.clone());
         Ok(Self {
             process,
             store,
@@ -182,6 +184,34 @@ impl Rooms {
     ) {
         self.probes.start(config, told);
         self.collect_probes(config);
+    }
+
+    /// The folder of dashboards in force is looked at, now and whenever its interval has passed.
+    pub(crate) async fn follow(&self, folder: Option<PathBuf>) {
+        let boards = self.boards.clone();
+        let looked = spawn_blocking(move || {
+            boards.follow(folder);
+            boards.look(Look::AtOnce);
+        });
+        if let Err(error) = looked.await {
+            tracing::error!(%error, "looking at the folder of dashboards broke off");
+        }
+    }
+
+    /// Looks at the folder of dashboards again and again until the stop; never, where the interval is zero.
+    pub(crate) fn keep_following(&self, every: Duration, mut stopping: watch::Receiver<bool>) {
+        if every.is_zero() {
+            return;
+        }
+        let boards = self.boards.clone();
+        tokio::spawn(async move {
+            while tokio::time::timeout(every, stopping.wait_for(|stop| *stop)).await.is_err() {
+                let boards = boards.clone();
+                if let Err(error) = spawn_blocking(move || boards.look(Look::Patient)).await {
+                    tracing::error!(%error, "looking at the folder of dashboards broke off");
+                }
+            }
+        });
     }
 
     /// Loading programs and taking them out again takes a moment.

@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) alertmanager_config: Option<PathBuf>,
     /// `--web.config.file`
     pub(crate) web_config: Option<PathBuf>,
+    /// The folder of dashboards that is followed.
+    pub(crate) dashboards: Option<PathBuf>,
     pub(crate) data_dir: PathBuf,
     pub(crate) listen: String,
     /// `None` keeps everything.
@@ -69,6 +71,7 @@ impl Settings {
         Self {
             config_file: args.config.clone(),
             alertmanager_config: args.alertmanager_config.clone().or(config.notifications.clone()),
+            dashboards: args.dashboards.clone().or(config.dashboards.clone()),
             listen: args.listen.clone().or(config.web.listen.clone()).unwrap_or_else(|| LISTEN_DEFAULT.to_owned()),
             web_config: args.web_config.clone(),
             retention_time: (retention_time > Duration::ZERO).then_some(retention_time),
@@ -97,8 +100,9 @@ impl Settings {
             (AtStart::MemoryBudget, self.budget.bytes != fresh.budget.bytes),
         ];
         let waiting = changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect();
-        let Self { alertmanager_config, retention_time, retention_size, sync_interval, .. } = fresh;
-        let settings = Self { alertmanager_config, retention_time, retention_size, sync_interval, ..self.clone() };
+        let Self { alertmanager_config, dashboards, retention_time, retention_size, sync_interval, .. } = fresh;
+        let changed = Self { alertmanager_config, dashboards, ..self.clone() };
+        let settings = Self { retention_time, retention_size, sync_interval, ..changed };
         (settings, waiting)
     }
 

@@ -81,7 +81,7 @@ impl Shelf {
         let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut following.problems);
         following.problems = match scan(following.folder.as_deref()) {
-            Ok((files, problems)) => problems.into_iter().chain(self.take_over(&mut following, files, look)).collect(),
+            Ok((files, problems)) => problems.into_iter().chain(self.take_over(&mut following, &files, look)).collect(),
             // It may be a disk that is not there now: what is on the shelf stays.
             Err(problem) => vec![problem],
         };
@@ -100,10 +100,10 @@ impl Shelf {
         self.following.lock().unwrap_or_else(PoisonError::into_inner).folder.clone()
     }
 
-    fn take_over(&self, following: &mut Following, files: Files, look: Look) -> Vec<FileProblem> {
+    fn take_over(&self, following: &mut Following, files: &Files, look: Look) -> Vec<FileProblem> {
         following.seen.retain(|name, _| files.contains_key(name));
         let mut fresh = BTreeMap::new();
-        for (name, (path, stamp)) in &files {
+        for (name, (path, stamp)) in files {
             let seen = following.seen.entry(name.clone()).or_insert_with(|| Seen::new(path));
             if seen.is_due(*stamp, look) {
                 let read = read(path, name);
@@ -197,6 +197,12 @@ fn owners(following: &Following) -> (BTreeMap<String, String>, Vec<FileProblem>)
         }
     }
     (owners, problems)
+}
+
+/// The folder and the files in it that would be read; those that can be found now.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let (found, _) = scan(Some(folder)).unwrap_or_default();
+    [folder.to_owned()].into_iter().chain(found.into_values().map(|(path, _)| path)).collect()
 }
 
 /// By the path from the folder on.

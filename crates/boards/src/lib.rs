@@ -27,7 +27,7 @@ mod shelf;
 
 pub use entry::{Origin, Version};
 pub use error::Error;
-pub use follow::{FileProblem, Look};
+pub use follow::{FileProblem, Look, files};
 pub use list::{Filter, Listed, Sort};
 pub use offer::{FOLDER_CHARS_MAX, Input, InputKind, Inputs, UID_CHARS_MAX};
 pub use shelf::{

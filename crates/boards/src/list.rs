@@ -65,7 +65,8 @@ pub struct Listed {
 }
 
 impl Filter {
-    pub(crate) fn matches(&self, board: &Listed) -> bool {
+    /// Whether it lets a dashboard through.
+    pub fn matches(&self, board: &Listed) -> bool {
         let text = format!("{}\n{}\n{}", board.title, board.folder, board.tags.join("\n")).to_lowercase();
         let words = self.text.to_lowercase();
         words.split_whitespace().all(|word| text.contains(word))
@@ -76,7 +77,8 @@ impl Filter {
 }
 
 impl Sort {
-    pub(crate) fn compare(self, a: &Listed, b: &Listed) -> Ordering {
+    /// The order of two dashboards.
+    pub fn compare(self, a: &Listed, b: &Listed) -> Ordering {
         let title = || caseless(&a.title, &b.title);
         let order = match self {
             Self::Folder => caseless(&a.folder, &b.folder).then_with(title),

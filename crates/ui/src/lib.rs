@@ -1,8 +1,8 @@
-//! The pages: overview, query, targets, Cilium, eBPF, alerts and storage; their chart data; their live updates.
+//! The pages: overview, dashboards, query, targets, Cilium, eBPF, alerts and storage; their chart data; their live updates.
 //!
 //! In: HTTP requests, the store by [`model::Queryable`], the query engine, and what the rooms say of themselves. Out: HTML
-//! that is whole without scripts, columnar JSON for charts, one event stream a page. Never: a write, a file, a request to
-//! another host, a script or style inside a page, text that askama has not escaped.
+//! that is whole without scripts, columnar JSON for charts, one event stream a page. Never: a file, a request to
+//! another host, a script or style inside a page, text that askama has not escaped; a write but those of dashboards (`shelf`).
 //!
 //! The way of a page: its address gives a [`range::TimeRange`]; the page's own module asks the engine on a blocking thread
 //! (`ask`), renders a template of `web/templates` inside the shell (`page`), and the script in `web/src` then draws charts
@@ -29,6 +29,7 @@ mod params;
 mod problem;
 mod query;
 mod range;
+mod shelf;
 mod storage;
 mod targets;
 
@@ -99,6 +100,8 @@ struct Ui {
     evaluations: Arc<Semaphore>,
     /// Bounds the open event streams.
     subscribers: Arc<Semaphore>,
+    /// Bounds the dashboards that are read at once.
+    uploads: Arc<Semaphore>,
 }
 
 /// The pages, `/assets/*` and `/ui/*`, with the security headers on every answer.
@@ -108,9 +111,10 @@ pub fn router(state: State) -> Router {
         state,
         evaluations: Arc::new(Semaphore::new(ask::EVALUATIONS_MAX)),
         subscribers: Arc::new(Semaphore::new(live::SUBSCRIBERS_MAX)),
+        uploads: Arc::new(Semaphore::new(shelf::UPLOADS_MAX)),
     });
     Router::new()
-        .route("/", get(overview::page))
+        .route("/", get(shelf::start))
         .route("/query", get(query::page))
         .route("/targets", get(targets::page))
         .route("/targets/inspect", get(targets::inspect))
@@ -128,6 +132,7 @@ pub fn router(state: State) -> Router {
         .route("/ui/live", get(live::stream))
         .route("/ui/live/now", get(live::now))
         .route("/assets/{name}", get(files::serve))
+        .merge(shelf::routes())
         .fallback(problem::not_found)
         .layer(from_fn(security_headers))
         .with_state(ui)

@@ -22,8 +22,9 @@ use crate::{Ui, live};
 const PAGE_COMPRESSION: Compression = Compression::new(4);
 
 /// The navigation: path, word, icon (a symbol of `shell.html`).
-pub(crate) const PAGES: [(&str, &str, &str); 7] = [
+pub(crate) const PAGES: [(&str, &str, &str); 8] = [
     ("/", "Overview", "overview"),
+    ("/dashboards", "Dashboards", "dashboards"),
     ("/query", "Query", "query"),
     ("/targets", "Targets", "targets"),
     ("/cilium", "Cilium", "cilium"),

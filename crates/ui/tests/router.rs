@@ -14,7 +14,9 @@ use model::status::{
     DroppedTarget, Memory, MemoryStatus, ProbeStatus, Probes, RuleGroupStatus, Rules, Store, StoreStatus, TargetStatus,
     Targets,
 };
-use model::{Change, Clock, Exemplar, KeyValue, Labels, Metadata, Queryable, Selection, SeriesSet, StorageError, Timestamp};
+use model::{
+    Change, Clock, Exemplar, KeyValue, Labels, Metadata, Queryable, Selection, SeriesSet, StorageError, Timestamp,
+};
 use tokio::sync::watch;
 use tower::ServiceExt;
 

@@ -52,6 +52,19 @@ impl Shelf {
         if home { self.set_home(None) } else { Ok(()) }
     }
 
+    /// Puts a dashboard into another folder, `""` for none.
+    pub fn move_to(&self, uid: &str, folder: &str) -> Result<(), Error> {
+        let folder = folder.trim();
+        check_folder(folder)?;
+        let _changing = self.changing();
+        self.changeable(uid)?;
+        let entry = self.state().entries.get(uid).cloned();
+        match entry {
+            Some(entry) => self.replace(uid, Some(Entry { folder: folder.to_owned(), ..entry })),
+            None => Ok(()),
+        }
+    }
+
     /// Marks a dashboard, or takes the mark away.
     pub fn favourite(&self, uid: &str, on: bool) -> Result<(), Error> {
         self.find(uid).ok_or_else(|| Error::Unknown(uid.to_owned()))?;
@@ -148,9 +161,7 @@ impl Shelf {
     /// Whether it may be kept under its uid.
     fn check(&self, offer: &Offer, wish: &Wish, origin: &Origin, before: Option<&Entry>) -> Result<(), Error> {
         let uid = || offer.uid.clone();
-        if wish.folder.as_ref().is_some_and(|folder| folder.chars().count() > FOLDER_CHARS_MAX) {
-            return Err(Error::Limit(format!("the name of the folder is longer than {FOLDER_CHARS_MAX} characters")));
-        }
+        check_folder(wish.folder.as_deref().unwrap_or_default())?;
         let Some(before) = before else {
             return match built_in(&offer.uid) {
                 Some(_) => Err(Error::BuiltIn(uid())),
@@ -226,6 +237,13 @@ impl Shelf {
             self.bodies.remove(&sha256);
         }
         Ok(())
+    }
+}
+
+fn check_folder(folder: &str) -> Result<(), Error> {
+    match folder.chars().count() > FOLDER_CHARS_MAX {
+        true => Err(Error::Limit(format!("the name of the folder is longer than {FOLDER_CHARS_MAX} characters"))),
+        false => Ok(()),
     }
 }
 
