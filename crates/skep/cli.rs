@@ -14,7 +14,10 @@ use crate::{budget, size};
 pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     Demo(Box<ServeArgs>),
-    Doctor,
+    Doctor {
+        /// For scripts.
+        json: bool,
+    },
     CheckConfig(Vec<PathBuf>),
     CheckRules(Vec<PathBuf>),
     Tool(Tool),
@@ -266,6 +269,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     let mut parser = Parser::from_args(args);
     let mut words: Vec<OsString> = Vec::new();
     let mut serve = ServeArgs::default();
+    let mut json = false;
     while let Some(arg) = parser.next().map_err(|e| usage(&e))? {
         match arg {
             Arg::Short('h') => return Ok(Command::Help(help())),
@@ -273,6 +277,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Arg::Long(name) => match name {
                 "help" => return Ok(Command::Help(help())),
                 "version" => return Ok(Command::Version),
+                "json" => json = true,
                 name => {
                     let name = name.to_owned();
                     apply(&mut serve, &name, &mut parser)?;
@@ -282,7 +287,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Arg::Short(_) => return Err(usage(&arg.unexpected())),
         }
     }
-    command(&words, serve)
+    match command(&words, serve)? {
+        Command::Doctor { .. } => Ok(Command::Doctor { json }),
+        _ if json => Err(usage_error("--json goes with `skep doctor`".to_owned())),
+        command => Ok(command),
+    }
 }
 
 fn command(words: &[OsString], serve: ServeArgs) -> Result<Command, UsageError> {
@@ -295,7 +304,7 @@ fn command(words: &[OsString], serve: ServeArgs) -> Result<Command, UsageError> 
     match (word(0).as_str(), word(1).as_str()) {
         ("" | "serve", _) => alone(Command::Serve(Box::new(serve))),
         ("demo", _) => alone(Command::Demo(Box::new(serve))),
-        ("doctor", _) => alone(Command::Doctor),
+        ("doctor", _) => alone(Command::Doctor { json: false }),
         ("help", _) => Ok(Command::Help(help())),
         ("version", _) => Ok(Command::Version),
         ("check", "config" | "rules") if words.len() < 3 => {
@@ -450,7 +459,7 @@ fn help() -> String {
          Usage:\n\
          \x20 skep [serve] [FLAGS]       collect, keep, answer, alert and show\n\
          \x20 skep demo [FLAGS]          the same with a simulated Cilium node and a day of history\n\
-         \x20 skep doctor                what this machine allows eBPF to do, and why\n\
+         \x20 skep doctor [--json]       what this machine allows eBPF to do, and why; exit code 1 where something is missing\n\
          \x20 skep check config FILE...  read configuration files and say all that is wrong\n\
          \x20 skep check rules FILE...   the same for rule files\n",
     );

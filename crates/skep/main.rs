@@ -36,6 +36,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use cli::{Command, ServeArgs};
+use probes::doctor::Finding;
 use settings::Settings;
 use tools::Tool;
 use tracing_subscriber::EnvFilter;
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
     match cli::parse(std::env::args_os().skip(1)) {
         Ok(Command::Serve(args)) => serve(&args, false),
         Ok(Command::Demo(args)) => serve(&args, true),
-        Ok(Command::Doctor) => say(&probes::doctor::examine().to_string()),
+        Ok(Command::Doctor { json }) => examine(json),
         Ok(Command::CheckConfig(files)) => check(&files, app::check_config),
         Ok(Command::CheckRules(files)) => check(&files, |file, report| drop(app::load_rule_file(file, report))),
         Ok(Command::Tool(tool)) => run(&tool),
@@ -85,6 +86,24 @@ fn serve(args: &ServeArgs, demo: bool) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Tells what probes find on this machine; 1 where one of them cannot run.
+fn examine(json: bool) -> ExitCode {
+    let report = probes::doctor::examine();
+    let list = |findings: &[Finding]| {
+        let finding = |f: &Finding| {
+            serde_json::json!({
+                "key": f.key, "name": f.name, "present": f.present, "seen": f.seen, "advice": f.advice,
+            })
+        };
+        findings.iter().map(finding).collect::<Vec<_>>()
+    };
+    let (machine, features) = (list(&report.machine), list(&report.features));
+    let healthy = report.is_healthy();
+    let all = serde_json::json!({"healthy": healthy, "machine": machine, "features": features});
+    say(&if json { format!("{all:#}\n") } else { report.to_string() });
+    if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn log_to_stderr(level: &str) {

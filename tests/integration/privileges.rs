@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use testkit::{ServerBuilder, poll_until};
 
@@ -105,4 +106,17 @@ fn a_probe_that_is_switched_on_later_asks_for_a_restart() {
     let page = server.get("/").unwrap().body;
     assert!(page.contains("restart skep to run this probe"), "{page}");
     assert!(Path::new(&format!("/proc/{}", server.pid())).exists());
+}
+
+#[test]
+fn the_doctor_speaks_to_scripts() {
+    let output = Command::new(SKEP).args(["doctor", "--json"]).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["healthy"], output.status.success(), "{report}");
+    assert_eq!(report["machine"][0]["key"], "kernel", "{report}");
+    let probes = report["features"].as_array().unwrap().iter().filter_map(|feature| feature["key"].as_str());
+    let probes: Vec<&str> = probes.filter(|key| key.starts_with("probe:")).collect();
+    assert_eq!(probes.len(), probes::ALL.len(), "{probes:?}");
+    // A flag of one command is none of another.
+    assert_eq!(Command::new(SKEP).args(["check", "config", "x", "--json"]).status().unwrap().code(), Some(2));
 }

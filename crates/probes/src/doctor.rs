@@ -4,8 +4,10 @@
 
 use std::fmt;
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 
+use flate2::read::GzDecoder;
 use rustix::process::{Resource, getrlimit};
 
 use crate::capability::Capabilities;
@@ -25,6 +27,8 @@ pub struct Report {
 /// One line of the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
+    /// What scripts know it by; it stays the same between versions. What concerns one device ends with `:` and its name.
+    pub key: String,
     /// What was looked at.
     pub name: String,
     /// Whether it is there; `None` where that is no question of yes or no.
@@ -76,6 +80,8 @@ struct Machine {
     architecture: String,
     capabilities: Capabilities,
     btf: bool,
+    /// Lines such as `CONFIG_BPF=y`; none where the kernel does not show them.
+    kernel_config: Option<String>,
     bpf_jit: Option<String>,
     unprivileged_bpf_disabled: Option<String>,
     lockdown: Option<String>,
@@ -93,6 +99,7 @@ impl Machine {
             architecture: uname.machine().to_string_lossy().into_owned(),
             capabilities: Capabilities::effective(),
             btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
+            kernel_config: kernel_config(&uname.release().to_string_lossy()),
             bpf_jit: setting("/proc/sys/net/core/bpf_jit_enable"),
             unprivileged_bpf_disabled: setting("/proc/sys/kernel/unprivileged_bpf_disabled"),
             lockdown: setting("/sys/kernel/security/lockdown"),
@@ -112,6 +119,7 @@ impl Machine {
             self.kernel(),
             self.capabilities(),
             self.btf(),
+            self.kernel_config(),
             self.jit(),
             self.bpf_filesystem(),
             self.tracefs(),
@@ -130,7 +138,7 @@ impl Machine {
         let enough = self.version() >= XdpConfig::KERNEL_MIN;
         let seen = format!("Linux {} on {}", self.release, self.architecture);
         let advice = format!("XDP counters need Linux {} or later", XdpConfig::KERNEL_MIN);
-        finding("kernel", Some(enough), seen, if enough { "" } else { &advice })
+        finding("kernel", "kernel", Some(enough), seen, if enough { "" } else { &advice })
     }
 
     fn capabilities(&self) -> Finding {
@@ -142,7 +150,7 @@ impl Machine {
             names if names.len() > lacking.len() => format!("all but {}", lacking.join(" ")),
             names => names.join(" "),
         };
-        finding("capabilities", None, seen, "")
+        finding("capabilities", "capabilities", None, seen, "")
     }
 
     fn btf(&self) -> Finding {
@@ -152,10 +160,27 @@ impl Machine {
             (
                 "/sys/kernel/btf/vmlinux is not there",
                 "only needed by probes that read kernel structures, the XDP counters do not; take a kernel with \
-                 CONFIG_DEBUG_INFO_BTF",
+                 CONFIG_DEBUG_INFO_BTF=y",
             )
         };
-        finding("BTF", Some(self.btf), seen.to_owned(), advice)
+        finding("btf", "BTF", Some(self.btf), seen.to_owned(), advice)
+    }
+
+    fn kernel_config(&self) -> Finding {
+        let (key, name) = ("kernel_config", "kernel config");
+        let Some(config) = &self.kernel_config else {
+            return finding(key, name, None, "this kernel does not show its configuration".to_owned(), "");
+        };
+        let is_set = |option: &str| {
+            config.lines().any(|line| line.strip_prefix(option).is_some_and(|rest| rest == "=y" || rest == "=m"))
+        };
+        let missing: Vec<_> = OPTIONS.iter().filter(|(option, _)| !is_set(option)).collect();
+        if missing.is_empty() {
+            return finding(key, name, Some(true), "every option that a probe needs is set".to_owned(), "");
+        }
+        let seen: Vec<String> = missing.iter().map(|(option, who)| format!("{option} is not set, for {who}")).collect();
+        let wanted: Vec<String> = missing.iter().map(|(option, _)| format!("{option}=y")).collect();
+        finding(key, name, Some(false), seen.join("; "), &format!("take a kernel with {}", wanted.join(" ")))
     }
 
     fn jit(&self) -> Finding {
@@ -166,24 +191,24 @@ impl Machine {
             Some(_) => (Some(true), "programs are compiled", ""),
             None => (None, "this process may not see net.core.bpf_jit_enable", ""),
         };
-        finding("BPF compiler", present, seen.to_owned(), advice)
+        finding("bpf_jit", "BPF compiler", present, seen.to_owned(), advice)
     }
 
     fn bpf_filesystem(&self) -> Finding {
         let at = self.mounted("bpf");
         let advice = "only needed to see maps that others pinned, such as Cilium's: mount -t bpf bpf /sys/fs/bpf";
-        self.mount("BPF file system", at, advice)
+        self.mount("bpffs", "BPF file system", at, advice)
     }
 
     fn tracefs(&self) -> Finding {
         let at = self.mounted("tracefs");
         let advice = "only needed by probes on tracepoints: mount -t tracefs tracefs /sys/kernel/tracing";
-        self.mount("tracefs", at, advice)
+        self.mount("tracefs", "tracefs", at, advice)
     }
 
-    fn mount(&self, name: &str, at: Option<&str>, advice: &str) -> Finding {
+    fn mount(&self, key: &str, name: &str, at: Option<&str>, advice: &str) -> Finding {
         let seen = at.map_or_else(|| "not mounted".to_owned(), |at| format!("mounted at {at}"));
-        finding(name, Some(at.is_some()), seen, if at.is_some() { "" } else { advice })
+        finding(key, name, Some(at.is_some()), seen, if at.is_some() { "" } else { advice })
     }
 
     /// Where a file system of this type is mounted first.
@@ -198,13 +223,19 @@ impl Machine {
     fn memlock(&self) -> Finding {
         let limit = self.memlock_bytes.map_or_else(|| "no limit".to_owned(), |bytes| format!("{bytes} bytes"));
         if self.version() >= Version(5, 11) {
-            return finding("memlock", None, format!("{limit}; this kernel does not count maps against it"), "");
+            return finding(
+                "memlock",
+                "memlock",
+                None,
+                format!("{limit}; this kernel does not count maps against it"),
+                "",
+            );
         }
         /// What the counters of 64 devices take on a machine with some dozen CPUs.
         const ENOUGH_BYTES: u64 = 8 << 20;
         let enough = self.memlock_bytes.is_none_or(|bytes| bytes >= ENOUGH_BYTES);
         let advice = "raise it (LimitMEMLOCK=infinity, ulimit -l unlimited) or add CAP_SYS_RESOURCE";
-        finding("memlock", Some(enough), limit, if enough { "" } else { advice })
+        finding("memlock", "memlock", Some(enough), limit, if enough { "" } else { advice })
     }
 
     fn cgroup(&self) -> Finding {
@@ -214,7 +245,7 @@ impl Machine {
             (false, None, Some(_)) => "version 1".to_owned(),
             (false, None, None) => "not mounted".to_owned(),
         };
-        finding("cgroup", None, seen, "")
+        finding("cgroup", "cgroup", None, seen, "")
     }
 
     fn fences(&self) -> Finding {
@@ -225,39 +256,44 @@ impl Machine {
         };
         let lockdown = self.lockdown.as_deref().and_then(|text| text.split(['[', ']']).nth(1)).unwrap_or("none");
         let advice = if lockdown == "confidentiality" { "lockdown forbids probes that read kernel memory" } else { "" };
-        finding("fences", None, format!("{unprivileged}, lockdown {lockdown}"), advice)
+        finding("fences", "fences", None, format!("{unprivileged}, lockdown {lockdown}"), advice)
     }
 
     fn xdp(&self) -> Finding {
         let name = "XDP counters, generic mode";
         if let Some(reason) = missing(XdpConfig::KERNEL_MIN, XdpConfig::TO_LOAD, self.version(), self.capabilities) {
             let (seen, advice) = reason.split_once("; ").unwrap_or((&reason, ""));
-            return finding(name, Some(false), seen.to_owned(), advice);
+            return finding("probe:xdp", name, Some(false), seen.to_owned(), advice);
         }
         match &self.devices {
-            Err(error) => finding(name, Some(false), error.clone(), "mount /sys"),
+            Err(error) => finding("probe:xdp", name, Some(false), error.clone(), "mount /sys"),
             Ok(devices) => {
                 let names: Vec<&str> = devices.iter().filter(|d| d.is_default).map(|d| d.name.as_str()).collect();
                 let none = "possible, but there is no physical device and none with a default route";
                 let seen =
                     if names.is_empty() { none.to_owned() } else { format!("by default on {}", names.join(", ")) };
                 let advice = if names.is_empty() { "name devices in probes.xdp.devices" } else { "" };
-                finding(name, Some(true), seen, advice)
+                finding("probe:xdp", name, Some(true), seen, advice)
             }
         }
     }
 
-    /// The other probes: kernel and capabilities, the same that a start looks at first.
+    /// The other probes: kernel, capabilities and types, the same that a start looks at first.
     fn others(&self) -> Vec<Finding> {
         let others = ALL.iter().filter(|probe| probe.name != "xdp");
         let look = |probe: &Probe| {
             let name = format!("probe {}", probe.name);
+            let key = format!("probe:{}", probe.name);
             match missing(probe.kernel_min, probe.to_load, self.version(), self.capabilities) {
-                None => finding(&name, Some(true), "kernel and capabilities are there".to_owned(), ""),
                 Some(reason) => {
                     let (seen, advice) = reason.split_once("; ").unwrap_or((&reason, ""));
-                    finding(&name, Some(false), seen.to_owned(), advice)
+                    finding(&key, &name, Some(false), seen.to_owned(), advice)
                 }
+                None if probe.reads_types && !self.btf => {
+                    let seen = "the kernel does not tell its types (BTF)".to_owned();
+                    finding(&key, &name, Some(false), seen, "take a kernel with CONFIG_DEBUG_INFO_BTF=y")
+                }
+                None => finding(&key, &name, Some(true), "everything is there".to_owned(), ""),
             }
         };
         others.map(look).collect()
@@ -271,7 +307,13 @@ impl Machine {
                 let id = device.program?;
                 let seen = format!("program {id} sits there; skep leaves it alone unless it is its own");
                 let advice = format!("`bpftool prog show id {id}` tells which it is");
-                Some(finding(&format!("XDP on {}", device.name), None, seen, &advice))
+                Some(finding(
+                    &format!("xdp_program:{}", device.name),
+                    &format!("XDP on {}", device.name),
+                    None,
+                    seen,
+                    &advice,
+                ))
             })
             .collect()
     }
@@ -281,16 +323,18 @@ impl Machine {
         let devices = self.devices.iter().flatten().filter(|device| device.is_default);
         devices
             .map(|device| {
+                let key = format!("xdp_native:{}", device.name);
                 let name = format!("XDP native mode on {}", device.name);
                 match device.driver.as_deref() {
                     Some(driver) if NATIVE_DRIVERS.contains(&driver) => finding(
+                        &key,
                         &name,
                         None,
                         format!("likely, driver {driver} has it"),
                         "set probes.xdp.mode to auto to use it",
                     ),
-                    Some(driver) => finding(&name, None, format!("not known of driver {driver}"), ""),
-                    None => finding(&name, None, "not a physical device".to_owned(), ""),
+                    Some(driver) => finding(&key, &name, None, format!("not known of driver {driver}"), ""),
+                    None => finding(&key, &name, None, "not a physical device".to_owned(), ""),
                 }
             })
             .collect()
@@ -335,8 +379,31 @@ const NATIVE_DRIVERS: [&str; 34] = [
     "vif",
 ];
 
-fn finding(name: &str, present: Option<bool>, seen: String, advice: &str) -> Finding {
-    Finding { name: name.to_owned(), present, seen, advice: advice.to_owned() }
+fn finding(key: &str, name: &str, present: Option<bool>, seen: String, advice: &str) -> Finding {
+    Finding { key: key.to_owned(), name: name.to_owned(), present, seen, advice: advice.to_owned() }
+}
+
+/// Options of the kernel without which a probe does not work, and which.
+const OPTIONS: [(&str, &str); 5] = [
+    ("CONFIG_BPF_SYSCALL", "every probe"),
+    ("CONFIG_BPF_EVENTS", "drops, tcp and udp"),
+    ("CONFIG_DEBUG_INFO_BTF", "drops, tcp and udp"),
+    ("CONFIG_NET_CLS_ACT", "tc"),
+    ("CONFIG_NET_SCH_INGRESS", "tc by filters"),
+];
+
+/// What a distribution may make of it without compression is some hundred kilobytes.
+const CONFIG_BYTES_MAX: u64 = 4 << 20;
+
+/// From the kernel itself or where distributions lay it.
+fn kernel_config(release: &str) -> Option<String> {
+    let packed = fs::File::open("/proc/config.gz").map(|file| GzDecoder::new(file).take(CONFIG_BYTES_MAX));
+    let mut text = String::new();
+    if packed.is_ok_and(|mut packed| packed.read_to_string(&mut text).is_ok()) {
+        return Some(text);
+    }
+    let files = [format!("/boot/config-{release}"), format!("/lib/modules/{release}/config")];
+    files.iter().find_map(|path| fs::read_to_string(path).ok())
 }
 
 fn setting(path: &str) -> Option<String> {
@@ -353,6 +420,7 @@ mod tests {
             architecture: "x86_64".to_owned(),
             capabilities: Capabilities(u64::MAX),
             btf: true,
+            kernel_config: Some(OPTIONS.map(|(option, _)| format!("{option}=y\n")).concat()),
             bpf_jit: Some("1".to_owned()),
             unprivileged_bpf_disabled: Some("2".to_owned()),
             lockdown: Some("[none] integrity confidentiality".to_owned()),
@@ -400,12 +468,37 @@ mod tests {
         check(|m| m.capabilities = Capabilities(1 << 12), false, &["CAP_NET_ADMIN\n", "missing CAP_BPF"]);
         check(|m| m.capabilities = Capabilities(!(1 << 24)), true, &["all but CAP_SYS_RESOURCE\n"]);
         check(|m| m.devices.as_mut().unwrap()[0].program = Some(7), true, &["XDP on eth0", "bpftool prog show id 7"]);
-        check(|m| m.btf = false, true, &["CONFIG_DEBUG_INFO_BTF"]);
+        check(
+            |m| m.btf = false,
+            false,
+            &["probe tcp", "does not tell its types", "a kernel with CONFIG_DEBUG_INFO_BTF=y"],
+        );
+        check(|m| m.kernel_config = None, true, &["does not show its configuration"]);
+        let without_events = |m: &mut Machine| {
+            m.kernel_config =
+                m.kernel_config.take().map(|text| text.replace("CONFIG_BPF_EVENTS=y", "CONFIG_BPF_EVENTS=n"));
+        };
+        check(
+            without_events,
+            true,
+            &["CONFIG_BPF_EVENTS is not set, for drops, tcp and udp", "with CONFIG_BPF_EVENTS=y"],
+        );
         check(|m| m.mounts.clear(), true, &["mount -t bpf", "mount -t tracefs"]);
         check(|m| m.devices = Ok(Vec::new()), true, &["name devices in probes.xdp.devices"]);
         check(|m| m.devices = Err("read /sys/class/net: gone".to_owned()), false, &["mount /sys"]);
         check(|m| m.lockdown = Some("none [integrity] confidentiality".to_owned()), true, &["lockdown integrity"]);
         check(|m| m.bpf_jit = Some("0".to_owned()), true, &["bpf_jit_enable=1"]);
+    }
+
+    /// Scripts ask for them.
+    #[test]
+    fn keys_are_stable() {
+        let report = edge_box().report();
+        let keys = |findings: &[Finding]| findings.iter().map(|f| f.key.clone()).collect::<Vec<_>>().join(" ");
+        let machine = "kernel capabilities btf kernel_config bpf_jit bpffs tracefs memlock cgroup fences";
+        assert_eq!(keys(&report.machine), machine);
+        let features = "probe:xdp xdp_native:eth0 probe:tc probe:drops probe:tcp probe:udp probe:bpf probe:cilium";
+        assert_eq!(keys(&report.features), features);
     }
 
     #[test]

@@ -93,6 +93,7 @@ impl Settings for DropsConfig {
     const KERNEL_MIN: Version = Version(5, 8);
     const TO_LOAD: &'static [Capability] = &[BPF, PERFMON];
     const TO_RUN: &'static [Capability] = &[];
+    const READS_TYPES: bool = true;
 
     fn decode(section: &Section<'_>) -> Self {
         let mut config = Self::default();

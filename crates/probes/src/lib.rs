@@ -68,6 +68,7 @@ macro_rules! probes {
             kernel_min: <$config as Settings>::KERNEL_MIN,
             to_load: <$config as Settings>::TO_LOAD,
             to_run: <$config as Settings>::TO_RUN,
+            reads_types: <$config as Settings>::READS_TYPES,
             enabled: |config| config.enabled && config.$name.enabled(),
             same: |a, b| a.$name == b.$name,
             start: |config, loader| config.$name.start(loader),
@@ -138,6 +139,8 @@ pub struct Probe {
     pub to_load: &'static [Capability],
     /// What it needs once it runs; everything else is given up then.
     pub to_run: &'static [Capability],
+    /// Whether it reads structures of the kernel, of which the kernel has to tell (BTF).
+    pub reads_types: bool,
     enabled: fn(&Config) -> bool,
     /// Whether two configurations say the same of it.
     same: fn(&Config, &Config) -> bool,
@@ -172,6 +175,8 @@ trait Settings: Clone + Default + PartialEq {
     const TO_LOAD: &'static [Capability];
     /// What it needs once it runs.
     const TO_RUN: &'static [Capability];
+    /// Whether it reads structures of the kernel, of which the kernel has to tell (BTF).
+    const READS_TYPES: bool = false;
 
     /// Decodes its own section; the caller reports the keys that were not asked for.
     fn decode(section: &yaml::Section<'_>) -> Self;

@@ -240,10 +240,12 @@ pub(crate) fn missing(
     }
     let all: Vec<&str> = to_load.iter().map(|capability| capability.name()).collect();
     Some(format!(
-        "missing {}; run as root, or `setcap {}+ep` on the binary, or add AmbientCapabilities={} to the systemd unit",
+        "missing {}; run as root, or `setcap {}+ep` on the binary, or add AmbientCapabilities={} to the systemd unit, or \
+         securityContext: {{capabilities: {{add: [{}]}}}} to the container",
         capability::in_words(&missing),
         all.join(",").to_lowercase(),
-        all.join(" ")
+        all.join(" "),
+        all.iter().map(|name| name.trim_start_matches("CAP_")).collect::<Vec<_>>().join(", ")
     ))
 }
 

@@ -159,6 +159,7 @@ impl Settings for TcpConfig {
     const KERNEL_MIN: Version = Version(5, 11);
     const TO_LOAD: &'static [Capability] = &[BPF, PERFMON];
     const TO_RUN: &'static [Capability] = &[];
+    const READS_TYPES: bool = true;
 
     fn decode(section: &Section<'_>) -> Self {
         let mut config = Self::default();

@@ -76,6 +76,7 @@ impl Settings for UdpConfig {
     const KERNEL_MIN: Version = Version(5, 17);
     const TO_LOAD: &'static [Capability] = &[BPF, PERFMON];
     const TO_RUN: &'static [Capability] = &[];
+    const READS_TYPES: bool = true;
 
     fn decode(section: &Section<'_>) -> Self {
         let mut config = Self::default();
