@@ -25,6 +25,11 @@ export function paint(color: Color): string {
   return value;
 }
 
+/** Whether the page is light on dark. */
+export function isDark(): boolean {
+  return luminance("surface") < 0.5;
+}
+
 /** The theme changed. */
 export function forget(): void {
   painted = new Map();

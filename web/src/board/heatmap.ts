@@ -3,14 +3,16 @@
 import type uPlot from "uplot";
 import { make } from "../page";
 import { show } from "../zone";
-import { css, paint } from "./colour";
+import { css, isDark, paint } from "./colour";
 import { write } from "./format";
-import type { HeatmapPicture } from "./model";
+import type { Color, HeatmapPicture } from "./model";
 import { RowedView, type Rows } from "./rowed";
 import type { Context, View } from "./view";
 
 export class HeatmapView extends RowedView implements View<"heatmap"> {
   private readonly scale = make("div", "scale");
+  /** As the theme wants them. */
+  private colors: Color[] = [];
   private picture: HeatmapPicture | null = null;
   private axis: Rows | null = null;
 
@@ -22,6 +24,7 @@ export class HeatmapView extends RowedView implements View<"heatmap"> {
   draw(picture: HeatmapPicture): void {
     this.picture = picture;
     this.axis = null;
+    this.colors = picture.turned === (isDark() ? "dark" : "light") ? [...picture.colors].reverse() : picture.colors;
     this.rebuild();
     this.drawScale();
     this.describe();
@@ -46,8 +49,8 @@ export class HeatmapView extends RowedView implements View<"heatmap"> {
   }
 
   protected paint(plot: uPlot): void {
-    const { rows, colors, start, step, count, gap } = this.picture!;
-    const paints = colors.map(paint);
+    const { rows, start, step, count, gap } = this.picture!;
+    const paints = this.colors.map(paint);
     const edges = Array.from({ length: count + 1 }, (_, i) => Math.round(plot.valToPos((start + i * step) / 1000, "x", true)));
     const between = gap * devicePixelRatio;
     rows.forEach((row, y) => {
@@ -64,12 +67,12 @@ export class HeatmapView extends RowedView implements View<"heatmap"> {
   }
 
   protected tell(row: number, at: number): ReturnType<RowedView["tell"]> {
-    const { rows, start, step, format, colors, tooltip } = this.picture!;
+    const { rows, start, step, format, tooltip } = this.picture!;
     const column = Math.floor((at - start) / step);
     const value = rows[row]?.v[column] ?? null;
     if (!tooltip || value === null) return null;
     const title = `${show(start + column * step, "full")} – ${show(start + (column + 1) * step, "seconds")}`;
-    return { title, lines: [{ color: colors[rows[row]!.c[column] ?? -1], name: this.bucket(row), value: write(value, format) }] };
+    return { title, lines: [{ color: this.colors[rows[row]!.c[column] ?? -1], name: this.bucket(row), value: write(value, format) }] };
   }
 
   /** `250 ms – 500 ms`, or the bucket's own name. */
@@ -81,10 +84,10 @@ export class HeatmapView extends RowedView implements View<"heatmap"> {
   }
 
   private drawScale(): void {
-    const { legend, colors, min, max, format } = this.picture!;
+    const { legend, min, max, format } = this.picture!;
     this.scale.hidden = !legend;
     const bar = make("i");
-    bar.style.background = `linear-gradient(to right, ${colors.map(css).join(", ")})`;
+    bar.style.background = `linear-gradient(to right, ${this.colors.map(css).join(", ")})`;
     this.scale.replaceChildren(make("span", "", write(min, format)), bar, make("span", "", write(max, format)));
   }
 

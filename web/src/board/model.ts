@@ -307,6 +307,8 @@ export interface HeatmapPicture {
   gap: number;
   legend: boolean;
   tooltip: boolean;
+  /** The theme in which the row of colours is turned round. */
+  turned?: "dark" | "light";
 }
 
 export interface HeatmapRow {

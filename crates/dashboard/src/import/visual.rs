@@ -278,6 +278,8 @@ fn heatmap(options: &Object<'_>) -> Heatmap {
         frame.ignore(&["value"]);
         map.bound = frame.word("layout", Bound::WORDS).unwrap_or_default();
     }
+    // Without a word Grafana hides what is nothing.
+    map.hide_below = Some(1e-9);
     if let Some(filter) = options.object("filterValues") {
         map.hide_below = filter.number("le");
         map.hide_above = filter.number("ge");

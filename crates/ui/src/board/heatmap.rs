@@ -37,8 +37,8 @@ pub(super) fn draw(canvas: &Canvas<'_>, visual: &Heatmap) -> HeatmapPicture {
     buckets.rows.truncate(CELLS_MAX / buckets.count.max(1));
     let is_shown = |value: f64| {
         value.is_finite()
-            && visual.hide_below.is_none_or(|below| value >= below)
-            && visual.hide_above.is_none_or(|above| value <= above)
+            && visual.hide_below.is_none_or(|below| value > below)
+            && visual.hide_above.is_none_or(|above| value < above)
     };
     let shown = || buckets.rows.iter().flat_map(|row| row.values.iter().flatten()).filter(|value| is_shown(**value));
     let (low, high) = shown().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)));
@@ -73,6 +73,7 @@ pub(super) fn draw(canvas: &Canvas<'_>, visual: &Heatmap) -> HeatmapPicture {
         gap: visual.gap,
         legend: visual.legend,
         tooltip: visual.tooltip,
+        turned: turned(visual),
         colors,
     }
 }
@@ -94,6 +95,17 @@ fn colors(visual: &Heatmap) -> Vec<String> {
     let row = scheme(&visual.scheme);
     let at = |at: u32| if visual.reverse { 1.0 - place(at) } else { place(at) };
     (0..steps).map(|step| color(row.at(at(step)))).collect()
+}
+
+/// The theme in which Grafana turns a row of colours round, so that low values stay near the ground.
+fn turned(visual: &Heatmap) -> Option<&'static str> {
+    match visual.scheme.as_str() {
+        _ if visual.fill.is_some() => None,
+        "Blues" | "Greens" | "Greys" | "Oranges" | "Purples" | "Reds" | "BuGn" | "BuPu" | "GnBu" | "OrRd" | "PuBu"
+        | "PuBuGn" | "PuRd" | "RdPu" | "YlGn" | "YlGnBu" | "YlOrBr" | "YlOrRd" => Some("dark"),
+        "Viridis" | "Magma" | "Plasma" | "Inferno" | "Cividis" => Some("light"),
+        _ => None,
+    }
 }
 
 /// The row of colours that comes nearest to one of Grafana's.

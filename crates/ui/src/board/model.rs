@@ -489,6 +489,9 @@ pub(crate) struct HeatmapPicture {
     /// Whether there is a scale of colours, and a tooltip.
     pub(crate) legend: bool,
     pub(crate) tooltip: bool,
+    /// The theme, `dark` or `light`, in which the row of colours is turned round.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) turned: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
