@@ -41,8 +41,8 @@ const HEAD_HELD: u64 = 4;
 /// Indexes of a million series.
 const INDEX_CACHE_BYTES_MAX: u64 = 16 << 20;
 
-/// A dozen panels that refresh, each of some hundred series over a day.
-const REFRESH_CACHE_BYTES_MAX: u64 = 32 << 20;
+/// Some dozen panels that refresh, each of some hundred series over a day; half of it is theirs however wide the others are.
+const REFRESH_CACHE_BYTES_MAX: u64 = 128 << 20;
 
 /// Two hours of 40,000 series at 15 s take as much; more in memory would make blocks little smaller and a replay longer.
 const HEAD_BYTES_MAX: u64 = 32 << 20;

@@ -12,20 +12,52 @@ use crate::postings::{Index, evaluate};
 #[derive(Default)]
 pub(crate) struct Texts(Vec<String>);
 
+/// Texts that one source adds to those that are known; it gives them in order, each once.
+struct Merging<'a> {
+    known: &'a [String],
+    /// How many of those that are known lie before the text that was looked for last.
+    passed: usize,
+    /// New texts, each with how many known ones lie before it.
+    new: Vec<(usize, String)>,
+}
+
+impl Merging<'_> {
+    /// Whether the next text is known.
+    fn knows(&mut self, text: &str) -> bool {
+        let rest = &self.known[self.passed..];
+        self.passed += rest.iter().position(|known| known.as_str() >= text).unwrap_or(rest.len());
+        self.known.get(self.passed).is_some_and(|known| known == text)
+    }
+
+    /// Adds the text that was asked for last.
+    fn add(&mut self, text: String) {
+        self.new.push((self.passed, text));
+    }
+}
+
 impl Texts {
     pub(crate) fn into_vec(self) -> Vec<String> {
         self.0
     }
 
-    fn contains(&self, text: &str) -> bool {
-        self.0.binary_search_by(|known| known.as_str().cmp(text)).is_ok()
+    fn merging(&self) -> Merging<'_> {
+        Merging { known: &self.0, passed: 0, new: Vec::new() }
     }
 
-    /// Takes in what another source adds, sorted as well, so that merging is one pass.
-    fn merge(&mut self, new: Vec<String>) {
-        self.0.extend(new);
-        self.0.sort();
-        self.0.dedup();
+    fn merge(&mut self, new: Vec<(usize, String)>) {
+        if new.is_empty() {
+            return;
+        }
+        let mut merged = Vec::with_capacity(self.0.len() + new.len());
+        let mut known = std::mem::take(&mut self.0).into_iter();
+        let mut passed = 0;
+        for (before, text) in new {
+            merged.extend(known.by_ref().take(before - passed));
+            passed = before;
+            merged.push(text);
+        }
+        merged.extend(known);
+        self.0 = merged;
     }
 }
 
@@ -36,16 +68,17 @@ pub(crate) fn add_names(
     hidden: &RoaringBitmap,
     into: &mut Texts,
 ) -> Result<(), StorageError> {
-    let Some(found) = narrowed(index, matchers, hidden)? else {
-        into.merge(index.names()?);
+    let found = narrowed(index, matchers, hidden)?;
+    if found.as_ref().is_some_and(RoaringBitmap::is_empty) {
         return Ok(());
-    };
-    let mut new = Vec::new();
+    }
+    let mut merging = into.merging();
     for name in index.names()? {
-        if !found.is_empty() && !into.contains(&name) && index.is_carried(&name, &found)? {
-            new.push(name);
+        if !merging.knows(&name) && found.as_ref().map_or(Ok(true), |found| index.is_carried(&name, found))? {
+            merging.add(name);
         }
     }
+    let new = merging.new;
     into.merge(new);
     Ok(())
 }
@@ -62,17 +95,18 @@ pub(crate) fn add_values(
     if found.as_ref().is_some_and(RoaringBitmap::is_empty) {
         return Ok(());
     }
-    let (mut new, mut outcome) = (Vec::new(), Ok(()));
+    let (mut merging, mut outcome) = (into.merging(), Ok(()));
     index.each_value(name, "", &mut |value, postings| {
-        if outcome.is_err() || into.contains(value) {
+        if outcome.is_err() || merging.knows(value) {
             return;
         }
         match found.as_ref().map_or(Ok(true), |found| postings.meets(found)) {
-            Ok(true) => new.push(value.to_owned()),
+            Ok(true) => merging.add(value.to_owned()),
             Ok(false) => {}
             Err(error) => outcome = Err(error),
         }
     })?;
+    let new = merging.new;
     into.merge(new);
     outcome
 }
@@ -87,4 +121,31 @@ fn narrowed(
         return Ok(None);
     }
     Ok(Some(evaluate(index, matchers)? - hidden))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_merged() {
+        let check = |sources: &[&[&str]], expected: &[&str]| {
+            let mut texts = Texts::default();
+            for source in sources {
+                let mut merging = texts.merging();
+                for text in *source {
+                    if !merging.knows(text) {
+                        merging.add((*text).to_owned());
+                    }
+                }
+                let new = merging.new;
+                texts.merge(new);
+            }
+            assert_eq!(texts.into_vec(), expected, "{sources:?}");
+        };
+        check(&[], &[]);
+        check(&[&["b", "d"], &["a", "b", "c", "d", "e"]], &["a", "b", "c", "d", "e"]);
+        check(&[&["a", "b", "c"], &["b"], &["a", "c", "d"]], &["a", "b", "c", "d"]);
+        check(&[&["c"], &[], &["a", "b"], &["aa", "bb", "d"]], &["a", "aa", "b", "bb", "c", "d"]);
+    }
 }

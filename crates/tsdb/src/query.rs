@@ -1,5 +1,6 @@
 //! Answers: the head and the blocks, merged series by series.
 
+use std::cmp::Ordering;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::{panic, thread};
@@ -27,7 +28,9 @@ const LOOKED_UP_SHARED_MIN: usize = 512;
 /// A series of an answer. Where parts hold the same timestamp, the earlier part was written first and wins.
 struct Merged {
     labels: Labels,
-    parts: Vec<Part>,
+    /// Nearly always the only one: a list for it would be made and thrown away for each series of each query.
+    first: Option<Part>,
+    others: Vec<Part>,
     min_time: Timestamp,
     max_time: Timestamp,
 }
@@ -49,6 +52,15 @@ enum Part {
     HeadAgain(Chunks, Mark, Arc<Listing>, usize),
 }
 
+impl Merged {
+    fn push(&mut self, part: Part) {
+        match self.first {
+            None => self.first = Some(part),
+            Some(_) => self.others.push(part),
+        }
+    }
+}
+
 impl Series for Merged {
     fn labels(&self) -> &Labels {
         &self.labels
@@ -56,11 +68,11 @@ impl Series for Merged {
 
     fn read(&self, into: &mut Samples) -> Result<(), StorageError> {
         let start = into.len();
-        for part in &self.parts {
+        for part in self.first.iter().chain(&self.others) {
             part.read(self.min_time, self.max_time, into)?;
         }
         // One block has them in order and cuts them to the time.
-        if matches!(self.parts[..], [Part::Block(..) | Part::Listed(..)]) {
+        if self.others.is_empty() && matches!(self.first, Some(Part::Block(..) | Part::Listed(..))) {
             return Ok(());
         }
         settle(into, start, self.min_time, self.max_time);
@@ -94,15 +106,18 @@ impl Part {
     }
 }
 
-/// Series of the head with what they have in the time.
-type HeadParts = Vec<(Labels, Vec<Part>)>;
+/// Series of the head with what they have in the time, being sealed and open.
+type HeadParts = Vec<(Labels, Option<Part>, Option<Part>)>;
 
-/// Series found so far, each once.
+/// Series found so far, each once. Sources that give theirs in the order of the labels come first.
 struct Found {
-    series: Vec<Merged>,
-    /// Places in the list, made when a second source begins: one alone names no series twice.
+    #[expect(clippy::vec_box, reason = "they are handed on as boxes, and too large and many to be moved into them")]
+    series: Vec<Box<Merged>>,
+    /// How many of them the sources before the present one gave, and how many of those lie before what it gave last.
+    known: usize,
+    passed: usize,
+    /// Places in the list, for a source without an order.
     by_labels: Option<HashTable<usize>>,
-    /// Whether the source that was begun last gives them in the order of their labels.
     in_order: bool,
     hasher: DefaultHashBuilder,
     min_time: Timestamp,
@@ -112,13 +127,15 @@ struct Found {
 impl Found {
     fn new(min_time: Timestamp, max_time: Timestamp) -> Self {
         let (by_labels, hasher) = (None, DefaultHashBuilder::default());
-        Self { series: Vec::new(), by_labels, in_order: true, hasher, min_time, max_time }
+        Self { series: Vec::new(), known: 0, passed: 0, by_labels, in_order: true, hasher, min_time, max_time }
     }
 
-    /// What comes now is of another source than what came before.
-    fn begin_source(&mut self) {
+    /// What comes now is of another source than what came before, in the order of the labels or not.
+    fn begin_source(&mut self, in_order: bool) {
+        self.end_source();
+        self.in_order &= in_order;
         let Self { series, by_labels, hasher, .. } = self;
-        if series.is_empty() || by_labels.is_some() {
+        if in_order || series.is_empty() {
             return;
         }
         let hash_of = |at: &usize| hasher.hash_one(series[*at].labels.as_packed());
@@ -129,27 +146,51 @@ impl Found {
         *by_labels = Some(places);
     }
 
-    fn is_ordered(&self) -> bool {
-        self.by_labels.is_none() && self.in_order
+    /// Brings what the last source added to its place among the others.
+    fn end_source(&mut self) {
+        let is_apart = self.known > 0 && self.known < self.series.len();
+        if self.in_order && is_apart && self.series[self.known - 1].labels > self.series[self.known].labels {
+            // Two runs, which a stable sort merges in one pass.
+            self.series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        }
+        (self.known, self.passed) = (self.series.len(), 0);
     }
 
-    /// The parts of the series with these labels, packed; `labels` makes them where they are new.
-    fn parts(&mut self, packed: &str, labels: impl FnOnce() -> Labels) -> &mut Vec<Part> {
-        let Self { series, by_labels, hasher, min_time, max_time, .. } = self;
-        let new = || Merged { labels: labels(), parts: Vec::new(), min_time: *min_time, max_time: *max_time };
-        let Some(by_labels) = by_labels else {
-            series.push(new());
-            let last = series.len() - 1;
-            return &mut series[last].parts;
+    /// The series with these labels.
+    fn series(&mut self, labels: &Labels) -> &mut Merged {
+        let (hash, known) = match &self.by_labels {
+            Some(places) => {
+                let hash = self.hasher.hash_one(labels.as_packed());
+                (hash, places.find(hash, |&at| self.series[at].labels == *labels).copied())
+            }
+            None => (0, self.pass(labels)),
         };
-        let hash = hasher.hash_one(packed);
-        let known = by_labels.find(hash, |&at| series[at].labels.as_packed() == packed).copied();
-        let at = known.unwrap_or(series.len());
-        if known.is_none() {
-            series.push(new());
+        let at = known.unwrap_or_else(|| self.add(labels, hash));
+        &mut self.series[at]
+    }
+
+    /// Where the series with these labels is among those of the sources before, if it is: of a source in order all that come
+    /// later lie behind it.
+    fn pass(&mut self, labels: &Labels) -> Option<usize> {
+        while self.passed < self.known {
+            match self.series[self.passed].labels.cmp(labels) {
+                Ordering::Less => self.passed += 1,
+                Ordering::Equal => return Some(self.passed),
+                Ordering::Greater => return None,
+            }
+        }
+        None
+    }
+
+    fn add(&mut self, labels: &Labels, hash: u64) -> usize {
+        let Self { series, by_labels, hasher, min_time, max_time, .. } = self;
+        let (labels, min_time, max_time) = (labels.clone(), *min_time, *max_time);
+        series.push(Box::new(Merged { labels, first: None, others: Vec::new(), min_time, max_time }));
+        let at = series.len() - 1;
+        if let Some(by_labels) = by_labels {
             by_labels.insert_unique(hash, at, |&at| hasher.hash_one(series[at].labels.as_packed()));
         }
-        &mut series[at].parts
+        at
     }
 }
 
@@ -164,16 +205,17 @@ impl Db {
         let (head, blocks) = self.snapshot(selection)?;
         let is_unnamed = selection.hints.unnamed && head.is_empty() && blocks.len() == 1;
         for block in blocks {
-            found.begin_source();
+            found.begin_source(true);
             self.find_in_block(&block, selection, is_unnamed, &mut found)?;
         }
         if !head.is_empty() {
-            found.begin_source();
-            found.in_order = selection.hints.again && !selection.hints.labels_only;
+            found.begin_source(selection.hints.again && !selection.hints.labels_only);
         }
-        for (labels, parts) in head {
-            found.parts(labels.as_packed(), || labels.clone()).extend(parts);
+        for (labels, frozen, open) in head {
+            let series = found.series(&labels);
+            frozen.into_iter().chain(open).for_each(|part| series.push(part));
         }
+        found.end_source();
         Ok(found)
     }
 
@@ -191,10 +233,7 @@ impl Db {
     }
 
     fn head_parts(&self, selection: &Selection<'_>, wanted: Wanted) -> Result<HeadParts, StorageError> {
-        let parts = |found: FoundInHead| {
-            let parts = found.frozen.map(Part::Sealing).into_iter().chain(found.open.map(Part::Head));
-            (found.labels, parts.collect())
-        };
+        let parts = |found: FoundInHead| (found.labels, found.frozen.map(Part::Sealing), found.open.map(Part::Head));
         Ok(self.head.matching(selection.matchers, wanted)?.into_iter().map(parts).collect())
     }
 
@@ -204,7 +243,7 @@ impl Db {
             let labels = listing.rows().get(found.row).map(|row| row.labels.clone()).unwrap_or_default();
             let open =
                 found.open.map(|(chunks, begin)| Part::HeadAgain(chunks, begin, Arc::clone(&listing), found.row));
-            (labels, found.frozen.map(Part::Sealing).into_iter().chain(open).collect())
+            (labels, found.frozen.map(Part::Sealing), open)
         };
         Ok(found.into_iter().map(parts).collect())
     }
@@ -269,9 +308,9 @@ impl Db {
         }
         let outcome = block.matching(selection.matchers).and_then(|series| source.look_up(&series, range, is_unnamed));
         for (labels, part) in self.unless_damaged(block, outcome)?.into_iter().flatten() {
-            let parts = found.parts(labels.as_packed(), || labels.clone());
+            let series = found.series(&labels);
             if !selection.hints.labels_only {
-                parts.push(Part::Block(Arc::clone(&source), part));
+                series.push(Part::Block(Arc::clone(&source), part));
             }
         }
         Ok(())
@@ -281,11 +320,12 @@ impl Db {
 /// Adds the series of a listing that have chunks in the time.
 fn find_in_listing(source: &Arc<Source>, listing: &Arc<Listing>, range: (Timestamp, Timestamp), found: &mut Found) {
     let tombstones = source.block.tombstones();
+    found.series.reserve(listing.rows().len());
     for (at, row) in listing.rows().iter().enumerate() {
         if listing.columns(at, range).next().is_some() {
             let deleted = tombstones.of(row.series);
             let part = Part::Listed(Arc::clone(source), Arc::clone(listing), at, deleted);
-            found.parts(row.labels.as_packed(), || row.labels.clone()).push(part);
+            found.series(&row.labels).push(part);
         }
     }
 }
@@ -334,8 +374,8 @@ impl Queryable for Db {
     fn select(&self, selection: &Selection<'_>) -> Result<SeriesSet, StorageError> {
         let found = self.find(selection)?;
         let warnings = self.warnings(selection.min_time, selection.max_time);
-        let ordered = found.is_ordered();
-        let series = found.series.into_iter().map(|series| Box::new(series) as Box<dyn Series>).collect();
+        let ordered = found.in_order;
+        let series = found.series.into_iter().map(|series| series as Box<dyn Series>).collect();
         Ok(SeriesSet { series, ordered, warnings })
     }
 

@@ -25,6 +25,13 @@ const IDLE_MILLIS: i64 = 5 * 60_000;
 /// is younger stays, as a new one that takes its place only to lose it again would help nobody.
 const RECENT_MILLIS: i64 = 2 * 60_000;
 
+/// Reads of more pages of a column than this are wide: of hours and not of the few minutes that a new step needs.
+const NARROW_PAGES: usize = 2;
+
+/// What was read wide takes at most this part of the room. It is large and saves little, as there is much to compute of it;
+/// what a panel reads for its new steps alone is small and saves nearly all of the work.
+const WIDE_PART: usize = 2;
+
 /// What stands for the head among the files.
 pub(crate) const HEAD: u64 = u64::MAX;
 
@@ -121,9 +128,10 @@ impl Warm {
         let texts: usize = rows.iter().map(|row| row.labels.as_packed().len()).sum();
         let bytes = size_of_val(&rows[..]) + size_of_val(&columns[..]) + size_of_val(&times[..]);
         let bytes = bytes + size_of_val(&marks[..]) + texts + size_of::<Listing>();
-        let has_room = self.room.take(bytes) || {
+        let most = self.room.bytes_max;
+        let has_room = self.room.take(bytes, most) || {
             self.forget(RECENT_MILLIS);
-            self.room.take(bytes)
+            self.room.take(bytes, most)
         };
         let taken = AtomicUsize::new(if has_room { bytes } else { 0 });
         let used = AtomicI64::new(self.now.load(Ordering::Relaxed));
@@ -153,12 +161,17 @@ fn text(matchers: &[Matcher]) -> String {
 }
 
 impl Room {
-    fn has(&self, bytes: usize) -> bool {
-        self.taken.load(Ordering::Relaxed).saturating_add(bytes) <= self.bytes_max
+    /// How much of it may be taken for values of so many pages of a column.
+    fn most_for(&self, pages: usize) -> usize {
+        if pages > NARROW_PAGES { self.bytes_max / WIDE_PART } else { self.bytes_max }
     }
 
-    fn take(&self, bytes: usize) -> bool {
-        let more = |taken: usize| taken.checked_add(bytes).filter(|&all| all <= self.bytes_max);
+    fn has(&self, bytes: usize, most: usize) -> bool {
+        self.taken.load(Ordering::Relaxed).saturating_add(bytes) <= most
+    }
+
+    fn take(&self, bytes: usize, most: usize) -> bool {
+        let more = |taken: usize| taken.checked_add(bytes).filter(|&all| all <= most);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 }
@@ -234,7 +247,7 @@ impl Listing {
     pub(crate) fn keep_times(&self, column: &KeptColumn, times: &Arc<[Timestamp]>) {
         if let Some(place) = self.times.get(column.times as usize)
             && place.get().is_none()
-            && self.take(size_of_val(&times[..]))
+            && self.take(size_of_val(&times[..]), self.room.bytes_max)
         {
             let _ = place.set(Arc::clone(times));
         }
@@ -244,15 +257,16 @@ impl Listing {
     /// `count` of them.
     pub(crate) fn keep(&self, column: &KeptColumn, count: usize, first_page: usize, values: &[f64]) {
         let pages = count.div_ceil(PAGE);
-        if column.pages.get().is_none() && self.take(pages * size_of::<OnceLock<Page>>()) {
+        let most = self.room.most_for(values.len().div_ceil(PAGE));
+        if column.pages.get().is_none() && self.take(pages * size_of::<OnceLock<Page>>(), most) {
             let _ = column.pages.set((0..pages).map(|_| OnceLock::new()).collect());
         }
         let Some(pages) = column.pages.get() else { return };
         for (page, values) in pages.iter().skip(first_page).zip(values.chunks(PAGE)) {
             // What there is no room for is not worth making small.
-            if page.get().is_none() && self.room.has(PAGE * size_of::<u16>()) {
+            if page.get().is_none() && self.room.has(PAGE * size_of::<u16>(), most) {
                 let made = Page::of(values);
-                if self.take(made.bytes()) {
+                if self.take(made.bytes(), most) {
                     // Another thread that decoded it, too, is rare and costs a page that is counted twice.
                     let _ = page.set(made);
                 }
@@ -260,10 +274,10 @@ impl Listing {
         }
     }
 
-    fn take(&self, bytes: usize) -> bool {
+    fn take(&self, bytes: usize, most: usize) -> bool {
         // One that is not kept itself keeps nothing.
         let is_kept = self.taken.load(Ordering::Relaxed) > 0;
-        let taken = is_kept && self.room.take(bytes);
+        let taken = is_kept && self.room.take(bytes, most);
         if taken {
             self.taken.fetch_add(bytes, Ordering::Relaxed);
         }
@@ -370,8 +384,24 @@ mod tests {
     }
 
     #[test]
+    fn wide_reads_leave_room() {
+        let values = vec![1.0; PAGE * (NARROW_PAGES + 1)];
+        let kept = |bytes_max, values: &[f64]| {
+            let warm = Warm::new(bytes_max);
+            let listing = warm.keep(1, &matchers("1"), found());
+            listing.keep(&listing.columns[0], values.len(), 0, values);
+            (listing.columns[0].read(0..values.len(), &mut Vec::new()), warm.bytes())
+        };
+        let (_, whole) = kept(usize::MAX, &values);
+        assert!(kept(whole * WIDE_PART, &values).0);
+        assert!(!kept(whole * WIDE_PART - WIDE_PART, &values).0);
+        assert!(kept(whole, &values[..PAGE * NARROW_PAGES]).0);
+    }
+
+    #[test]
     fn memory_is_bounded_and_comes_back() {
-        let values: Vec<f64> = (0..PAGE * 3).map(|i| i as f64 + 0.1 * (i % 7) as f64 + f64::EPSILON).collect();
+        let values: Vec<f64> =
+            (0..PAGE * NARROW_PAGES).map(|i| i as f64 + 0.1 * (i % 7) as f64 + f64::EPSILON).collect();
         let whole = {
             let warm = Warm::new(usize::MAX);
             let listing = warm.keep(1, &matchers("1"), found());

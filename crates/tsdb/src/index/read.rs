@@ -117,8 +117,9 @@ impl BlockIndex {
         while low + 1 < high {
             let middle = low + (high - low) / 2;
             let bytes = self.group(middle)?;
-            let first = Values::new(&bytes).and_then(|mut values| values.next()).map_err(|d| self.damaged(d))?;
-            if first.is_some_and(|(first, _)| first.as_str() <= value) {
+            let mut values = Values::new(&bytes).map_err(|d| self.damaged(d))?;
+            let first = values.next().map_err(|d| self.damaged(d))?;
+            if first.is_some_and(|(first, _)| first <= value) {
                 low = middle;
             } else {
                 high = middle;
@@ -138,7 +139,7 @@ impl BlockIndex {
             let bytes = self.group(group)?;
             let mut values = Values::new(&bytes).map_err(|d| self.damaged(d))?;
             while let Some((value, list)) = values.next().map_err(|d| self.damaged(d))? {
-                if value.as_str() >= from && !each(&value, list) {
+                if (from.is_empty() || value >= from) && !each(value, list) {
                     return Ok(());
                 }
             }
@@ -153,7 +154,7 @@ impl BlockIndex {
             let mut values = Values::new(&bytes)?;
             let mut texts = Vec::with_capacity(GROUP_ROWS);
             while let Some((value, _)) = values.next()? {
-                texts.push(value);
+                texts.push(value.to_owned());
             }
             Ok(texts)
         };
@@ -215,7 +216,7 @@ impl<'a> Values<'a> {
         Ok(Self { reader, last: Vec::new(), offset })
     }
 
-    fn next(&mut self) -> Result<Option<(String, ListPlace)>, Damage> {
+    fn next(&mut self) -> Result<Option<(&str, ListPlace)>, Damage> {
         if self.reader.is_empty() {
             return Ok(None);
         }
@@ -225,9 +226,9 @@ impl<'a> Values<'a> {
         }
         self.last.truncate(shared);
         self.last.extend_from_slice(self.reader.bytes()?);
-        let value = String::from_utf8(self.last.clone()).map_err(|_| Damage("a label value is not UTF-8"))?;
         let list = ListPlace { offset: self.offset, head: self.reader.uint()? };
         self.offset = self.offset.saturating_add(lists::length(list.head));
+        let value = str::from_utf8(&self.last).map_err(|_| Damage("a label value is not UTF-8"))?;
         Ok(Some((value, list)))
     }
 }
