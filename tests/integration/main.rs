@@ -14,6 +14,7 @@ mod bad_input;
 mod bombs;
 mod cilium_maps;
 mod clients;
+mod dashboards;
 mod demo;
 mod discovery;
 mod faces;

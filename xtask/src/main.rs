@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own commands, so that a person, CI and a release run the same.
 
 mod bench;
+mod boards;
 mod cost;
 mod ebpf;
 mod events;
@@ -24,6 +25,7 @@ cargo xtask fuzz [SECONDS]     every fuzz target for so many seconds (5)
 cargo xtask soak               the long forms of the tests: kills, crash images, model tests, fuzzing; takes hours
 cargo xtask bench              start-up time, memory, size, beside a peer where there is one
 cargo xtask bench queries      how much memory heavy queries take at most, beside a peer
+cargo xtask bench dashboards   what the data of dashboards weighs, and how long their pages take
 cargo xtask bench hostile      how late scrapes and pages are while clients ask for everything
 cargo xtask bench slow         how long pages take while clients hold connections that they hardly use
 cargo xtask bench probes       what the probes on network devices cost a packet, and what they take from real traffic
@@ -43,6 +45,7 @@ fn main() -> Result<()> {
         ["soak"] => soak::run(),
         ["bench"] => bench::run(),
         ["bench", "queries"] => queries::run(),
+        ["bench", "dashboards"] => boards::run(),
         ["bench", "hostile"] => hostile::run(),
         ["bench", "slow"] => slow::run(),
         ["bench", "lateness"] => lateness::run(),

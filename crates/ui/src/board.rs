@@ -22,6 +22,9 @@ mod vars;
 mod view;
 mod why;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use data::answer;
 pub(crate) use page::page;
 pub(crate) use places::style as places;

@@ -211,6 +211,8 @@ export interface StatPicture {
 export interface Tile {
   title: string;
   value?: Text;
+  /** The number itself, where it is one. */
+  n: number | null;
   color: Color;
   spark?: Values;
   change?: { text: string; up: boolean };
@@ -227,6 +229,7 @@ export interface GaugePicture {
 export interface Dial {
   title: string;
   value: Text;
+  n: number | null;
   color: Color;
   part: number;
   bands: Band[];
@@ -252,6 +255,7 @@ export interface BarsPicture {
 export interface Bar {
   title: string;
   value: Text;
+  n: number | null;
   color: Color;
   part: number;
   bands: Band[];
@@ -333,6 +337,7 @@ export interface PiePicture {
 export interface Part {
   title: string;
   value: Text;
+  n: number | null;
   percent: string;
   color: Color;
   part: number;

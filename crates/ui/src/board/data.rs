@@ -27,6 +27,10 @@ use crate::problem::Problem;
 /// Panels of one request: those in sight, and some before and behind them.
 const PANELS_MAX: usize = 100;
 
+/// Why a panel is empty whose queries have answers.
+const NOTHING_LEFT: &str = "The queries have answers, but after the panel's transformations and overrides nothing is left that it \
+                            could draw.";
+
 /// The handler.
 pub(crate) async fn answer(
     State(ui): State<Arc<Ui>>,
@@ -66,7 +70,7 @@ struct Painter<'a> {
 impl Painter<'_> {
     fn answer(&self) -> Answer {
         let view = self.view;
-        let variables = view.variables(self.asker);
+        let variables = view.variables(self.asker, true);
         let wanted: HashSet<&str> = view.params.get("panels").unwrap_or_default().split(',').collect();
         let (bands, _) = view.bands(&variables);
         let spots = bands.iter().flat_map(|band| &band.spots).filter(|spot| wanted.contains(spot.key.as_str()));
@@ -91,6 +95,7 @@ impl Painter<'_> {
         let mut notes = notes(&answers);
         let linker = Linker { scope: &scope, prefix: &view.prefix, time: &view.time };
         let time = if panel.hide_time { String::new() } else { own_time(panel, &range, &view.range) };
+        let was_answered = answers.frames.iter().any(|frame| frame.rows() > 0);
         let picture = match Canvas::new(panel, &mut answers, linker, &view.clock, range.clone()) {
             Ok(canvas) => self.picture(&canvas, &spot.key),
             Err(error) => {
@@ -100,7 +105,10 @@ impl Painter<'_> {
         };
         if matches!(picture, Picture::None) && notes.iter().all(|note| note.level != Level::Error) {
             let why = Why { asker: self.asker, view, variables, targets: self.targets };
-            notes.extend(why.empty(panel, &answers, &range));
+            match was_answered {
+                true => notes.push(note(Level::Empty, NOTHING_LEFT)),
+                false => notes.extend(why.empty(panel, &answers, &range)),
+            }
         }
         let took_ms = answers.took.as_secs_f64() * 1000.0;
         Panel { key: spot.key.clone(), picture, notes, time, queries: answers.queries, took_ms }

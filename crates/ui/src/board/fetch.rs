@@ -19,6 +19,10 @@ use crate::ask::Asker;
 /// Series of an answer that become columns. Nobody reads more lines; what reduces or groups them, PromQL does better.
 const SERIES_MAX: usize = 2_000;
 
+/// Samples that are remembered for panels which ask the same: thirty megabytes. Past it a query is asked again, which the
+/// engine's own memory of answers makes cheap.
+const KNOWN_SAMPLES_MAX: usize = 2_000_000;
+
 /// What was asked, so that equal queries are asked once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
@@ -56,11 +60,13 @@ pub(super) struct Answers {
 pub(super) struct Fetcher<'a> {
     asker: &'a Asker,
     known: HashMap<Key, Rc<Result<Fetched, String>>>,
+    /// Samples in there.
+    samples: usize,
 }
 
 impl<'a> Fetcher<'a> {
     pub(super) fn new(asker: &'a Asker) -> Self {
-        Self { asker, known: HashMap::new() }
+        Self { asker, known: HashMap::new(), samples: 0 }
     }
 
     /// Everything that a panel asks.
@@ -138,13 +144,20 @@ impl<'a> Fetcher<'a> {
             return Rc::clone(known);
         }
         let found = Rc::new(if step == 0 { self.instant(&key) } else { self.range(&key) });
-        self.known.insert(key, Rc::clone(&found));
+        let samples =
+            found.as_ref().as_ref().map_or(0, |found| found.series.iter().map(|(_, samples)| samples.len()).sum());
+        if self.samples + samples <= KNOWN_SAMPLES_MAX {
+            self.samples += samples;
+            self.known.insert(key, Rc::clone(&found));
+        }
         found
     }
 
     fn range(&self, key: &Key) -> Result<Fetched, String> {
         let range = Range { start: key.start, end: key.end, step: Duration::from_millis(key.step) };
-        let ranged = self.asker.range(&key.expr, range).map_err(|error| error.to_string())?;
+        let mut ranged = self.asker.range(&key.expr, range).map_err(|error| error.to_string())?;
+        // Colours go by place: series keep theirs where they come in one order.
+        ranged.series.sort_by(|a, b| a.labels.cmp(&b.labels));
         let omitted = ranged.series.len().saturating_sub(SERIES_MAX);
         let series = ranged.series.into_iter().take(SERIES_MAX).map(|series| (series.labels, series.samples));
         Ok(Fetched { series: series.collect(), notes: notes(ranged.warnings, ranged.infos), omitted })

@@ -328,6 +328,8 @@ pub(crate) struct Tile {
     /// Absent where it is not to be written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) value: Option<Text>,
+    /// The number itself, where it is one.
+    pub(crate) n: Option<f64>,
     pub(crate) color: String,
     /// Values of the small picture behind, at even distances.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -359,6 +361,8 @@ pub(crate) struct GaugePicture {
 pub(crate) struct Dial {
     pub(crate) title: String,
     pub(crate) value: Text,
+    /// The number itself, where it is one.
+    pub(crate) n: Option<f64>,
     pub(crate) color: String,
     /// Place of the value on the scale, 0 to 1.
     pub(crate) part: f64,
@@ -395,6 +399,8 @@ pub(crate) struct BarsPicture {
 pub(crate) struct Bar {
     pub(crate) title: String,
     pub(crate) value: Text,
+    /// The number itself, where it is one.
+    pub(crate) n: Option<f64>,
     pub(crate) color: String,
     /// Length, 0 to 1.
     pub(crate) part: f64,
@@ -523,6 +529,8 @@ pub(crate) struct PiePicture {
 pub(crate) struct Part {
     pub(crate) title: String,
     pub(crate) value: Text,
+    /// The number itself, where it is one.
+    pub(crate) n: Option<f64>,
     pub(crate) percent: String,
     pub(crate) color: String,
     /// Of the whole, 0 to 1.

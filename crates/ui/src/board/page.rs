@@ -6,8 +6,10 @@ use askama::Template;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use boards::{Filter, Shelf, Sort};
 use dashboard::{
-    Crosshair, Loss, Scope, Selection, Syntax, TextMode, Variable, VariableKind, Visibility, Visual, parse_duration_ms,
+    Crosshair, Link as Wanted, Loss, Scope, Selection, Syntax, TextMode, Variable, VariableKind, Visibility, Visual,
+    parse_duration_ms,
 };
 
 use super::links::{Linker, Subject, query_page, with_query};
@@ -24,6 +26,8 @@ use crate::range::TimeRange;
 
 /// What is asked more often than this says nothing new.
 const REFRESH_MS_MIN: u64 = 5_000;
+/// Dashboards that a link by tags lists.
+const LINKED_MAX: usize = 100;
 /// Losses that a page lists; the rest is counted.
 const LOSSES_MAX: usize = 200;
 
@@ -40,11 +44,18 @@ struct Page {
     kiosk: bool,
     kept: Vec<(String, String)>,
     boxes: Vec<BoxView>,
-    links: Vec<Link>,
+    links: Vec<LinksView>,
     rows: Vec<RowView>,
     losses: Vec<String>,
     losses_total: usize,
     omitted: usize,
+}
+
+/// A link of the dashboard, or a list of dashboards that folds.
+struct LinksView {
+    /// Empty where the links stand beside each other.
+    title: String,
+    links: Vec<Link>,
 }
 
 /// A variable as the bar shows it.
@@ -100,10 +111,11 @@ pub(crate) async fn page(
 
 async fn made(ui: &Arc<Ui>, uid: &str, params: Params) -> Result<Page, Problem> {
     let view = ui.view(ui.held(uid)?, params)?;
-    let shell = Shell::new(ui, &spelled(&view), "/d", &view.dashboard().title);
+    let shell = Shell::new(ui, &spelled(&view), "/dashboards", &view.dashboard().title);
+    let boards = Arc::clone(&ui.state.boards);
     ui.ask(move |asker| {
-        let variables = view.variables(asker);
-        page_of(shell, &view, &variables)
+        let variables = view.variables(asker, false);
+        page_of(shell, &view, &variables, &boards)
     })
     .await
 }
@@ -126,7 +138,7 @@ fn spelled(view: &View) -> Params {
     }
 }
 
-fn page_of(shell: Shell, view: &View, variables: &Variables) -> Page {
+fn page_of(shell: Shell, view: &View, variables: &Variables, boards: &Shelf) -> Page {
     let dashboard = view.dashboard();
     let (sections, omitted) = view.bands(variables);
     let report = &view.held.report;
@@ -149,13 +161,29 @@ fn page_of(shell: Shell, view: &View, variables: &Variables) -> Page {
         kiosk: view.params.has("kiosk"),
         kept: view.params.pairs().filter(|(name, _)| !name.starts_with("var-")).map(owned).collect(),
         boxes: variables.boxes.iter().map(|one| box_of(one, &dashboard.variables[one.at])).collect(),
-        links: dashboard.links.iter().filter_map(|link| linker.one(link, &Subject::default())).collect(),
+        links: dashboard.links.iter().filter_map(|link| links(link, &linker, boards, view)).collect(),
         rows: sections.iter().map(|section| row(section, view, variables)).collect(),
         losses_total: report.count(),
         losses,
         omitted,
         shell,
     }
+}
+
+/// A link, or the dashboards with its tags.
+fn links(link: &Wanted, linker: &Linker<'_>, boards: &Shelf, view: &View) -> Option<LinksView> {
+    let Some(tags) = &link.tags else {
+        return linker.one(link, &Subject::default()).map(|link| LinksView { title: String::new(), links: vec![link] });
+    };
+    let filter = Filter { tags: tags.clone(), sort: Sort::Title, ..Filter::default() };
+    let others = boards.list(&filter).into_iter().filter(|listed| listed.uid != view.dashboard().uid);
+    let to = |listed: boards::Listed| {
+        let (title, url) = (listed.title, format!("/d/{}/{}", listed.uid, listed.slug));
+        linker.one(&Wanted { title, url, tags: None, ..link.clone() }, &Subject::default())
+    };
+    let links: Vec<Link> = others.take(LINKED_MAX).filter_map(to).collect();
+    let title = if link.dropdown { link.title.clone() } else { String::new() };
+    (!links.is_empty()).then_some(LinksView { title, links })
 }
 
 fn owned((name, value): (&str, &str)) -> (String, String) {

@@ -374,17 +374,20 @@ fn send(series: &mut [Series], stacks: &[Stack], axes: &[Axis], shown: &std::ops
     }
 }
 
-/// Rounded to a short decimal no further away than half a part of the span.
+/// Rounded to a multiple of 1, 2 or 5 of a decimal place, no further away than a part of the span: the fewest digits, and the
+/// fewest different ones, that do not show.
 fn digits(value: f64, span: f64) -> f64 {
-    if value == 0.0 || span <= 0.0 || !span.is_finite() {
+    let step = 2.0 * span / PARTS;
+    let place = step.log10().floor();
+    if value == 0.0 || span <= 0.0 || place.is_nan() || place.abs() > 300.0 {
         return value;
     }
-    let places = -((span / PARTS).log10().floor() as i32);
-    if places.abs() > 300 {
-        return value;
-    }
-    let power = 10f64.powi(places.abs());
-    if places >= 0 { (value * power).round() / power } else { (value / power).round() * power }
+    let power = 10f64.powi(place.abs() as i32);
+    // Dividing by a power of ten gives the double nearest to the short decimal; multiplying by 0.001 does not.
+    let (scaled, unit) = if place < 0.0 { (value * power, step * power) } else { (value / power, step / power) };
+    let times = [5.0, 2.0].into_iter().find(|times| unit >= *times).unwrap_or(1.0);
+    let rounded = (scaled / times).round() * times;
+    if place < 0.0 { rounded / power } else { rounded * power }
 }
 
 /// What each axis spans at least: from its smallest to its greatest value, sums of stacks among them.
@@ -457,9 +460,9 @@ mod tests {
             assert_eq!(rounded, expected, "{value} of {span}");
             assert!((rounded - value).abs() <= span / PARTS || span <= 0.0);
         };
-        check(53.274_61, 100.0, 53.27);
+        check(53.274_61, 100.0, 53.28);
         check(123_456.789, 100_000.0, 123_460.0);
-        check(0.000_123_456, 0.001, 0.000_123_5);
+        check(0.000_123_456, 0.001, 0.000_123_4);
         check(1e9 + 7.0, 1e6, 1e9);
         check(1.5, 0.0, 1.5);
         check(0.0, 5.0, 0.0);

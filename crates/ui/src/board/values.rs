@@ -99,6 +99,10 @@ impl Single<'_> {
         Text { prefix: format!("{prefix}{}", text.prefix), suffix: format!("{}{postfix}", text.suffix), ..text }
     }
 
+    fn number(&self) -> Option<f64> {
+        self.value.number().filter(|number| number.is_finite())
+    }
+
     fn color(&self, canvas: &Canvas<'_>) -> String {
         match self.cell.options().color {
             Some(dashboard::ColorMode::Classic) => self.cell.color(),
@@ -136,6 +140,7 @@ pub(super) fn stat(canvas: &Canvas<'_>, visual: &Stat) -> StatPicture {
         let has_times = single.row.is_none() && single.cell.frame.rows() > 1;
         Tile {
             title: if shows_name { single.title.clone() } else { String::new() },
+            n: single.number(),
             color: single.color(canvas),
             spark: if visual.graph && has_times { single.spark() } else { Vec::new() },
             change: visual.change.then(|| change(single, canvas)).flatten(),
@@ -167,6 +172,7 @@ pub(super) fn gauge(canvas: &Canvas<'_>, visual: &Gauge) -> GaugePicture {
         let text = single.text(canvas, &visual.prefix, &visual.postfix);
         Dial {
             title: if singles.len() > 1 { single.title.clone() } else { String::new() },
+            n: single.number(),
             color: single.color(canvas),
             part: single.cell.part(&single.value),
             bands: single.cell.bands(canvas.clock),
@@ -188,6 +194,7 @@ pub(super) fn bars(canvas: &Canvas<'_>, visual: &BarGauge) -> BarsPicture {
         let text = single.text(canvas, "", "");
         Bar {
             title: single.title.clone(),
+            n: single.number(),
             color: single.color(canvas),
             part: single.cell.part(&single.value),
             bands: single.cell.bands(canvas.clock),
@@ -222,6 +229,7 @@ pub(super) fn pie(canvas: &Canvas<'_>, visual: &Pie) -> PiePicture {
         Part {
             title: single.title.clone(),
             percent: percent(part),
+            n: single.number(),
             color: single.color(canvas),
             part,
             quiet: single.cell.options().hide.is_some_and(|hide| hide.legend),

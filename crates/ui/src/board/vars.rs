@@ -47,6 +47,8 @@ pub(super) struct Context<'a> {
     pub(super) asker: &'a Asker,
     pub(super) params: &'a Params,
     pub(super) range: &'a TimeRange,
+    /// Whether only what is chosen is wanted: lists that the address makes needless are not asked for.
+    pub(super) chosen_only: bool,
 }
 
 impl Variables {
@@ -60,7 +62,11 @@ impl Variables {
         let mut boxes = Vec::with_capacity(places.len());
         for at in places {
             let variable = &dashboard.variables[at];
-            let found = if circle.is_empty() { context.choices(variable, &scope) } else { Err(circle.clone()) };
+            let found = match circle.is_empty() {
+                true if context.is_needless(variable) => Ok(Vec::new()),
+                true => context.choices(variable, &scope),
+                false => Err(circle.clone()),
+            };
             let (choices, problem) = match found {
                 Ok(choices) => (choices, String::new()),
                 Err(problem) => (Vec::new(), problem),
@@ -100,6 +106,18 @@ fn set_dashboard(scope: &mut Scope, dashboard: &Dashboard) {
 }
 
 impl Context<'_> {
+    /// Whether the address says all that is to be known of a variable.
+    fn is_needless(&self, variable: &Variable) -> bool {
+        let name = format!("var-{}", variable.name);
+        let mut wanted = self.params.named(&name).peekable();
+        let is_list = matches!(variable.kind, VariableKind::Query(_));
+        let has_all = variable.all_value.as_ref().is_some_and(|all| !all.is_empty());
+        self.chosen_only
+            && is_list
+            && wanted.peek().is_some()
+            && wanted.all(|value| has_all || value != ALL && value != "All")
+    }
+
     fn choices(&self, variable: &Variable, scope: &Scope) -> Result<Vec<Choice>, String> {
         let fill = |text: &str, syntax| scope.fill(text, syntax).map_err(|error| error.to_string());
         Ok(match &variable.kind {
