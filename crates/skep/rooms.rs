@@ -267,6 +267,7 @@ impl Rooms {
             engine: self.engine.clone(),
             targets: self.scrape.clone(),
             rules: self.rules.clone(),
+            notifications: self.notifications.clone(),
             probes: self.probes.clone(),
             store: self.store.clone(),
             memory: self.ledger.clone(),

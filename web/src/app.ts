@@ -1,6 +1,7 @@
 // The pages' script. Pages are whole without it; it adds charts, live updates and comfort.
 
 import "./trust";
+import * as alerts from "./alerts";
 import * as charts from "./charts";
 import * as lists from "./lists";
 import * as live from "./live";
@@ -36,6 +37,7 @@ charts.start();
 lists.start();
 query.start();
 targets.start();
+alerts.start();
 void startBoard();
 live.start();
 

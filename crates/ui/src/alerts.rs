@@ -1,61 +1,78 @@
-//! The alerts page: rule groups, their alerts, the health of recording rules.
+//! Alerts: what fires, rules, silences, history, receivers, and alerts that are made on a page.
+//!
+//! Writes are forms' POSTs; each passes [`crate::guard`] and ends with a redirect, so that all of it works without scripts and
+//! going back repeats nothing.
+
+mod backtest;
+mod edit;
+mod fields;
+mod groups;
+mod history;
+mod list;
+mod matchers;
+mod receivers;
+mod rule;
+mod runbook;
+mod silence;
+mod silences;
+mod threshold;
+mod timeline;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use askama::Template;
-use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
-use model::status::{AlertState, AlertStatus, Health, RuleGroupStatus, RuleStatus};
-use model::{Labels, Timestamp, format_duration};
+use axum::Router;
+use axum::routing::{get, post};
+use model::status::{AlertState, AlertStatus};
+use model::{Labels, Timestamp};
 
 use crate::Ui;
-use crate::format::{Unit, When, ago, exact, took};
-use crate::page::{Shell, respond};
-use crate::params::{Params, encode};
+use crate::format::{Unit, When, ago, exact};
+use crate::params::encode;
 use crate::targets::State3;
 
-/// Active alerts listed for a rule; the rest is counted.
-const ALERTS_OF_RULE_MAX: usize = 100;
-
-#[derive(Template)]
-#[template(path = "alerts.html")]
-struct Page {
-    shell: Shell,
-    groups: Vec<Group>,
-    firing: usize,
-    pending: usize,
-    inactive: usize,
-    recording: usize,
-    broken: usize,
+pub(crate) fn routes() -> Router<Arc<Ui>> {
+    Router::new()
+        .route("/alerts", get(list::page))
+        .route("/alerts/rules", get(groups::page))
+        .route("/alerts/rule", get(rule::page))
+        .route("/alerts/runbook/{name}", get(runbook::page))
+        .route("/alerts/edit", get(edit::page).post(edit::save))
+        .route("/alerts/edit/delete", post(edit::delete))
+        .route("/alerts/silences", get(silences::page))
+        .route("/alerts/silence", get(silence::page).post(silence::save))
+        .route("/alerts/silence/expire", post(silence::expire))
+        .route("/alerts/history", get(history::page))
+        .route("/alerts/receivers", get(receivers::page))
+        .route("/alerts/receivers/test", post(receivers::test))
 }
 
-struct Group {
-    name: String,
-    file: String,
-    interval: String,
-    last: Option<(When, String)>,
-    took: String,
-    rules: Vec<Rule>,
+/// The pages of this part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tab {
+    Alerts,
+    Rules,
+    Silences,
+    History,
+    Receivers,
+    /// A page below one of them.
+    None,
 }
 
-struct Rule {
-    name: String,
-    /// The alert's state or the recording rule's health.
-    state: State3,
-    recording: bool,
-    query: String,
-    link: String,
-    hold: String,
-    keep_firing: String,
-    labels: Pairs,
-    annotations: Pairs,
-    error: String,
-    last: Option<(When, String)>,
-    took: String,
-    alerts: Vec<Alert>,
-    hidden: usize,
+impl Tab {
+    /// Page, path and word of each.
+    pub(crate) const ALL: [(Self, &'static str, &'static str); 5] = [
+        (Self::Alerts, "/alerts", "Alerts"),
+        (Self::Rules, "/alerts/rules", "Rules"),
+        (Self::Silences, "/alerts/silences", "Silences"),
+        (Self::History, "/alerts/history", "History"),
+        (Self::Receivers, "/alerts/receivers", "Receivers"),
+    ];
+}
+
+/// The address of a rule's page.
+fn rule_link(prefix: &str, file: &str, group: &str, place: usize, name: &str) -> String {
+    let place = place.to_string();
+    format!("{prefix}/alerts/rule?{}", encode([("file", file), ("group", group), ("rule", name), ("place", &place)]))
 }
 
 /// An active alert, as the overview shows it too.
@@ -76,61 +93,7 @@ pub(crate) struct Alert {
     rank: AlertState,
 }
 
-type Pairs = Vec<(String, String)>;
-
-/// The handler.
-pub(crate) async fn page(State(ui): State<Arc<Ui>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    let params = Params::parse(query.as_deref());
-    let now = ui.state.clock.now();
-    let shell = Shell::new(&ui, &params, "/alerts", "Alerts");
-    let groups: Vec<Group> = ui.state.rules.groups().into_iter().map(|group| Group::new(group, &shell, now)).collect();
-    let rules = || groups.iter().flat_map(|group| &group.rules);
-    let count = |word| rules().filter(|rule| !rule.recording && rule.state.word == word).count();
-    let (firing, pending, inactive) = (count("firing"), count("pending"), count("inactive"));
-    let recording = rules().filter(|rule| rule.recording).count();
-    let broken = rules().filter(|rule| !rule.error.is_empty()).count();
-    let page = Page { shell, firing, pending, inactive, recording, broken, groups };
-    respond(StatusCode::OK, &headers, page.render())
-}
-
-impl Group {
-    fn new(group: RuleGroupStatus, shell: &Shell, now: Timestamp) -> Self {
-        Self {
-            name: group.name,
-            file: group.file,
-            interval: format_duration(group.interval),
-            last: group.last_evaluation.map(|at| (When::new(at), ago(at, now))),
-            took: took(group.evaluation_time),
-            rules: group.rules.into_iter().map(|rule| Rule::new(rule, shell, now)).collect(),
-        }
-    }
-}
-
-impl Rule {
-    fn new(rule: RuleStatus, shell: &Shell, now: Timestamp) -> Self {
-        let state = state(&rule);
-        let recording = rule.alerting.is_none();
-        let alerting = rule.alerting.unwrap_or_default();
-        let hidden = alerting.alerts.len().saturating_sub(ALERTS_OF_RULE_MAX);
-        let alerts = alerting.alerts.into_iter().take(ALERTS_OF_RULE_MAX).map(|alert| Alert::new(&alert, now));
-        Self {
-            state,
-            recording,
-            link: format!("{}/query?{}", shell.prefix, encode([("expr", rule.query.as_str())])),
-            hold: unless_zero(alerting.hold),
-            keep_firing: unless_zero(alerting.keep_firing),
-            labels: pairs(&rule.labels),
-            annotations: pairs(&alerting.annotations),
-            last: rule.last_evaluation.map(|at| (When::new(at), ago(at, now))),
-            took: took(rule.evaluation_time),
-            alerts: alerts.collect(),
-            hidden,
-            name: rule.name,
-            query: rule.query,
-            error: rule.last_error,
-        }
-    }
-}
+pub(crate) type Pairs = Vec<(String, String)>;
 
 impl Alert {
     pub(crate) fn new(alert: &AlertStatus, now: Timestamp) -> Self {
@@ -172,23 +135,6 @@ impl From<AlertState> for State3 {
             AlertState::Inactive => Self { word: "inactive", class: "good", icon: "check" },
         }
     }
-}
-
-/// The worst of its alerts; without any, whether it could be evaluated at all.
-fn state(rule: &RuleStatus) -> State3 {
-    let alerts = rule.alerting.iter().flat_map(|alerting| &alerting.alerts);
-    match (alerts.map(|alert| alert.state).max(), rule.health) {
-        (Some(worst), _) => worst.into(),
-        (None, Health::Bad) => State3 { word: "failing", class: "bad", icon: "cross" },
-        (None, Health::Unknown) => State3 { word: "waiting", class: "idle", icon: "clock" },
-        (None, Health::Good) if rule.alerting.is_none() => State3 { word: "recording", class: "good", icon: "check" },
-        (None, Health::Good) => AlertState::Inactive.into(),
-    }
-}
-
-/// The duration in words; empty where there is none.
-fn unless_zero(duration: Duration) -> String {
-    if duration.is_zero() { String::new() } else { format_duration(duration) }
 }
 
 fn pairs(labels: &Labels) -> Pairs {

@@ -39,7 +39,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::get;
-use model::status::{Memory, Probes, Rules, Store, Targets};
+use model::status::{Memory, Notifications, Probes, Rules, Store, Targets};
 use model::{Clock, Queryable, Timestamp};
 use promql::Engine;
 use tokio::sync::{Semaphore, watch};
@@ -57,6 +57,8 @@ pub struct State {
     pub targets: Arc<dyn Targets>,
     /// Tells of rules and alerts.
     pub rules: Arc<dyn Rules>,
+    /// Tells who is told, and takes silences.
+    pub notifications: Arc<dyn Notifications>,
     /// Tells of probes.
     pub probes: Arc<dyn Probes>,
     /// Tells of the store.
@@ -120,7 +122,6 @@ pub fn router(state: State) -> Router {
         .route("/targets/inspect", get(targets::inspect))
         .route("/cilium", get(cilium::page))
         .route("/bpf", get(bpf::page))
-        .route("/alerts", get(alerts::page))
         .route("/storage", get(storage::page))
         .route("/d/{uid}", get(board::page))
         .route("/d/{uid}/{slug}", get(board::page))
@@ -133,6 +134,7 @@ pub fn router(state: State) -> Router {
         .route("/ui/live/now", get(live::now))
         .route("/assets/{name}", get(files::serve))
         .merge(shelf::routes())
+        .merge(alerts::routes())
         .fallback(problem::not_found)
         .layer(from_fn(security_headers))
         .with_state(ui)

@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use model::status::{
-    DroppedTarget, Memory, MemoryStatus, ProbeStatus, Probes, RuleGroupStatus, Rules, Store, StoreStatus, TargetStatus,
+    DroppedTarget, Later, Memory, MemoryStatus, Notifications, NotificationsView, ProbeStatus, Probes, RuleGroupStatus, Rules, SilenceView, Store, StoreStatus, TargetStatus,
     Targets,
 };
 use model::{
@@ -59,6 +59,18 @@ impl Rules for Nothing {
     }
 }
 
+impl Notifications for Nothing {
+    fn view(&self) -> Later<Option<NotificationsView>> {
+        Box::pin(async { None })
+    }
+    fn set_silence(&self, _: SilenceView) -> Later<Result<String, String>> {
+        Box::pin(async { Err("nobody is told".to_owned()) })
+    }
+    fn expire_silence(&self, _: String) -> Later<Result<(), String>> {
+        Box::pin(async { Err("nobody is told".to_owned()) })
+    }
+}
+
 impl Probes for Nothing {
     fn probes(&self) -> Vec<ProbeStatus> {
         Vec::new()
@@ -101,6 +113,7 @@ fn router(stopping: watch::Receiver<bool>) -> Router {
         engine: Arc::new(promql::Engine::new(promql::EngineOptions::default())),
         targets: Arc::new(Nothing),
         rules: Arc::new(Nothing),
+        notifications: Arc::new(Nothing),
         probes: Arc::new(Nothing),
         store: Arc::new(Nothing),
         memory: Arc::new(Nothing),
