@@ -2,17 +2,23 @@
 //!
 //! First the kernel runs each program a million times on one packet (`BPF_PROG_TEST_RUN`), beside an empty program of
 //! the same kind. Then UDP packets go over a wire between two network namespaces, in turns without a program, with an
-//! empty one and with the probe `xdp` in the same mode, so that whatever else the machine does meets all three.
+//! empty one and with the probe `xdp` in the same mode, so that whatever else the machine does meets all three; in generic
+//! mode and in native mode. At last all probes run while packets go both ways at a fixed rate, and the kernel tells how
+//! long their programs ran.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::fs;
+use std::io::{BufRead as _, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::maps::Array;
 use aya::programs::{SchedClassifier, TestRun, TestRunOptions, Xdp, XdpMode};
+use aya::sys::{Stats, enable_stats};
 use aya::{Ebpf, EbpfLoader};
 use model::status::{ProbeState, Probes as _};
-use probes::{Config, Probes, XdpConfig};
+use model::{Collector as _, Families};
+use probes::{Config, Probes, TcConfig, XdpConfig};
 
 use crate::machine::{execute, is_root, root};
 
@@ -32,6 +38,14 @@ const XDP_MAX: f64 = 40.0;
 const PAIRS: usize = 20;
 /// Throughput that the probe may take, per cent.
 const LOSS_MAX: f64 = 3.0;
+/// Of a core that all probes may take at that rate of small packets each way, per cent; and for how long that is measured.
+const SHARE_MAX: f64 = 1.5;
+const PACKETS_A_SECOND: f64 = 100_000.0;
+const SECONDS: u32 = 5;
+const PAYLOAD_BYTES: u32 = 64;
+/// One collection, milliseconds of processor time.
+const COLLECTION_MAX: f64 = 5.0;
+const COLLECTIONS: usize = 9;
 
 pub(crate) fn run() -> Result<()> {
     ensure!(is_root(), "programs are loaded by root");
@@ -118,7 +132,7 @@ fn options(packet: &[u8]) -> TestRunOptions<'_> {
 fn programs() -> Result<()> {
     println!("nanoseconds a packet above an empty program, smallest of {ROUNDS} averages of {REPEATS} runs");
     println!("{:26} {:>8} {:>8} {:>8} {:>8} {:>8}", "", "empty", "counters", "details", "all", "tc");
-    let mut worst = 0.0f64;
+    let (mut worst, mut worst_counters) = (0.0f64, 0.0f64);
     for (name, packet) in packets() {
         for (kind, program, empty) in
             [("generic", "skep_xdp", "empty_xdp"), ("native", "skep_xdp_frags", "empty_xdp_frags")]
@@ -131,11 +145,15 @@ fn programs() -> Result<()> {
             let (counters, details, all) = (ours(0, 0)?, ours(1, 0)?, ours(1, 1)?);
             let traffic_control = tc("tc.bpf.o", "skep_tc_egress", &packet)? - tc("empty.bpf.o", "empty_tc", &packet)?;
             worst = worst.max(all);
+            worst_counters = worst_counters.max(counters);
             println!(
                 "{:26} {nothing:8} {counters:8} {details:8} {all:8} {traffic_control:8}",
                 format!("{name}, {kind}")
             );
         }
+    }
+    if worst_counters > COUNTERS_MAX {
+        println!("  counting by family and protocol alone costs up to {worst_counters} ns, more than {COUNTERS_MAX}");
     }
     ensure!(worst <= XDP_MAX, "the probe xdp costs {worst} ns a packet, more than {XDP_MAX}");
     Ok(())
@@ -151,17 +169,25 @@ pub(crate) fn traffic() -> Result<()> {
     ip("link set b0 up")?;
     nsenter(&pid, "ip addr add 10.9.0.2/24 dev b1")?;
     nsenter(&pid, "ip link set b1 up")?;
+    for mode in [probes::XdpMode::Generic, probes::XdpMode::Native] {
+        pairs(mode, &pid)?;
+    }
+    share(&pid)
+}
+
+/// Nothing, an empty program and the probe in turns.
+fn pairs(mode: probes::XdpMode, pid: &str) -> Result<()> {
     let mut rates: [Vec<f64>; 3] = Default::default();
     for turn in 0..PAIRS {
         // Each stands first as often as the others.
         for step in 0..3 {
             let kind = (turn + step) % 3;
-            let program = Program::put(kind)?;
-            rates[kind].push(flow(&pid)?);
+            let program = Program::put(kind, mode)?;
+            rates[kind].push(flow(pid)?);
             drop(program);
         }
     }
-    println!("packets/s received in generic mode, median of {PAIRS}, and of the ratio of each turn");
+    println!("packets/s received in {mode} mode, median of {PAIRS}, and of the ratio of each turn");
     for (kind, name) in ["no program", "an empty one", "the probe xdp"].into_iter().enumerate() {
         let against = |other: usize| {
             let mut ratios: Vec<f64> = rates[kind].iter().zip(&rates[other]).map(|(a, b)| a / b).collect();
@@ -177,6 +203,72 @@ pub(crate) fn traffic() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// All probes as they are by default, on this device, while packets go both ways.
+fn share(pid: &str) -> Result<()> {
+    let devices = || vec!["b0".to_owned()];
+    let xdp = XdpConfig { devices: devices(), ..XdpConfig::default() };
+    let tc = TcConfig { devices: devices(), ..TcConfig::default() };
+    let probes = Probes::start(&Config { xdp, tc, ..Config::default() });
+    let _statistics = enable_stats(Stats::RunTime)?;
+    let sums = || -> Result<[f64; 4]> {
+        let mut families = Families::default();
+        probes.collect(&mut families)?;
+        let sum = |name: &str| {
+            let families = families.iter().filter(|family| family.name == name);
+            families.flat_map(|family| &family.points).map(|point| point.value).sum::<f64>()
+        };
+        Ok([
+            sum("skep_probe_program_run_seconds_total"),
+            sum("skep_probe_program_runs_total"),
+            sum("skep_xdp_packets_total"),
+            sum("skep_tc_packets_total"),
+        ])
+    };
+    let mut server = Server::start()?;
+    let (before, begin) = (sums()?, Instant::now());
+    let bits = PACKETS_A_SECOND * f64::from(PAYLOAD_BYTES) * 8.0;
+    nsenter(
+        pid,
+        &format!(
+            "iperf3 --client 10.9.0.1 --udp --bidir --bitrate {bits:.0} --length {PAYLOAD_BYTES} --time {SECONDS}"
+        ),
+    )?;
+    let (after, took) = (sums()?, begin.elapsed().as_secs_f64());
+    server.0.wait()?;
+    let [time, runs, arrived, sent] = std::array::from_fn(|at| after[at] - before[at]);
+    let share = 100.0 * time / took;
+    println!(
+        "all probes at {:.0} packets/s in and {:.0} out: their programs take {share:.2} % of a core, {:.0} ns in each of \
+         {runs:.0} runs, the kernel's reading of the clock around it included",
+        arrived / took,
+        sent / took,
+        1e9 * time / runs
+    );
+    if share > SHARE_MAX {
+        println!("  more than {SHARE_MAX} %");
+    }
+    let mut times = Vec::new();
+    for _ in 0..COLLECTIONS {
+        let before = processor_ms()?;
+        probes.collect(&mut Families::default())?;
+        times.push(processor_ms()? - before);
+    }
+    times.sort_by(f64::total_cmp);
+    let median = times[COLLECTIONS / 2];
+    println!("one collection of all probes: {median:.2} ms of processor time, median of {COLLECTIONS}");
+    if median > COLLECTION_MAX {
+        println!("  more than {COLLECTION_MAX} ms");
+    }
+    Ok(())
+}
+
+/// What this thread ran.
+fn processor_ms() -> Result<f64> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanoseconds: f64 = text.split(' ').next().context("an empty schedstat")?.parse()?;
+    Ok(nanoseconds / 1e6)
 }
 
 struct Peer(Child);
@@ -207,18 +299,19 @@ enum Program {
 }
 
 impl Program {
-    fn put(kind: usize) -> Result<Self> {
+    fn put(kind: usize, mode: probes::XdpMode) -> Result<Self> {
         match kind {
             0 => Ok(Self::Nothing),
             1 => {
                 let mut ebpf = load("empty.bpf.o", &[])?;
                 let program: &mut Xdp = ebpf.program_mut("empty_xdp").context("no such program")?.try_into()?;
                 program.load()?;
-                program.attach("b0", XdpMode::Skb)?;
+                let native = mode == probes::XdpMode::Native;
+                program.attach("b0", if native { XdpMode::Driver } else { XdpMode::Skb })?;
                 Ok(Self::Empty { _ebpf: ebpf })
             }
             _ => {
-                let xdp = XdpConfig { devices: vec!["b0".to_owned()], ..XdpConfig::default() };
+                let xdp = XdpConfig { devices: vec!["b0".to_owned()], mode, ..XdpConfig::default() };
                 let probes = Probes::start(&Config { xdp, ..Config::disabled() });
                 let state = probes.probes().into_iter().find(|probe| probe.name == "xdp").map(|probe| probe.state);
                 ensure!(state == Some(ProbeState::Running), "{state:?}");
@@ -228,16 +321,27 @@ impl Program {
     }
 }
 
+/// An iperf3 that waits for one client, and what it prints from then on.
+struct Server(Child, Lines<BufReader<ChildStdout>>);
+
+impl Server {
+    fn start() -> Result<Self> {
+        let mut server = Command::new("iperf3");
+        server.args(["--server", "--one-off", "--forceflush"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut server = server.spawn().context("cannot start iperf3")?;
+        let mut lines = BufReader::new(server.stdout.take().context("no output")?).lines();
+        ensure!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("listening")), "iperf3 does not listen");
+        Ok(Self(server, lines))
+    }
+}
+
 /// Packets a second that arrive here from the other namespace, which sends small ones as fast as it can.
 fn flow(pid: &str) -> Result<f64> {
-    let mut server = Command::new("iperf3");
-    server.args(["--server", "--one-off", "--forceflush"]).stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut server = server.spawn().context("cannot start iperf3")?;
-    let mut lines = BufReader::new(server.stdout.take().context("no output")?).lines();
-    ensure!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("listening")), "iperf3 does not listen");
+    let mut server = Server::start()?;
     nsenter(pid, "iperf3 --client 10.9.0.1 --udp --bitrate 0 --length 64 --time 1")?;
-    let line = lines.map_while(Result::ok).find(|line| line.contains("receiver")).context("iperf3 tells nothing")?;
-    server.wait()?;
+    let lines = server.1.by_ref().map_while(Result::ok);
+    let line = lines.into_iter().find(|line| line.contains("receiver")).context("iperf3 tells nothing")?;
+    server.0.wait()?;
     // Lost and all datagrams stand as `lost/all`.
     let word = line.split_whitespace().filter(|word| !word.contains("sec")).find_map(|word| word.split_once('/'));
     let (lost, all) = word.with_context(|| line.clone())?;

@@ -46,11 +46,11 @@ const HANDLE: u32 = 0x736b_6570;
 const HEAD_BYTES: usize = 16;
 const ANSWER_BYTES: usize = 8192;
 
-/// On which side of a device; the number is that of the side in clsact.
+/// On which side of a device; its number in clsact is this and what all of them begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
-    Ingress = 0xffff_fff2,
-    Egress = 0xffff_fff3,
+    Ingress = 0xfff2,
+    Egress = 0xfff3,
 }
 
 /// A program on a device. Dropping it takes the program off; the end of the process does not.
@@ -99,7 +99,7 @@ impl Filter {
     }
 
     fn place(&self) -> [u32; 4] {
-        [self.device, HANDLE, self.side as u32, FIRST_OF_ALL_PROTOCOLS]
+        [self.device, HANDLE, CLSACT | self.side as u32, FIRST_OF_ALL_PROTOCOLS]
     }
 }
 

@@ -19,7 +19,7 @@ use model::{Collector as _, Families};
 use probes::{BpfConfig, CiliumConfig, Config, DropsConfig, Probes, TcpConfig, UdpConfig, XdpConfig};
 
 use pinned::{
-    Bpffs, HASH, LPM_TRIE, LRU_HASH, PERCPU_HASH, PERF_EVENT_ARRAY, Pinned, bytes, conntrack, is_root,
+    Bpffs, HASH, LPM_TRIE, LRU_HASH, LRU_PERCPU_HASH, PERCPU_HASH, PERF_EVENT_ARRAY, Pinned, bytes, conntrack, is_root,
     monotonic_seconds, tuple,
 };
 
@@ -193,6 +193,9 @@ fn pin_common(bpffs: &Bpffs) {
     for cookie in 0..13_u64 {
         sockets.put(&bytes![cookie.to_ne_bytes(), [10, 0, 1, 7], 8080_u16.to_be_bytes(), [0, 0]], &[0; 8]);
     }
+    let stats = bpffs.pin("cilium_policystats", LRU_PERCPU_HASH, (12, 16), 65_536);
+    stats.put(&bytes![7_u16.to_ne_bytes(), [0; 6], [0, 6, 0, 80]], &value(40, 4000));
+    stats.put(&bytes![7_u16.to_ne_bytes(), [0; 6], [1, 17, 0, 53]], &value(2, 128));
     let endpoints = bpffs.pin("cilium_lxc", HASH, (20, 48), 65_535);
     for (id, flags) in [(7_u16, 0_u32), (8, 0), (1, 1)] {
         let key = bytes![[10, 0, 1], [id as u8], [0; 12], [1, 0, 0, 0]];
@@ -218,8 +221,10 @@ fn maps_of_every_release_are_read_right() {
 
 fn check_release(bpffs: &Bpffs, release: &Release, has_live_sockets: bool) {
     let probes = start(bpffs);
-    let values = wait_for(&probes, "skep_cilium_endpoints{}", 2.0);
     let cpus = aya::util::nr_cpus().unwrap() as f64;
+    // By then the maps before it were read, in the order of their names.
+    let last = "skep_cilium_endpoint_packets_total{endpoint=\"7\",direction=\"ingress\"}";
+    let values = wait_for(&probes, last, 40.0 * cpus);
     check(
         &values,
         &[
@@ -245,6 +250,8 @@ fn check_release(bpffs: &Bpffs, release: &Release, has_live_sockets: bool) {
             ("skep_cilium_lb_service_connections{service=\"service 11\"}", 11.0),
             ("skep_cilium_tcp_connections{family=\"ipv4\",state=\"established\"}", 100.0),
             ("skep_cilium_tcp_connections{family=\"ipv4\",state=\"half_open\"}", 5.0),
+            ("skep_cilium_endpoints{}", 2.0),
+            ("skep_cilium_endpoint_bytes_total{endpoint=\"7\",direction=\"egress\"}", 128.0 * cpus),
             ("skep_cilium_map_entries{map=\"ct4_global\"}", 250.0),
             ("skep_cilium_map_capacity{map=\"ct4_global\"}", 4096.0),
             ("skep_cilium_map_entries{map=\"policy\"}", 3.0),

@@ -19,13 +19,21 @@ const ENTRIES_BY_KEY_MAX: u64 = 20_000;
 const ENOTSUPP: i32 = 524;
 
 /// How far a map was read. It belongs to one map; another one needs another walk.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Walk {
     cursor: Vec<u8>,
     seen: u64,
     by_key: bool,
+    /// Entries of a batch at most, before the buffers are doubled.
+    entries: usize,
     /// Times that the buffers were doubled.
     doubled: u32,
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self { cursor: Vec::new(), seen: 0, by_key: false, entries: BATCH_ENTRIES, doubled: 0 }
+    }
 }
 
 /// What a piece was.
@@ -78,7 +86,7 @@ impl Walk {
     /// Buffers for keys and values of a batch.
     fn buffers(&self, map: &Map) -> (Vec<u8>, Vec<u8>) {
         let (key, value) = (map.shape().key_bytes as usize, map.stride());
-        let most = (map.shape().entries_max as usize).clamp(1, BATCH_ENTRIES);
+        let most = (map.shape().entries_max as usize).clamp(1, self.entries);
         let entries = (BATCH_BYTES / (key + value).max(1)).max(BATCH_ENTRIES_MIN).min(most) << self.doubled;
         (vec![0; key * entries], vec![0; value * entries])
     }

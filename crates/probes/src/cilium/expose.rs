@@ -69,6 +69,16 @@ const TCP: Metric = Metric::gauge(
     "Live TCP entries of Cilium's conntrack by state, each side of a connection within the node counted for itself.",
 );
 const ENDPOINTS: Metric = Metric::gauge("skep_cilium_endpoints", "endpoints", "Endpoints of this node, its host left out.");
+const ENDPOINT_PACKETS: Metric = Metric::counter(
+    "skep_cilium_endpoint_packets_total",
+    "packets",
+    "Packets that policy let pass to and from an endpoint of this node, since Cilium 1.18.",
+);
+const ENDPOINT_BYTES: Metric = Metric::counter(
+    "skep_cilium_endpoint_bytes_total",
+    "bytes",
+    "Bytes that policy let pass to and from an endpoint of this node, since Cilium 1.18.",
+);
 const RATE_LIMITED: Metric = Metric::counter(
     "skep_cilium_rate_limited_events_total",
     "events",
@@ -131,6 +141,8 @@ pub(super) const METRICS: &[Metric] = &[
     CONNTRACK,
     TCP,
     ENDPOINTS,
+    ENDPOINT_PACKETS,
+    ENDPOINT_BYTES,
     RATE_LIMITED,
     ENTRIES,
     CAPACITY,
@@ -167,6 +179,10 @@ const AGENT_MAPS: [&str; 14] = [
     "snat_v6_external",
     "lxc",
 ];
+
+/// Endpoints with series of their own, those with the lowest numbers: more than Kubernetes puts on a node (110, or 250 on
+/// large ones).
+const ENDPOINTS_MAX: usize = 256;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -350,7 +366,7 @@ fn sockets_of(held: &Held) -> Option<Family> {
 }
 
 fn others(reader: &Reader, families: &mut Families) {
-    let [mut endpoints, mut events]: [Values; 2] = Default::default();
+    let [mut endpoints, mut events, mut packets, mut bytes]: [Values; 4] = Default::default();
     for sum in reader.sums() {
         match sum {
             Sum::Endpoints(sum) => endpoints.add([], sum.0.len() as f64),
@@ -359,10 +375,20 @@ fn others(reader: &Reader, families: &mut Families) {
                     events.add([("usage", *usage)], *count as f64);
                 }
             }
+            Sum::PolicyStats(sum) => {
+                for ((endpoint, direction), traffic) in sum.totals.iter().take(2 * ENDPOINTS_MAX) {
+                    let endpoint = endpoint.to_string();
+                    let labels = [("endpoint", endpoint.as_str()), ("direction", *direction)];
+                    packets.add(labels, traffic.packets as f64);
+                    bytes.add(labels, traffic.bytes as f64);
+                }
+            }
             _ => {}
         }
     }
     endpoints.expose(&ENDPOINTS, families);
+    packets.expose(&ENDPOINT_PACKETS, families);
+    bytes.expose(&ENDPOINT_BYTES, families);
     events.expose(&RATE_LIMITED, families);
 }
 

@@ -15,6 +15,8 @@ pub(super) enum Role {
     Conntrack(Family),
     /// Addresses of endpoints.
     Endpoints,
+    /// Traffic of endpoints by the policy entry that let it pass.
+    PolicyStats,
     /// Events that the agent's rate limit kept from Hubble.
     RateLimit,
     /// Sockets that were translated at connect().
@@ -82,7 +84,7 @@ const LAYOUTS: &[Layout] = &[
     layout("snat_v6_external", Role::Count, LRU, &[(38, 56)]),
     layout("ipcache", Role::Count, TRIE, &[(24, 12)]),
     layout("ipcache_v2", Role::Count, TRIE, &[(24, 24)]),
-    layout("policystats", Role::Count, LRU_PERCPU, &[(12, 16)]),
+    layout("policystats", Role::PolicyStats, LRU_PERCPU, &[(12, 16)]),
     layout("lb_act", Role::Count, LRU, &[(4, 8)]),
     layout("auth_map", Role::Count, HASH, &[(12, 8)]),
     layout("node_map_v2", Role::Count, HASH, &[(20, 4)]),

@@ -13,7 +13,7 @@ use crate::bpf::{Map, Piece, Shape, Stopwatch, Walk};
 
 use super::layout::{self, Family, Layout, Role};
 use super::pins::Pins;
-use super::sums::{self, Backends, Conntrack, Endpoints, Metrics, RateLimit, Services};
+use super::sums::{self, Backends, Conntrack, Endpoints, Metrics, PolicyStats, RateLimit, Services};
 
 /// Time between two readings of what is not read each time.
 const PERIOD: Duration = Duration::from_mins(1);
@@ -71,6 +71,7 @@ pub(super) enum Sum {
     Conntrack(Family, u32, Box<Conntrack>),
     Endpoints(Endpoints),
     RateLimit(RateLimit),
+    PolicyStats(PolicyStats),
     Count,
 }
 
@@ -223,6 +224,9 @@ impl Held {
             }
         }
         let entries = under_way.walk.seen();
+        if let Sum::PolicyStats(sum) = &mut under_way.sum {
+            sum.follow(self.reading.as_ref().and_then(|reading| reading.sum.policy_stats()));
+        }
         self.reading = Some(Reading { sum: under_way.sum, entries, at: Instant::now() });
         self.readings += 1;
         Ok(())
@@ -250,9 +254,17 @@ impl Sum {
             (Role::Backends(family), _) => Self::Backends(family, Backends::default()),
             (Role::Endpoints, _) => Self::Endpoints(Endpoints::default()),
             (Role::RateLimit, _) => Self::RateLimit(RateLimit::default()),
+            (Role::PolicyStats, _) => Self::PolicyStats(PolicyStats::default()),
             (Role::Sockets(_) | Role::Policy | Role::Count, _) => Self::Count,
         };
         (sum, None)
+    }
+
+    fn policy_stats(&self) -> Option<&PolicyStats> {
+        match self {
+            Self::PolicyStats(sum) => Some(sum),
+            _ => None,
+        }
     }
 
     fn add(&mut self, key: &[u8], value: &[u8]) {
@@ -263,6 +275,7 @@ impl Sum {
             Self::Conntrack(family, now, sum) => sum.add(*family, *now, key, value),
             Self::Endpoints(sum) => sum.add(value),
             Self::RateLimit(sum) => sum.add(key, value),
+            Self::PolicyStats(sum) => sum.add(key, value),
             Self::Count => {}
         }
     }

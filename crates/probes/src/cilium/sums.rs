@@ -43,6 +43,17 @@ pub(super) struct Backends(pub(super) BTreeMap<&'static str, u64>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Endpoints(pub(super) BTreeSet<u16>);
 
+/// `cilium_policystats`, an LRU map, which forgets what was not counted for long: only what is more than at the reading
+/// before is added, so that no total falls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct PolicyStats {
+    read: BTreeMap<EndpointSide, Traffic>,
+    pub(super) totals: BTreeMap<EndpointSide, Traffic>,
+}
+
+/// The number of an endpoint and a direction.
+pub(super) type EndpointSide = (u16, &'static str);
+
 /// Lost events by what lost them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RateLimit(pub(super) BTreeMap<&'static str, u64>);
@@ -96,11 +107,45 @@ impl Metrics {
     /// Key: reason at 0, two bits of direction at 1, since 1.16 line and file, over which the sum goes. Value for each
     /// CPU: packets at 0, bytes at 8.
     pub(super) fn add(&mut self, key: &[u8], values: &[u8]) {
-        let sum = self.0.entry((Reason(u8_at(key, 0)), Direction::of(u8_at(key, 1)))).or_default();
+        self.0.entry((Reason(u8_at(key, 0)), Direction::of(u8_at(key, 1)))).or_default().add(values);
+    }
+}
+
+impl Traffic {
+    /// For each CPU packets at 0, bytes at 8.
+    fn add(&mut self, values: &[u8]) {
         for cpu in values.chunks_exact(16) {
-            sum.packets += u64_at(cpu, 0);
-            sum.bytes += u64_at(cpu, 8);
+            self.packets += u64_at(cpu, 0);
+            self.bytes += u64_at(cpu, 8);
         }
+    }
+
+    /// With what `now` has more than `before`.
+    fn grown(self, before: Self, now: Self) -> Self {
+        Self {
+            packets: self.packets + now.packets.saturating_sub(before.packets),
+            bytes: self.bytes + now.bytes.saturating_sub(before.bytes),
+        }
+    }
+}
+
+impl PolicyStats {
+    /// Key: number of the endpoint at 0, the lowest bit at 8 is set for egress; peers, protocols and ports, over which the
+    /// sum goes. Value as in the map of metrics.
+    pub(super) fn add(&mut self, key: &[u8], values: &[u8]) {
+        let direction = if u8_at(key, 8) & 1 == 1 { "egress" } else { "ingress" };
+        self.read.entry((u16_at(key, 0), direction)).or_default().add(values);
+    }
+
+    /// Makes totals of a complete reading and that before it. Endpoints that are gone from the map are forgotten.
+    pub(super) fn follow(&mut self, before: Option<&Self>) {
+        let nothing = Self::default();
+        let before = before.unwrap_or(&nothing);
+        let total = |(side, now): (&EndpointSide, &Traffic)| {
+            let of = |sums: &BTreeMap<EndpointSide, Traffic>| sums.get(side).copied().unwrap_or_default();
+            (*side, of(&before.totals).grown(of(&before.read), *now))
+        };
+        self.totals = self.read.iter().map(total).collect();
     }
 }
 

@@ -10,6 +10,10 @@ use pinned::{Bpffs, HASH, LPM_TRIE, LRU_HASH, PERCPU_HASH, is_root};
 
 /// All keys with the first byte of their value, in pieces.
 fn walk(map: &Map, mut walk: Walk) -> io::Result<BTreeSet<(Vec<u8>, u8)>> {
+    walk_on(map, &mut walk)
+}
+
+fn walk_on(map: &Map, walk: &mut Walk) -> io::Result<BTreeSet<(Vec<u8>, u8)>> {
     let mut entries = BTreeSet::new();
     while walk.step(map, |key, value| assert!(entries.insert((key.to_vec(), value[0]))))? == Piece::Some {}
     assert_eq!(walk.seen(), entries.len() as u64);
@@ -37,6 +41,25 @@ fn entries_are_the_same_with_batches_and_without() {
             let by_key = Walk { by_key: true, ..Walk::default() };
             assert!(walk(&map, by_key).unwrap() == expected, "{name} key by key");
         }
+    }
+}
+
+/// The kernel hands over whole buckets and refuses where one does not fit (ENOSPC): the buffers grow and nothing is lost.
+#[test]
+fn buckets_that_do_not_fit_double_the_buffers() {
+    if !is_root() {
+        return;
+    }
+    let bpffs = Bpffs::mount("double");
+    for (name, kind) in [("hash", HASH), ("percpu", PERCPU_HASH), ("lru", LRU_HASH)] {
+        let pinned = bpffs.pin(name, kind, (8, 3), 20_000);
+        (0..9000).for_each(|number| pinned.put(&key(number), &[number as u8, 1, 2]));
+        let map = Map::at(&bpffs.globals().join(name)).unwrap();
+        let expected: BTreeSet<_> = (0..9000).map(|number| (key(number), number as u8)).collect();
+        let mut walk = Walk { entries: 1, ..Walk::default() };
+        assert!(walk_on(&map, &mut walk).unwrap() == expected, "{name}");
+        // Among so many keys some share a bucket.
+        assert!(walk.doubled > 0, "{name}");
     }
 }
 

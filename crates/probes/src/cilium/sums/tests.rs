@@ -223,3 +223,30 @@ fn what_is_too_short_reads_as_zeros() {
     Conntrack::default().add(Family::V6, NOW, &[6; 37], &[1; 33]);
     assert_eq!(virtual_ip(Family::V4, &[]), "0.0.0.0:0");
 }
+
+#[test]
+fn traffic_of_endpoints_never_falls() {
+    let key = |endpoint: u16, side: u8| [&endpoint.to_ne_bytes()[..], &[0; 6], &[side], &[0; 3]].concat();
+    let reading = |entries: &[(u16, u8, u64)], before: Option<&PolicyStats>| {
+        let mut sum = PolicyStats::default();
+        for (endpoint, side, packets) in entries {
+            let cpu = [packets.to_ne_bytes(), (100 * packets).to_ne_bytes()].concat();
+            sum.add(&key(*endpoint, *side), &cpu.repeat(2));
+        }
+        sum.follow(before);
+        sum
+    };
+    let check = |sum: &PolicyStats, expected: &[(EndpointSide, u64)]| {
+        let totals: Vec<_> = sum.totals.iter().map(|(side, traffic)| (*side, traffic.packets)).collect();
+        assert_eq!(totals, expected);
+        assert!(sum.totals.values().all(|traffic| traffic.bytes == 100 * traffic.packets));
+    };
+    // Two peers of endpoint 7, and two CPUs.
+    let first = reading(&[(7, 0, 10), (7, 0, 5), (7, 1, 1)], None);
+    check(&first, &[((7, "egress"), 2), ((7, "ingress"), 30)]);
+    // The map forgot one peer, and then counts on.
+    let second = reading(&[(7, 0, 11), (7, 1, 3)], Some(&first));
+    check(&second, &[((7, "egress"), 6), ((7, "ingress"), 30)]);
+    let third = reading(&[(7, 0, 13), (8, 0, 1)], Some(&second));
+    check(&third, &[((7, "ingress"), 34), ((8, "ingress"), 2)]);
+}
