@@ -9,6 +9,7 @@ const CLASSES = { firing: "bad", pending: "warn", normal: "good" } as const;
 
 export function drawAlerts({ alerts, omitted }: AlertsPicture): HTMLElement[] {
   const list = make("ul", "alert-items");
+  list.tabIndex = 0;
   for (const { name, state, since, labels, summary } of alerts) {
     const item = make("li");
     item.append(make("span", `state ${CLASSES[state]}`, `${MARKS[state]} ${state}`), make("strong", "", name));

@@ -19,6 +19,7 @@ export function drawBars(picture: BarsPicture, width: number, height: number): H
   const { bars, orientation } = picture;
   const vertical = orientation === "vertical" || (orientation === "auto" && bars.length > 1 && width > height * 1.4);
   const box = make("div", `bars ${vertical ? "upwards" : "across"}`);
+  box.tabIndex = 0;
   const texts = bars.map((bar) => plain(bar.value));
   const longest = texts.reduce((a, b) => (b.length > a.length ? b : a), "");
   const each = (vertical ? width : height) / Math.max(1, bars.length) - 6;

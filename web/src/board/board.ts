@@ -72,9 +72,10 @@ class Board implements Page {
     const wanted = [...this.panels.values()].find((panel) => panel.key === key);
     this.root.classList.toggle("single", wanted !== undefined);
     for (const panel of this.panels.values()) panel.figure.classList.toggle("alone", panel === wanted);
-    for (const row of all<HTMLDetailsElement>("details.row", this.root)) {
-      row.classList.toggle("holds-alone", wanted !== undefined && row.contains(wanted.figure));
-      if (wanted && row.contains(wanted.figure)) row.open = true;
+    for (const row of all<HTMLElement>(".row", this.root)) {
+      const holds = wanted !== undefined && row.contains(wanted.figure);
+      row.classList.toggle("holds-alone", holds);
+      if (holds && row instanceof HTMLDetailsElement) row.open = true;
     }
   }
 

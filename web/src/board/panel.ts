@@ -50,6 +50,7 @@ export class Panel {
     this.kind = figure.dataset.kind ?? "";
     this.body = figure.querySelector<HTMLElement>(".picture") ?? figure.appendChild(make("div", "picture"));
     for (const name of ["role", "tabindex", "aria-label"]) this.body.removeAttribute(name);
+    if (this.isText) this.body.tabIndex = 0;
     const head = figure.querySelector("figcaption");
     head?.append(this.span, this.corner);
     this.corner.hidden = this.span.hidden = true;
@@ -101,6 +102,8 @@ export class Panel {
   say(notes: Note[]): void {
     this.close();
     const box = make("div", "none");
+    // It scrolls where it is longer than the panel.
+    box.tabIndex = 0;
     for (const { level, text, fix } of notes) {
       const line = make("p", level, level === "error" ? `Error: ${text}` : text);
       box.append(line);

@@ -59,6 +59,8 @@ class Box {
     });
     this.search.addEventListener("input", () => this.fill());
     this.sheet.addEventListener("keydown", (event) => this.key(event));
+    // The search keeps the focus, and with it the keys.
+    this.list.addEventListener("mousedown", (event) => event.preventDefault());
     this.list.addEventListener("click", (event) => {
       event.preventDefault();
       const item = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-at]") : null;
