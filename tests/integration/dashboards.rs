@@ -372,7 +372,7 @@ fn board(uid: &str, variables: &str, queries: &[&str]) -> String {
 
 #[test]
 fn an_empty_panel_says_why() {
-    let cases: [(&str, &str); 9] = [
+    let cases: [(&str, &str); 10] = [
         (
             "rate(cilium_policy_l7_denied_total[5m])",
             "is called cilium_policy_l7_total{rule=\"denied\"} since Cilium 1.15",
@@ -384,6 +384,7 @@ fn an_empty_panel_says_why() {
         ("known > 100", "none for which the query's condition holds"),
         ("known{pod=~\"$none\",pod!=\"\"}", "The variable none has no value"),
         ("rate(known[1s])", "The window of 1s needs two samples, but short is collected every 1s"),
+        ("rate(once[1m])", "once has fewer than two samples in 1m"),
         ("sum(", "parse error"),
     ];
     let folder = tempfile::tempdir().unwrap();
@@ -395,6 +396,9 @@ fn an_empty_panel_says_why() {
     let config = format!("{ALONE}scrape_configs:\n{}", job("short", &page.target()));
     let server = builder(folder.path(), &config).arg("--dashboards").arg(&boards).start().unwrap();
     wait_for_value(&server, "known", 7.0);
+    let now = value(&server, "vector(time())").unwrap() as i64 * 1000;
+    let once = WriteRequest::default().series(&[("__name__", "once")], &[(now, 1.0)]);
+    assert_eq!(server.post("/api/v1/write", &WriteRequest::HEADERS, &once.body()).unwrap().status, 204);
     let keys = (1..=cases.len()).map(|key| key.to_string()).collect::<Vec<_>>().join(",");
     let path = format!("/ui/board/why?from=now-5m&to=now&panels={keys}&w=1000");
     let answer = poll_until("the dashboard", || server.get(&path).ok().filter(|answer| answer.status == 200));

@@ -6,7 +6,8 @@
 //!
 //! The way of a page: its address gives a [`range::TimeRange`]; the page's own module asks the engine on a blocking thread
 //! (`ask`), renders a template of `web/templates` inside the shell (`page`), and the script in `web/src` then draws charts
-//! from `/ui/data`, listens to `/ui/live`, and swaps in the page's `#live` part when something changed.
+//! from `/ui/data`, listens to `/ui/live`, and swaps in the page's `#live` part when something changed. Dashboards (`board`) are
+//! drawn from `/ui/board/{uid}`; of their texts only what `board::markup` makes reaches a page as markup.
 
 mod alerts;
 mod ask;

@@ -177,9 +177,26 @@ impl Why<'_> {
                 return Some(note(Level::Empty, text));
             }
         }
-        let down = targets.find(|target| target.health == Health::Bad)?;
-        let error = down.last_error.trim_end_matches('.');
-        Some(note(Level::Empty, format!("The target {} is down: {error}.", down.url)))
+        if let Some(down) = targets.find(|target| target.health == Health::Bad) {
+            let error = down.last_error.trim_end_matches('.');
+            return Some(note(Level::Empty, format!("The target {} is down: {error}.", down.url)));
+        }
+        let name = selector.matchers.iter().find(|one| one.name() == METRIC_NAME).map_or("It", Matcher::value);
+        self.is_young(selector, window?, range).then(|| {
+            let text = format!("{name} has fewer than two samples in {}: ", words(window.unwrap_or(0)));
+            note(
+                Level::Empty,
+                text + "it is collected for moments only, or not any more. The next scrape may bring it.",
+            )
+        })
+    }
+
+    /// Whether no series has two samples in the window that ends with the time shown.
+    fn is_young(&self, selector: &VectorSelector, window: i64, range: &TimeRange) -> bool {
+        let matchers: Vec<String> = selector.matchers.iter().map(ToString::to_string).collect();
+        let expr = format!("max(count_over_time({{{}}}[{window}ms]))", matchers.join(","));
+        let at = range.to_ms.saturating_sub(selector.modifiers.offset);
+        promql::parse(&expr).is_ok() && self.asker.value(&expr, at).is_none_or(|count| count < 2.0)
     }
 
     fn values(&self, label: &str, matchers: &[Matcher], from: Timestamp, to: Timestamp) -> Vec<String> {
