@@ -17,7 +17,7 @@ use crate::kinds::Parcel;
 use crate::outgoing::Outgoing;
 use crate::smtp;
 
-const AGENT: &str = concat!("skep/", env!("CARGO_PKG_VERSION"));
+pub(crate) const AGENT: &str = concat!("skep/", env!("CARGO_PKG_VERSION"));
 
 /// What is read of an answer that has to be judged; those services answer with a line.
 const ANSWER_BYTES_MAX: usize = 64 << 10;

@@ -87,6 +87,16 @@ impl Default for Config {
     }
 }
 
+/// Whether a file is an `alertmanager.yml` rather than a `prometheus.yml`: it has a route or receivers.
+pub fn is_config_file(path: &Path) -> bool {
+    let quiet = Report::default();
+    let Some(text) = yaml::read(path, &quiet) else { return false };
+    let name = path.display().to_string();
+    let Ok(root) = yaml::parse(&name, &text) else { return false };
+    let place = Place::root(&root, &name, &quiet);
+    place.section().is_some_and(|section| section.get("route").is_some() || section.get("receivers").is_some())
+}
+
 /// Reads an `alertmanager.yml`. `None` if it has errors; everything wrong is reported.
 pub fn load_file(path: &Path, report: &Report) -> Option<Config> {
     let text = yaml::read(path, report)?;

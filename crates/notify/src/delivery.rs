@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
+use crate::attempts::{Attempt, Attempts};
 use crate::client::{Client, Error};
 use crate::config::{Config, Integration};
 use crate::decide::Reason;
@@ -47,11 +48,18 @@ pub(crate) struct Shared {
     pub(crate) config: Live<Arc<Config>>,
     pub(crate) board: Board,
     pub(crate) client: Client,
+    pub(crate) attempts: Attempts,
     turns: Semaphore,
 }
 
 impl Shared {
-    pub(crate) fn new(clock: Arc<dyn Clock>, external_url: String, config: Config, store: Arc<dyn KeyValue>) -> Self {
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        external_url: String,
+        config: Config,
+        store: Arc<dyn KeyValue>,
+        attempts: Attempts,
+    ) -> Self {
         let log = Arc::new(Log::open(store.clone(), clock.now()));
         Self {
             clock,
@@ -62,6 +70,7 @@ impl Shared {
             config: Live::new(Arc::new(config)),
             board: Board::default(),
             client: Client::default(),
+            attempts,
             turns: Semaphore::new(REQUESTS_MAX),
         }
     }
@@ -147,17 +156,32 @@ impl Delivery {
         if let Ok(Some(problem)) = &sent {
             tracing::error!(receiver, integration, problem, "a notification was sent without what its template says");
         }
+        let problem = match &sent {
+            Ok(problem) => problem.clone().unwrap_or_default(),
+            Err(error) => error.to_string(),
+        };
         this.shared.board.update(receiver, integration, |status| {
             status.attempts += 1;
             status.last_attempt = Some(began);
             status.last_duration = started.elapsed();
             status.health = if matches!(sent, Ok(None)) { Health::Good } else { Health::Bad };
-            status.last_error = match &sent {
-                Ok(problem) => problem.clone().unwrap_or_default(),
-                Err(error) => error.to_string(),
-            };
+            status.last_error.clone_from(&problem);
             status.sent += u64::from(sent.is_ok());
         });
+        let firing = told.iter().filter(|told| !told.resolved).count();
+        let attempt = Attempt {
+            at: began,
+            receiver: receiver.clone(),
+            integration: integration.clone(),
+            group: this.group_key.clone(),
+            reason: this.reason.text().to_owned(),
+            firing,
+            resolved: told.len() - firing,
+            taken: sent.is_ok(),
+            problem,
+            millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        };
+        this.shared.attempts.record(attempt).await;
         sent.map(drop)
     }
 

@@ -17,11 +17,13 @@
 //! `api` is Alertmanager's API version 2 over all that.
 
 mod api;
+mod attempts;
 mod client;
 mod config;
 mod decide;
 mod delivery;
 mod dispatcher;
+mod external;
 mod fingerprint;
 mod group;
 mod inbox;
@@ -42,8 +44,10 @@ mod trial;
 mod view;
 
 pub use api::{Source, router};
+pub use attempts::Attempt;
 pub use client::Error;
-pub use config::{Config, Integration, Receiver, decode, load_file};
+pub use config::{Config, Integration, Receiver, decode, is_config_file, load_file};
+pub use external::{Destination, External, Rewrite};
 pub use fingerprint::fingerprint;
 pub use inhibit::InhibitRule;
 pub use interval::TimeInterval;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::{Alert, AlertSink, Clock, CollectError, Collector, Families, KeyValue, Timestamp};
+use model::{Alert, AlertSink, Clock, CollectError, Collector, Families, Journal, KeyValue, StorageError, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::attempts::{Attempt, Attempts};
 use crate::config::Config;
 use crate::delivery::Shared;
 use crate::dispatcher::{Dispatcher, Order};
@@ -29,10 +30,26 @@ impl Notifier {
     /// Starts the dispatcher; call it in a tokio runtime. `external_url` is where people find this server; `store` keeps
     /// what was told, so that a restart neither repeats nor loses it.
     pub fn start(config: Config, external_url: String, clock: Arc<dyn Clock>, store: Arc<dyn KeyValue>) -> Self {
-        let shared = Arc::new(Shared::new(clock, external_url, config, store));
+        Self::start_with_journal(config, external_url, clock, store, None)
+    }
+
+    /// As [`Self::start`], with a journal that keeps every attempt to tell somebody something.
+    pub fn start_with_journal(
+        config: Config,
+        external_url: String,
+        clock: Arc<dyn Clock>,
+        store: Arc<dyn KeyValue>,
+        journal: Option<Arc<dyn Journal>>,
+    ) -> Self {
+        let shared = Arc::new(Shared::new(clock, external_url, config, store, Attempts::new(journal)));
         let (orders, receiver) = mpsc::channel(ORDERS_MAX);
         tokio::spawn(Dispatcher::new(shared.clone(), receiver).run());
         Self { started_at: shared.clock.now(), shared, orders, refused: AtomicU64::new(0) }
+    }
+
+    /// The newest attempts since `from`, the newest first, at most so many. It blocks.
+    pub fn attempts(&self, from: Timestamp, limit: usize) -> Result<Vec<Attempt>, StorageError> {
+        self.shared.attempts.newest(from, limit)
     }
 
     /// Takes a new configuration: all alerts are grouped anew, what was told stays known.

@@ -39,8 +39,10 @@ impl Recorder {
                 let body = read_body(&mut stream).await;
                 shared.bodies.lock().unwrap().push(body);
                 let code = shared.answers.lock().unwrap().pop_front().unwrap_or(200);
+                let text = if code == 200 { "ok" } else { "why?" };
                 let answer = format!(
-                    "HTTP/1.1 {code} X\r\nconnection: close\r\nlocation: /else\r\ncontent-length: 4\r\n\r\nwhy?"
+                    "HTTP/1.1 {code} X\r\nconnection: close\r\nlocation: /else\r\ncontent-length: {}\r\n\r\n{text}",
+                    text.len()
                 );
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
@@ -48,13 +50,18 @@ impl Recorder {
         recorder
     }
 
-    /// Waits until there are so many bodies, and gives them as `reason status alert=status...`.
-    async fn told(&self, count: usize) -> Vec<String> {
+    /// Waits until there are so many bodies.
+    async fn heard(&self, count: usize) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.bodies.lock().unwrap().len() < count {
             assert!(Instant::now() < deadline, "{:?}", self.bodies.lock().unwrap());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Waits until there are so many bodies, and gives them as `reason status alert=status...`.
+    async fn told(&self, count: usize) -> Vec<String> {
+        self.heard(count).await;
         self.bodies.lock().unwrap().iter().map(summary).collect()
     }
 }
@@ -140,6 +147,19 @@ impl Scene {
 
     fn minutes(&self, minutes: i64) {
         self.clock.0.fetch_add(minutes * 60_000, Ordering::Relaxed);
+    }
+
+    /// Waits until what was told fits.
+    async fn heard(&self, fits: impl Fn(&[String]) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let told = self.recorder.told(0).await;
+            if fits(&told) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{told:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Waits until the receiver's status fits.
@@ -292,4 +312,208 @@ async fn reaches_webhooks_as_configured() {
     assert_eq!(asked, ["/hook Basic dTpw ", "/hook Bearer t b", "/moved Basic dTpw "]);
     assert!(hook.requests().iter().all(|asked| asked.body.contains("\"alertname\":\"A\"")));
     assert_eq!(proxy.requests().len(), 1, "one of them has a proxy");
+}
+
+/// A configuration with a webhook and a Slack channel at the recorder.
+fn troubled(address: SocketAddr, text: &str, templates: &str) -> Config {
+    let text = format!(
+        "templates: [{templates}]\nroute: {{receiver: r, group_by: [job], group_wait: 0s, group_interval: 100ms, repeat_interval: 1h}}\n\
+         receivers:\n- name: r\n  slack_configs: [{{api_url: 'http://{address}/hook', text: '{text}', title: '{text}', username: '{{{{ .Receiver }}}}'}}]\n"
+    );
+    let report = yaml::Report::default();
+    decode("am.yml", &text, &report).unwrap()
+}
+
+/// The notification goes out with the plain facts, and the list of receivers says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn templates_that_fail_or_do_not_end_cost_their_words_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("loop.tmpl");
+    std::fs::write(
+        &file,
+        "{{ define \"loop\" }}\n{{ template \"loop\" . }}{{ end }}{{ define \"bad\" }}{{ .No }}{{ end }}",
+    )
+    .unwrap();
+    let file = file.display().to_string();
+    for (text, expected) in [
+        ("{{ template \"loop\" . }}", "exceeded maximum template depth (200)"),
+        (
+            "{{ template \"bad\" . }}",
+            "template: loop.tmpl:2:53: executing \"bad\" at <.No>: can't evaluate field No in type *template.Data",
+        ),
+        ("{{ range 100000 }}{{ range 100000 }}{{ end }}{{ end }}", "more than 1000000 steps"),
+        ("{{ $x := \"ab\" }}{{ range 64 }}{{ $x = print $x $x }}{{ end }}", "text longer than 1048576 bytes"),
+        ("{{ .A", "unclosed action"),
+        ("{{ template \"none\" . }}", "template \"none\" not defined"),
+    ] {
+        let scene = Scene::new(&[]).await;
+        let config = troubled(scene.recorder.address, text, &file);
+        let notifier = Notifier::start(config, "http://skep".to_owned(), scene.clock.clone(), scene.catalog.clone());
+        notifier.send(vec![alert("A", 9 * HOUR)]);
+        scene.recorder.heard(1).await;
+        let body = scene.recorder.bodies.lock().unwrap()[0].clone();
+        let attachment = &body["attachments"][0];
+        assert_eq!((&body["username"], &attachment["title"]), (&"r".into(), &"[FIRING:1] j".into()), "{text}: {body}");
+        let words = attachment["text"].as_str().unwrap();
+        assert!(words.starts_with("[FIRING:1] j\nfiring {alertname=\"A\", job=\"j\"}"), "{text}: {words}");
+        assert!(words.contains(expected), "{text}: {words}");
+        let status = scene.until(&notifier, |status| status.attempts > 0).await;
+        let problem = &status.last_error;
+        assert!(problem.starts_with("sent, but a template failed: ") && problem.contains(expected), "{problem}");
+        notifier.stop().await;
+    }
+}
+
+/// A receiver that never answers keeps nobody else waiting, and is heard of in the list.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_hangs_holds_up_no_other() {
+    let scene = Scene::new(&[]).await;
+    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let keys = format!("  - {{url: 'http://{}/', timeout: 200ms}}\n", hanging.local_addr().unwrap());
+    let notifier = scene.start(&keys);
+    notifier.send(vec![alert("A", 9 * HOUR)]);
+    assert_eq!(scene.recorder.told(1).await, ["first notification: A=firing"]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while notifier.status()[1].last_error != "no answer within 200ms" {
+        assert!(Instant::now() < deadline, "{:?}", notifier.status());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    notifier.stop().await;
+}
+
+/// Every one of a thousand alerts in groups of their own is told, and told once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_alerts_at_once_are_told_once_each() {
+    let scene = Scene::new(&[503; 40]).await;
+    let mut config = config(scene.recorder.address, "");
+    config.route.group_by = notify::GroupBy::All;
+    config.route.group_interval = Duration::from_secs(60);
+    let notifier = Notifier::start(config, "http://skep".to_owned(), scene.clock.clone(), scene.catalog.clone());
+    let all: Vec<Alert> = (0..1000).map(|i| alert(&format!("A{i}"), 9 * HOUR)).collect();
+    notifier.send(all.clone());
+    notifier.send(all);
+    scene.until(&notifier, |status| status.sent == 1000).await;
+    let mut told = scene.recorder.told(1040).await;
+    told.sort();
+    told.dedup();
+    // Forty were refused at first and told again.
+    assert_eq!((told.len(), scene.recorder.bodies.lock().unwrap().len()), (1000, 1040));
+    notifier.stop().await;
+}
+
+/// Whatever the clock does, what fires and ends is told, and nothing more than once too often.
+#[tokio::test(flavor = "multi_thread")]
+async fn clock_jumps_lose_nothing() {
+    for jumps in [[-30 * 24 * 60, 60], [30 * 24 * 60, -30 * 24 * 60], [-1, 1]] {
+        let scene = Scene::new(&[]).await;
+        let notifier = scene.start("");
+        notifier.send(vec![alert("A", 9 * HOUR)]);
+        scene.recorder.told(1).await;
+        scene.until(&notifier, |status| status.sent == 1).await;
+        for minutes in jumps {
+            scene.minutes(minutes);
+            let now = scene.clock.now();
+            let lasting = |name: &str| Alert { ends_at: now + HOUR, starts_at: now - 1000, ..alert(name, 0) };
+            notifier.send(vec![lasting("A"), lasting(&format!("B{minutes}"))]);
+            let named = format!("B{minutes}=firing");
+            scene.heard(|told| told.iter().any(|told| told.contains(&named))).await;
+        }
+        let now = scene.clock.now();
+        let ended = |name: &str| Alert { ends_at: now - 1, starts_at: now - 60_000, ..alert(name, 0) };
+        notifier.send(vec![ended("A"), ended(&format!("B{}", jumps[0])), ended(&format!("B{}", jumps[1]))]);
+        scene.heard(|told| told.last().is_some_and(|told| told.starts_with("all alerts resolved"))).await;
+        let told = scene.recorder.told(1).await;
+        let repeats = told.iter().filter(|told| told.starts_with("repeat")).count();
+        assert!(repeats <= 2, "{jumps:?}: {told:?}");
+        notifier.stop().await;
+    }
+}
+
+/// The process ends while a notification is under way: the next one tells it, at most once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_between_firing_and_sending_loses_nothing() {
+    let scene = Scene::new(&[]).await;
+    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let killed = tokio::runtime::Runtime::new().unwrap();
+    let (address, clock, store) = (hanging.local_addr().unwrap(), scene.clock.clone(), scene.catalog.clone());
+    let first = killed.spawn(async move {
+        let notifier = Notifier::start(config(address, ""), "http://skep".to_owned(), clock, store);
+        notifier.send(vec![alert("A", 9 * HOUR)]);
+        std::future::pending::<()>().await;
+    });
+    let (mut stream, _) = hanging.accept().await.unwrap();
+    read_body(&mut stream).await;
+    first.abort();
+    killed.shutdown_background();
+    let notifier = scene.start("");
+    // Rules say again what fires.
+    notifier.send(vec![alert("A", 9 * HOUR)]);
+    assert_eq!(scene.recorder.told(1).await, ["first notification: A=firing"]);
+    scene.until(&notifier, |status| status.sent == 1).await;
+    notifier.send(vec![alert("A", -1000)]);
+    assert_eq!(scene.recorder.told(2).await[1], "all alerts resolved: A=resolved");
+    notifier.stop().await;
+}
+
+/// A receiver that is away for many intervals hears, once it is back, what is so then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_was_down_for_long_hears_once() {
+    let scene = Scene::new(&[503; 30]).await;
+    let notifier = scene.start("");
+    notifier.send(vec![alert("A", 9 * HOUR)]);
+    scene.until(&notifier, |status| status.attempts >= 3).await;
+    notifier.send(vec![alert("A", 9 * HOUR), alert("B", 9 * HOUR)]);
+    // The rest of the bad answers are for other clients, so that no time has to pass.
+    scene.recorder.answers.lock().unwrap().clear();
+    scene.until(&notifier, |status| status.sent == 2 || (status.sent == 1 && status.failed == 0)).await;
+    scene.heard(|told| told.last().is_some_and(|told| told.ends_with("A=firing B=firing"))).await;
+    let good = notifier.status().remove(0);
+    assert!(good.sent <= 2 && good.last_error.is_empty(), "{good:?}");
+    notifier.stop().await;
+}
+
+/// Every attempt is in the log, also after a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_are_kept() {
+    let scene = Scene::new(&[503]).await;
+    let bounds = catalog::Bounds { age: Duration::from_secs(90 * 86_400), bytes: 1 << 20 };
+    let folder = tempfile::tempdir().unwrap();
+    let journal = || Some(Arc::new(catalog::Journal::open(folder.path(), bounds).unwrap()) as Arc<dyn model::Journal>);
+    let start = || {
+        let (clock, store) = (scene.clock.clone(), scene.catalog.clone());
+        let config = config(scene.recorder.address, "");
+        Notifier::start_with_journal(config, "http://skep".to_owned(), clock, store, journal())
+    };
+    let notifier = start();
+    notifier.send(vec![alert("A", 9 * HOUR), alert("B", -1000)]);
+    scene.until(&notifier, |status| status.sent == 1).await;
+    notifier.stop().await;
+    drop(notifier);
+    let notifier = start();
+    let attempts = notifier.attempts(START - HOUR, 10).unwrap();
+    let shown: Vec<String> = attempts
+        .iter()
+        .map(|a| {
+            format!(
+                "{} {} {} {} {}/{} {} {:?}",
+                a.at - START,
+                a.receiver,
+                a.integration,
+                a.reason,
+                a.firing,
+                a.resolved,
+                a.taken,
+                a.problem
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "0 r webhook[0] first notification 1/1 true \"\"",
+            "0 r webhook[0] first notification 1/1 false \"unexpected status code 503: why?\"",
+        ]
+    );
+    assert_eq!(notifier.attempts(START - HOUR, 1).unwrap().len(), 1);
+    notifier.stop().await;
 }
