@@ -119,18 +119,37 @@ pub(crate) fn respond(status: StatusCode, headers: &HeaderMap, html: askama::Res
 
 /// An answer that changes from request to request, compressed if the client takes that.
 pub(crate) fn with_body(status: StatusCode, headers: &HeaderMap, content_type: &str, plain: Vec<u8>) -> Response {
-    let compressed = if accepts(headers, "gzip") { gzip(&plain).ok() } else { None };
+    with_packed(status, content_type, Packed::new(plain, accepts(headers, "gzip")))
+}
+
+/// A body as it goes over the wire. Large ones are packed on the thread that made them, since that takes milliseconds.
+pub(crate) struct Packed {
+    bytes: Vec<u8>,
+    is_gzip: bool,
+}
+
+impl Packed {
+    /// Compresses a body where that is wanted.
+    pub(crate) fn new(plain: Vec<u8>, wanted: bool) -> Self {
+        match wanted.then(|| gzip(&plain)) {
+            Some(Ok(bytes)) => Self { bytes, is_gzip: true },
+            _ => Self { bytes: plain, is_gzip: false },
+        }
+    }
+}
+
+/// The same of a body that is packed already.
+pub(crate) fn with_packed(status: StatusCode, content_type: &str, body: Packed) -> Response {
     let mut response = Response::builder()
         .status(status)
         .header(CONTENT_TYPE, content_type)
         // Not `no-store`: a browser may keep a left page in memory and show it at once on the way back.
         .header(CACHE_CONTROL, "no-cache")
         .header(VARY, "accept-encoding, hx-request");
-    if compressed.is_some() {
+    if body.is_gzip {
         response = response.header(CONTENT_ENCODING, "gzip");
     }
-    let body = Body::from(compressed.unwrap_or(plain));
-    response.body(body).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    response.body(Body::from(body.bytes)).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 fn gzip(plain: &[u8]) -> std::io::Result<Vec<u8>> {

@@ -20,7 +20,8 @@ use super::why::Why;
 use super::{grid, heatmap, time, values};
 use crate::Ui;
 use crate::ask::Asker;
-use crate::page::with_body;
+use crate::files::accepts;
+use crate::page::{Packed, with_body, with_packed};
 use crate::params::Params;
 use crate::problem::Problem;
 
@@ -38,17 +39,16 @@ pub(crate) async fn answer(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let (status, body) = match body(&ui, &uid, Params::parse(query.as_deref())).await {
-        Ok(body) => (StatusCode::OK, serde_json::to_vec(&body)),
+    match body(&ui, &uid, Params::parse(query.as_deref()), accepts(&headers, "gzip")).await {
+        Ok(body) => with_packed(StatusCode::OK, "application/json", body),
         Err(problem) => {
             let text = serde_json::json!({ "error": problem.title, "detail": problem.detail });
-            (problem.status, serde_json::to_vec(&text))
+            with_body(problem.status, &headers, "application/json", text.to_string().into_bytes())
         }
-    };
-    with_body(status, &headers, "application/json", body.unwrap_or_default())
+    }
 }
 
-async fn body(ui: &Ui, uid: &str, params: Params) -> Result<Answer, Problem> {
+async fn body(ui: &Ui, uid: &str, params: Params, gzip: bool) -> Result<Packed, Problem> {
     let view = ui.view(ui.held(uid)?, params)?;
     let wanted: Vec<&str> = view.params.get("panels").unwrap_or_default().split(',').collect();
     if wanted.len() > PANELS_MAX {
@@ -56,7 +56,11 @@ async fn body(ui: &Ui, uid: &str, params: Params) -> Result<Answer, Problem> {
         return Err(Problem::bad_request("Too many panels", detail));
     }
     let (rules, targets) = (Arc::clone(&ui.state.rules), ui.state.targets.active());
-    ui.ask(move |asker| Painter { asker, view: &view, rules: &rules, targets: &targets }.answer()).await
+    ui.ask(move |asker| {
+        let answer = Painter { asker, view: &view, rules: &rules, targets: &targets }.answer();
+        Packed::new(serde_json::to_vec(&answer).unwrap_or_default(), gzip)
+    })
+    .await
 }
 
 /// What panels are drawn with.
