@@ -23,6 +23,7 @@ use crate::cli::ServeArgs;
 use crate::config::{self, Config};
 use crate::front::{self, Front, WebConfig};
 use crate::listen;
+use crate::notifications::Notifications;
 use crate::rooms::Rooms;
 use crate::settings::Settings;
 use crate::simulation::{Scratch, Simulation};
@@ -110,8 +111,12 @@ impl Plan {
     }
 }
 
-/// Reads a file for `skep check config`, and those that it names.
+/// Reads a file for `skep check config`, a `prometheus.yml` or an `alertmanager.yml`, and those that it names.
 pub(crate) fn check_config(file: &Path, report: &Report) {
+    if notify::is_config_file(file) {
+        load_notifications(Some(file), report);
+        return;
+    }
     let config = config::load(Some(file), report);
     load_groups(&config, false, report);
     load_notifications(config.notifications.as_deref(), report);
@@ -221,7 +226,9 @@ async fn serve(
     };
     let lane = remote::Lane::start().context("cannot start a thread")?;
     let server = tokio::spawn(listen::serve(listener, router, lane, app.front.clone(), stopping.clone()));
-    let maintenance = tokio::spawn(maintain(Arc::clone(&app.rooms.store), Arc::clone(&app.rooms.history), stopping));
+    let rooms = &app.rooms;
+    let (store, history, notifications) = (rooms.store.clone(), rooms.history.clone(), rooms.notifications.clone());
+    let maintenance = tokio::spawn(maintain(store, history, notifications, stopping));
     app.rooms.process.set_ready();
     // Whoever started it may not listen to its output.
     let scheme = if app.front.now().tls.is_some() { "https" } else { "http" };
@@ -339,8 +346,14 @@ async fn open_store(settings: &Settings) -> Result<Arc<Db>> {
     Ok(Arc::new(store))
 }
 
-/// Syncs the log and the history of alerts, and looks after blocks until the stop. Failures are logged; the next round tries again.
-async fn maintain(store: Arc<Db>, history: Arc<rules::History>, mut stopping: watch::Receiver<bool>) {
+/// Syncs the log and what is kept of alerts and notifications, and looks after blocks until the stop. Failures are logged;
+/// the next round tries again.
+async fn maintain(
+    store: Arc<Db>,
+    history: Arc<rules::History>,
+    notifications: Arc<Notifications>,
+    mut stopping: watch::Receiver<bool>,
+) {
     loop {
         let interval = Some(store.policy().sync_interval).filter(|interval| !interval.is_zero());
         let pause = interval.unwrap_or(MAINTENANCE_INTERVAL).min(MAINTENANCE_INTERVAL);
@@ -348,10 +361,13 @@ async fn maintain(store: Arc<Db>, history: Arc<rules::History>, mut stopping: wa
             () = tokio::time::sleep(pause) => {}
             _ = stopping.wait_for(|stop| *stop) => return,
         }
-        let (store, history) = (Arc::clone(&store), Arc::clone(&history));
+        let (store, history, notifications) = (Arc::clone(&store), Arc::clone(&history), Arc::clone(&notifications));
         let work = move || {
             if let Err(error) = history.sync() {
                 tracing::error!(%error, "the history of alerts may not be on the disk; is it full or failing?");
+            }
+            if let Err(error) = notifications.sync() {
+                tracing::error!(%error, "the log of notifications may not be on the disk; is it full or failing?");
             }
             if let Err(error) = store.maintain(SystemClock.now()) {
                 tracing::error!(%error, "the store could not be maintained; is the disk full or failing?");
@@ -415,7 +431,7 @@ impl App {
     async fn stop(self) -> Result<()> {
         self.rooms.scrape.shutdown().await;
         self.rooms.rules.stop().await;
-        self.rooms.notifications.stop().await;
+        tokio::join!(self.rooms.notifications.stop(), self.rooms.alertmanagers.stop());
         let store = self.rooms.store;
         spawn_blocking(move || store.close()).await?.context("the store did not close cleanly")?;
         Ok(())

@@ -1,8 +1,11 @@
 //! The configuration file: a `prometheus.yml`, or one with skep's own sections beside Prometheus'.
 
+mod alerting;
 #[cfg(test)]
 mod judged;
 mod upstream;
+
+pub(crate) use alerting::{Alerting, Set as AlertmanagerSet};
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     /// `notifications.config_file`: an `alertmanager.yml`.
     pub(crate) notifications: Option<PathBuf>,
+    /// `alerting`: Alertmanagers elsewhere.
+    pub(crate) alerting: Alerting,
     /// `dashboards.path`: a folder of dashboards.
     pub(crate) dashboards: Option<PathBuf>,
     /// `builtin_rules`, where the file has it.
@@ -184,6 +189,7 @@ fn decode(root: &Section<'_>, folder: &Path) -> Config {
     if let Some(place) = root.get("hubble") {
         place.warn("flows are not built in this version of skep; the section has no effect", "");
     }
+    config.alerting = alerting::decode(root);
     upstream::judge(root);
     root.finish();
     config
@@ -350,8 +356,9 @@ mod tests {
         one("runtime: {gogc: 5}\n", "1:10", no_effect, "runtime", "skep has no garbage collector");
         let kept = "the newest ten thousand exemplars are kept";
         one("storage: {exemplars: {max_exemplars: 5}}\n", "1:38", no_effect, "storage.exemplars.max_exemplars", kept);
-        let alerts = "alerts go to the receivers of --alertmanager-config";
-        one("alerting: {alertmanagers: [{scheme: http}]}\n", "1:11", no_effect, "alerting", alerts);
+        let unsigned = "requests are not signed for AWS";
+        let text = "alerting: {alertmanagers: [{sigv4: {region: a}}]}\n";
+        one(text, "1:36", no_effect, "alerting.alertmanagers[0].sigv4", unsigned);
         let old = "TLS 1.0 and 1.1 are broken (RFC 8996) and never spoken";
         let tls = "scrape_configs:\n- {job_name: a, tls_config: {min_version: TLS10}}\n";
         one(tls, "2:43", old, "scrape_configs[0].tls_config.min_version", "TLS12 is the oldest that is");

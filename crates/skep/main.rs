@@ -4,6 +4,7 @@
 //! file ends the process: 0 fine, 1 a failure while running, 2 bad usage or configuration.
 
 mod access;
+mod alertmanagers;
 mod app;
 mod backup;
 mod budget;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use model::status::{Later, NotificationsView, NotifiedAlert, RECEIVER_LABEL, ReceiverView, SilenceLine, SilenceView};
-use model::{Alert, AlertSink, Clock, CollectError, Collector, Families, KeyValue, Labels, Live, Matcher};
+use model::{
+    Alert, AlertSink, Clock, CollectError, Collector, Families, Journal, KeyValue, Labels, Live, Matcher, StorageError,
+};
 use notify::{AlertView, GroupView, Notifier, Silence, SilenceMatcher};
 use tokio::task::spawn_blocking;
 
@@ -14,6 +16,8 @@ pub(crate) struct Notifications {
     clock: Arc<dyn Clock>,
     store: Arc<dyn KeyValue>,
     external_labels: Live<Labels>,
+    /// Keeps every attempt to tell somebody something.
+    attempts: Arc<dyn Journal>,
 }
 
 /// Why nothing can be silenced.
@@ -26,8 +30,9 @@ impl Notifications {
         clock: Arc<dyn Clock>,
         store: Arc<dyn KeyValue>,
         external_labels: Live<Labels>,
+        attempts: Arc<dyn Journal>,
     ) -> Self {
-        Self { notifier: Live::default(), external_url, clock, store, external_labels }
+        Self { notifier: Live::default(), external_url, clock, store, external_labels, attempts }
     }
 
     /// Puts a configuration in force. What was told stays known, also to a notifier that comes after a time without one.
@@ -37,7 +42,8 @@ impl Notifications {
             (Some(notifier), Some(config)) => notifier.reload(config).await,
             (None, Some(config)) => {
                 let (clock, store) = (Arc::clone(&self.clock), Arc::clone(&self.store));
-                let notifier = Notifier::start(config, self.external_url.clone(), clock, store);
+                let (url, attempts) = (self.external_url.clone(), Some(Arc::clone(&self.attempts)));
+                let notifier = Notifier::start_with_journal(config, url, clock, store, attempts);
                 self.notifier.set(Some(Arc::new(notifier)));
             }
             (_, None) => self.stop().await,
@@ -47,6 +53,11 @@ impl Notifications {
     /// The notifier in force.
     pub(crate) fn notifier(&self) -> Option<Arc<Notifier>> {
         self.notifier.get()
+    }
+
+    /// Puts the log of attempts onto the disk. It blocks.
+    pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        self.attempts.sync()
     }
 
     /// Stops, after a short wait for notifications that are under way.
@@ -111,6 +122,19 @@ impl model::status::Notifications for Notifications {
             let notifier = notifier.ok_or(OFF)?;
             let kept = spawn_blocking(move || notifier.expire_silence(&id));
             kept.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+        })
+    }
+
+    fn test(&self, receiver: String) -> Option<Later<Result<(), String>>> {
+        let notifier = self.notifier.get()?;
+        let tells = notifier.status().iter().any(|status| status.receiver == receiver);
+        tells.then(|| -> Later<Result<(), String>> {
+            Box::pin(async move {
+                let trials = notifier.test(&receiver).await.ok_or("the receiver is gone")?;
+                let problems = trials.into_iter().filter_map(|trial| Some(format!("{}: {}", trial.integration, trial.problem?)));
+                let problems: Vec<String> = problems.collect();
+                if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+            })
         })
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use api::{Build, Runtime};
 use model::{Clock, CollectError, Collector, Families, Live, MetricKind, SystemClock, Timestamp};
 use tokio::sync::watch;
 
+use crate::alertmanagers::Alertmanagers;
 use crate::settings::Settings;
 
 /// The Prometheus whose API this is: clients such as Grafana switch their features on by this number.
@@ -24,6 +25,8 @@ pub(crate) struct Process {
     config_text: RwLock<String>,
     /// Why the files were not taken over at the last reload; empty if they were.
     problem: watch::Sender<String>,
+    /// Where alerts are sent beside the receivers here.
+    alertmanagers: OnceLock<Arc<Alertmanagers>>,
 }
 
 impl Process {
@@ -38,7 +41,13 @@ impl Process {
             config_read: AtomicI64::new(started),
             config_text: RwLock::new(config_text),
             problem: watch::Sender::default(),
+            alertmanagers: OnceLock::new(),
         }
+    }
+
+    /// Tells where alerts are sent, once.
+    pub(crate) fn set_alertmanagers(&self, alertmanagers: Arc<Alertmanagers>) {
+        let _ = self.alertmanagers.set(alertmanagers);
     }
 
     /// From now on `/-/ready` says yes.
@@ -123,7 +132,7 @@ impl api::Process for Process {
     }
 
     fn alertmanagers(&self) -> Vec<String> {
-        Vec::new()
+        self.alertmanagers.get().map(|elsewhere| elsewhere.urls()).unwrap_or_default()
     }
 }
 
@@ -179,7 +188,7 @@ fn cpu_seconds() -> Option<f64> {
 }
 
 /// All of the program's own metrics as one target.
-pub(crate) struct SelfMetrics(pub(crate) Vec<std::sync::Arc<dyn Collector>>);
+pub(crate) struct SelfMetrics(pub(crate) Vec<Arc<dyn Collector>>);
 
 impl Collector for SelfMetrics {
     fn name(&self) -> &'static str {

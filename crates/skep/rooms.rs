@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tsdb::Db;
 
+use crate::alertmanagers::Alertmanagers;
 use crate::budget::Ledger;
 use crate::config::Config;
 use crate::notifications::Notifications;
@@ -38,6 +39,7 @@ pub(crate) struct Rooms {
     pub(crate) scrape: Arc<scrape::Manager>,
     pub(crate) rules: Arc<rules::Manager>,
     pub(crate) notifications: Arc<Notifications>,
+    pub(crate) alertmanagers: Arc<Alertmanagers>,
     /// Changes of alerts.
     pub(crate) history: Arc<rules::History>,
     engine: Arc<Engine>,
@@ -92,13 +94,17 @@ impl Rooms {
         let boards = open_boards(settings, &catalog, &clock).await?;
         let history = open_history(settings, clock.now()).await?;
         let labels = external_labels.clone();
-        let notifications = Arc::new(Notifications::new(external_url.clone(), clock.clone(), catalog, labels));
+        let attempts = open_attempts(settings).await?;
+        let notifications =
+            Arc::new(Notifications::new(external_url.clone(), clock.clone(), catalog, labels, attempts));
+        let alertmanagers = Alertmanagers::new(notifications.clone());
+        process.set_alertmanagers(alertmanagers.clone());
         let rules = Arc::new(rules::Manager::new(
             engine.clone(),
             store.clone(),
             store.clone(),
             clock.clone(),
-            notifications.clone(),
+            alertmanagers.clone(),
             rules::Options {
                 external_labels: external_labels.clone(),
                 external_url: external_url.clone(),
@@ -125,6 +131,7 @@ impl Rooms {
         collectors.push(snapshots.clone());
         collectors.push(Arc::new(reader.clone()));
         collectors.push(notifications.clone());
+        collectors.push(alertmanagers.clone());
         collectors.push(boards.clone());
         Ok(Self {
             process,
@@ -132,6 +139,7 @@ impl Rooms {
             scrape,
             rules,
             notifications,
+            alertmanagers,
             history,
             engine,
             probes,
@@ -162,6 +170,7 @@ impl Rooms {
         self.external_labels.set(global.external_labels.clone());
         self.engine.set_subquery_step(global.evaluation_interval);
         self.notifications.apply(notifications).await;
+        self.alertmanagers.apply(&config.alerting);
         if running.is_none_or(|running| running.host != config.host) {
             let host = || Arc::new(host::Host::new(&config.host)) as Arc<dyn Collector>;
             self.collect("node", config.host.enabled.then(host).into_iter().collect());
@@ -315,6 +324,13 @@ async fn open_history(settings: &Settings, now: Timestamp) -> Result<Arc<rules::
         Ok(rules::History::open(Arc::new(catalog::Journal::open(&folder, HISTORY)?), from)?)
     };
     Ok(Arc::new(spawn_blocking(open).await?.context("cannot open the history of alerts")?))
+}
+
+/// What receivers were told, and how that went.
+async fn open_attempts(settings: &Settings) -> Result<Arc<catalog::Journal>> {
+    let folder = settings.data_dir.join("notification-log");
+    let journal = spawn_blocking(move || catalog::Journal::open(&folder, HISTORY)).await?;
+    Ok(Arc::new(journal.context("cannot open the log of notifications")?))
 }
 
 async fn open_catalog(settings: &Settings) -> Result<Arc<catalog::Catalog>> {

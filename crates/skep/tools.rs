@@ -73,7 +73,8 @@ const SPECS: &[Spec] = &[
         usage: "test rules FILE...",
         purpose: "run unit tests of rules, in promtool's format",
         details: "Names every expectation that was not met, in promtool's words.\n\n\
-                  \x20 --run REGEX       test groups whose names match it, no others\n\n\
+                  \x20 --run REGEX       test groups whose names match it, or that of another --run\n\
+                  \x20 --junit FILE      write the results as XML in JUnit's format, too\n\n\
                   Exit code: 0 all passed, 1 something failed or could not be read, 2 bad usage.\n",
         parse: parse_ruletest,
     },
@@ -153,6 +154,14 @@ impl Words {
         let value = self.flags.swap_remove(at).1;
         self.flags.retain(|(flag, _)| flag != name);
         Some(value.unwrap_or_default())
+    }
+
+    /// All values of a flag that may be given several times.
+    fn take_all(&mut self, name: &str) -> Vec<String> {
+        let (taken, left) = std::mem::take(&mut self.flags).into_iter().partition(|(flag, _)| flag == name);
+        self.flags = left;
+        let taken: Vec<(String, Option<String>)> = taken;
+        taken.into_iter().map(|(_, value)| value.unwrap_or_default()).collect()
     }
 
     fn take_path(&mut self, name: &str) -> Result<Option<PathBuf>, String> {
@@ -292,9 +301,12 @@ fn parse_promtest(mut words: Words) -> Result<Tool, String> {
 fn parse_ruletest(mut words: Words) -> Result<Tool, String> {
     let files: Vec<PathBuf> = std::iter::from_fn(|| words.next()).collect();
     let unanchored = |text: String| model::Pattern::new(&format!("(?s:.*)(?:{text})(?s:.*)"));
-    let run = words.take("run").map(unanchored).transpose().map_err(|e| format!("--run: {e}"))?;
+    let run = words.take_all("run").into_iter().map(unanchored).collect::<Result<_, _>>();
+    let run = run.map_err(|e| format!("--run: {e}"))?;
+    let junit = words.take_path("junit")?;
     words.finish()?;
-    if files.is_empty() { Err("name a FILE".to_owned()) } else { Ok(Tool::Ruletest(ruletest::Options { files, run })) }
+    let options = ruletest::Options { files, run, junit };
+    if options.files.is_empty() { Err("name a FILE".to_owned()) } else { Ok(Tool::Ruletest(options)) }
 }
 
 fn parse_import(mut words: Words) -> Result<Tool, String> {

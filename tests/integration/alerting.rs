@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use testkit::{Exporter, Reply, poll_until};
+use testkit::{Exporter, Prometheus, Reply, Web, poll_until};
 
 use crate::{ALONE, SKEP, builder, job, json, start, wait_for_value};
 
@@ -142,4 +142,122 @@ fn unit_tests_of_rules_have_promtools_exit_codes() {
     assert!(errors.starts_with("  FAILED:\n    expr: \"job:temperature:max\", time: 2m,\n"), "{errors}");
     assert_eq!(run("bad.yml", "41", &["--run", "^two$"]).0, Some(0));
     assert_eq!(run("bad.yml", "41", &["--run", "("]).0, Some(2));
+    assert_eq!(run("bad.yml", "41", &["--run", "two", "--run", "one"]).0, Some(1));
+}
+
+/// The results as XML, byte for byte as promtool writes them but for the time.
+#[test]
+fn unit_tests_of_rules_are_told_as_junit() {
+    let Some(promtool) = testkit::peer("promtool") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("rules.yml"), RULES).unwrap();
+    let test = |name: &str, value: u32| {
+        format!(
+            "- name: {name}\n  input_series: [{{series: 'temperature{{job=\"a\"}}', values: '40x5'}}]\n  promql_expr_test: [{{expr: 'job:temperature:max', eval_time: 2m, exp_samples: [{{labels: 'job:temperature:max{{job=\"a\"}}', value: {value}}}]}}]\n"
+        )
+    };
+    let file = folder.path().join("test.yml");
+    let text = format!("rule_files: [rules.yml]\ntests:\n{}{}{}", test("good", 40), test("bad", 41), test("''", 40));
+    fs::write(&file, text).unwrap();
+    let result = |program: &Path, arguments: &[&str]| {
+        let xml = folder.path().join("results.xml");
+        let status = Command::new(program).args(arguments).arg("--junit").arg(&xml).arg(&file).output().unwrap().status;
+        let text = fs::read_to_string(&xml).unwrap();
+        let (before, after) = text.split_once("timestamp=\"").unwrap();
+        (status.code(), format!("{before}{}", after.split_once('"').unwrap().1))
+    };
+    assert_eq!(result(Path::new(SKEP), &["test", "rules"]), result(&promtool, &["test", "rules"]));
+}
+
+/// Two Alertmanagers, one of them out of a file, with labels that are changed on the way.
+const ELSEWHERE: &str = "  alert_relabel_configs:
+  - {source_labels: [drop], regex: 'yes', action: drop}
+  - {action: labeldrop, regex: internal}
+  alertmanagers:
+  - path_prefix: /pre/
+    basic_auth: {username: u, password: p}
+    static_configs: [{targets: [STATIC]}]
+    alert_relabel_configs: [{target_label: seen_by, replacement: first}]
+  - file_sd_configs: [{files: [am.json]}]
+    relabel_configs:
+    - {source_labels: [__meta_path], target_label: __alerts_path__}
+    - {source_labels: [keep], regex: 'yes', action: keep}
+";
+
+const FIRING: &str = "groups:
+- name: test
+  interval: 1s
+  rules:
+  - {alert: Told, expr: vector(1) > 0, labels: {internal: x, severity: page}, annotations: {summary: 'a <b>'}}
+  - {alert: Untold, expr: vector(1) > 0, labels: {drop: 'yes'}}
+";
+
+/// Files and arguments for a server that sends to this one.
+fn elsewhere(folder: &Path, web: &Web) -> String {
+    let targets = serde_json::json!([{ "targets": [web.address()], "labels": { "__meta_path": "/else", "keep": "yes" } },
+        { "targets": ["127.0.0.1:1"], "labels": { "keep": "no" } }]);
+    fs::write(folder.join("am.json"), targets.to_string()).unwrap();
+    fs::write(folder.join("rules.yml"), FIRING).unwrap();
+    let alerting = ELSEWHERE.replace("STATIC", &format!("'{}'", web.address()));
+    format!("global: {{external_labels: {{site: home}}}}\nrule_files: [rules.yml]\nalerting:\n{alerting}")
+}
+
+/// What each address heard first, without what differs between servers: times and the server's own URL.
+fn heard(web: &Web) -> Vec<String> {
+    let first = |path: &str| {
+        poll_until(path, || {
+            let asked = web.requests().into_iter().find(|asked| asked.uri.path() == path)?;
+            let mut alerts: Value = serde_json::from_str(&asked.body).unwrap();
+            for alert in alerts.as_array_mut().unwrap() {
+                let ends = alert["endsAt"].as_str().unwrap().to_owned();
+                assert!(ends.len() == 24 && ends > *alert["startsAt"].as_str().unwrap(), "{alert}");
+                for key in ["startsAt", "endsAt"] {
+                    alert[key] = Value::Null;
+                }
+                let url = alert["generatorURL"].as_str().unwrap();
+                alert["generatorURL"] = url[url.find("/graph").unwrap()..].into();
+            }
+            Some(format!("{} {} {} {alerts}", asked.method, path, asked.header("authorization")))
+        })
+    };
+    vec![first("/pre/api/v2/alerts"), first("/else")]
+}
+
+#[test]
+fn alertmanagers_elsewhere_hear_what_prometheus_tells() {
+    let web = || Web::start(None, |_| (200, Vec::new(), Vec::new())).unwrap();
+    let (folder, own) = (tempfile::tempdir().unwrap(), web());
+    let config = format!("{ALONE}{}", elsewhere(folder.path(), &own));
+    let server = builder(folder.path(), &config).start().unwrap();
+    let got = heard(&own);
+    let alert = |labels: &str| {
+        format!(
+            r#"[{{"annotations":{{"summary":"a <b>"}},"endsAt":null,"generatorURL":"/graph?g0.expr=vector%281%29+%3E+0&g0.tab=1","labels":{labels},"startsAt":null}}]"#
+        )
+    };
+    let first = alert(r#"{"alertname":"Told","seen_by":"first","severity":"page","site":"home"}"#);
+    let second = alert(r#"{"alertname":"Told","severity":"page","site":"home"}"#);
+    assert_eq!(got, [format!("POST /pre/api/v2/alerts Basic dTpw {first}"), format!("POST /else  {second}")]);
+
+    let urls = |answer: &Value| {
+        let active = answer["data"]["activeAlertmanagers"].as_array().cloned().unwrap_or_default();
+        let mut urls: Vec<String> = active.iter().filter_map(|am| am["url"].as_str().map(str::to_owned)).collect();
+        urls.sort();
+        urls
+    };
+    let expected = [format!("http://{}/else", own.address()), format!("http://{}/pre/api/v2/alerts", own.address())];
+    assert_eq!(urls(&json(&server.get("/api/v1/alertmanagers").unwrap())), expected);
+    let metrics = server.get("/metrics").unwrap().body;
+    assert!(metrics.contains("prometheus_notifications_alertmanagers_discovered 2\n"), "{metrics}");
+    let sent = format!("prometheus_notifications_sent_total{{alertmanager=\"http://{}/else\"}}", own.address());
+    assert!(metrics.contains(&sent), "{metrics}");
+    assert!(metrics.contains("prometheus_notifications_dropped_total 0\n"), "{metrics}");
+    server.stop().unwrap();
+
+    let Some(prometheus) = testkit::peer("prometheus") else { return };
+    let (folder, peer) = (tempfile::tempdir().unwrap(), web());
+    let config = elsewhere(folder.path(), &peer);
+    let _prometheus = Prometheus::start(&prometheus, folder.path(), &config, &[]).unwrap();
+    let of_peer: Vec<String> = heard(&peer);
+    assert_eq!(got, of_peer);
 }

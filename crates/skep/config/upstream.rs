@@ -2,18 +2,13 @@
 
 use client::config::{HttpConfig, TlsConfig};
 use client::decode::{is_reserved_header, url};
-use discovery::Discoveries;
 use yaml::Shape::{Duration, Flag, Float, Integer, Text, TextMap, Texts, Unsigned};
 use yaml::{Place, Section};
 
 const WITHOUT_EFFECT: &str = "valid, but without effect in this version of skep";
 
-/// Decodes `alerting`, `remote_write`, `remote_read`, `otlp`, `tracing` and `runtime`.
+/// Decodes `remote_write`, `remote_read`, `otlp`, `tracing` and `runtime`.
 pub(super) fn judge(root: &Section<'_>) {
-    if let Some(section) = filled(root, "alerting", "alerts go to the receivers of --alertmanager-config") {
-        alerting(&section);
-        section.finish();
-    }
     remotes(root, "remote_write", "remote write config", "samples stay here", remote_write);
     remotes(root, "remote_read", "remote read config", "queries read what is stored here", remote_read);
     if let Some(section) = filled(root, "otlp", "nothing is received by OTLP") {
@@ -48,44 +43,16 @@ fn warn(place: &Place<'_>, hint: &str) {
     }
 }
 
-fn given(place: &Place<'_>) -> bool {
+pub(super) fn given(place: &Place<'_>) -> bool {
     !place.node().is_null()
 }
 
-fn text(section: &Section<'_>, key: &'static str) -> String {
+pub(super) fn text(section: &Section<'_>, key: &'static str) -> String {
     section.get(key).filter(given).and_then(|place| place.string()).unwrap_or_default()
 }
 
-fn alerting(section: &Section<'_>) {
-    scrape::decode_rules(&section.list("alert_relabel_configs"), "alert");
-    for place in section.list("alertmanagers") {
-        if place.node().is_null() {
-            place.error("empty or null section in alertmanagers", "remove it");
-            continue;
-        }
-        let Some(section) = place.section() else { continue };
-        alertmanager(&section);
-        section.finish();
-    }
-}
-
-fn alertmanager(section: &Section<'_>) {
-    section.judge(&[("path_prefix", Text), ("scheme", Text), ("timeout", Duration)]);
-    HttpConfig::decode(section);
-    signature(section);
-    scrape::decode_targets(section);
-    Discoveries::decode(section);
-    scrape::decode_rules(&section.list("relabel_configs"), "Alertmanager target");
-    scrape::decode_rules(&section.list("alert_relabel_configs"), "Alertmanager alert");
-    if let Some(place) = section.get("api_version").filter(given)
-        && place.string().is_some_and(|version| version != "v2")
-    {
-        place.error("the Alertmanager API version must be v2", "remove api_version");
-    }
-}
-
 /// `sigv4`, the signature of requests to AWS.
-fn signature(section: &Section<'_>) {
+pub(super) fn signature(section: &Section<'_>) {
     let Some(place) = section.get("sigv4").filter(given) else { return };
     let Some(keys) = place.section() else { return };
     keys.judge(&[
