@@ -30,6 +30,17 @@ pub struct Outcome {
     pub failures: Vec<String>,
     /// What may be a slip.
     pub warnings: Vec<String>,
+    /// The test groups that ran, in order; none if the file could not be read.
+    pub cases: Vec<Case>,
+}
+
+/// A test group that ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Case {
+    /// Its name; promtool's number for one without.
+    pub name: String,
+    /// What of the failures is its own.
+    pub failures: Vec<String>,
 }
 
 /// Runs the test groups of a file whose names `wanted` takes.
@@ -37,14 +48,17 @@ pub fn run(path: &Path, wanted: impl Fn(&str) -> bool) -> Outcome {
     let report = Report::default();
     let Some(tests) = file::load(path, &report) else {
         let problems = report.into_problems();
-        return Outcome { failures: problems.iter().map(ToString::to_string).collect(), warnings: Vec::new() };
+        return Outcome { failures: problems.iter().map(ToString::to_string).collect(), ..Outcome::default() };
     };
     let mut outcome = Outcome::default();
-    for group in tests.groups.iter().filter(|group| wanted(&group.name)) {
-        match rules(&tests, group, &mut outcome.warnings) {
-            Ok(groups) => outcome.failures.extend(Trial::new(&tests, group, groups).run()),
-            Err(problems) => outcome.failures.extend(problems),
-        }
+    for (place, group) in tests.groups.iter().enumerate().filter(|(_, group)| wanted(&group.name)) {
+        let failures = match rules(&tests, group, &mut outcome.warnings) {
+            Ok(groups) => Trial::new(&tests, group, groups).run(),
+            Err(problems) => problems,
+        };
+        let name = if group.name.is_empty() { format!("unnamed#{place}") } else { group.name.clone() };
+        outcome.failures.extend_from_slice(&failures);
+        outcome.cases.push(Case { name, failures });
     }
     outcome
 }
