@@ -52,50 +52,32 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// How long an answer takes.
-#[derive(Clone, Copy)]
-pub(crate) enum Length {
-    /// As long as the client asks for: it may go away before.
-    Any,
-    /// About as long as it takes to wake a thread and be woken by it, unless there are selectors to evaluate.
-    Short,
-}
+/// Whether a call takes about as long as waking a thread for it and being woken by that, or less.
+pub(crate) type IsShort<S> = fn(&S, &Call) -> bool;
 
-impl Length {
-    fn is_short(self, call: &Call) -> bool {
-        matches!(self, Self::Short) && call.form.all("match[]").next().is_none()
-    }
-}
-
-/// Routes requests of some methods to a function of what the routes share.
-pub(crate) fn on<S>(methods: MethodFilter, route: Route<S>, style: Style) -> MethodRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
-{
-    routed(methods, route, style, Length::Any)
-}
-
-/// The same for a function that takes no longer than it takes to look something up.
-pub(crate) fn on_short<S>(methods: MethodFilter, route: Route<S>, style: Style) -> MethodRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
-{
-    routed(methods, route, style, Length::Short)
-}
-
-fn routed<S>(methods: MethodFilter, route: Route<S>, style: Style, length: Length) -> MethodRouter<S>
+/// Routes requests of some methods to a function of what the routes share. Those that take long are cancelled when their
+/// client goes away, which is not noticed of those that `is_short` says are short.
+pub(crate) fn on_short<S>(methods: MethodFilter, route: Route<S>, is_short: IsShort<S>, style: Style) -> MethodRouter<S>
 where
     S: Clone + Send + Sync + 'static,
 {
     let handler =
-        async move |Shared(state): Shared<S>, request: Request| answer(state, request, (route, length), style).await;
+        async move |Shared(state): Shared<S>, request: Request| answer(state, request, (route, is_short), style).await;
     axum::routing::on(methods, handler)
+}
+
+/// The same where any call may take long.
+pub(crate) fn on<S>(methods: MethodFilter, route: Route<S>, style: Style) -> MethodRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    on_short(methods, route, |_, _| false, style)
 }
 
 async fn answer<S: Send + 'static>(
     state: S,
     request: Request,
-    (route, length): (Route<S>, Length),
+    (route, is_short): (Route<S>, IsShort<S>),
     style: Style,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
@@ -110,7 +92,7 @@ async fn answer<S: Send + 'static>(
     let cancel = Cancel::default();
     let _guard = CancelOnDrop(cancel.clone());
     let call = Call { form, path, accept, cancel };
-    let is_short = length.is_short(&call);
+    let is_short = is_short(&state, &call);
     let run = move || match route(&state, &call) {
         Ok(reply) => reply.into_response(coding),
         Err(failure) => show(failure, style),

@@ -42,6 +42,14 @@ pub(crate) fn range(state: &State, call: &Call) -> Result<Reply, Failure> {
     Ok(reply(answer, limit, stats))
 }
 
+/// Whether `query_range` continues an answer that is kept.
+pub(crate) fn is_quick(state: &State, call: &Call) -> bool {
+    match (read_range(call), limits(call)) {
+        (Ok(range), Ok(limits)) => state.engine.is_quick(call.form.get("query"), range, &limits),
+        _ => false,
+    }
+}
+
 /// The time of an instant query.
 pub(crate) fn read_instant(state: &State, call: &Call) -> Result<Timestamp, Failure> {
     Ok(call.form.time("time", Instant::from_millis(state.clock.now()))?.evaluation_millis())

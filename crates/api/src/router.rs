@@ -7,7 +7,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, get};
 
-use crate::call::{Route, Style, on, on_short};
+use crate::call::{IsShort, Route, Style, on, on_short};
 use crate::{
     State, admin, exemplars, explain, expression, federate, health, metrics, query, rules, series, status, targets,
 };
@@ -19,14 +19,14 @@ const NOT_FOUND: (StatusCode, &str) = (StatusCode::NOT_FOUND, "404 page not foun
 pub fn router(state: State) -> Router {
     let api = Router::new()
         .route("/query", ask(query::instant))
-        .route("/query_range", ask(query::range))
+        .route("/query_range", ask_short(query::range, query::is_quick))
         .route("/query_exemplars", ask(exemplars::query))
         .route("/explain", ask(explain::explain))
         .route("/format_query", ask(expression::format))
         .route("/parse_query", ask(expression::parse))
         .route("/series", ask(series::series).merge(on(MethodFilter::DELETE, status::drop_series, Style::Json)))
-        .route("/labels", on_short(MethodFilter::GET.or(MethodFilter::POST), series::names, Style::Json).head(no_head))
-        .route("/label/{name}/values", look_up(series::values).layer(from_fn(no_slashes)))
+        .route("/labels", ask_short(series::names, series::is_of_all))
+        .route("/label/{name}/values", read_short(series::values, series::is_of_all).layer(from_fn(no_slashes)))
         .route("/metadata", read(targets::metadata))
         .route("/targets", read(targets::targets))
         .route("/targets/metadata", read(targets::target_metadata))
@@ -61,14 +61,17 @@ fn read(route: Route<State>) -> MethodRouter<State> {
     on(MethodFilter::GET, route, Style::Json).head(no_head)
 }
 
-/// GET alone, of what is looked up in an index.
-fn look_up(route: Route<State>) -> MethodRouter<State> {
-    on_short(MethodFilter::GET, route, Style::Json).head(no_head)
+fn read_short(route: Route<State>, is_short: IsShort<State>) -> MethodRouter<State> {
+    on_short(MethodFilter::GET, route, is_short, Style::Json).head(no_head)
 }
 
 /// GET, or POST with a form: for parameters that are too long for a URL.
 fn ask(route: Route<State>) -> MethodRouter<State> {
     on(MethodFilter::GET.or(MethodFilter::POST), route, Style::Json).head(no_head)
+}
+
+fn ask_short(route: Route<State>, is_short: IsShort<State>) -> MethodRouter<State> {
+    on_short(MethodFilter::GET.or(MethodFilter::POST), route, is_short, Style::Json).head(no_head)
 }
 
 /// `OPTIONS` has no answer but its status.

@@ -72,6 +72,11 @@ pub(crate) fn values(state: &State, call: &Call) -> Result<Reply, Failure> {
     texts(call, limit, |selection| state.storage.label_values(&name, selection))
 }
 
+/// Whether names or values of all series are asked for, which are read from the index as they are.
+pub(crate) fn is_of_all(_: &State, call: &Call) -> bool {
+    call.form.all("match[]").next().is_none()
+}
+
 fn texts(
     call: &Call,
     limit: Option<usize>,

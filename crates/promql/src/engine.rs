@@ -175,6 +175,12 @@ impl Engine {
         self.range_expr(storage, &parse(query)?, range, limits)
     }
 
+    /// Whether [`Engine::range`] is likely to take no time to speak of: the answer but for some last steps is kept, and no
+    /// other query runs.
+    pub fn is_quick(&self, query: &str, range: Range, limits: &QueryLimits) -> bool {
+        !limits.fresh && self.running() == 0 && self.answers.is_quick(query, range, self.spans(limits))
+    }
+
     /// Evaluates a parsed expression at every step of a range.
     pub fn range_expr(
         &self,

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use model::{Labels, METRIC_NAME, MatchOp, Moment, Queryable, Samples, Timestamp};
 
@@ -24,6 +25,12 @@ const SERIES_BYTES: usize = 96;
 /// Answers of one expression and step that are kept at once: whoever aligns has one, and of those that do not none is asked
 /// for again.
 const PHASES_MAX: usize = 4;
+
+/// A panel whose new steps took no longer the last time is quick: it takes about as long to wake a thread for it.
+const QUICK: Duration = Duration::from_millis(1);
+
+/// And more new steps than these are more than a refresh of it.
+const QUICK_STEPS_MAX: i64 = 8;
 
 /// Which answers are of one panel. Those that have their steps at the same phase continue each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +67,8 @@ struct Infos {
 #[derive(Debug, Default)]
 struct Panel {
     phases: Vec<Kept>,
+    /// How long its last answer took to compute.
+    took: Duration,
     remembered: Arc<Remembered>,
 }
 
@@ -79,6 +88,7 @@ struct State {
 
 /// What is known of an answer before it is computed.
 pub(crate) struct Begun {
+    begun: Instant,
     key: Key,
     moment: Moment,
     /// The part that is right, and its last step.
@@ -98,8 +108,10 @@ struct Known {
 }
 
 impl State {
-    fn put(&mut self, key: Key, kept: Kept) {
-        let phases = &mut self.kept.entry(key).or_default().phases;
+    fn put(&mut self, key: Key, kept: Kept, took: Duration) {
+        let panel = self.kept.entry(key).or_default();
+        panel.took = took;
+        let phases = &mut panel.phases;
         let same = phases.iter().position(|other| other.phase == kept.phase);
         let oldest = || (0..phases.len()).min_by_key(|&at| phases[at].used).filter(|_| phases.len() >= PHASES_MAX);
         if let Some(gone) = same.or_else(oldest) {
@@ -136,8 +148,21 @@ impl Answers {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).bytes
     }
 
+    /// Whether most of an answer is kept and the rest of it took hardly any time when it was asked for before.
+    pub(crate) fn is_quick(&self, text: &str, range: Range, spans: Spans) -> bool {
+        let Ok(step) = i64::try_from(range.step.as_millis()) else { return false };
+        let key = Key { text: text.to_owned(), step, spans };
+        let end = last_step(range, step).saturating_sub(step.saturating_mul(QUICK_STEPS_MAX));
+        let continues = |kept: &Kept| {
+            kept.phase == range.start.rem_euclid(step) && kept.start <= range.start && kept.end >= end.max(range.start)
+        };
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.kept.get(&key).is_some_and(|panel| panel.took < QUICK && panel.phases.iter().any(continues))
+    }
+
     /// Looks what is known of an answer; `None` where it cannot be kept.
     pub(crate) fn begin(&self, storage: &dyn Queryable, expr: &Expr, range: Range, spans: Spans) -> Option<Begun> {
+        let begun = Instant::now();
         let delay = shortest_delay(expr)?;
         // Before anything is read: what is written from now on counts as later.
         let moment = storage.moment()?;
@@ -162,7 +187,7 @@ impl Answers {
         });
         drop(state);
         let is_by_step = !expr.nodes().any(|(_, node)| matches!(node.kind, Kind::Subquery { .. }));
-        Some(Begun { key, moment, known, remembered, is_by_step, range })
+        Some(Begun { begun, key, moment, known, remembered, is_by_step, range })
     }
 
     /// Keeps a whole answer, if annotations allow it.
@@ -179,7 +204,7 @@ impl Answers {
         state.uses += 1;
         let phase = start.rem_euclid(begun.key.step);
         let kept = Kept { series, infos, phase, start, end, moment: begun.moment, bytes, used: state.uses };
-        state.put(begun.key, kept);
+        state.put(begun.key, kept, begun.begun.elapsed());
         while state.bytes > self.bytes_max && state.remove_oldest() {}
     }
 }
