@@ -77,7 +77,7 @@ impl Prometheus {
     /// The body of a GET.
     pub fn get(&self, path: &str) -> io::Result<String> {
         let mut answer = ureq::get(format!("{}{path}", self.url())).call().map_err(io::Error::other)?;
-        answer.body_mut().read_to_string().map_err(io::Error::other)
+        answer.body_mut().with_config().limit(u64::MAX).read_to_string().map_err(io::Error::other)
     }
 
     /// The status of a POST.
