@@ -1,4 +1,5 @@
-//! `skep backup` and `skep restore`: the store by [`tsdb::backup`], the catalog by [`catalog::export`].
+//! `skep backup` and `skep restore`: the store by [`tsdb::backup`], the catalog by [`catalog::export`],
+//! the dashboards by [`boards::export`].
 //!
 //! Both work on folders, not through a server: see [`tsdb::backup`] for why that is safe beside one that writes. The
 //! files of the configuration are not in a backup: they are the user's own, and hold passwords.
@@ -11,6 +12,9 @@ use tsdb::FileDisk;
 
 /// Where the catalog lies in a data folder, and in a backup.
 const CATALOG: &str = "catalog";
+
+/// Where the bodies of dashboards lie in both.
+pub(crate) const DASHBOARDS: &str = "dashboards";
 
 /// What `skep backup` is told.
 #[derive(Debug)]
@@ -43,14 +47,17 @@ impl Copy {
     }
 }
 
-/// Copies store and catalog of a data folder.
+/// Copies store, catalog and dashboards of a data folder.
 pub(crate) fn copy(data_dir: &Path, target: &Path, part: Part) -> Result<Copy> {
     let mut incomplete = None;
     let extra = |folder: &Path| {
         let exported = catalog::export(&data_dir.join(CATALOG), &folder.join(CATALOG));
         let exported = exported.map_err(|error| tsdb::Error::Storage(error.into()))?;
         incomplete = exported.incomplete;
-        Ok(exported.files)
+        // After the catalog, so that there is a body for all that it names.
+        let bodies = boards::export(&data_dir.join(DASHBOARDS), &folder.join(DASHBOARDS));
+        let bodies = bodies.map_err(|error| tsdb::Error::Storage(error.into()))?;
+        Ok([exported.files, bodies].concat())
     };
     let now = SystemClock.now();
     let done = match part {

@@ -11,6 +11,7 @@ mod budget;
 mod cgroup;
 mod cli;
 mod config;
+mod dashboards;
 mod front;
 mod import;
 mod inspect;
@@ -123,6 +124,7 @@ fn run(tool: &Tool) -> ExitCode {
     log_to_stderr("warn");
     let done = match tool {
         Tool::Import(options) => import::run(options),
+        Tool::Dashboards(options) => dashboards::run(options),
         Tool::Query(options) => query::query(options),
         Tool::Promtest(files) => promtest::test(files),
         Tool::Ruletest(options) => Ok(ruletest::test(options)),

@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 use tsdb::Db;
 
 use crate::alertmanagers::Alertmanagers;
+use crate::backup;
 use crate::budget::Ledger;
 use crate::config::Config;
 use crate::notifications::Notifications;
@@ -345,7 +346,7 @@ async fn open_boards(
     catalog: &Arc<catalog::Catalog>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<Shelf>> {
-    let folder = settings.data_dir.join("dashboards");
+    let folder = settings.data_dir.join(backup::DASHBOARDS);
     let unnamed = match catalog.state() {
         catalog::State::Open => Unnamed::Remove,
         catalog::State::Recovered(_) => Unnamed::Adopt,

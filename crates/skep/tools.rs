@@ -7,6 +7,7 @@ use exposition::history::TimeUnit;
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::backup;
+use crate::dashboards;
 use crate::import::{self, Nan};
 use crate::inspect;
 use crate::query::{self, Format, When};
@@ -17,6 +18,7 @@ use crate::settings::default_data_dir;
 #[derive(Debug)]
 pub(crate) enum Tool {
     Import(import::Options),
+    Dashboards(dashboards::Options),
     Query(query::Options),
     Promtest(Vec<PathBuf>),
     Ruletest(ruletest::Options),
@@ -59,6 +61,35 @@ const SPECS: &[Spec] = &[
                   \x20 --csv             a line a sample\n\n\
                   Exit code: 0, 1 the query failed or nobody answers, 2 bad usage.\n",
         parse: parse_query,
+    },
+    Spec {
+        name: "dashboards import ",
+        usage: "dashboards import FILE...",
+        purpose: "give a server dashboards as Grafana exports them, and say what of each is not carried",
+        details: "\x20 --url URL         the server [http://127.0.0.1:9090]\n\
+                  \x20 --folder NAME     the folder that they are listed in [none, or the one they are in]\n\
+                  \x20 --overwrite       replace those that have the same uid; what they were stays as a version\n\n\
+                  Exit code: 0 all are kept, 1 something was refused or failed, 2 bad usage.\n",
+        parse: parse_dashboards_import,
+    },
+    Spec {
+        name: "dashboards export ",
+        usage: "dashboards export UID...",
+        purpose: "the JSON of dashboards as it came, to standard output or into a folder",
+        details: "\x20 --url URL         the server [http://127.0.0.1:9090]\n\
+                  \x20 --to DIR          write a file for each, in a folder for each folder of the list; without a UID all\n\
+                  \x20                   dashboards that are not part of skep. --dashboards DIR follows such a folder\n\n\
+                  Exit code: 0 all are written, 1 something failed, 2 bad usage.\n",
+        parse: parse_dashboards_export,
+    },
+    Spec {
+        name: "dashboards list ",
+        usage: "dashboards list [WORDS]",
+        purpose: "the dashboards of a server, or those with these words in title, folder or tags",
+        details: "\x20 --url URL         the server [http://127.0.0.1:9090]\n\
+                  \x20 --json            for programs\n\n\
+                  Exit code: 0, 1 nobody answers, 2 bad usage.\n",
+        parse: parse_dashboards_list,
     },
     Spec {
         name: "promtest ",
@@ -146,7 +177,7 @@ struct Words {
 const LIST_ENTRIES: usize = 20;
 
 /// Flags that are switches; all others take a value.
-const SWITCHES: &[&str] = &["skip-bad-lines", "json", "csv"];
+const SWITCHES: &[&str] = &["skip-bad-lines", "json", "csv", "overwrite"];
 
 impl Words {
     fn take(&mut self, name: &str) -> Option<String> {
@@ -196,8 +227,12 @@ pub(crate) fn parse(args: &[OsString]) -> Option<Result<Asked, (String, &'static
     let names = |spec: &&Spec| spec.name.split_whitespace().zip(args).all(|(word, arg)| arg.to_str() == Some(word));
     let count = |spec: &Spec| spec.name.split_whitespace().count();
     let Some(spec) = SPECS.iter().find(|spec| args.len() >= count(spec) && names(spec)) else {
-        let is_tsdb = args.first().is_some_and(|word| word == "tsdb");
-        return is_tsdb.then(|| Err(("`skep tsdb` takes inspect, verify or analyze, and a FOLDER".to_owned(), "")));
+        let families = [
+            ("tsdb", "`skep tsdb` takes inspect, verify or analyze, and a FOLDER"),
+            ("dashboards", "`skep dashboards` takes import and a FILE, export and a UID, or list"),
+        ];
+        let named = families.into_iter().find(|(word, _)| args.first().is_some_and(|arg| arg == word));
+        return named.map(|(_, takes)| Err((takes.to_owned(), "")));
     };
     let asked = match read(&args[count(spec)..]) {
         Ok(None) => Ok(Err(help_of(spec))),
@@ -267,7 +302,7 @@ fn parse_restore(mut words: Words) -> Result<Tool, String> {
 fn parse_query(mut words: Words) -> Result<Tool, String> {
     let expr = words.next().ok_or("name an EXPR, such as 'rate(node_network_receive_bytes_total[5m])'")?;
     let expr = expr.into_os_string().into_string().map_err(|_| "the EXPR is not UTF-8")?;
-    let url = words.take("url").unwrap_or_else(|| "http://127.0.0.1:9090".to_owned());
+    let url = take_url(&mut words);
     let (time, last, start) = (words.take("time"), words.take("last"), words.take("start"));
     let step = || words.flags.iter().any(|(name, _)| name == "step" || name == "end");
     let when = match (time, last, start) {
@@ -290,6 +325,40 @@ fn parse_query(mut words: Words) -> Result<Tool, String> {
     };
     words.finish()?;
     Ok(Tool::Query(query::Options { expr, url, when, format }))
+}
+
+/// The server that a command asks.
+fn take_url(words: &mut Words) -> String {
+    words.take("url").unwrap_or_else(|| "http://127.0.0.1:9090".to_owned())
+}
+
+fn parse_dashboards_import(mut words: Words) -> Result<Tool, String> {
+    let files: Vec<PathBuf> = std::iter::from_fn(|| words.next()).collect();
+    let (url, folder, overwrite) = (take_url(&mut words), words.take("folder"), words.take("overwrite").is_some());
+    words.finish()?;
+    if files.is_empty() {
+        return Err("name a FILE".to_owned());
+    }
+    let work = dashboards::Work::Import { files, folder, overwrite };
+    Ok(Tool::Dashboards(dashboards::Options { url, work }))
+}
+
+fn parse_dashboards_export(mut words: Words) -> Result<Tool, String> {
+    let uids: Vec<String> = std::iter::from_fn(|| words.next()).map(|uid| uid.display().to_string()).collect();
+    let (url, to) = (take_url(&mut words), words.take_path("to")?);
+    words.finish()?;
+    if uids.is_empty() && to.is_none() {
+        return Err("name a UID, or a folder for all with --to".to_owned());
+    }
+    Ok(Tool::Dashboards(dashboards::Options { url, work: dashboards::Work::Export { uids, to } }))
+}
+
+fn parse_dashboards_list(mut words: Words) -> Result<Tool, String> {
+    let wanted: Vec<String> = std::iter::from_fn(|| words.next()).map(|word| word.display().to_string()).collect();
+    let (url, json) = (take_url(&mut words), words.take("json").is_some());
+    words.finish()?;
+    let work = dashboards::Work::List { words: wanted.join(" "), json };
+    Ok(Tool::Dashboards(dashboards::Options { url, work }))
 }
 
 fn parse_promtest(mut words: Words) -> Result<Tool, String> {

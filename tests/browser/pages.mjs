@@ -46,7 +46,7 @@ export async function pages({ check, open, assertClean, assertAccessible, equal,
 
   await check("the navigation reaches every page and keeps the range", async () => {
     const { page } = await open("/?from=now-3h&to=now");
-    for (const word of ["Query", "Targets", "Cilium", "eBPF", "Alerts", "Storage", "Overview"]) {
+    for (const word of ["Dashboards", "Query", "Targets", "Cilium", "eBPF", "Alerts", "Storage", "Overview"]) {
       await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: word }).click();
       await page.getByRole("heading", { level: 1, name: word }).waitFor();
       equal(new URL(page.url()).searchParams.get("from"), "now-3h", "from");

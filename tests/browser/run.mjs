@@ -14,6 +14,7 @@ import { pages } from "./pages.mjs";
 import { targets } from "./targets.mjs";
 import { hostile } from "./hostile.mjs";
 import { loss } from "./loss.mjs";
+import { shelf } from "./shelf.mjs";
 
 const [url, pid, troubled] = process.argv.slice(2);
 if (!url) {
@@ -110,6 +111,7 @@ const kit = { check, open, assertClean, assertAccessible, equal, ok, axe, base, 
 await budgets(kit);
 await pages(kit);
 await targets(kit);
+await shelf(kit);
 await hostile(kit);
 await loss(kit);
 await browser.close();

@@ -32,6 +32,9 @@ const RATES = [
 const PAGES = [
   ["overview", "/"],
   ["overview-day", "/?from=now-24h&to=now"],
+  ["dashboards", "/dashboards"],
+  ["dashboards-import", "/dashboards/import"],
+  ["dashboards-about", "/dashboards/about/skep-itself"],
   ["query", "/query"],
   ["query-chart", expressions(RATES[0])],
   ["query-several", expressions(...RATES)],

@@ -29,6 +29,7 @@ mod peers;
 mod privileges;
 mod remote_read;
 mod remote_write;
+mod shelf;
 mod web;
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: coverage-guided inputs for the store, from its decoders to the whole of it, for the language, and for pages.
+//! `cargo xtask fuzz`: coverage-guided inputs for the store, from its decoders to the whole of it, for the language, for pages and dashboards.
 //!
 //! The targets lie in packages of their own, because sanitizers need the nightly toolchain. Each begins with the inputs
 //! of `fuzz/corpus/TARGET`, which every `cargo test` replays, too.
@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail};
 use crate::machine::{command, root, target};
 
 /// They share a target folder, so that what both depend on is built once.
-const PACKAGES: [&str; 3] = ["crates/tsdb/fuzz", "crates/promql/fuzz", "crates/exposition/fuzz"];
+const PACKAGES: [&str; 4] =
+    ["crates/tsdb/fuzz", "crates/promql/fuzz", "crates/exposition/fuzz", "crates/dashboard/fuzz"];
 
 /// The sanitizer wants its target named, so that build scripts are built without it.
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";

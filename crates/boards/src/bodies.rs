@@ -25,11 +25,16 @@ impl Bodies {
     /// Opens the folder, which is made if it is not there, and takes out what was not written to its end.
     pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-        let bodies = Self { folder: folder.to_owned() };
+        let bodies = Self::at(folder);
         for path in bodies.files(UNFINISHED)? {
             fs::remove_file(&path).map_err(Error::io("remove", &path))?;
         }
         Ok(bodies)
+    }
+
+    /// The bodies that lie in a folder, whoever writes there.
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
     }
 
     /// Keeps a body, which is on the disk when it returns.
@@ -81,7 +86,7 @@ impl Bodies {
         Ok(files.iter().filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect())
     }
 
-    fn path(&self, sha256: &str) -> PathBuf {
+    pub(crate) fn path(&self, sha256: &str) -> PathBuf {
         self.folder.join(sha256).with_extension(ENDING)
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dashboard::ImportError;
 use model::StorageError;
@@ -80,5 +81,17 @@ pub enum Error {
 impl Error {
     pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { operation, path: path.to_owned(), source }
+    }
+}
+
+impl From<Error> for StorageError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Io { operation, path, source } => {
+                Self::Io { operation, path: path.display().to_string(), source: Arc::new(source) }
+            }
+            Error::Index(error) => error,
+            other => Self::Limit(other.to_string()),
+        }
     }
 }

@@ -19,6 +19,7 @@ mod bodies;
 mod builtin;
 mod entry;
 mod error;
+mod export;
 mod follow;
 mod list;
 mod metrics;
@@ -27,6 +28,7 @@ mod shelf;
 
 pub use entry::{Origin, Version};
 pub use error::Error;
+pub use export::export;
 pub use follow::{FileProblem, Look, files};
 pub use list::{Filter, Listed, Sort};
 pub use offer::{FOLDER_CHARS_MAX, Input, InputKind, Inputs, UID_CHARS_MAX};
