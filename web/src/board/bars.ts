@@ -5,7 +5,7 @@ import { css, fade, legible } from "./colour";
 import { plain } from "./format";
 import type { Band, Bar, BarsPicture } from "./model";
 import { drawValue } from "./stat";
-import { fitSize } from "./tiles";
+import { fitSize, textSize } from "./tiles";
 
 /** Contrast of small letters. */
 const CONTRAST = 4.5;
@@ -14,20 +14,31 @@ const CELL_PX = 8;
 /** Rows lower than this have their names at the left. */
 const LOW_PX = 46;
 const ROW_MIN_PX = 22;
+/** Letters of names at the left, and the part of the width that these may have. */
+const NAME_PX = 12;
+const NAMES_PART = 0.32;
 
 export function drawBars(picture: BarsPicture, width: number, height: number): HTMLElement[] {
   const { bars, orientation } = picture;
   const vertical = orientation === "vertical" || (orientation === "auto" && bars.length > 1 && width > height * 1.4);
   const box = make("div", `bars ${vertical ? "upwards" : "across"}`);
   box.tabIndex = 0;
-  const texts = bars.map((bar) => plain(bar.value));
-  const longest = texts.reduce((a, b) => (b.length > a.length ? b : a), "");
+  const longest = longestOf(bars.map((bar) => plain(bar.value)));
+  const widest = longestOf(bars.map((bar) => bar.title));
   const each = (vertical ? width : height) / Math.max(1, bars.length) - 6;
-  const names = picture.names === "auto" ? (vertical || each >= LOW_PX ? "top" : "left") : picture.names;
+  const wanted = picture.names === "auto" ? (vertical || each >= LOW_PX ? "top" : "left") : picture.names;
+  const names = widest === "" ? "hidden" : wanted;
   const size = vertical ? fitSize(longest, each - 4, 28, 10, 28) : fitSize(longest, width * 0.25, Math.max(ROW_MIN_PX, each) * (names === "top" ? 0.38 : 0.6), 11, 30);
   box.classList.add(`names-${names}`);
+  // All rows have the same columns, so that bars can be compared.
+  box.style.setProperty("--value-width", `${Math.ceil(textSize(longest, size)) + 2}px`);
+  box.style.setProperty("--name-width", `${Math.ceil(Math.min(width * NAMES_PART, textSize(widest, NAME_PX))) + 2}px`);
   box.append(...bars.map((bar) => drawBar(bar, picture, vertical, size, names)));
   return [box];
+}
+
+function longestOf(texts: string[]): string {
+  return texts.reduce((a, b) => (b.length > a.length ? b : a), "");
 }
 
 function drawBar(bar: Bar, picture: BarsPicture, vertical: boolean, size: number, names: string): HTMLElement {
@@ -35,7 +46,7 @@ function drawBar(bar: Bar, picture: BarsPicture, vertical: boolean, size: number
   const track = make("div", `track${picture.unfilled && picture.mode !== "lcd" ? " unfilled" : ""}`);
   track.append(fill(bar.part, bar.color, bar.bands, picture.mode, vertical, picture.unfilled));
   const parts: HTMLElement[] = [];
-  if (names !== "hidden" && bar.title) {
+  if (names !== "hidden") {
     const name = make("span", "name", bar.title);
     name.title = bar.title;
     parts.push(name);

@@ -45,6 +45,11 @@ export function fitSize(text: string, width: number, height: number, least: numb
   return Math.max(least, Math.min(most, height, wide > 0 ? width / wide : most));
 }
 
+/** Pixels of a text in letters of a size. */
+export function textSize(text: string, size: number): number {
+  return (textWidth(text) / MEASURE_PX) * size;
+}
+
 function textWidth(text: string): number {
   const known = widths.get(text);
   if (known !== undefined) return known;
