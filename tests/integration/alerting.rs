@@ -210,7 +210,7 @@ fn heard(web: &Web) -> Vec<String> {
             let mut alerts: Value = serde_json::from_str(&asked.body).unwrap();
             for alert in alerts.as_array_mut().unwrap() {
                 let ends = alert["endsAt"].as_str().unwrap().to_owned();
-                assert!(ends.len() == 24 && ends > *alert["startsAt"].as_str().unwrap(), "{alert}");
+                assert!(ends.len() == 24 && *ends > *alert["startsAt"].as_str().unwrap(), "{alert}");
                 for key in ["startsAt", "endsAt"] {
                     alert[key] = Value::Null;
                 }
