@@ -162,4 +162,12 @@ fn a_panel_that_refreshes_reads_its_new_steps() {
     }
     let (next, _) = world.check("sum(max_over_time(m[1m]))", range(world.now));
     assert!((1..=8).contains(&next), "{next} samples of {whole}");
+    // What is quick depends on the machine, what is not does not.
+    let is_quick = |query: &str, fresh: bool, now: i64| {
+        world.engine.is_quick(query, range(now), &QueryLimits { fresh, ..QueryLimits::default() })
+    };
+    assert!(!is_quick("sum(max_over_time(m[1m]))", true, world.now), "all of it is computed");
+    assert!(!is_quick("sum(max_over_time(m[2m]))", false, world.now), "it was never asked for");
+    assert!(!is_quick("sum(max_over_time(m[1m]))", false, world.now + 3_600_000), "most of it is new");
+    assert!(!is_quick("sum(max_over_time(m[1m]))", false, world.now - 3_600_000), "it begins earlier");
 }
