@@ -4,7 +4,7 @@ import uPlot from "uplot";
 import { type Drawn, type Series, type Values, fetchStep } from "./data";
 import { make } from "./page";
 import { zoom, zoomOut } from "./range";
-import { attachTouch } from "./touch";
+import { attachTouch, zoomToSelection } from "./touch";
 import { type Unit, bothWays, format, isBinary, legendUnit } from "./units";
 import { show, zoneName } from "./zone";
 
@@ -176,7 +176,7 @@ export class Chart {
       bands: this.bands(hues),
       hooks: {
         setCursor: [(plot) => this.follow(plot)],
-        setSelect: [(plot) => this.select(plot)],
+        setSelect: [zoomToSelection],
       },
     };
   }
@@ -347,14 +347,6 @@ export class Chart {
     }
     this.rebuild();
     this.legend?.querySelectorAll("button")[i]?.focus();
-  }
-
-  private select(plot: uPlot): void {
-    const { left, width } = plot.select;
-    if (width < 4) return;
-    const at = (position: number) => plot.posToVal(position, "x") * 1000;
-    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-    zoom(at(left), at(left + width));
   }
 
   private key(event: KeyboardEvent): void {

@@ -1,8 +1,11 @@
 // Fingers on a chart: drag across to zoom in, press long for the crosshair; moving up and down scrolls the page.
 
 import type uPlot from "uplot";
+import { zoom } from "./range";
 
 const LONG_PRESS_MS = 350;
+/** A selection narrower than this was a click. */
+const SELECTION_MIN_PX = 4;
 /** Movement that is not yet a drag. */
 const SLACK_PX = 10;
 
@@ -43,4 +46,13 @@ export function attachTouch(plot: uPlot): void {
   };
   over.addEventListener("pointerup", end);
   over.addEventListener("pointercancel", end);
+}
+
+/** The range that was dragged over becomes the page's. */
+export function zoomToSelection(plot: uPlot): void {
+  const { left, width } = plot.select;
+  if (width < SELECTION_MIN_PX) return;
+  const at = (position: number) => plot.posToVal(position, "x") * 1000;
+  plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  zoom(at(left), at(left + width));
 }

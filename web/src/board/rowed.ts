@@ -4,8 +4,8 @@
 import uPlot from "uplot";
 import { TIME_STEPS, timeLabel } from "../chart";
 import { make } from "../page";
-import { zoom, zoomOut } from "../range";
-import { attachTouch } from "../touch";
+import { zoomOut } from "../range";
+import { attachTouch, zoomToSelection } from "../touch";
 import { fontOf } from "./axes";
 import { paint } from "./colour";
 import { Hover } from "./hover";
@@ -115,7 +115,7 @@ export abstract class RowedView {
       hooks: {
         draw: [(plot) => this.clipped(plot)],
         setCursor: [(plot) => this.follow(plot)],
-        setSelect: [(plot) => this.select(plot)],
+        setSelect: [zoomToSelection],
       },
     };
   }
@@ -164,14 +164,6 @@ export abstract class RowedView {
   private leave(): void {
     this.tip.hide();
     this.plot?.setCursor({ left: -10, top: -10 });
-  }
-
-  private select(plot: uPlot): void {
-    const { left, width } = plot.select;
-    if (width < 4) return;
-    const at = (position: number) => plot.posToVal(position, "x") * 1000;
-    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-    zoom(at(left), at(left + width));
   }
 
   private resize(): void {

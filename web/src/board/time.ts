@@ -3,7 +3,7 @@
 import uPlot from "uplot";
 import { make } from "../page";
 import { zoom, zoomOut } from "../range";
-import { attachTouch } from "../touch";
+import { attachTouch, zoomToSelection } from "../touch";
 import { show } from "../zone";
 import { axesOf, limitAreas, limitLines, scalesOf } from "./axes";
 import { write } from "./format";
@@ -129,7 +129,7 @@ export class TimeView implements View<"time"> {
         drawClear: thresholds ? [(plot) => limitAreas(plot, thresholds)] : [],
         drawAxes: thresholds ? [(plot) => limitLines(plot, thresholds)] : [],
         setCursor: [(plot) => this.follow(plot)],
-        setSelect: [(plot) => this.select(plot)],
+        setSelect: [zoomToSelection],
       },
     };
   }
@@ -219,14 +219,6 @@ export class TimeView implements View<"time"> {
     if (this.tip.isPinned) return this.tip.unpin();
     if (plot.select.width > CLICK_SLACK_PX || event.detail > 1 || plot.cursor.idx === null || plot.cursor.idx === undefined) return;
     this.tip.pin(this.picture!.series[this.nearest(plot, plot.cursor.idx)]?.links ?? []);
-  }
-
-  private select(plot: uPlot): void {
-    const { left, width } = plot.select;
-    if (width < 4) return;
-    const at = (position: number) => plot.posToVal(position, "x") * 1000;
-    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-    zoom(at(left), at(left + width));
   }
 
   private key(event: KeyboardEvent): void {
