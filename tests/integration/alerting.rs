@@ -257,7 +257,10 @@ fn alertmanagers_elsewhere_hear_what_prometheus_tells() {
     let Some(prometheus) = testkit::peer("prometheus") else { return };
     let (folder, peer) = (tempfile::tempdir().unwrap(), web());
     let config = elsewhere(folder.path(), &peer);
-    let _prometheus = Prometheus::start(&prometheus, folder.path(), &config, &[]).unwrap();
-    let of_peer: Vec<String> = heard(&peer);
-    assert_eq!(got, of_peer);
+    // What it tells before its discoveries found anybody is lost, so that it has to say it again soon.
+    let again = ["--rules.alert.resend-delay=1s"];
+    let _prometheus = Prometheus::start(&prometheus, folder.path(), &config, &again).unwrap();
+    // What changes alerts for one Alertmanager changes them for the others, too, in Prometheus 3.5.
+    let without = |heard: &[String]| heard.join("\n").replace(r#""seen_by":"first","#, "");
+    assert_eq!(without(&got), without(&heard(&peer)));
 }
