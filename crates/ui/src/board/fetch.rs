@@ -121,7 +121,8 @@ impl<'a> Fetcher<'a> {
             Err(error) => return answers.errors.push(format!("{}: {error}", target.ref_id)),
         };
         answers.note(fetched);
-        let cells: usize = fetched.series.iter().map(|(_, samples)| samples.len() * 2).sum();
+        let columns = if target.format == Format::Table { 2 + fetched.label_names().len() } else { 2 };
+        let cells = fetched.series.iter().map(|(_, samples)| samples.len()).sum::<usize>().saturating_mul(columns);
         if cells > CELLS_MAX {
             let error = format!(
                 "{}: the answer has {cells} cells, {CELLS_MAX} are possible; ask for fewer series",
@@ -177,6 +178,12 @@ impl<'a> Fetcher<'a> {
         let omitted = series.len().saturating_sub(SERIES_MAX);
         let series = series.into_iter().take(SERIES_MAX).collect();
         Ok(Fetched { series, notes: notes(answer.warnings, answer.infos), omitted })
+    }
+}
+
+impl Fetched {
+    fn label_names(&self) -> BTreeSet<&str> {
+        self.series.iter().flat_map(|(labels, _)| labels.iter()).map(|(name, _)| name).collect()
     }
 }
 
@@ -247,8 +254,7 @@ fn series(target: &Target, question: &Question, scope: &Scope, fetched: &Fetched
 
 /// One frame with a column for each label; `le` is a number.
 fn table(target: &Target, fetched: &Fetched) -> Frame {
-    let names: BTreeSet<&str> =
-        fetched.series.iter().flat_map(|(labels, _)| labels.iter()).map(|(name, _)| name).collect();
+    let names = fetched.label_names();
     let rows =
         || fetched.series.iter().flat_map(|(labels, samples)| samples.iter().map(move |sample| (labels, sample)));
     let mut fields =

@@ -13,6 +13,8 @@ const ROWS: f64 = 20.0;
 const ROWS_MAX: usize = 200;
 /// Colours where nobody says how many.
 const STEPS: u32 = 64;
+/// Columns of times that are made at most.
+const COLUMNS_MAX: i64 = 990;
 /// Columns of times that are made where nobody says how many.
 const COLUMNS: f64 = 100.0;
 
@@ -161,7 +163,7 @@ fn number_cells<'a>(canvas: &'a Canvas<'_>) -> impl Iterator<Item = Cell<'a>> {
 fn given(canvas: &Canvas<'_>, visual: &Heatmap) -> Buckets {
     let (start, step, count) = grid(canvas);
     let mut rows: Vec<Row> = Vec::new();
-    for cell in number_cells(canvas) {
+    for cell in number_cells(canvas).take(CELLS_MAX / count) {
         let mut row = vec![None; count];
         for (time, value) in values(cell) {
             let at = usize::try_from((time - start).div_euclid(step)).ok().filter(|at| *at < count);
@@ -212,7 +214,8 @@ fn made(canvas: &Canvas<'_>, visual: &Heatmap) -> Buckets {
         BucketSize::Size(size) => parse_duration_ms(size).unwrap_or(1) as f64,
     };
     // Whole steps, so that each column has as many values as the others.
-    let wide = ((wide / step as f64).ceil() as i64).max(1).saturating_mul(step);
+    let steps = ((wide / step as f64).ceil() as i64).max(count as i64 / COLUMNS_MAX).max(1);
+    let wide = steps.saturating_mul(step);
     let count = usize::try_from(length / wide).unwrap_or(0) + 1;
     if all.is_empty() {
         return Buckets { start, step: wide, count, rows: Vec::new() };

@@ -7,6 +7,8 @@ use super::links::safe;
 
 /// Longest text that is read; a page of a book has a fiftieth of it.
 const TEXT_BYTES_MAX: usize = 128 * 1024;
+/// Longest tag. What is longer is text; else a text of beginnings without ends would be read to its end for each of them.
+const TAG_CHARS_MAX: usize = 2_048;
 /// Tags in tags; deeper ones are left out.
 const DEPTH_MAX: usize = 64;
 
@@ -139,7 +141,7 @@ fn tag(text: &str) -> Option<(Tag<'_>, &str)> {
     }
     let name = inner[..length].to_ascii_lowercase();
     let mut quote = None;
-    for (at, char) in inner[length..].char_indices() {
+    for (at, char) in inner[length..].char_indices().take(TAG_CHARS_MAX) {
         match (quote, char) {
             (None, '>') => {
                 let attributes = &inner[length..length + at];
@@ -155,9 +157,11 @@ fn tag(text: &str) -> Option<(Tag<'_>, &str)> {
 
 /// What is behind the end of an element, in any letters; nothing where it has none.
 fn behind<'a>(text: &'a str, name: &str) -> &'a str {
-    let lower = text.to_ascii_lowercase();
-    let end = lower.find(&format!("</{name}"));
-    end.and_then(|end| text[end..].split_once('>')).map_or("", |(_, after)| after)
+    let is_end = |(at, _): &(usize, &str)| {
+        text.get(at + 2..at + 2 + name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name))
+    };
+    let end = text.match_indices("</").find(is_end);
+    end.and_then(|(end, _)| text[end..].split_once('>')).map_or("", |(_, after)| after)
 }
 
 fn write(tag: &Tag<'_>, open: &mut Vec<String>, prefix: &str, out: &mut String) {
@@ -295,5 +299,6 @@ mod tests {
         check("a &amp; &copy; &x y", "a &amp; &copy; &amp;x y");
         check("<b title='>'>a</b>", "<b>a</b>");
         check("<p/onload=x>a", "<p>a</p>");
+        check(&format!("<b {}>a", "x".repeat(TAG_CHARS_MAX)), &format!("&lt;b {}&gt;a", "x".repeat(TAG_CHARS_MAX)));
     }
 }

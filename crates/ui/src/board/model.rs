@@ -350,21 +350,23 @@ pub(crate) struct Change {
 /// Numbers on round scales.
 #[derive(Debug, Serialize)]
 pub(crate) struct GaugePicture {
-    pub(crate) dials: Vec<Dial>,
+    pub(crate) dials: Vec<Measure>,
     pub(crate) orientation: &'static str,
     /// Whether the bands are marked around the scale, and whether their limits are written.
     pub(crate) markers: bool,
     pub(crate) labels: bool,
 }
 
+/// A number on a scale.
 #[derive(Debug, Serialize)]
-pub(crate) struct Dial {
+pub(crate) struct Measure {
+    /// Empty where it is not to be written.
     pub(crate) title: String,
     pub(crate) value: Text,
     /// The number itself, where it is one.
     pub(crate) n: Option<f64>,
     pub(crate) color: String,
-    /// Place of the value on the scale, 0 to 1.
+    /// Place of the value on the scale, or length of the bar, 0 to 1.
     pub(crate) part: f64,
     /// Colours of the scale: from a place on.
     pub(crate) bands: Vec<Band>,
@@ -383,7 +385,7 @@ pub(crate) struct Band {
 /// Numbers as bars.
 #[derive(Debug, Serialize)]
 pub(crate) struct BarsPicture {
-    pub(crate) bars: Vec<Bar>,
+    pub(crate) bars: Vec<Measure>,
     pub(crate) orientation: &'static str,
     /// `gradient` (through `bands` up to the value), `basic`, `lcd`.
     pub(crate) mode: &'static str,
@@ -393,20 +395,6 @@ pub(crate) struct BarsPicture {
     pub(crate) value: &'static str,
     /// `auto`, `top`, `left`, `hidden`: where names stand.
     pub(crate) names: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Bar {
-    pub(crate) title: String,
-    pub(crate) value: Text,
-    /// The number itself, where it is one.
-    pub(crate) n: Option<f64>,
-    pub(crate) color: String,
-    /// Length, 0 to 1.
-    pub(crate) part: f64,
-    pub(crate) bands: Vec<Band>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) links: Vec<Link>,
 }
 
 /// Rows and columns, rows in their order.

@@ -262,8 +262,8 @@ fn row(section: &Section<'_>, view: &View, variables: &Variables) -> RowView {
         scope.set(name, dashboard::Selected::one(choice.clone()));
     }
     let title = heading.map(|row| scope.fill(&row.title, Syntax::Text).unwrap_or_default()).unwrap_or_default();
-    let edges: Vec<(u32, u32)> =
-        section.spots.iter().map(|spot| (spot.shown.place.y, spot.shown.place.y + spot.shown.place.h)).collect();
+    let edge = |spot: &Spot<'_>| (spot.shown.place.y, spot.shown.place.y.saturating_add(spot.shown.place.h));
+    let edges: Vec<(u32, u32)> = section.spots.iter().map(edge).collect();
     let cuts = bands(&edges);
     let end = |at: usize| cuts.get(at + 1).map_or(section.spots.len(), |(next, _)| *next);
     let band = |(at, (from, top)): (usize, &(usize, u32))| {
@@ -285,7 +285,7 @@ fn panel(spot: &Spot<'_>, top: u32, view: &View, variables: &Variables) -> Panel
     let fill = |text: &str| scope.fill(text, Syntax::Text).unwrap_or_else(|_| text.to_owned());
     let linker = Linker { scope: &scope, prefix: &view.prefix, time: &view.time };
     let place = spot.shown.place;
-    let (y, h) = ((place.y - top).min(ROWS_MAX - 1), place.h.clamp(1, ROWS_MAX));
+    let (y, h) = (place.y.saturating_sub(top).min(ROWS_MAX - 1), place.h.clamp(1, ROWS_MAX));
     let transparent = if panel.transparent { " transparent" } else { "" };
     let losses =
         view.held.report.panels.iter().filter(|report| report.id == panel.id).flat_map(|report| &report.losses);

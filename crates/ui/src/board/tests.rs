@@ -273,3 +273,13 @@ fn states_last_until_the_next() {
         ],
     );
 }
+
+#[test]
+fn a_heatmap_of_any_size_ends() {
+    let wide: Vec<Option<f64>> = [Some(1e308), Some(-1e308), Some(0.0), Some(f64::MIN_POSITIVE)].to_vec();
+    let panel = r#"{"type": "heatmap", "options": {"calculate": true}}"#;
+    for values in [&wide[..], &wide[2..], &[Some(5.0); 4], &[None; 2]] {
+        let picture = drawn(panel, vec![series("A", "web", values)], Slice::default());
+        assert!(picture["rows"].as_array().unwrap().len() <= 201, "{picture}");
+    }
+}

@@ -6,7 +6,7 @@ use dashboard::{
 };
 
 use super::canvas::{Canvas, Cell, color, legend, word};
-use super::model::{Bar, BarsPicture, Change, Dial, GaugePicture, Part, PiePicture, StatPicture, Text, Tile};
+use super::model::{BarsPicture, Change, GaugePicture, Measure, Part, PiePicture, StatPicture, Text, Tile};
 
 /// Values that are shown where the panel does not say how many, as Grafana has it.
 const VALUES: usize = 25;
@@ -114,6 +114,20 @@ impl Single<'_> {
         canvas.links(self.cell, &self.value, &text.whole(), self.row)
     }
 
+    /// The value on the scale of its column.
+    fn measure(&self, canvas: &Canvas<'_>, prefix: &str, postfix: &str) -> Measure {
+        let text = self.text(canvas, prefix, postfix);
+        Measure {
+            title: self.title.clone(),
+            n: self.number(),
+            color: self.color(canvas),
+            part: self.cell.part(&self.value),
+            bands: self.cell.bands(canvas.clock),
+            links: self.links(canvas, &text),
+            value: text,
+        }
+    }
+
     /// The column's values for a small picture, each of them or evenly chosen ones.
     fn spark(&self) -> Vec<Option<f64>> {
         let Column::Numbers(values) = &self.cell.field.values else { return Vec::new() };
@@ -168,17 +182,11 @@ fn change(single: &Single<'_>, canvas: &Canvas<'_>) -> Option<Change> {
 /// Numbers on scales.
 pub(super) fn gauge(canvas: &Canvas<'_>, visual: &Gauge) -> GaugePicture {
     let singles = singles(canvas, &visual.reduce);
+    let is_several = singles.len() > 1;
     let dial = |single: &Single<'_>| {
-        let text = single.text(canvas, &visual.prefix, &visual.postfix);
-        Dial {
-            title: if singles.len() > 1 { single.title.clone() } else { String::new() },
-            n: single.number(),
-            color: single.color(canvas),
-            part: single.cell.part(&single.value),
-            bands: single.cell.bands(canvas.clock),
-            links: single.links(canvas, &text),
-            value: text,
-        }
+        let measure = single.measure(canvas, &visual.prefix, &visual.postfix);
+        // A single dial is named by its panel.
+        if is_several { measure } else { Measure { title: String::new(), ..measure } }
     };
     GaugePicture {
         dials: singles.iter().map(dial).collect(),
@@ -190,20 +198,8 @@ pub(super) fn gauge(canvas: &Canvas<'_>, visual: &Gauge) -> GaugePicture {
 
 /// Numbers as bars.
 pub(super) fn bars(canvas: &Canvas<'_>, visual: &BarGauge) -> BarsPicture {
-    let bar = |single: &Single<'_>| {
-        let text = single.text(canvas, "", "");
-        Bar {
-            title: single.title.clone(),
-            n: single.number(),
-            color: single.color(canvas),
-            part: single.cell.part(&single.value),
-            bands: single.cell.bands(canvas.clock),
-            links: single.links(canvas, &text),
-            value: text,
-        }
-    };
     BarsPicture {
-        bars: singles(canvas, &visual.reduce).iter().map(bar).collect(),
+        bars: singles(canvas, &visual.reduce).iter().map(|single| single.measure(canvas, "", "")).collect(),
         orientation: word(Orientation::WORDS, &visual.orientation),
         mode: word(BarMode::WORDS, &visual.mode),
         unfilled: visual.unfilled,
