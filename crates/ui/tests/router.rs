@@ -11,8 +11,8 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use model::status::{
-    DroppedTarget, Later, Memory, MemoryStatus, Notifications, NotificationsView, ProbeStatus, Probes, RuleGroupStatus, Rules, SilenceView, Store, StoreStatus, TargetStatus,
-    Targets,
+    DroppedTarget, Later, Memory, MemoryStatus, Notifications, NotificationsView, ProbeStatus, Probes, RuleGroupStatus,
+    Rules, SilenceView, Store, StoreStatus, TargetStatus, Targets,
 };
 use model::{
     Change, Clock, Exemplar, KeyValue, Labels, Metadata, Queryable, Selection, SeriesSet, StorageError, Timestamp,
