@@ -182,7 +182,8 @@ impl Compared<'_> {
             "none" => {
                 self.counts.empty += 1;
                 assert!(!notes.is_empty(), "{file}: an empty panel says why: {panel}");
-                let has_values = theirs.iter().flatten().any(Option::is_some);
+                // What a quiet hour leaves at zero, dashboards hide.
+                let has_values = theirs.iter().flatten().flatten().any(|value| *value != 0.0);
                 self.counts.differences += usize::from(has_values);
             }
             kind => self.compare_numbers(kind, picture, &theirs),
