@@ -11,16 +11,18 @@ const LOADS = 5;
 const TALL = { width: 1440, height: 2600 };
 
 export async function budgets({ check, open, ok, base }) {
-  await check("the first page stays within its budget of bytes, cold and warm", async () => {
-    const { page, context } = await open(null);
-    const session = await context.newCDPSession(page);
-    await session.send("Network.enable");
-    const cold = await load(page, session, `${base}/`);
-    const warm = await load(page, session, `${base}/`);
-    console.log(`        cold ${words(cold)}\n        warm ${words(warm)}`);
-    ok(cold.page > 0 && cold.page <= COLD_BYTES_MAX, `${cold.page} bytes cold`);
-    ok(warm.page > 0 && warm.page <= WARM_BYTES_MAX, `${warm.page} bytes warm`);
-  });
+  for (const [name, path] of [["the first page", "/"], ["a dashboard", "/d/skep-host"]]) {
+    await check(`${name} stays within its budget of bytes, cold and warm`, async () => {
+      const { page, context } = await open(null);
+      const session = await context.newCDPSession(page);
+      await session.send("Network.enable");
+      const cold = await load(page, session, base + path);
+      const warm = await load(page, session, base + path);
+      console.log(`        cold ${words(cold)}\n        warm ${words(warm)}`);
+      ok(cold.page > 0 && cold.page <= COLD_BYTES_MAX, `${cold.page} bytes cold`);
+      ok(warm.page > 0 && warm.page <= WARM_BYTES_MAX, `${warm.page} bytes warm`);
+    });
+  }
 
   await check("a day in all panels of the overview is drawn", async () => {
     const { page } = await open(null, { viewport: TALL });
@@ -58,7 +60,7 @@ async function load(page, session, url) {
   session.off("Network.loadingFinished", finished);
   const all = [...requests.values()];
   const sum = (wanted) => all.filter(wanted).reduce((bytes, request) => bytes + request.bytes, 0);
-  const isData = ({ url }) => url.includes("/ui/");
+  const isData = ({ url }) => url.includes("/ui/") && !url.includes(".css");
   return { requests: all.length, page: sum((one) => !isData(one)), data: sum(isData) };
 }
 
