@@ -14,6 +14,8 @@ const VIRTUAL_FROM = 200;
 const MARGIN_ROWS = 20;
 /** Rows from which on a filter is offered. */
 const FILTER_FROM = 12;
+/** Columns of texts are not cut below this width: a table that still does not fit is scrolled. */
+const TEXT_PX_MIN = 90;
 const ROW_PX = { sm: 28, md: 36, lg: 48, auto: 28 } as const;
 const CONTRAST = 4.5;
 
@@ -30,7 +32,10 @@ export class TableView implements View<"table"> {
   private page = 0;
   private body: HTMLTableSectionElement | null = null;
   private drawnFrom = -1;
-  private readonly observer = new ResizeObserver(() => this.fill());
+  private readonly observer = new ResizeObserver(() => {
+    this.fill();
+    if (this.picture) this.fit();
+  });
 
   constructor(private readonly context: Context) {
     this.filter.type = "search";
@@ -127,6 +132,24 @@ export class TableView implements View<"table"> {
     this.pager.hidden = !pages;
     this.drawnFrom = -1;
     this.fill();
+    this.fit();
+  }
+
+  /** Cuts texts where not all columns have room, so that numbers stay whole. */
+  private fit(): void {
+    const table = this.scroll.querySelector("table");
+    const heads = [...this.scroll.querySelectorAll<HTMLElement>("thead th")];
+    const isText = (i: number) => this.picture!.columns[i]?.align === "left" && !this.picture!.columns[i]?.width;
+    if (!table || heads.length === 0) return;
+    table.classList.remove("tight");
+    heads.forEach((head, i) => isText(i) && head.style.removeProperty("width"));
+    const natural = heads.map((head) => head.offsetWidth);
+    const texts = natural.filter((_, i) => isText(i));
+    const room = this.scroll.clientWidth - natural.reduce((sum, width, i) => sum + (isText(i) ? 0 : width), 0);
+    if (this.scroll.scrollWidth <= this.scroll.clientWidth || room < texts.length * TEXT_PX_MIN) return;
+    const most = widest(texts, room);
+    heads.forEach((head, i) => (head.style.width = `${isText(i) ? Math.min(natural[i]!, most) : natural[i]!}px`));
+    table.classList.add("tight");
   }
 
   /** Makes elements of the rows that are seen. */
@@ -175,6 +198,17 @@ export class TableView implements View<"table"> {
     });
     return row;
   }
+}
+
+/** The width at which columns are cut so that all together have room: narrower ones stay whole. */
+function widest(widths: number[], room: number): number {
+  let [rest, columns] = [room, widths.length];
+  for (const width of [...widths].sort((a, b) => a - b)) {
+    if (width * columns > rest) break;
+    rest -= width;
+    columns--;
+  }
+  return columns > 0 ? Math.floor(rest / columns) : Infinity;
 }
 
 function drawCell(cell: Cell, column: TableColumn, title: string): HTMLTableCellElement {
