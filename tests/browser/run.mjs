@@ -9,6 +9,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
+import { alerts } from "./alerts.mjs";
 import { boards } from "./boards.mjs";
 import { budgets } from "./budgets.mjs";
 import { pages } from "./pages.mjs";
@@ -113,6 +114,7 @@ await budgets(kit);
 await pages(kit);
 await targets(kit);
 await shelf(kit);
+await alerts(kit);
 await boards(kit);
 await hostile(kit);
 await loss(kit);

@@ -47,6 +47,11 @@ const PAGES = [
   ["cilium", "/cilium"],
   ["bpf", "/bpf"],
   ["alerts", "/alerts"],
+  ["alert-rules", "/alerts/rules"],
+  ["alert-silence", "/alerts/silence?m=severity%3D%22critical%22"],
+  ["alert-history", "/alerts/history"],
+  ["alert-edit", "/alerts/edit?expr=node_load1&op=%3E&threshold=0.5&for=1m&name=Loaded"],
+  ["alert-runbook", "/alerts/runbook/CiliumServiceWithoutBackend"],
   ["storage", "/storage"],
   ["nowhere", "/nowhere"],
 ];

@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod alert_pages;
 mod alerting;
 mod backup;
 mod bad_input;

@@ -10,6 +10,7 @@ mod hostile;
 mod lateness;
 mod machine;
 mod queries;
+mod rules;
 mod slow;
 mod soak;
 mod test;
@@ -24,6 +25,7 @@ cargo xtask ebpf [--check]     build the BPF objects, or compare them with the c
 cargo xtask fuzz [SECONDS]     every fuzz target for so many seconds (5)
 cargo xtask soak               the long forms of the tests: kills, crash images, model tests, fuzzing; takes hours
 cargo xtask bench              start-up time, memory, size, beside a peer where there is one
+cargo xtask bench rules        what evaluating rules costs, and whether ten thousand are on time, beside a peer
 cargo xtask bench queries      how much memory heavy queries take at most, beside a peer
 cargo xtask bench dashboards   what the data of dashboards weighs, and how long their pages take
 cargo xtask bench hostile      how late scrapes and pages are while clients ask for everything
@@ -45,6 +47,7 @@ fn main() -> Result<()> {
         ["soak"] => soak::run(),
         ["bench"] => bench::run(),
         ["bench", "queries"] => queries::run(),
+        ["bench", "rules"] => rules::run(),
         ["bench", "dashboards"] => boards::run(),
         ["bench", "hostile"] => hostile::run(),
         ["bench", "slow"] => slow::run(),

@@ -9,6 +9,33 @@ use testkit::{Exporter, Reply, Server, ServerBuilder, poll_until};
 /// A page on which one label has a value for every request, as careless programs have it.
 const REQUESTS: usize = 400;
 
+/// Alerts of every kind, at every hour: one fires, one is inhibited by it, one is muted, one waits, one fails.
+const RULES: &str = r#"
+groups:
+- name: kinds
+  interval: 1s
+  rules:
+  - {alert: Loud, expr: vector(7) > 5, labels: {severity: critical}, annotations: {summary: "it is {{ $value }}"}}
+  - {alert: Quiet, expr: vector(1), labels: {severity: warning}}
+  - {alert: Asleep, expr: vector(1), labels: {severity: info}}
+  - {alert: Patient, expr: vector(1), for: 30d, labels: {severity: warning}}
+  - {alert: Broken, expr: "vector(1) * on () group_left () (label_replace(vector(1), \"a\", \"1\", \"\", \"\") or vector(1))"}
+"#;
+
+/// Who is told of them: nobody.
+const NOTIFICATIONS: &str = r#"
+route:
+  receiver: nobody
+  group_by: [alertname]
+  group_wait: 0s
+  group_interval: 1s
+  routes:
+  - {matchers: [alertname="Asleep"], receiver: nobody, group_by: [alertname], mute_time_intervals: [always]}
+time_intervals: [{name: always, time_intervals: [{times: [{start_time: "00:00", end_time: "24:00"}]}]}]
+inhibit_rules: [{source_matchers: [alertname="Loud"], target_matchers: [alertname="Quiet"]}]
+receivers: [{name: nobody}, {name: somebody-else}]
+"#;
+
 /// The server, and the exporters that it reads.
 pub(crate) struct Troubled {
     pub(crate) server: Server,
@@ -26,8 +53,15 @@ pub(crate) fn start(skep: &Path, folder: &Path) -> Result<Troubled> {
     let address: Vec<String> = exporters.iter().map(Exporter::target).collect();
     let config = folder.join("prometheus.yml");
     fs::write(&config, text(&address[0], &address[1], &address[2]))?;
+    fs::write(folder.join("rules.yml"), RULES)?;
+    let alertmanager = folder.join("alertmanager.yml");
+    fs::write(&alertmanager, NOTIFICATIONS)?;
     fs::write(folder.join("bad.json"), "[{\"targets\": \"web:80\"}]")?;
-    let builder = ServerBuilder::new(skep, folder.join("data")).arg("--config").arg(&config);
+    let builder = ServerBuilder::new(skep, folder.join("data"))
+        .arg("--config")
+        .arg(&config)
+        .arg("--alertmanager-config")
+        .arg(alertmanager);
     let server = builder.start()?;
     poll_until("scrapes", || {
         let page = server.get("/metrics").ok()?.body;
@@ -42,6 +76,7 @@ fn text(large: &str, small: &str, broken: &str) -> String {
         "probes: {{enabled: false}}
 host: {{enabled: false}}
 cilium: {{enabled: false}}
+rule_files: [rules.yml]
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
 scrape_configs:
 - job_name: careless

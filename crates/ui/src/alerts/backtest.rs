@@ -34,13 +34,17 @@ pub(super) struct Outcome {
     pub(super) warnings: Vec<String>,
     pub(super) episodes: Vec<Row>,
     pub(super) hidden: u64,
+    /// Where the store begins, if that is later than what was asked for.
+    pub(super) since: Option<When>,
 }
 
 pub(super) struct Row {
     pub(super) labels: Pairs,
     pub(super) from: When,
     pub(super) length: String,
+    /// In a few digits, and in full.
     pub(super) value: String,
+    pub(super) exact: String,
     pub(super) goes_on: bool,
 }
 
@@ -66,7 +70,8 @@ pub(super) async fn run(
     };
     let rules = Arc::clone(&ui.state.rules);
     let found = ui.ask(move |_| rules.backtest(&trial)).await?;
-    Ok(shown(found, days, now))
+    let since = Some(When::new(oldest)).filter(|_| oldest > from);
+    Ok(Outcome { since, ..shown(found, days, now) })
 }
 
 /// Every 15 s where the days are few, every minute for a month, coarser beyond; never coarser than a third of `for`, so that
@@ -110,6 +115,7 @@ fn shown(found: Result<Backtest, String>, days: u32, now: Timestamp) -> Outcome 
         warnings: found.warnings,
         hidden: found.fired - rows.len() as u64,
         episodes: rows,
+        since: None,
     }
 }
 
@@ -119,7 +125,8 @@ fn row(episode: &Episode, now: Timestamp) -> Row {
         labels: pairs(&episode.labels),
         from: When::new(episode.fired_at),
         length: Unit::Seconds.text(length as f64 / 1000.0),
-        value: exact(episode.value),
+        value: Unit::Short.text(episode.value),
+        exact: exact(episode.value),
         goes_on: episode.ended_at.is_none(),
     }
 }

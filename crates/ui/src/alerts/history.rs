@@ -43,7 +43,9 @@ pub(super) struct Row {
     pub(super) summary: String,
     /// `after 5 min`: how long the state before lasted, where that is known.
     pub(super) after: String,
+    /// In a few digits, and in full.
     pub(super) value: String,
+    pub(super) exact: String,
     pub(super) group: String,
 }
 
@@ -96,6 +98,7 @@ impl Row {
                 (State3 { word: "ended", class: "good", icon: "check" }, after)
             }
         };
+        let is_over = change.state == AlertState::Inactive;
         Self {
             at: When::new(change.at),
             state,
@@ -103,7 +106,8 @@ impl Row {
             labels: pairs(&change.labels),
             summary: change.summary.clone(),
             after,
-            value: if change.state == AlertState::Inactive { String::new() } else { exact(change.value) },
+            value: if is_over { String::new() } else { Unit::Short.text(change.value) },
+            exact: if is_over { String::new() } else { exact(change.value) },
             group: change.rule.1.clone(),
         }
     }
