@@ -2,7 +2,7 @@
 
 import { show } from "../zone";
 import { plain, write } from "./format";
-import type { Cell, Picture, TableColumn, TablePicture, TimePicture } from "./model";
+import type { Cell, Picture, TableColumn, TablePicture, Text, TimePicture } from "./model";
 import { timesOf } from "./stack";
 
 export function asTable(picture: Picture): TablePicture {
@@ -17,13 +17,13 @@ export function asTable(picture: Picture): TablePicture {
       return table(["Time", ...picture.rows.map((row) => row.name)], rows);
     }
     case "stat":
-      return table(["Name", "Value"], picture.tiles.map((tile) => [cell(tile.title), cell(tile.value ? plain(tile.value) : "")]));
+      return table(["Name", "Value"], picture.tiles.map((tile) => [cell(tile.title), valueCell(tile.n, tile.value)]));
     case "gauge":
-      return table(["Name", "Value"], picture.dials.map((dial) => [cell(dial.title), cell(plain(dial.value))]));
+      return table(["Name", "Value"], picture.dials.map((dial) => [cell(dial.title), valueCell(dial.n, dial.value)]));
     case "bars":
-      return table(["Name", "Value"], picture.bars.map((bar) => [cell(bar.title), cell(plain(bar.value))]));
+      return table(["Name", "Value"], picture.bars.map((bar) => [cell(bar.title), valueCell(bar.n, bar.value)]));
     case "pie":
-      return table(["Name", "Value", "Percent"], picture.parts.map((part) => [cell(part.title), cell(plain(part.value)), { t: part.percent, n: part.part }]));
+      return table(["Name", "Value", "Percent"], picture.parts.map((part) => [cell(part.title), valueCell(part.n, part.value), { t: part.percent, n: part.part }]));
     case "states": {
       const rows = picture.rows.flatMap((row) => row.spans.map((span) => [cell(row.title), timeCell(span.from), timeCell(span.to), cell(span.text)]));
       return table(["Name", "From", "To", "State"], rows);
@@ -55,6 +55,12 @@ function table(titles: string[], rows: Cell[][]): TablePicture {
 
 function cell(t: string): Cell {
   return { t };
+}
+
+/** As it is written, with the number itself. */
+function valueCell(n: number | null, value: Text | undefined): Cell {
+  const t = value ? plain(value) : "";
+  return n === null ? { t } : { t, n };
 }
 
 function timeCell(at: number): Cell {
