@@ -89,6 +89,24 @@ fn the_same_uid_again() {
     assert!(builtin.contains("is part of skep"), "{builtin}");
 }
 
+/// The index lies in memory and in the catalog, beside the state of alerts: no file makes it large.
+#[test]
+fn long_words_are_cut_in_the_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let shelf = open(folder.path());
+    let long = "x".repeat(1 << 20);
+    shelf.import(&board("a", &long), &Wish::default()).unwrap();
+    let held = shelf.get("a").unwrap().unwrap();
+    assert_eq!((held.listed.title.len(), held.dashboard.title.len()), (500, 1 << 20));
+    let input = format!(
+        "{{\"uid\": \"b\", \"panels\": [], \"__inputs\": [{{\"name\": \"V\", \"type\": \"constant\", \"value\": \"{long}\"}}]}}"
+    );
+    let refused = shelf.import(input.as_bytes(), &Wish::default()).unwrap_err().to_string();
+    assert_eq!(refused, "the inputs of the file have more than 16 KiB of values");
+    let folder = Wish { folder: Some(long), ..Wish::default() };
+    assert!(shelf.import(&board("c", "C"), &folder).unwrap_err().to_string().contains("longer than 190 characters"));
+}
+
 #[test]
 fn versions_are_kept_and_come_back() {
     let folder = tempfile::tempdir().unwrap();

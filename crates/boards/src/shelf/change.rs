@@ -12,6 +12,16 @@ use crate::offer::{FOLDER_CHARS_MAX, Offer};
 /// The folder of dashboards that the index lost.
 const RECOVERED: &str = "Recovered";
 
+/// Longest title in the index, which is held in memory and in the catalog; the dashboard itself keeps the whole one.
+const TITLE_CHARS_MAX: usize = 500;
+
+/// Tags in the index, and the longest of them: people have a handful of words.
+const TAGS_MAX: usize = 50;
+const TAG_CHARS_MAX: usize = 100;
+
+/// Values of a file's inputs, names and all: names of jobs and clusters.
+const INPUTS_BYTES_MAX: usize = 16 << 10;
+
 /// Longest word on a version.
 const NOTE_CHARS_MAX: usize = 500;
 
@@ -143,14 +153,14 @@ impl Shelf {
             sha256: offer.sha256.clone(),
             bytes: json.len() as u64,
             saved: self.clock.now(),
-            note: wish.note.chars().take(NOTE_CHARS_MAX).collect(),
+            note: cut(&wish.note, NOTE_CHARS_MAX),
             inputs: offer.values(&wish.inputs),
         });
         let folder = wish.folder.as_deref().map(str::trim).map(str::to_owned);
         Entry {
-            title: offer.title.clone(),
+            title: cut(&offer.title, TITLE_CHARS_MAX),
             folder: folder.or_else(|| before.map(|before| before.folder.clone())).unwrap_or_default(),
-            tags: offer.dashboard.tags.clone(),
+            tags: offer.dashboard.tags.iter().take(TAGS_MAX).map(|tag| cut(tag, TAG_CHARS_MAX)).collect(),
             origin,
             versions,
             panels: offer.dashboard.panels().count(),
@@ -162,6 +172,11 @@ impl Shelf {
     fn check(&self, offer: &Offer, wish: &Wish, origin: &Origin, before: Option<&Entry>) -> Result<(), Error> {
         let uid = || offer.uid.clone();
         check_folder(wish.folder.as_deref().unwrap_or_default())?;
+        let inputs = offer.values(&wish.inputs);
+        if inputs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > INPUTS_BYTES_MAX {
+            let limit = INPUTS_BYTES_MAX >> 10;
+            return Err(Error::Limit(format!("the inputs of the file have more than {limit} KiB of values")));
+        }
         let Some(before) = before else {
             return match built_in(&offer.uid) {
                 Some(_) => Err(Error::BuiltIn(uid())),
@@ -238,6 +253,10 @@ impl Shelf {
         }
         Ok(())
     }
+}
+
+fn cut(text: &str, chars_max: usize) -> String {
+    text.chars().take(chars_max).collect()
 }
 
 fn check_folder(folder: &str) -> Result<(), Error> {
