@@ -93,6 +93,12 @@ impl Labels {
         Some(Self(Arc::from(text)))
     }
 
+    /// Adds a label to a text that is to be read by [`Labels::from_packed`]. Names have to rise, values must not be empty.
+    pub fn push_packed(text: &mut String, name: &str, value: &str) {
+        push_part(text, name);
+        push_part(text, value);
+    }
+
     /// The set as one string, the same for equal sets; [`Labels::from_packed`] reads it.
     pub fn as_packed(&self) -> &str {
         &self.0

@@ -25,6 +25,8 @@ pub(crate) struct Cursor {
     term_ends: Vec<usize>,
     chunks: Vec<ChunkRef>,
     chunk_ends: Vec<usize>,
+    /// Label names, each with the group of values behind its last one; read when the first is wanted.
+    names: Vec<(u32, String)>,
     texts: ById<Texts>,
     times: ById<Vec<TimesRow>>,
     packed: String,
@@ -53,6 +55,7 @@ impl Cursor {
             term_ends: Vec::new(),
             chunks: Vec::new(),
             chunk_ends: Vec::new(),
+            names: Vec::new(),
             texts: ById::default(),
             times: ById::default(),
             packed: String::new(),
@@ -98,12 +101,18 @@ impl Cursor {
     }
 
     fn load_texts(&mut self, group: u32) -> Result<(), StorageError> {
-        let name = self.index.group_name(group)?;
-        let mut texts = Texts { text: String::new(), ends: Vec::with_capacity(GROUP_ROWS) };
-        for value in self.index.group_values(group)? {
-            texts.text.push_str(Labels::from_pairs([(&name, &value)]).as_packed());
-            texts.ends.push(texts.text.len());
+        if self.names.is_empty() {
+            self.names = self.index.names_by_group()?;
         }
+        let place = self.names.partition_point(|(behind, _)| *behind <= group);
+        let Some((_, name)) = self.names.get(place) else {
+            return Err(self.damaged(Damage("a label is not in the table")));
+        };
+        let mut texts = Texts { text: String::new(), ends: Vec::with_capacity(GROUP_ROWS) };
+        self.index.each_of_group(group, |value| {
+            Labels::push_packed(&mut texts.text, name, value);
+            texts.ends.push(texts.text.len());
+        })?;
         if self.texts.len() >= TEXT_GROUPS_MAX {
             self.texts.clear();
         }

@@ -147,31 +147,27 @@ impl BlockIndex {
         Ok(())
     }
 
-    /// The values of a group, in order, for series that name them by number.
-    pub(super) fn group_values(&self, group: u32) -> Result<Vec<String>, StorageError> {
+    /// Passes on the values of a group, in order, for series that name them by number.
+    pub(super) fn each_of_group(&self, group: u32, mut each: impl FnMut(&str)) -> Result<(), StorageError> {
         let bytes = self.group(group)?;
-        let read = || {
+        let mut read = || {
             let mut values = Values::new(&bytes)?;
-            let mut texts = Vec::with_capacity(GROUP_ROWS);
             while let Some((value, _)) = values.next()? {
-                texts.push(value.to_owned());
+                each(value);
             }
-            Ok(texts)
+            Ok(())
         };
         read().map_err(|d| self.damaged(d))
     }
 
-    /// The name that a group of values belongs to.
-    pub(super) fn group_name(&self, group: u32) -> Result<String, StorageError> {
-        let mut text = String::new();
-        let found = self.find_name(|name| {
-            let holds = group >= name.first_group && group - name.first_group < name.groups;
-            if holds {
-                name.name.clone_into(&mut text);
-            }
-            holds
+    /// The names, each with the group behind its last one.
+    pub(super) fn names_by_group(&self) -> Result<Vec<(u32, String)>, StorageError> {
+        let mut names = Vec::new();
+        self.find_name(|name| {
+            names.push((name.first_group + name.groups, name.name.to_owned()));
+            false
         })?;
-        found.map(|_| text).ok_or_else(|| self.damaged(Damage("a label is not in the table")))
+        Ok(names)
     }
 
     pub(super) fn series_table(&self) -> Table {
