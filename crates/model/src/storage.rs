@@ -175,6 +175,9 @@ pub struct Hints {
     pub presence: bool,
     /// Nobody looks at the labels: series may come without them, still each once.
     pub unnamed: bool,
+    /// Only matters how many series there are whose newest sample in the time is no staleness marker: of those that the store
+    /// knows to be so, it may tell the number instead ([`SeriesSet::counted`]).
+    pub counted: bool,
     /// The same was asked for before and will be asked for again, with the time moved on: what it takes to answer is worth
     /// keeping. Series without a sample in the time may come, too.
     pub again: bool,
@@ -243,6 +246,8 @@ pub trait Deletable: Send + Sync {
 pub struct SeriesSet {
     /// The series, samples not decoded yet.
     pub series: Vec<Box<dyn Series>>,
+    /// Further series that were counted only, as [`Hints::counted`] allows.
+    pub counted: u64,
     /// Whether they stand in the order of their labels.
     pub ordered: bool,
     /// Parts that could not be read, such as a damaged block, in words for the reader of the answer.
@@ -257,6 +262,11 @@ pub trait Series: Send + Sync {
     /// Appends the samples of the time asked for to the columns, oldest first, timestamps strictly rising, staleness
     /// markers included.
     fn read(&self, into: &mut Samples) -> Result<(), StorageError>;
+
+    /// Whether staleness markers may be among its samples.
+    fn has_markers(&self) -> bool {
+        true
+    }
 }
 
 /// Samples in columns of equal length. Native histograms will be a further column.

@@ -83,9 +83,9 @@ pub struct Selected {
 }
 
 impl Selected {
-    pub(crate) fn new(selection: &Selection<'_>, series: usize) -> Self {
+    pub(crate) fn new(selection: &Selection<'_>, series: u64) -> Self {
         let Selection { matchers, min_time, max_time, hints } = selection.clone();
-        Self { matchers: matchers.to_vec(), min_time, max_time, hints, series: series as u64 }
+        Self { matchers: matchers.to_vec(), min_time, max_time, hints, series }
     }
 }
 

@@ -255,14 +255,50 @@ impl Block {
         let mut cursor = self.index().cursor();
         let tombstones = self.tombstones();
         for series in series {
-            let touches = |chunk: &&ChunkRef| chunk.min_time <= max_time && chunk.max_time >= min_time;
-            let chunks: Box<[ChunkRef]> = cursor.chunks(series)?.iter().filter(touches).copied().collect();
+            let touching = cursor.chunks(series)?.iter().filter(|chunk| chunk.touches((min_time, max_time)));
+            let chunks: Box<[ChunkRef]> = touching.copied().collect();
             let part = Part { chunks, deleted: tombstones.of(series) };
             if self.has_sample_in(&part, (min_time, max_time), reading)? {
                 each(&mut Named { cursor: &mut cursor, series }, part)?;
             }
         }
         Ok(())
+    }
+
+    /// Of these series, how many surely have a sample in the time, and no chunk with a marker there; and which others may have
+    /// samples. No samples are read.
+    pub(crate) fn count(
+        &self,
+        series: &[u32],
+        range: (Timestamp, Timestamp),
+        reading: &Reading,
+    ) -> Result<(u64, Vec<u32>), StorageError> {
+        let (mut cursor, tombstones) = (self.index().cursor(), self.tombstones());
+        let (mut counted, mut others) = (0, Vec::new());
+        // By column of timestamps: whether one lies in the time.
+        let mut known: HashMap<u64, bool> = HashMap::new();
+        for &series in series {
+            let mut chunks = cursor.chunks(series)?.iter().filter(|chunk| chunk.touches(range)).peekable();
+            if chunks.peek().is_none() {
+                continue;
+            }
+            if chunks.clone().any(|chunk| chunk.has_marker) || !tombstones.of(series).is_empty() {
+                others.push(series);
+                continue;
+            }
+            for chunk in chunks {
+                let has_sample = match known.get(&chunk.times.offset) {
+                    Some(&has_sample) => has_sample,
+                    None => !within(&self.times(chunk.times, reading)?, range).is_empty(),
+                };
+                known.insert(chunk.times.offset, has_sample);
+                if has_sample {
+                    counted += 1;
+                    break;
+                }
+            }
+        }
+        Ok((counted, others))
     }
 
     /// All series that match, kept for the next query that comes again.

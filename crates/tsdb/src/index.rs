@@ -51,6 +51,13 @@ pub(crate) struct ChunkRef {
     pub(crate) has_marker: bool,
 }
 
+impl ChunkRef {
+    /// Whether it may have samples in the time.
+    pub(crate) fn touches(&self, (min_time, max_time): (Timestamp, Timestamp)) -> bool {
+        self.min_time <= max_time && self.max_time >= min_time
+    }
+}
+
 /// A series and its chunks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {

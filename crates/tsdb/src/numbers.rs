@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::bytes::{Damage, Reader, put_int, put_uint, unzigzag, zigzag};
-use crate::tokens::{Code, Pages, RUN_MAX, Written};
+use crate::tokens::{Code, LANES, Lane, Pages, RUN_MAX, Written};
 
 /// Reading may begin at each so many numbers, two hours at 15 s. What a page says of its beginning is a hundredth of a
 /// column, at half as long ones twice that; decoding a page takes less than looking for its column.
@@ -226,7 +226,8 @@ pub(crate) fn unpack(
         return Err(Damage("a column has fewer numbers than its form says"));
     }
     if form.packing == Packing::Tokens {
-        return Tokens::take(reader, count, form.order, firsts, base)?.read(range, each);
+        let mut code = Code::default();
+        return Tokens::take(reader, count, form.order, firsts, base, &mut code)?.read(range, each);
     }
     let mut numbers = vec![base; range.end];
     if form.packing == Packing::Sparse {
@@ -264,7 +265,7 @@ struct Tokens<'a> {
     order: usize,
     base: i64,
     divisor: u64,
-    code: Code,
+    code: &'a Code,
     /// Where the pages begin: in the bits, and with which number and difference.
     pages: Vec<(usize, [i64; ORDER_MAX])>,
     bits: &'a [u8],
@@ -277,9 +278,10 @@ impl<'a> Tokens<'a> {
         order: usize,
         mut firsts: [i64; ORDER_MAX],
         base: i64,
+        code: &'a mut Code,
     ) -> Result<Self, Damage> {
         let divisor = reader.uint()?;
-        let code = Code::take(&mut reader)?;
+        code.take(&mut reader)?;
         let mut pages = Vec::with_capacity(count.div_ceil(PAGE));
         let mut at = 0usize;
         pages.push((at, firsts));
@@ -297,65 +299,80 @@ impl<'a> Tokens<'a> {
         Ok(Self { order, base, divisor, code, pages, bits })
     }
 
-    fn read(&self, range: Range<usize>, mut each: impl FnMut(&[i64])) -> Result<(), Damage> {
-        if range.is_empty() {
-            return Ok(());
+    fn read(&self, range: Range<usize>, each: impl FnMut(&[i64])) -> Result<(), Damage> {
+        match range.end.div_ceil(PAGE).saturating_sub(range.start / PAGE) {
+            0 | 1 => self.read_by([const { Lane::new() }; 1], range, each),
+            2 => self.read_by([const { Lane::new() }; 2], range, each),
+            _ => self.read_by([const { Lane::new() }; LANES], range, each),
         }
+    }
+
+    /// Reads so many pages at once.
+    fn read_by<const N: usize>(
+        &self,
+        mut lanes: [Lane; N],
+        range: Range<usize>,
+        mut each: impl FnMut(&[i64]),
+    ) -> Result<(), Damage> {
+        let (first, end) = (range.start / PAGE, range.end.div_ceil(PAGE));
         let mut page = [0; PAGE];
-        for number in range.start / PAGE..=(range.end - 1) / PAGE {
-            let start = number * PAGE;
-            let wanted = range.start.saturating_sub(start)..(range.end - start).min(PAGE);
-            self.read_page(number, &mut page[..wanted.end])?;
-            each(&page[wanted]);
+        for numbers in (first..end).step_by(N).map(|from| from..end.min(from + N)) {
+            let lanes = &mut lanes[..numbers.len()];
+            let wanted =
+                |number: usize| range.start.saturating_sub(number * PAGE)..(range.end - number * PAGE).min(PAGE);
+            for (lane, number) in lanes.iter_mut().zip(numbers.clone()) {
+                let &(at, _) = self.pages.get(number).ok_or(Damage("a page is missing"))?;
+                lane.begin(at, wanted(number).end.saturating_sub(self.order));
+            }
+            self.code.read(self.bits, lanes)?;
+            for (lane, number) in lanes.iter().zip(numbers) {
+                if lane.at > 8 * self.bits.len() {
+                    return Err(Damage("a page is cut"));
+                }
+                let wanted = wanted(number);
+                let (firsts, page) = (self.pages[number].1, &mut page[..wanted.end]);
+                let several = |number| unzigzag(number).wrapping_mul(self.divisor as i64);
+                match self.divisor {
+                    1 => self.add_up(firsts, lane.numbers(), unzigzag, page),
+                    _ => self.add_up(firsts, lane.numbers(), several, page),
+                }
+                each(&page[wanted]);
+            }
         }
         Ok(())
     }
 
-    /// Fills it with the first numbers of a page.
-    fn read_page(&self, number: usize, into: &mut [i64]) -> Result<(), Damage> {
-        let &(at, firsts) = self.pages.get(number).ok_or(Damage("a page is missing"))?;
-        let residual = |number: u64| self.base.wrapping_add(unzigzag(number).wrapping_mul(self.divisor as i64));
-        let left = into.len().saturating_sub(self.order);
-        let has_second = into.len() > 1;
-        let mut next = 0;
-        let mut put = |number: i64| {
-            into[next] = number;
-            next += 1;
-        };
-        let end = match self.order {
-            0 => self.code.read(self.bits, at, left, |number, times| {
-                let number = residual(number);
-                (0..times).for_each(|_| put(number));
-            }),
+    /// The first numbers of a page from its residuals.
+    fn add_up(
+        &self,
+        [mut sum, mut step]: [i64; ORDER_MAX],
+        residuals: &[u64],
+        above_base: impl Fn(u64) -> i64,
+        into: &mut [i64],
+    ) {
+        let residual = |number: u64| self.base.wrapping_add(above_base(number));
+        let firsts = into.len() - residuals.len();
+        let (head, tail) = into.split_at_mut(firsts);
+        for (place, first) in head.iter_mut().zip([sum, sum.wrapping_add(step)]) {
+            *place = first;
+        }
+        match self.order {
+            0 => tail.iter_mut().zip(residuals).for_each(|(place, &number)| *place = residual(number)),
             1 => {
-                let mut sum = firsts[0];
-                put(sum);
-                self.code.read(self.bits, at, left, |number, times| {
-                    let step = residual(number);
-                    for _ in 0..times {
-                        sum = sum.wrapping_add(step);
-                        put(sum);
-                    }
-                })
+                for (place, &number) in tail.iter_mut().zip(residuals) {
+                    sum = sum.wrapping_add(residual(number));
+                    *place = sum;
+                }
             }
             _ => {
-                let [mut sum, mut step] = firsts;
-                put(sum);
-                if has_second {
+                sum = sum.wrapping_add(step);
+                for (place, &number) in tail.iter_mut().zip(residuals) {
+                    step = step.wrapping_add(residual(number));
                     sum = sum.wrapping_add(step);
-                    put(sum);
+                    *place = sum;
                 }
-                self.code.read(self.bits, at, left, |number, times| {
-                    let change = residual(number);
-                    for _ in 0..times {
-                        step = step.wrapping_add(change);
-                        sum = sum.wrapping_add(step);
-                        put(sum);
-                    }
-                })
             }
-        }?;
-        if end > 8 * self.bits.len() { Err(Damage("a page is cut")) } else { Ok(()) }
+        }
     }
 }
 

@@ -59,6 +59,10 @@ impl Merged {
             Some(_) => self.others.push(part),
         }
     }
+
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.first.iter().chain(&self.others)
+    }
 }
 
 impl Series for Merged {
@@ -68,19 +72,40 @@ impl Series for Merged {
 
     fn read(&self, into: &mut Samples) -> Result<(), StorageError> {
         let start = into.len();
-        for part in self.first.iter().chain(&self.others) {
+        let mut is_settled = true;
+        for part in self.parts() {
+            let begin = into.len();
             part.read(self.min_time, self.max_time, into)?;
+            // A block has them in order and cuts them to the time.
+            if !part.is_of_block() {
+                settle(into, begin, self.min_time, self.max_time);
+            }
+            if begin > start && begin < into.len() {
+                is_settled &= into.timestamps[begin - 1] < into.timestamps[begin];
+            }
         }
-        // One block has them in order and cuts them to the time.
-        if self.others.is_empty() && matches!(self.first, Some(Part::Block(..) | Part::Listed(..))) {
-            return Ok(());
+        if !is_settled {
+            settle(into, start, self.min_time, self.max_time);
         }
-        settle(into, start, self.min_time, self.max_time);
         Ok(())
+    }
+
+    fn has_markers(&self) -> bool {
+        self.parts().any(|part| match part {
+            Part::Block(_, part) => part.chunks.iter().any(|chunk| chunk.has_marker),
+            Part::Listed(_, listing, row, _) => {
+                listing.columns(*row, (self.min_time, self.max_time)).any(|column| column.chunk.has_marker)
+            }
+            _ => true,
+        })
     }
 }
 
 impl Part {
+    fn is_of_block(&self) -> bool {
+        matches!(self, Self::Block(..) | Self::Listed(..))
+    }
+
     fn read(&self, min_time: Timestamp, max_time: Timestamp, into: &mut Samples) -> Result<(), StorageError> {
         let view = match self {
             Self::Block(source, part) => {
@@ -113,6 +138,8 @@ type HeadParts = Vec<(Labels, Option<Part>, Option<Part>)>;
 struct Found {
     #[expect(clippy::vec_box, reason = "they are handed on as boxes, and too large and many to be moved into them")]
     series: Vec<Box<Merged>>,
+    /// As of [`SeriesSet`].
+    counted: u64,
     /// How many of them the sources before the present one gave, and how many of those lie before what it gave last.
     known: usize,
     passed: usize,
@@ -127,7 +154,17 @@ struct Found {
 impl Found {
     fn new(min_time: Timestamp, max_time: Timestamp) -> Self {
         let (by_labels, hasher) = (None, DefaultHashBuilder::default());
-        Self { series: Vec::new(), known: 0, passed: 0, by_labels, in_order: true, hasher, min_time, max_time }
+        Self {
+            series: Vec::new(),
+            counted: 0,
+            known: 0,
+            passed: 0,
+            by_labels,
+            in_order: true,
+            hasher,
+            min_time,
+            max_time,
+        }
     }
 
     /// What comes now is of another source than what came before, in the order of the labels or not.
@@ -306,8 +343,15 @@ impl Db {
             listing.into_iter().for_each(|listing| find_in_listing(&source, &listing, range, found));
             return Ok(());
         }
-        let outcome = block.matching(selection.matchers).and_then(|series| source.look_up(&series, range, is_unnamed));
-        for (labels, part) in self.unless_damaged(block, outcome)?.into_iter().flatten() {
+        let counts = is_unnamed && selection.hints.counted;
+        let outcome = block.matching(selection.matchers).and_then(|series| {
+            let series: Vec<u32> = series.iter().collect();
+            let (counted, series) = if counts { source.count(&series, range)? } else { (0, series) };
+            Ok((counted, source.look_up(&series, range, is_unnamed)?))
+        });
+        let (counted, looked_up) = self.unless_damaged(block, outcome)?.unwrap_or_default();
+        found.counted += counted;
+        for (labels, part) in looked_up {
             let series = found.series(&labels);
             if !selection.hints.labels_only {
                 series.push(Part::Block(Arc::clone(&source), part));
@@ -334,23 +378,24 @@ impl Source {
     /// The labels of series and where their samples are, in the order of the labels. Two threads share many.
     fn look_up(
         &self,
-        series: &RoaringBitmap,
+        series: &[u32],
         range: (Timestamp, Timestamp),
         is_unnamed: bool,
     ) -> Result<Vec<(Labels, block::Part)>, StorageError> {
-        let series: Vec<u32> = series.iter().collect();
-        if series.len() < LOOKED_UP_SHARED_MIN {
-            return self.look_up_part(&series, range, is_unnamed);
-        }
-        let (first, second) = series.split_at(series.len() / 2);
-        let (first, second) = thread::scope(|scope| {
-            let second = scope.spawn(|| self.look_up_part(second, range, is_unnamed));
-            let first = self.look_up_part(first, range, is_unnamed);
-            (first, second.join().unwrap_or_else(|panic| panic::resume_unwind(panic)))
-        });
-        let mut all = first?;
-        all.append(&mut second?);
+        let (mut all, more) = shared_out(series, |series| self.look_up_part(series, range, is_unnamed))?;
+        all.extend(more.into_iter().flatten());
         Ok(all)
+    }
+
+    /// How many series surely have a sample and no marker in the time, and which others may have one.
+    fn count(&self, series: &[u32], range: (Timestamp, Timestamp)) -> Result<(u64, Vec<u32>), StorageError> {
+        let ((mut counted, mut others), more) =
+            shared_out(series, |series| self.block.count(series, range, &self.reading))?;
+        if let Some((count, rest)) = more {
+            counted += count;
+            others.extend(rest);
+        }
+        Ok((counted, others))
     }
 
     fn look_up_part(
@@ -370,13 +415,30 @@ impl Source {
     }
 }
 
+/// Does work on series; on those of the second half in a thread of its own where they are many.
+fn shared_out<T: Send>(
+    series: &[u32],
+    work: impl Fn(&[u32]) -> Result<T, StorageError> + Sync,
+) -> Result<(T, Option<T>), StorageError> {
+    if series.len() < LOOKED_UP_SHARED_MIN {
+        return Ok((work(series)?, None));
+    }
+    let (first, second) = series.split_at(series.len() / 2);
+    let (first, second) = thread::scope(|scope| {
+        let second = scope.spawn(|| work(second));
+        let first = work(first);
+        (first, second.join().unwrap_or_else(|panic| panic::resume_unwind(panic)))
+    });
+    Ok((first?, Some(second?)))
+}
+
 impl Queryable for Db {
     fn select(&self, selection: &Selection<'_>) -> Result<SeriesSet, StorageError> {
         let found = self.find(selection)?;
         let warnings = self.warnings(selection.min_time, selection.max_time);
-        let ordered = found.in_order;
+        let (ordered, counted) = (found.in_order, found.counted);
         let series = found.series.into_iter().map(|series| series as Box<dyn Series>).collect();
-        Ok(SeriesSet { series, ordered, warnings })
+        Ok(SeriesSet { series, counted, ordered, warnings })
     }
 
     fn label_names(&self, selection: &Selection<'_>) -> Result<Vec<String>, StorageError> {

@@ -220,32 +220,117 @@ impl BitSink {
 /// What a code stands for: `head << extra_bits` and the extra bits.
 #[derive(Clone, Copy, Default)]
 struct Entry {
-    head: u8,
+    /// The head, less the code.
+    head: i16,
+    /// [`IS_RUN`] is added where it is one.
     extra_bits: u8,
     /// Bits of code and extra; zero where no code is.
     bits: u8,
-    is_run: bool,
 }
 
+/// Above all numbers of extra bits, where no shift sees it.
+const IS_RUN: u8 = 0x80;
+
 impl Entry {
-    fn of(symbol: usize, length: u8) -> Self {
+    fn of(symbol: usize, code: i16, length: u8) -> Self {
         let (head, extra_bits) = match symbol.checked_sub(RUNS) {
             None => (1, symbol as u8 + 1),
-            Some(number) if number < EXACT as usize => (number as u8, 0),
+            Some(number) if number < EXACT as usize => (number as i16, 0),
             Some(number) => {
                 let (octave, step) = ((number - EXACT as usize) / STEPS as usize, number as u64 % STEPS);
-                ((STEPS + step) as u8, (octave as u32 + EXACT.ilog2() - STEP_BITS) as u8)
+                ((STEPS + step) as i16, (octave as u32 + EXACT.ilog2() - STEP_BITS) as u8)
             }
         };
-        Self { head, extra_bits, bits: length + extra_bits, is_run: symbol < RUNS }
+        let is_run = if symbol < RUNS { IS_RUN } else { 0 };
+        Self { head: head - code, extra_bits: extra_bits | is_run, bits: length + extra_bits }
     }
+
+    /// Whether it is a code whose token has at most so many bits.
+    fn fits(self, bits: u8) -> bool {
+        self.bits.wrapping_sub(1) < bits
+    }
+
+    /// The number of the token that a word begins with, and which fits it: its bits, with the head in place of the code.
+    fn number(self, word: u64) -> u64 {
+        let token = word.wrapping_shr(u32::from(self.bits).wrapping_neg());
+        token.wrapping_add(i64::from(self.head).wrapping_shl(self.extra_bits.into()) as u64)
+    }
+
+    fn is_run(self) -> bool {
+        self.extra_bits >= IS_RUN
+    }
+}
+
+/// Bits that are right in every word, wherever in a byte it begins.
+const WORD_BITS: u8 = 57;
+
+/// Most tokens that are taken from one word: of a page alone all that are there, as it is the search for the next one that
+/// takes time.
+const fn tokens_of_word(pages: usize) -> usize {
+    if pages == 1 { u64::BITS as usize } else { 3 }
+}
+
+/// Pages that are read side by side: finding a token waits for the one before it, so that two take little longer than one.
+pub(crate) const LANES: usize = 3;
+
+/// Numbers of a page, and a place for what follows the last one.
+const ROOM: usize = RUN_MAX + 1;
+
+/// A page that is read.
+pub(crate) struct Lane {
+    /// Where its next bit is, or some tokens behind it once the page is read; past the end of the bits only where the page is.
+    pub(crate) at: usize,
+    /// How many numbers of it are wanted.
+    count: usize,
+    next: usize,
+    numbers: [u64; ROOM],
+}
+
+impl Lane {
+    pub(crate) const fn new() -> Self {
+        Self { at: 0, count: 0, next: 0, numbers: [0; ROOM] }
+    }
+
+    /// Begins a page at a bit. At most [`RUN_MAX`] numbers are wanted.
+    pub(crate) fn begin(&mut self, at: usize, count: usize) {
+        if self.next > 0 {
+            // Runs are passed over.
+            self.numbers.fill(0);
+        }
+        (self.at, self.count, self.next) = (at, count.min(RUN_MAX), 0);
+    }
+
+    /// The numbers, once they are read.
+    pub(crate) fn numbers(&self) -> &[u64] {
+        &self.numbers[..self.count]
+    }
+
+    fn is_done(&self) -> bool {
+        self.next >= self.count
+    }
+}
+
+/// Puts a number, or so many zeros, at the next place among numbers; returns the place behind it.
+fn put(numbers: &mut [u64; ROOM], next: usize, number: u64, is_run: bool) -> usize {
+    // Without a branch: which tokens are runs cannot be foreseen.
+    let run = u64::from(is_run).wrapping_neg();
+    numbers[next.min(RUN_MAX)] = number & !run;
+    next + 1 + (number.wrapping_sub(1) & run) as usize
 }
 
 /// The code of a column, for reading.
 pub(crate) struct Code([Entry; ENTRIES]);
 
+impl Default for Code {
+    /// Without a meaning for any code.
+    fn default() -> Self {
+        Self([Entry::default(); ENTRIES])
+    }
+}
+
 impl Code {
-    pub(crate) fn take(reader: &mut Reader<'_>) -> Result<Self, Damage> {
+    /// Becomes the code that is written here; it has none yet.
+    pub(crate) fn take(&mut self, reader: &mut Reader<'_>) -> Result<(), Damage> {
         let used = usize::try_from(reader.uint()?).ok().filter(|&used| used <= SYMBOLS);
         let used = used.ok_or(Damage("a code has more symbols than there are"))?;
         let packed = reader.take(used.div_ceil(LENGTHS_A_BYTE))?;
@@ -258,74 +343,94 @@ impl Code {
             return Err(Damage("a code is too long"));
         }
         let mut next = first_places(lengths);
-        let mut entries = [Entry::default(); ENTRIES];
         for (symbol, &length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
             let place = &mut next[usize::from(length)];
-            let end = *place + (ENTRIES >> length);
-            entries.get_mut(*place..end).ok_or(Damage("a code has too many symbols"))?.fill(Entry::of(symbol, length));
+            let (end, code) = (*place + (ENTRIES >> length), (*place >> (LENGTH_MAX - u32::from(length))) as i16);
+            let places = self.0.get_mut(*place..end).ok_or(Damage("a code has too many symbols"))?;
+            places.fill(Entry::of(symbol, code, length));
             *place = end;
         }
-        Ok(Self(entries))
+        Ok(())
     }
 
-    /// Reads `count` numbers from this bit on: passes on each with how many of it follow each other, and returns where the
-    /// next bit is. Bits past the end are zeros.
-    pub(crate) fn read(
-        &self,
-        bits: &[u8],
-        mut at: usize,
-        mut count: usize,
-        mut each: impl FnMut(u64, usize),
-    ) -> Result<usize, Damage> {
-        while count > 0 {
-            let mut word = word_at(bits, at);
-            // One less than there is, so that no shift is by a whole word.
-            let held = u64::BITS - 1 - (at & 7) as u32;
-            let mut left = held;
-            // A code of which some bits are not in the word cannot look like a shorter one that is.
-            while count > 0 {
-                let entry = self.0[(word >> (u64::BITS - LENGTH_MAX)) as usize];
-                let used = u32::from(entry.bits);
-                if used > left {
-                    break;
-                }
-                if used == 0 {
-                    return Err(Damage("a column has a code without a meaning"));
-                }
-                let extra_bits = u32::from(entry.extra_bits);
-                let extra = word << (used - extra_bits) >> 1 >> (u64::BITS - 1 - extra_bits);
-                let number = (u64::from(entry.head) << extra_bits) | extra;
-                if entry.is_run {
-                    let zeros = count.min(number as usize);
-                    each(0, zeros);
-                    count -= zeros;
-                } else {
-                    each(number, 1);
-                    count -= 1;
-                }
-                word <<= used;
-                left -= used;
-            }
-            at += (held - left) as usize;
-            if left == held {
-                let (number, used) = self.read_long(bits, at);
-                each(number, 1);
-                count -= 1;
-                at += used;
+    /// Reads the numbers of at most [`LANES`] pages, and where the next bit of each is. Bits past the end are zeros.
+    pub(crate) fn read(&self, bits: &[u8], lanes: &mut [Lane]) -> Result<(), Damage> {
+        loop {
+            // Those that are done make place for the others.
+            let mut lanes = lanes.iter_mut().filter(|lane| !lane.is_done());
+            let slowest = match (lanes.next(), lanes.next(), lanes.next()) {
+                (Some(a), Some(b), Some(c)) => self.read_together(bits, [a, b, c]),
+                (Some(a), Some(b), None) => self.read_together(bits, [a, b]),
+                (Some(a), ..) => self.read_together(bits, [a]),
+                _ => return Ok(()),
+            };
+            if let Some(lane) = slowest {
+                self.read_one(bits, lane)?;
             }
         }
-        Ok(at)
     }
 
-    /// A number that does not fit a word with its code, and its bits.
+    /// Reads until a page is done, or returns one whose next token may not fit a word.
+    fn read_together<'l, const N: usize>(&self, bits: &[u8], mut lanes: [&'l mut Lane; N]) -> Option<&'l mut Lane> {
+        let (mut at, mut next) = (lanes.each_ref().map(|lane| lane.at), lanes.each_ref().map(|lane| lane.next));
+        let counts = lanes.each_ref().map(|lane| lane.count);
+        let mut stopped = None;
+        'reading: while (0..N).all(|i| next[i] < counts[i]) {
+            // One less than there are, so that no shift is by a whole word.
+            let (mut words, mut left) = ([0; N], at.map(|at| 63 - (at & 7) as u8));
+            for i in 0..N {
+                let Some(eight) = bits.get(at[i] >> 3..).and_then(<[u8]>::first_chunk::<8>) else {
+                    stopped = Some(i);
+                    break 'reading;
+                };
+                words[i] = u64::from_be_bytes(*eight) << (at[i] & 7);
+            }
+            for token in 0..tokens_of_word(N) {
+                for i in 0..N {
+                    let entry = self.entry(words[i]);
+                    if entry.fits(left[i]) {
+                        next[i] = put(&mut lanes[i].numbers, next[i], entry.number(words[i]), entry.is_run());
+                        at[i] += usize::from(entry.bits);
+                        left[i] -= entry.bits;
+                        words[i] <<= entry.bits;
+                    } else if token == 0 {
+                        stopped = Some(i);
+                        break 'reading;
+                    } else if N == 1 {
+                        continue 'reading;
+                    }
+                }
+            }
+        }
+        for (lane, (at, next)) in lanes.iter_mut().zip(at.into_iter().zip(next)) {
+            (lane.at, lane.next) = (at, next);
+        }
+        stopped.and_then(|i| lanes.into_iter().nth(i))
+    }
+
+    /// Reads the next token, of any length.
     #[cold]
-    fn read_long(&self, bits: &[u8], at: usize) -> (u64, usize) {
-        let entry = self.0[(word_at(bits, at) >> (u64::BITS - LENGTH_MAX)) as usize];
-        let (used, extra_bits) = (usize::from(entry.bits), u32::from(entry.extra_bits));
-        let high = word_at(bits, at + used - extra_bits as usize) >> 32;
-        let low = word_at(bits, at + used - extra_bits as usize + 32) >> 32;
-        let extra = (high << 32 | low) >> (u64::BITS - extra_bits);
-        (u64::from(entry.head) << extra_bits | extra, used)
+    fn read_one(&self, bits: &[u8], lane: &mut Lane) -> Result<(), Damage> {
+        let word = word_at(bits, lane.at);
+        let entry = self.entry(word);
+        if entry.bits == 0 {
+            return Err(Damage("a column has a code without a meaning"));
+        }
+        let number = if entry.fits(WORD_BITS) {
+            entry.number(word)
+        } else {
+            let more = usize::from(entry.bits) - 32;
+            let (high, low) = (word_at(bits, lane.at), word_at(bits, lane.at + more) >> 32);
+            let token = (high >> (u64::BITS - more as u32)) << 32 | low;
+            token.wrapping_add(i64::from(entry.head).wrapping_shl(entry.extra_bits.into()) as u64)
+        };
+        lane.next = put(&mut lane.numbers, lane.next, number, entry.is_run());
+        lane.at += usize::from(entry.bits);
+        Ok(())
+    }
+
+    fn entry(&self, word: u64) -> Entry {
+        self.0[(word >> (u64::BITS - LENGTH_MAX)) as usize]
     }
 }
 
@@ -349,13 +454,22 @@ mod tests {
         let mut collected = Pages::with_capacity(0);
         pages.iter().for_each(|page| collected.add(page));
         let Written { code, lengths, bits } = collected.write();
-        let table = Code::take(&mut Reader(&code)).unwrap();
+        let mut table = Code::default();
+        table.take(&mut Reader(&code)).unwrap();
         let mut at = 0;
-        for (page, length) in pages.iter().zip(&lengths) {
-            let mut back = Vec::new();
-            let end = table.read(&bits, at, page.len(), |n, times| back.extend(std::iter::repeat_n(n, times)));
-            assert_eq!((&back, end.unwrap()), (page, at + length));
-            at += length;
+        for together in [1, 2, LANES] {
+            at = 0;
+            for (pages, lengths) in pages.chunks(together).zip(lengths.chunks(together)) {
+                let begins = lengths.iter().scan(at, |next, length| Some(std::mem::replace(next, *next + length)));
+                let mut lanes: Vec<Lane> = pages.iter().map(|_| Lane::new()).collect();
+                lanes.iter_mut().zip(begins).zip(pages).for_each(|((lane, at), page)| lane.begin(at, page.len()));
+                table.read(&bits, &mut lanes).unwrap();
+                for ((lane, page), length) in lanes.iter().zip(pages).zip(lengths) {
+                    at += length;
+                    assert_eq!(lane.numbers(), &page[..]);
+                    assert!((at..=8 * bits.len()).contains(&lane.at));
+                }
+            }
         }
         assert_eq!(bits.len(), at.div_ceil(8));
         code.len() + bits.len()
@@ -382,7 +496,7 @@ mod tests {
     #[test]
     fn codes_that_cannot_be_are_refused() {
         let check = |bytes: &[u8], expected: &str| {
-            let refused = Code::take(&mut Reader(bytes)).err().map_or("", |damage| damage.0);
+            let refused = Code::default().take(&mut Reader(bytes)).err().map_or("", |damage| damage.0);
             assert_eq!(refused, expected, "{bytes:?}");
         };
         check(&[0], "");
@@ -392,8 +506,11 @@ mod tests {
         check(&[2, 0xa0], "a code is too long");
         check(&[4, 0x11], "it ends too early");
         check(&[0xff, 0x7f], "a code has more symbols than there are");
-        let code = Code::take(&mut Reader(&[2, 0x20])).unwrap();
-        assert!(code.read(&[0xff], 0, 4, |_, _| ()).is_err());
+        let mut code = Code::default();
+        code.take(&mut Reader(&[2, 0x20])).unwrap();
+        let mut lane = Lane::new();
+        lane.begin(0, 4);
+        assert!(code.read(&[0xff], &mut [lane]).is_err());
     }
 
     proptest! {
@@ -409,12 +526,12 @@ mod tests {
 
         #[test]
         fn damage_is_refused_or_answered(bytes in prop::collection::vec(any::<u8>(), 0..80), count in 0usize..=RUN_MAX) {
-            let mut reader = Reader(&bytes);
-            if let Ok(code) = Code::take(&mut reader) {
-                let mut got = 0;
-                if code.read(reader.0, 0, count, |_, times| got += times).is_ok() {
-                    prop_assert_eq!(got, count);
-                }
+            let (mut reader, mut code) = (Reader(&bytes), Code::default());
+            if code.take(&mut reader).is_ok() {
+                let mut lanes = [Lane::new(), Lane::new()];
+                lanes[0].begin(0, count);
+                lanes[1].begin(3, count / 2);
+                let _ = code.read(reader.0, &mut lanes);
             }
         }
     }

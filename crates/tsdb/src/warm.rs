@@ -227,15 +227,9 @@ impl Listing {
     }
 
     /// The chunks of the series in this row that touch the time.
-    pub(crate) fn columns(
-        &self,
-        row: usize,
-        (min_time, max_time): (Timestamp, Timestamp),
-    ) -> impl Iterator<Item = &KeptColumn> {
+    pub(crate) fn columns(&self, row: usize, range: (Timestamp, Timestamp)) -> impl Iterator<Item = &KeptColumn> {
         let columns = self.rows.get(row).and_then(|row| self.columns.get(row.columns.clone())).unwrap_or_default();
-        let touches =
-            move |column: &&KeptColumn| column.chunk.min_time <= max_time && column.chunk.max_time >= min_time;
-        columns.iter().filter(touches)
+        columns.iter().filter(move |column| column.chunk.touches(range))
     }
 
     /// The timestamps of a column, if they are kept.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use model::status::Store;
 use model::{
     AppendError, Appendable, Clock, Collector, Durability, Exemplar, Families, Hints, Labels, MatchOp, Matcher,
-    Metadata, MetricKind, Queryable, Sample, Samples, Selection, SeriesRef, stale_nan,
+    Metadata, MetricKind, Queryable, Sample, Samples, Selection, SeriesRef, is_stale, stale_nan,
 };
 use proptest::prelude::*;
 use tempfile::tempdir;
@@ -51,6 +51,10 @@ type Answer = BTreeMap<Labels, BTreeMap<i64, u64>>;
 fn read(db: &Db, matchers: &[Matcher], min_time: i64, max_time: i64) -> Answer {
     let once = read_as(db, matchers, (min_time, max_time), false);
     assert_eq!(once, read_as(db, matchers, (min_time, max_time), true));
+    let is_present =
+        |column: &&BTreeMap<i64, u64>| !column.values().last().is_some_and(|v| is_stale(f64::from_bits(*v)));
+    let expected = once.values().filter(is_present).count() as u64;
+    assert_eq!(present(db, matchers, (min_time, max_time)), expected);
     once
 }
 
@@ -70,6 +74,18 @@ fn read_as(db: &Db, matchers: &[Matcher], (min_time, max_time): (i64, i64), agai
         }
     }
     answer
+}
+
+/// Series whose newest sample is no staleness marker, asked for as a query does that needs nothing else.
+fn present(db: &Db, matchers: &[Matcher], (min_time, max_time): (i64, i64)) -> u64 {
+    let hints = Hints { presence: true, unnamed: true, counted: true, ..Hints::default() };
+    let set = db.select(&Selection { hints, ..selection(matchers, min_time, max_time) }).unwrap();
+    let is_present = |series: &Box<dyn model::Series>| {
+        let mut samples = Samples::default();
+        series.read(&mut samples).unwrap();
+        samples.values.last().is_some_and(|value| !is_stale(*value))
+    };
+    set.counted + set.series.iter().filter(|series| is_present(series)).count() as u64
 }
 
 fn read_all(db: &Db) -> Answer {

@@ -52,7 +52,27 @@ impl Identity {
     }
 }
 
+/// Series of a batch of those that were counted only.
+const COUNTED_AT_ONCE: u64 = 1024;
+
 impl Batch {
+    /// So many series without labels that have a value at the first step, in several batches.
+    pub(super) fn of_counted(series: u64) -> impl Iterator<Item = Self> {
+        (0..series).step_by(COUNTED_AT_ONCE as usize).map(move |from| {
+            let mut batch = Self::default();
+            for _ in from..series.min(from + COUNTED_AT_ONCE) {
+                batch.add(
+                    |into| {
+                        into.push(1.0);
+                        0
+                    },
+                    || Identity::of(&Labels::empty()),
+                );
+            }
+            batch
+        })
+    }
+
     /// Adds a series whose column `write` puts behind what stands there already; it returns the step of its first slot.
     /// `identity` is asked only where there is a value.
     pub(super) fn add(&mut self, write: impl FnOnce(&mut Vec<f64>) -> usize, identity: impl FnOnce() -> Identity) {

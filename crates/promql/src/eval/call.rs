@@ -177,12 +177,12 @@ impl Evaluation<'_> {
         let end = at.saturating_sub(selector.modifiers.offset);
         let start = end.saturating_sub(self.lookback).saturating_add(1);
         let (found, _found) = self.select(id, (start, end), Hints::default())?;
-        let work = |labels: &Labels, samples: &mut Samples, (): &mut (), batch: &mut Vec<Series>| {
+        let work = |source: &dyn model::Series, samples: &mut Samples, (): &mut (), batch: &mut Vec<Series>| {
             let newest = samples.timestamps.partition_point(|t| *t <= at).checked_sub(1);
             let newest =
                 newest.filter(|place| !is_stale(samples.values[*place])).map(|place| samples.timestamps[place]);
             let newest = newest.filter(|time| *time > at.saturating_sub(self.lookback));
-            batch.extend(newest.map(|time| Series::new(labels.clone(), vec![time as f64 / 1e3; grid.count])));
+            batch.extend(newest.map(|time| Series::new(source.labels().clone(), vec![time as f64 / 1e3; grid.count])));
             Ok(())
         };
         self.read_batches(found, self.share(grid, (start, end)), work, &mut |(_, series): (usize, Vec<Series>)| {

@@ -105,7 +105,7 @@ impl Evaluation<'_> {
         };
         let set = self.storage.select(&selection).map_err(|e| self.budget.storage_error(e))?;
         set.warnings.into_iter().for_each(|warning| self.notes.pass_on(warning));
-        self.trace_selection(&selection, set.series.len());
+        self.trace_selection(&selection, set.series.len() as u64);
         let mut series = set.series;
         let shares = |labels: &Labels, (values, name): (&BTreeSet<String>, &str)| {
             values.is_empty() || labels.get(name).is_some_and(|value| values.contains(value))

@@ -37,8 +37,8 @@ pub(super) fn find(name: &str) -> Option<OverTime> {
         "irate" => |w, _| instant(w, true),
         "last_over_time" => |w, _| w.values.last().copied(),
         "mad_over_time" => |w, _| Some(median_absolute_deviation(w.values)),
-        "max_over_time" => |w, _| Some(w.values[extreme(w.values, |v, max| v > max)]),
-        "min_over_time" => |w, _| Some(w.values[extreme(w.values, |v, min| v < min)]),
+        "max_over_time" => |w, _| Some(largest(w.values)),
+        "min_over_time" => |w, _| Some(smallest(w.values)),
         "predict_linear" => |w, p| predict_linear(w, p[0]),
         "present_over_time" => |_, _| Some(1.0),
         "quantile_over_time" => |w, p| Some(quantile(p[0], &mut w.values.to_vec())),
@@ -98,6 +98,38 @@ fn variance(values: &[f64]) -> f64 {
     squares.total() / count
 }
 
+/// Values that are compared at a time, so that the compiler does it several at once.
+const COMPARED_AT_ONCE: usize = 8;
+
+/// The largest value, the first of equal ones.
+fn largest(values: &[f64]) -> f64 {
+    let better = |value: f64, max: f64| value > max;
+    settled(side_by_side(values, f64::NEG_INFINITY, better)).unwrap_or_else(|| values[extreme(values, better)])
+}
+
+/// The smallest value, the first of equal ones.
+fn smallest(values: &[f64]) -> f64 {
+    let better = |value: f64, min: f64| value < min;
+    settled(side_by_side(values, f64::INFINITY, better)).unwrap_or_else(|| values[extreme(values, better)])
+}
+
+/// The best of the values and of one that none is worse than, NaN passed over.
+fn side_by_side(values: &[f64], worst: f64, better: impl Fn(f64, f64) -> bool) -> f64 {
+    let pick = |best: f64, value: f64| if better(value, best) { value } else { best };
+    let (chunks, rest) = values.as_chunks::<COMPARED_AT_ONCE>();
+    let mut bests = [worst; COMPARED_AT_ONCE];
+    for chunk in chunks {
+        bests.iter_mut().zip(chunk).for_each(|(best, value)| *best = pick(*best, *value));
+    }
+    bests.iter().chain(rest).copied().fold(worst, pick)
+}
+
+/// What tells itself apart from all values that it equals: of zeros of both signs the first one counts, and what is infinite
+/// may stand for NaN only.
+fn settled(best: f64) -> Option<f64> {
+    (best.is_finite() && best != 0.0).then_some(best)
+}
+
 /// Place of the extreme value; numbers win over NaN.
 fn extreme(values: &[f64], better: impl Fn(f64, f64) -> bool) -> usize {
     let mut best = 0;
@@ -119,4 +151,27 @@ fn median_absolute_deviation(values: &[f64]) -> f64 {
     let median = quantile(0.5, &mut values);
     values.iter_mut().for_each(|v| *v = (*v - median).abs());
     quantile(0.5, &mut values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extremes_are_those_of_a_search() {
+        let odd =
+            [f64::NAN, -0.0, 0.0, f64::INFINITY, f64::NEG_INFINITY, 1.5, -2.5, f64::from_bits(f64::NAN.to_bits() + 1)];
+        let mut state = 7_u64;
+        for length in (1..40).cycle().take(4_000) {
+            let mut pick = |of: usize| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) as usize % of
+            };
+            let kinds = 1 + pick(odd.len());
+            let values: Vec<f64> = (0..length).map(|_| odd[pick(kinds)]).collect();
+            let (max, min) = (extreme(&values, |v, max| v > max), extreme(&values, |v, min| v < min));
+            assert_eq!(largest(&values).to_bits(), values[max].to_bits(), "{values:?}");
+            assert_eq!(smallest(&values).to_bits(), values[min].to_bits(), "{values:?}");
+        }
+    }
 }

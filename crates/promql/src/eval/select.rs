@@ -1,6 +1,6 @@
 //! Instant selectors: for each step the newest sample of the lookback window.
 
-use model::{Hints, Labels, Samples, Selection, Timestamp, is_stale};
+use model::{Hints, Samples, Selection, Timestamp, is_stale};
 
 use super::batch::{Batch, Identity, Part};
 use super::budget::{Budget, Cost, Hold};
@@ -14,17 +14,30 @@ use crate::syntax::{Kind, NodeId};
 /// What a series of the store takes beside its labels before its samples are read: places of its chunks in head and blocks.
 const SERIES_BYTES: usize = 160;
 
+/// Series of the store.
+type SeriesFound = Vec<Box<dyn model::Series>>;
+
 impl Evaluation<'_> {
     /// Series that a selector node matches, ordered by labels so that sums do not depend on the store's order.
     pub(super) fn select(
         &self,
         id: NodeId,
+        time: (Timestamp, Timestamp),
+        hints: Hints,
+    ) -> Result<(SeriesFound, Hold<'_>), QueryError> {
+        self.select_or_count(id, time, hints).map(|(series, _, hold)| (series, hold))
+    }
+
+    /// As [`Evaluation::select`], with the number of further series that were counted only, where the hints allow it.
+    fn select_or_count(
+        &self,
+        id: NodeId,
         (min_time, max_time): (Timestamp, Timestamp),
         hints: Hints,
-    ) -> Result<(Vec<Box<dyn model::Series>>, Hold<'_>), QueryError> {
+    ) -> Result<(SeriesFound, u64, Hold<'_>), QueryError> {
         let mut hold = self.budget.hold();
         let Kind::Vector(selector) = self.expr.kind(id) else {
-            return Ok((Vec::new(), hold));
+            return Ok((Vec::new(), 0, hold));
         };
         let is_unnamed = hints.unnamed;
         let (min_time, max_time) = (self.first_read(id, min_time), self.last_read(id, max_time));
@@ -33,7 +46,7 @@ impl Evaluation<'_> {
         self.budget.check()?;
         let set = self.storage.select(&selection).map_err(|e| self.budget.storage_error(e))?;
         set.warnings.into_iter().for_each(|warning| self.notes.pass_on(warning));
-        self.trace_selection(&selection, set.series.len());
+        self.trace_selection(&selection, set.series.len() as u64 + set.counted);
         let mut series = set.series;
         let labels: usize = series.iter().map(|series| series.labels().as_packed().len()).sum();
         hold.add(Cost { samples: 0, bytes: (series.len() * SERIES_BYTES + labels) as u64 })?;
@@ -42,7 +55,7 @@ impl Evaluation<'_> {
         if !is_unnamed && !set.ordered {
             series.sort_by(|a, b| a.labels().cmp(b.labels()));
         }
-        Ok((series, hold))
+        Ok((series, set.counted, hold))
     }
 
     /// Puts the samples of a series in place of those of the last one.
@@ -57,18 +70,18 @@ impl Evaluation<'_> {
     /// with how many they were. Each thread has a `K` of its own.
     pub(super) fn read_batches<K: Default, B: Default + Send>(
         &self,
-        found: Vec<Box<dyn model::Series>>,
+        found: SeriesFound,
         share: Share,
-        work: impl Fn(&Labels, &mut Samples, &mut K, &mut B) -> Result<(), QueryError> + Sync,
+        work: impl Fn(&dyn model::Series, &mut Samples, &mut K, &mut B) -> Result<(), QueryError> + Sync,
         sink: &mut dyn FnMut((usize, B)) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         self.trace_threads(share.threads_for(found.len()));
         let keep = || (Reader::new(self.budget), K::default());
-        let batch = |(reader, kept): &mut (Reader<'_>, K), series: Vec<Box<dyn model::Series>>| {
+        let batch = |(reader, kept): &mut (Reader<'_>, K), series: SeriesFound| {
             self.budget.check()?;
             let mut made = B::default();
             for series in &series {
-                work(series.labels(), reader.read(series.as_ref())?, kept, &mut made)?;
+                work(series.as_ref(), reader.read(series.as_ref())?, kept, &mut made)?;
             }
             Ok((series.len(), made))
         };
@@ -98,7 +111,9 @@ impl Evaluation<'_> {
         let is_constant = grid.count > 1 && self.invariant[id.0 as usize];
         match self.expr.kind(id) {
             Kind::Vector(_) if !is_constant => {
-                let hints = Hints { presence: true, unnamed, ..Hints::default() };
+                // Samples that are to be counted have to be read.
+                let counted = unnamed && grid.count == 1 && self.counted.is_none();
+                let hints = Hints { presence: true, unnamed, counted, ..Hints::default() };
                 self.stream_lookback(id, grid, hints, &mut |batch| batch.parts().try_for_each(&mut *sink))
             }
             _ => self.stream_parts(id, grid, Names::Wanted, sink),
@@ -138,14 +153,15 @@ impl Evaluation<'_> {
         let (first, last) = (time_of(0), time_of(grid.count - 1));
         let start = first.saturating_sub(self.lookback).saturating_add(1);
         let hints = Hints { step: grid.step_hint(), ..hints };
-        let column = |labels: &Labels, samples: &mut Samples, (): &mut (), batch: &mut Batch| {
+        let column = |series: &dyn model::Series, samples: &mut Samples, (): &mut (), batch: &mut Batch| {
             let column =
                 |into: &mut Vec<f64>| lookback_column(samples, grid.count, self.lookback, time_of, &value_of, into);
-            batch.add(column, || Identity::of(labels));
+            batch.add(column, || Identity::of(series.labels()));
             Ok(())
         };
         self.measured_stream(id, grid, Batch::size, sink, |sink| {
-            let (found, _found) = self.select(id, (start, last), hints)?;
+            let (found, counted, _found) = self.select_or_count(id, (start, last), hints)?;
+            Batch::of_counted(counted).try_for_each(&mut *sink)?;
             self.read_batches(found, self.share(grid, (start, last)), column, &mut |(_, batch)| {
                 self.count_found(&batch);
                 sink(batch)

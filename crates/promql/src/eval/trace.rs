@@ -176,7 +176,7 @@ impl Evaluation<'_> {
     }
 
     /// A selection that the node at work asked for.
-    pub(super) fn trace_selection(&self, selection: &Selection<'_>, series: usize) {
+    pub(super) fn trace_selection(&self, selection: &Selection<'_>, series: u64) {
         let Some(trace) = self.trace else { return };
         if let Some(record) = trace.lock().reader() {
             record.selections.push(Selected::new(selection, series));

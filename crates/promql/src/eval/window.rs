@@ -219,10 +219,12 @@ impl<'q> Evaluation<'q> {
                     let hints = Hints { step: grid.step_hint(), range, function, presence, ..Hints::default() };
                     // The start is open: its own millisecond is not wanted.
                     let (found, _found) = self.select(*selector, (start.saturating_add(1), end), hints)?;
-                    let work = |labels: &Labels, samples: &mut Samples, kept: &mut K, batch: &mut B| {
-                        remove_stale(samples);
+                    let work = |series: &dyn model::Series, samples: &mut Samples, kept: &mut K, batch: &mut B| {
+                        if series.has_markers() {
+                            remove_stale(samples);
+                        }
                         self.count_windows(&samples.timestamps, &windows, grid);
-                        work(&RangeSeries { labels, drop_name: false, samples }, kept, batch)
+                        work(&RangeSeries { labels: series.labels(), drop_name: false, samples }, kept, batch)
                     };
                     self.read_batches(found, self.share(grid, (start, end)), work, sink)
                 }
@@ -283,12 +285,9 @@ impl<'q> Evaluation<'q> {
 
 /// Markers tell that a series ended; range vectors do not show them.
 fn remove_stale(samples: &mut Samples) {
-    // Markers are NaNs, for which several values are looked at together where nothing ends the search early.
-    if !samples.values.iter().fold(false, |any, value| any | value.is_nan()) {
-        return;
-    }
-    let mut kept = 0;
-    for i in 0..samples.values.len() {
+    let Some(first) = first_marker(&samples.values) else { return };
+    let mut kept = first;
+    for i in first..samples.values.len() {
         if !is_stale(samples.values[i]) {
             samples.values[kept] = samples.values[i];
             samples.timestamps[kept] = samples.timestamps[i];
@@ -299,9 +298,38 @@ fn remove_stale(samples: &mut Samples) {
     samples.timestamps.truncate(kept);
 }
 
+/// Place of the first marker. Markers are NaNs, for which several values are looked at together.
+fn first_marker(values: &[f64]) -> Option<usize> {
+    let has_nan = |chunk: &[f64]| chunk.iter().fold(false, |any, value| any | value.is_nan());
+    let mut chunks = values.chunks(COMPARED_AT_ONCE).enumerate().filter(|(_, chunk)| has_nan(chunk));
+    chunks.find_map(|(i, chunk)| Some(i * COMPARED_AT_ONCE + chunk.iter().position(|value| is_stale(*value))?))
+}
+
 #[cfg(test)]
 mod tests {
+    use model::STALE_NAN_BITS;
+
     use super::*;
+
+    #[test]
+    fn markers_go() {
+        let marker = f64::from_bits(STALE_NAN_BITS);
+        for length in 0..100 {
+            for place in 0..length {
+                let mut samples = Samples::default();
+                let value = |i| match i {
+                    _ if i == place || i == place + 40 => marker,
+                    _ if i % 7 == 0 => f64::NAN,
+                    _ => i as f64,
+                };
+                (0..length).for_each(|i| samples.push(Sample { timestamp: i as i64, value: value(i) }));
+                remove_stale(&mut samples);
+                let expected = (0..length).filter(|i| *i != place && *i != place + 40);
+                assert!(samples.timestamps.iter().map(|t| *t as usize).eq(expected.clone()), "{place} of {length}");
+                assert!(samples.values.iter().map(|v| v.to_bits()).eq(expected.map(|i| value(i).to_bits())));
+            }
+        }
+    }
 
     #[test]
     fn resets_are_found() {
