@@ -80,12 +80,12 @@ fn read_as(db: &Db, matchers: &[Matcher], (min_time, max_time): (i64, i64), agai
 fn present(db: &Db, matchers: &[Matcher], (min_time, max_time): (i64, i64)) -> u64 {
     let hints = Hints { presence: true, unnamed: true, counted: true, ..Hints::default() };
     let set = db.select(&Selection { hints, ..selection(matchers, min_time, max_time) }).unwrap();
-    let is_present = |series: &Box<dyn model::Series>| {
+    let is_present = |series: &dyn model::Series| {
         let mut samples = Samples::default();
         series.read(&mut samples).unwrap();
         samples.values.last().is_some_and(|value| !is_stale(*value))
     };
-    set.counted + set.series.iter().filter(|series| is_present(series)).count() as u64
+    set.counted + set.series.iter().filter(|series| is_present(series.as_ref())).count() as u64
 }
 
 fn read_all(db: &Db) -> Answer {
