@@ -121,7 +121,7 @@ impl Dispatcher {
         let mut room = ALERTS_MAX.saturating_sub(self.groups.values().map(Group::len).sum());
         let mut lost = 0;
         for alert in alerts {
-            let mut is_held = false;
+            let mut held = None;
             for route in self.config.route.matching(&alert.labels) {
                 let labels = route.group_labels(&alert.labels);
                 let key = format!("{} {}", route.place, route.group_key(&labels));
@@ -133,12 +133,11 @@ impl Dispatcher {
                 }
                 room -= usize::from(!is_known);
                 let group = self.groups.entry(key).or_insert_with(|| Group::new(route, labels, now));
-                group.insert(alert.clone(), wall, now);
-                is_held = true;
+                held = Some(group.insert(alert.clone(), wall, now));
             }
             // Only what has room somewhere inhibits, so that its number has a limit too.
-            if is_held {
-                self.inhibitor.take(alert);
+            if let Some(alert) = held {
+                self.inhibitor.take(&alert);
             }
         }
         if lost > 0 {

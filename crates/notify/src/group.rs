@@ -51,8 +51,9 @@ impl Group {
         }
     }
 
-    /// Takes a new state of an alert. One that is older than the group's wait does not wait again.
-    pub(crate) fn insert(&mut self, alert: Alert, wall: Timestamp, now: Instant) {
+    /// Takes a new state of an alert, and gives it as it is together with what was known of it. One that is older than the
+    /// group's wait does not wait again.
+    pub(crate) fn insert(&mut self, alert: Alert, wall: Timestamp, now: Instant) -> Alert {
         let wait = i64::try_from(self.route.group_wait.as_millis()).unwrap_or(i64::MAX);
         if !self.looked_at && alert.starts_at.saturating_add(wait) < wall {
             self.due = now;
@@ -61,7 +62,8 @@ impl Group {
             Some(old) => merge(&old.alert, alert, wall),
             None => alert,
         };
-        self.alerts.insert(merged.labels.clone(), Held { alert: merged, updated_at: wall });
+        self.alerts.insert(merged.labels.clone(), Held { alert: merged.clone(), updated_at: wall });
+        merged
     }
 
     /// The alerts in the order in which they are told, and the next look a group interval from now.

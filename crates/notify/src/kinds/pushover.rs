@@ -100,3 +100,53 @@ impl Pushover {
         Ok(Outgoing::post(Uri::from_static(URL), "application/x-www-form-urlencoded", body).retry(&[429]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{Alert, Labels};
+
+    use super::*;
+    use crate::decide::Reason;
+    use crate::group::Told;
+    use crate::payload::Message;
+
+    fn body(keys: &str) -> String {
+        let report = yaml::Report::default();
+        let root = yaml::parse("a", &format!("{{user_key: u, token: t{keys}}}")).unwrap();
+        let section = yaml::Place::root(&root, "a", &report).section().unwrap();
+        let Some(Kind::Pushover(pushover)) = decode(&section, &Globals::default()) else { unreachable!() };
+        section.finish();
+        assert_eq!(report.into_problems(), []);
+        let labels = Labels::from_pairs([("alertname", "HighLoad"), ("job", "node")]);
+        let alert = Alert {
+            annotations: Labels::from_pairs([("summary", "load <5> & \"x\"")]),
+            starts_at: 0,
+            ends_at: 0,
+            generator_url: "http://p/graph?g0.expr=a%3E1&g0.tab=1".to_owned(),
+            labels: labels.clone(),
+        };
+        let told = [Told { fingerprint: 1, resolved: false, alert }];
+        let group_labels = Labels::from_pairs([("alertname", "HighLoad")]);
+        let external_url = "http://am.example:9093";
+        let (receiver, reason, group_key) = ("all", Reason::First, "{}");
+        let message = Message { receiver, reason, told: &told, group_labels: &group_labels, group_key, external_url };
+        let library = crate::speech::defaults();
+        let request = pushover.compose(&Speech::new(message, &library, 0)).unwrap();
+        String::from_utf8(request.body).unwrap()
+    }
+
+    /// Recorded from the query of Alertmanager 0.33.1 with these templates.
+    #[test]
+    fn says_what_alertmanager_says() {
+        assert_eq!(
+            body(""),
+            "device=&expire=3600&message=HighLoad+node%0AFiring%3A%0A+-+alertname+%3D+HighLoad%0A+-+job+%3D+node%0A+*+summary%3A+load+%3C5%3E+%26+%22x%22%0A+http%3A%2F%2Fp%2Fgraph%3Fg0.expr%3Da%253E1%26g0.tab%3D1&priority=2&retry=60&sound=&title=%5BFIRING%3A1%5D+HighLoad+%28node%29&token=t&url=http%3A%2F%2Fam.example%3A9093%2Falerts%3Freceiver%3Dall&url_title=&user=u"
+        );
+        assert_eq!(
+            body(
+                ", title: T, message: M, url: 'http://u', url_title: ut, device: d, sound: s, priority: '1', retry: 45s, expire: 30m, ttl: 1h, html: true"
+            ),
+            "device=d&expire=1800&html=1&message=M&priority=1&retry=45&sound=s&title=T&token=t&ttl=3600&url=http%3A%2F%2Fu&url_title=ut&user=u"
+        );
+    }
+}
