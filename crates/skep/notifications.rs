@@ -131,7 +131,8 @@ impl model::status::Notifications for Notifications {
         tells.then(|| -> Later<Result<(), String>> {
             Box::pin(async move {
                 let trials = notifier.test(&receiver).await.ok_or("the receiver is gone")?;
-                let problems = trials.into_iter().filter_map(|trial| Some(format!("{}: {}", trial.integration, trial.problem?)));
+                let problems =
+                    trials.into_iter().filter_map(|trial| Some(format!("{}: {}", trial.integration, trial.problem?)));
                 let problems: Vec<String> = problems.collect();
                 if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
             })

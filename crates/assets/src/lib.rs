@@ -50,7 +50,8 @@ mod tests {
 
     #[test]
     fn stays_within_the_budget() {
-        let sizes: Vec<_> = [THEME, SCRIPT, SHARED, STYLE, ICON].iter().map(|n| (n, find(n).unwrap().gzip.len())).collect();
+        let sizes: Vec<_> =
+            [THEME, SCRIPT, SHARED, STYLE, ICON].iter().map(|n| (n, find(n).unwrap().gzip.len())).collect();
         assert!(sizes.iter().map(|(_, size)| size).sum::<usize>() <= BUDGET_BYTES, "{sizes:?}");
     }
 
