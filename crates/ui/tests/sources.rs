@@ -9,23 +9,23 @@ fn web() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web")
 }
 
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let below = |path: PathBuf| if path.is_dir() { files_below(&path) } else { vec![path] };
+    fs::read_dir(folder).unwrap().flat_map(|entry| below(entry.unwrap().path())).collect()
+}
+
 /// No file of a folder holds any of these texts.
 fn check(folder: &str, forbidden: &[&str]) {
-    let mut files = 0;
-    for entry in fs::read_dir(web().join(folder)).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            continue;
-        }
-        let text = fs::read_to_string(&path).unwrap();
+    let files = files_below(&web().join(folder));
+    for path in &files {
+        let text = fs::read_to_string(path).unwrap();
         for (number, line) in text.lines().enumerate() {
             for word in forbidden {
                 assert!(!line.contains(word), "{}:{}: {word}: {line}", path.display(), number + 1);
             }
         }
-        files += 1;
     }
-    assert!(files > 5, "{folder} holds only {files} files");
+    assert!(files.len() > 5, "{folder} holds only {} files", files.len());
 }
 
 #[test]

@@ -324,7 +324,7 @@ mod tests {
         check(form("", ">", "1"), "expr: choose a metric, or write an expression");
         check(
             Form { hold: "5x".to_owned(), ..form("up", ">", "1") },
-            "for: not a valid duration string: \"5x\"; write one such as 5m",
+            "for: unknown unit \"x\" in duration \"5x\"; write one such as 5m",
         );
     }
 

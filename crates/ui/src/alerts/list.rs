@@ -308,7 +308,7 @@ mod tests {
         check(Firing, &[], Kind::Firing, "");
         check(Firing, &[way(false, false, false)], Kind::Firing, "");
         check(Firing, &[way(true, true, false)], Kind::Inhibited, "while Other fires");
-        check(Firing, &[way(false, true, false)], Kind::Silenced, "for 1 h more, by me: work");
+        check(Firing, &[way(false, true, false)], Kind::Silenced, "for 60 min more, by me: work");
         check(Firing, &[way(false, false, true)], Kind::Muted, "in the time interval nights");
         // Who is told on another way is told.
         check(Firing, &[way(true, false, false), way(false, false, false)], Kind::Firing, "");

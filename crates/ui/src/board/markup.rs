@@ -1,6 +1,8 @@
 //! Texts of dashboards as markup that is safe: Markdown, and of HTML what sets text. What comes out is made of our own tags and
 //! escaped text alone, whatever goes in.
 
+use std::fmt;
+
 use pulldown_cmark::{Options, Parser, html};
 
 use super::links::safe;
@@ -63,26 +65,45 @@ const VOID: [&str; 2] = ["br", "hr"];
 /// Tags whose content is no text either.
 const DROPPED: [&str; 9] = ["script", "style", "iframe", "object", "template", "svg", "math", "title", "textarea"];
 
+/// Markup that this module made, which templates write as it is; there is no other way to get one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Markup(String);
+
+impl Markup {
+    /// Whether there is nothing to show.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Markup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl askama::filters::HtmlSafe for Markup {}
+
 /// Markdown as HTML.
-pub(super) fn markdown(text: &str, prefix: &str) -> String {
+pub(super) fn markdown(text: &str, prefix: &str) -> Markup {
     let text = cut(text);
     let mut out = String::with_capacity(text.len() * 2);
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     html::push_html(&mut out, Parser::new_ext(text, options));
-    clean(&out, prefix)
+    Markup(clean(&out, prefix))
 }
 
 /// HTML as a panel has it, cleaned.
-pub(super) fn cleaned(text: &str, prefix: &str) -> String {
-    clean(cut(text), prefix)
+pub(super) fn cleaned(text: &str, prefix: &str) -> Markup {
+    Markup(clean(cut(text), prefix))
 }
 
 /// Code, shown as it is.
-pub(super) fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> Markup {
     let mut out = String::from("<pre><code>");
     escape(cut(text), &mut out);
     out.push_str("</code></pre>");
-    out
+    Markup(out)
 }
 
 fn cut(text: &str) -> &str {
@@ -260,7 +281,7 @@ mod tests {
 
     #[test]
     fn markdown_sets_text() {
-        let check = |text: &str, expected: &str| assert_eq!(markdown(text, "").trim_end(), expected, "{text}");
+        let check = |text: &str, expected: &str| assert_eq!(markdown(text, "").0.trim_end(), expected, "{text}");
         check("# Title\n\n*a* `b`", "<h1>Title</h1>\n<p><em>a</em> <code>b</code></p>");
         check(
             "[x](https://example.org/?a=1&b=2)",
@@ -275,7 +296,7 @@ mod tests {
     #[test]
     fn nothing_executes() {
         let check = |text: &str, expected: &str| {
-            assert_eq!(cleaned(text, ""), expected, "{text}");
+            assert_eq!(cleaned(text, "").0, expected, "{text}");
         };
         check("<script>alert(1)</script>a", "a");
         check("<SCRIPT\n>alert(1)</ScRiPt >a", "a");

@@ -13,7 +13,7 @@ use dashboard::{
 };
 
 use super::links::{Linker, Subject, query_page, with_query};
-use super::markup;
+use super::markup::{self, Markup};
 use super::model::Link;
 use super::places::{ROWS_MAX, bands};
 use super::vars::{Box as Asked, Variables};
@@ -85,11 +85,11 @@ struct PanelView {
     key: String,
     kind: &'static str,
     title: String,
-    description: String,
+    description: Markup,
     classes: String,
     links: Vec<Link>,
     /// Of a text: its markup.
-    html: String,
+    html: Markup,
     /// Where its queries are asked by hand.
     explore: String,
     losses: Vec<String>,
@@ -301,7 +301,7 @@ fn panel(spot: &Spot<'_>, top: u32, view: &View, variables: &Variables) -> Panel
         kind: kind(&panel.visual),
         title: fill(&panel.title),
         description: if panel.description.is_empty() {
-            String::new()
+            Markup::default()
         } else {
             markup::markdown(&fill(&panel.description), &view.prefix)
         },
@@ -340,8 +340,8 @@ fn kind(visual: &Visual) -> &'static str {
 }
 
 /// The markup of a text panel. Variables are filled in first, so that what they hold is cleaned, too.
-fn text(visual: &Visual, scope: &Scope, prefix: &str) -> String {
-    let Visual::Text(text) = visual else { return String::new() };
+fn text(visual: &Visual, scope: &Scope, prefix: &str) -> Markup {
+    let Visual::Text(text) = visual else { return Markup::default() };
     let content = scope.fill(&text.content, Syntax::Text).unwrap_or_else(|error| error.to_string());
     match text.mode {
         TextMode::Markdown => markup::markdown(&content, prefix),
