@@ -143,7 +143,8 @@ export class TableView implements View<"table"> {
     if (!table || heads.length === 0) return;
     table.classList.remove("tight");
     heads.forEach((head, i) => isText(i) && head.style.removeProperty("width"));
-    const natural = heads.map((head) => head.offsetWidth);
+    // Whole pixels: half a one less, and a text is cut.
+    const natural = heads.map((head) => Math.ceil(head.getBoundingClientRect().width));
     const texts = natural.filter((_, i) => isText(i));
     const room = this.scroll.clientWidth - natural.reduce((sum, width, i) => sum + (isText(i) ? 0 : width), 0);
     if (this.scroll.scrollWidth <= this.scroll.clientWidth || room < texts.length * TEXT_PX_MIN) return;
