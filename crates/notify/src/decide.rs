@@ -46,7 +46,8 @@ pub(crate) fn decide(
     let was_firing: BTreeSet<u64> = last.firing.iter().map(Kept::fingerprint).collect();
     let was_resolved: BTreeSet<u64> = last.resolved.iter().copied().collect();
     if !firing.is_subset(&was_firing) {
-        return Some(Reason::NewAlerts);
+        // After all had ended it begins anew.
+        return Some(if was_firing.is_empty() { Reason::First } else { Reason::NewAlerts });
     }
     if firing.is_empty() {
         return (!was_firing.is_empty()).then_some(Reason::AllResolved);
@@ -107,7 +108,7 @@ mod tests {
         check(Some("a"), "A", true, 1, Some(Reason::AllResolved));
         check(Some("a"), "A", false, 1, Some(Reason::AllResolved));
         check(Some("A"), "A", true, 100, None);
-        check(Some("A"), "a", true, 1, Some(Reason::NewAlerts));
+        check(Some("A"), "a", true, 1, Some(Reason::First));
         // The clock was set back.
         check(Some("a"), "a", true, -1, Some(Reason::Repeat));
     }

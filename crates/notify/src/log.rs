@@ -13,6 +13,8 @@ const SPACE: &str = "notifications";
 
 /// Entries in memory and on disk; more than the groups of any small site. The oldest give way.
 const ENTRIES_MAX: usize = 20_000;
+/// How long an entry counts after it expired: Alertmanager clears its log that often, and until then what was told holds.
+const LINGER_MS: i64 = 15 * 60_000;
 
 /// What a receiver was told last of a group.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -92,7 +94,7 @@ impl Log {
         let (mut entries, mut waiting) = (HashMap::new(), Vec::new());
         for (key, bytes) in store.entries(SPACE) {
             match serde_json::from_slice::<Entry>(&bytes) {
-                Ok(entry) if entry.expires > now => drop(entries.insert(key, entry)),
+                Ok(entry) if entry.expires > now - LINGER_MS => drop(entries.insert(key, entry)),
                 _ => waiting.push((key, None)),
             }
         }
@@ -138,7 +140,7 @@ impl Log {
             let mut entries = self.lock();
             entries.insert(key.to_owned(), entry);
             let mut gone: Vec<String> =
-                entries.iter().filter(|(_, entry)| entry.expires <= now).map(|(key, _)| key.clone()).collect();
+                entries.iter().filter(|(_, entry)| entry.expires <= now - LINGER_MS).map(|(key, _)| key.clone()).collect();
             if entries.len() - gone.len() > ENTRIES_MAX {
                 gone.extend(entries.iter().min_by_key(|(_, entry)| entry.timestamp).map(|(key, _)| key.clone()));
             }
@@ -182,9 +184,9 @@ mod tests {
         Arc::new(Log::open(store.clone(), 0)).put("a", Entry::new(&[], 0, 10), 0).await;
         store.write(SPACE, &[("unreadable".to_owned(), Some(b"?".to_vec()))]).unwrap();
         assert_eq!(keys(), ["a", "unreadable"]);
-        let log = Arc::new(Log::open(store.clone(), 20));
+        let log = Arc::new(Log::open(store.clone(), LINGER_MS + 20));
         assert!(log.get("a").is_none());
-        log.put("b", Entry::new(&[], 20, 30), 20).await;
+        log.put("b", Entry::new(&[], LINGER_MS + 20, LINGER_MS + 30), LINGER_MS + 20).await;
         assert_eq!(keys(), ["b"]);
     }
 }
