@@ -139,8 +139,11 @@ impl Log {
         {
             let mut entries = self.lock();
             entries.insert(key.to_owned(), entry);
-            let mut gone: Vec<String> =
-                entries.iter().filter(|(_, entry)| entry.expires <= now - LINGER_MS).map(|(key, _)| key.clone()).collect();
+            let mut gone: Vec<String> = entries
+                .iter()
+                .filter(|(_, entry)| entry.expires <= now - LINGER_MS)
+                .map(|(key, _)| key.clone())
+                .collect();
             if entries.len() - gone.len() > ENTRIES_MAX {
                 gone.extend(entries.iter().min_by_key(|(_, entry)| entry.timestamp).map(|(key, _)| key.clone()));
             }
