@@ -14,6 +14,10 @@ const PATHS = [
 ];
 
 export async function alerts({ check, open, assertClean, assertAccessible, equal, ok, troubled, PHONE }) {
+  if (!troubled) {
+    console.log("skipped: alerts of every kind, no server that has them is named");
+    return;
+  }
   const at = (path) => `${troubled}${path}`;
   const list = await (await fetch(at("/alerts/rules"))).text();
   const rule = list.match(/\/alerts\/rule\?file=([^&"]+)&[^"]*group=kinds/);
