@@ -302,9 +302,7 @@ impl Compared<'_> {
                 self.counts.rounded += 1;
                 // Distances of a logarithmic axis are ratios; an axis of one value has no span.
                 let span = if *is_log || low >= high { full.abs() } else { high - low };
-                // Where values differ in their last digits alone, so may what is written of them.
-                let allowed = (span / 8192.0).max(full.abs() * 1e-14);
-                assert!((full - rounded).abs() <= allowed, "{full} became {rounded}, axis {span}");
+                assert!((full - rounded).abs() <= span / 8192.0, "{full} became {rounded}, axis {span}");
             }
         }
     }

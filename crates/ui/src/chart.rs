@@ -237,7 +237,8 @@ pub(crate) fn round_for_chart(value: f64, span: f64) -> f64 {
         return value;
     }
     let places = (-magnitude(span / 8192.0)).max(3 - magnitude(value));
-    if places.abs() > 300 {
+    // More digits than a double holds: what differs in its last ones alone stays as it is.
+    if places.abs() > 300 || magnitude(value) + places >= f64::DIGITS as i32 {
         return value;
     }
     // Dividing by a power of ten gives the double nearest to the short decimal; multiplying by 0.001 does not.
@@ -307,6 +308,7 @@ mod tests {
             (99.999_999, 0.001, 99.999_999),
             (0.0, 5.0, 0.0),
             (5e-324, 1.0, 5e-324),
+            (5.0 / 3.0, f64::EPSILON, 5.0 / 3.0),
         ];
         for (value, span, expected) in cases {
             assert_eq!(round_for_chart(value, span), expected, "{value} of {span}");
