@@ -110,24 +110,6 @@ fn push_special(out: &mut Vec<u8>, value: f64) -> bool {
     true
 }
 
-/// Reads a float as Go's `ParseFloat` does: `_` between digits is fine, a number too large for a float is none.
-pub(crate) fn parse_float(text: &str) -> Option<f64> {
-    let plain = without_underscores(text)?;
-    let value: f64 = plain.parse().ok()?;
-    let says_infinite = plain.bytes().any(|b| b.eq_ignore_ascii_case(&b'n'));
-    (value.is_finite() || says_infinite).then_some(value)
-}
-
-fn without_underscores(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    let is_digit = |i: Option<usize>| i.and_then(|i| bytes.get(i)).is_some_and(u8::is_ascii_digit);
-    let misplaced = |i: usize| bytes[i] == b'_' && !(is_digit(i.checked_sub(1)) && is_digit(Some(i + 1)));
-    if (0..bytes.len()).any(misplaced) {
-        return None;
-    }
-    Some(text.replace('_', ""))
-}
-
 /// A float to an integer as Go does it on amd64: what does not fit is the least integer.
 pub(crate) fn go_integer(value: f64) -> i64 {
     let fits = value >= i64::MIN as f64 && value < i64::MAX as f64;
@@ -187,24 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_read() {
-        let cases = [
-            ("1", Some(1.0)),
-            ("1_000", Some(1000.0)),
-            ("_1", None),
-            ("1__0", None),
-            ("1e3", Some(1000.0)),
-            (".5", Some(0.5)),
-            ("1e400", None),
-            ("Inf", Some(f64::INFINITY)),
-            ("-infinity", Some(f64::NEG_INFINITY)),
-            ("", None),
-            ("5m", None),
-            ("1 ", None),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(parse_float(text), expected, "{text}");
-        }
+    fn integers() {
         assert_eq!(go_integer(f64::NAN), i64::MIN);
         assert_eq!(go_integer(1e30), i64::MIN);
         assert_eq!(go_integer(-1.9), -1);

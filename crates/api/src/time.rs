@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 
 use jiff::civil::{Date, Time};
-use model::{Timestamp, parse_duration};
+use model::{Timestamp, parse_duration, parse_float};
 
-use crate::number::{go_integer, parse_float};
+use crate::number::go_integer;
 
 const NANOS: i64 = 1_000_000_000;
 /// The bounds that Prometheus' clients send for "since ever" and "for ever", and their seconds.

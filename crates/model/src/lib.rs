@@ -4,6 +4,7 @@
 
 mod alert;
 mod collect;
+mod float;
 mod keep;
 mod labels;
 mod live;
@@ -17,12 +18,13 @@ mod time;
 
 pub use alert::{Alert, AlertSink};
 pub use collect::{CollectError, Collector, Families, Family, Point};
+pub use float::parse_float;
 pub use keep::{Change, Journal, KeyValue, Look};
 pub use labels::{Labels, LabelsBuilder, is_valid_label_name, is_valid_metric_name};
 pub use live::Live;
 pub use matcher::{MatchOp, Matcher};
 pub use metric::{Exemplar, Metadata, MetricKind};
-pub use pattern::{Pattern, PatternError};
+pub use pattern::{Pattern, PatternError, expand_captures};
 pub use sample::{STALE_NAN_BITS, Sample, is_stale, stale_nan};
 pub use storage::{
     AppendError, Appendable, Appender, Committed, Deletable, Durability, Hints, Moment, Queryable, Samples, Selection,

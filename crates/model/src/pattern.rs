@@ -1,12 +1,15 @@
 //! Regular expressions in RE2's dialect, anchored on both ends, as Prometheus reads them.
 
 mod class;
+mod expand;
 mod re2;
 
 use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::Hir;
 use regex_syntax::hir::literal::{Extractor, Seq};
 use thiserror::Error;
+
+pub use expand::expand_captures;
 
 /// A compiled pattern takes at most this much memory; a larger one is refused, so that a query cannot take the process down.
 const COMPILED_SIZE_BYTES_MAX: usize = 8 << 20;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use model::{LabelsBuilder, Pattern};
+use model::{LabelsBuilder, Pattern, expand_captures};
 
 /// What a rule does where the file does not say it.
 pub(crate) const DEFAULT_PATTERN: &str = "(.*)";
@@ -155,12 +155,12 @@ pub(crate) fn join(labels: &LabelsBuilder, rule: &Rule) -> String {
 fn replace(labels: &mut LabelsBuilder, rule: &Rule, value: &str) {
     let Some(captures) = rule.pattern.regex().captures(value) else { return };
     let mut target = String::new();
-    captures.expand(&rule.target_label, &mut target);
+    expand_captures(&rule.target_label, &captures, &mut target);
     if target.is_empty() {
         return;
     }
     let mut replacement = String::new();
-    captures.expand(&rule.replacement, &mut replacement);
+    expand_captures(&rule.replacement, &captures, &mut replacement);
     labels.set(&target, replacement);
 }
 
@@ -179,7 +179,7 @@ fn map_names(labels: &mut LabelsBuilder, rule: &Rule) {
         .into_iter()
         .filter_map(|(name, value)| {
             let mut target = String::new();
-            rule.pattern.regex().captures(name)?.expand(&rule.replacement, &mut target);
+            expand_captures(&rule.replacement, &rule.pattern.regex().captures(name)?, &mut target);
             (!target.is_empty()).then(|| (target, value.to_owned()))
         })
         .collect();

@@ -1,6 +1,7 @@
 //! Numbers for people, as Prometheus' templates spell them.
 
 use jiff::Timestamp;
+use model::parse_float;
 
 use crate::format::format;
 use crate::{CallError, Value};
@@ -20,11 +21,6 @@ pub(crate) fn to_float(value: &Value) -> Result<f64, CallError> {
         }),
         other => Err(CallError::Failed(format!("can't convert {} to float", other.type_name()))),
     }
-}
-
-fn parse_float(text: &str) -> Option<f64> {
-    // Rust takes "infinity" and "nan" in any case as Go does; neither takes blanks.
-    text.parse().ok()
 }
 
 fn digits(value: f64) -> String {

@@ -6,6 +6,9 @@ use promql::{AtTime, Expr, Kind, Modifiers, ParseError, Position, VectorSelector
 /// Times beyond lose digits when they are printed as seconds.
 const EXACT_MILLIS_MAX: u64 = 1 << 53;
 
+/// An offset of NaN seconds in milliseconds, which is printed with a sign too many, as upstream prints it.
+const OFFSET_OF_NAN: i64 = i64::MIN / 1_000_000;
+
 /// Reads the bytes as an expression: positions lie inside the text, and what is printed is read again as the same tree.
 pub fn syntax(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
@@ -61,7 +64,7 @@ fn is_same_selector(a: &VectorSelector, b: &VectorSelector) -> bool {
 
 fn is_same_time(a: &Modifiers, b: &Modifiers) -> bool {
     let is_exact = |at: i64| at.unsigned_abs() <= EXACT_MILLIS_MAX;
-    a.offset == b.offset
+    (a.offset == b.offset || a.offset == OFFSET_OF_NAN && b.offset == -OFFSET_OF_NAN)
         && match (a.at, b.at) {
             (Some(AtTime::Fixed(x)), Some(AtTime::Fixed(y))) => x == y || !is_exact(x) && !is_exact(y),
             (x, y) => x == y,

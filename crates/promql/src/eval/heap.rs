@@ -3,7 +3,8 @@
 
 use std::cmp::Ordering;
 
-use super::quantile::nan_last;
+use super::order::sort_as_go;
+use super::quantile::is_before;
 
 /// The best values so far, the worst of them on top, each with its place.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Best {
     /// Places of the chosen, best first.
     pub(super) fn into_places(mut self) -> Vec<usize> {
         let lowest = self.lowest;
-        self.heap.sort_by(|a, b| nan_last(a.0, b.0, !lowest));
+        sort_as_go(&mut self.heap, |a, b| is_before(a.0, b.0, !lowest));
         self.heap.into_iter().map(|(_, place)| place).collect()
     }
 

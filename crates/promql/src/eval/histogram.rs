@@ -1,11 +1,12 @@
 //! Classic histograms: buckets in series, told apart by the label `le`.
 
-use model::{BUCKET_BOUND, Labels, METRIC_NAME};
+use model::{BUCKET_BOUND, Labels, METRIC_NAME, parse_float};
 
 use super::Evaluation;
 use super::budget::Hold;
 use super::grid::Grid;
 use super::groups::{Group, Groups, Key};
+use super::order::sort_as_go;
 use super::series::{ABSENT, Series, is_present, merge_same_labels};
 use crate::syntax::{NodeId, quote};
 use crate::{Position, QueryError};
@@ -106,7 +107,7 @@ impl Evaluation<'_> {
         let mut histograms: Groups<'_, Histogram> = Groups::new(Key::all_but([BUCKET_BOUND]));
         self.stream(arg, grid, &mut |series| {
             let text = series.labels.get(BUCKET_BOUND).unwrap_or_default();
-            let Some(bound) = parse_bound(text) else {
+            let Some(bound) = parse_float(text) else {
                 self.warn_bad_bound(&series.labels, text, place);
                 return Ok(());
             };
@@ -126,13 +127,6 @@ impl Evaluation<'_> {
     }
 }
 
-/// A bound as Go reads floats: `+Inf`, `0.5`, `1e3`.
-fn parse_bound(text: &str) -> Option<f64> {
-    let finite = text.parse::<f64>().ok()?;
-    let digits = text.bytes().any(|b| b.is_ascii_digit());
-    (!digits || finite.is_finite()).then_some(finite)
-}
-
 /// The φ-quantile by linear interpolation inside a bucket, and whether counts had to be forced to rise.
 fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
     if q.is_nan() {
@@ -148,17 +142,19 @@ fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
         return (f64::NAN, false);
     }
     let forced = force_rising(buckets);
-    (interpolate(q, buckets), forced)
+    match buckets[buckets.len() - 1].count {
+        0.0 => (f64::NAN, false),
+        observations => (interpolate(q * observations, buckets), forced),
+    }
 }
 
-fn interpolate(q: f64, buckets: &[Bucket]) -> f64 {
+/// The value of the observation of this rank.
+fn interpolate(mut rank: f64, buckets: &[Bucket]) -> f64 {
     let last = buckets.len() - 1;
-    let observations = buckets[last].count;
-    if last == 0 || observations == 0.0 {
+    if last == 0 {
         return f64::NAN;
     }
-    let mut rank = q * observations;
-    let found = buckets[..last].partition_point(|bucket| bucket.count < rank || bucket.count.is_nan());
+    let found = first_of_rank(rank, &buckets[..last]);
     if found == last {
         return buckets[last - 1].bound;
     }
@@ -176,9 +172,23 @@ fn interpolate(q: f64, buckets: &[Bucket]) -> f64 {
     below.bound + (bucket.bound - below.bound) * (rank / count)
 }
 
+/// The first bucket that holds the rank, found by halves as Go's `sort.Search` does: counts that are NaN are in no order.
+fn first_of_rank(rank: f64, buckets: &[Bucket]) -> usize {
+    let (mut from, mut to) = (0, buckets.len());
+    while from < to {
+        let middle = (from + to) / 2;
+        if buckets[middle].count >= rank {
+            to = middle;
+        } else {
+            from = middle + 1;
+        }
+    }
+    from
+}
+
 /// Orders buckets by bound and joins those of equal bound; false where the highest bound is not +Inf.
 fn sort_and_join(buckets: &mut Vec<Bucket>) -> bool {
-    buckets.sort_by(|a, b| a.bound.total_cmp(&b.bound));
+    sort_as_go(buckets, |a, b| a.bound < b.bound);
     if buckets.last().is_none_or(|last| last.bound != f64::INFINITY) {
         return false;
     }

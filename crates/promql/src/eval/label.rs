@@ -1,6 +1,6 @@
 //! `label_replace` and `label_join`.
 
-use model::{LabelsBuilder, METRIC_NAME, Pattern};
+use model::{LabelsBuilder, METRIC_NAME, Pattern, expand_captures};
 
 use super::Evaluation;
 use super::grid::Grid;
@@ -32,7 +32,7 @@ impl Evaluation<'_> {
             if let Some(captures) = pattern.regex().captures(&value) {
                 refuse_long(replacement.len() + groups.saturating_mul(value.len()), "label_replace")?;
                 let mut replaced = String::new();
-                captures.expand(&replacement, &mut replaced);
+                expand_captures(&replacement, &captures, &mut replaced);
                 set_label(series, &target, &replaced);
             }
             hold.add(series.label_cost())?;

@@ -219,7 +219,7 @@ fn duplicates(
     None
 }
 
-/// The duplicates are named in the order of their labels, whatever order they came in.
+/// The duplicates are named in the order of their labels, as scripts of later releases want it; 3.5 names the later one first.
 fn duplicate_error(signature: &Labels, side: &str, a: &Series, b: &Series) -> QueryError {
     let (first, second) = if a.labels <= b.labels { (a, b) } else { (b, a) };
     let [signature, first, second] = [signature, &first.labels, &second.labels].map(format_labels);

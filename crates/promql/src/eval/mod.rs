@@ -26,6 +26,7 @@ mod label;
 mod matching;
 mod moving;
 mod notes;
+mod order;
 mod over_time;
 mod parallel;
 mod places;

@@ -89,6 +89,14 @@ impl Missed {
     }
 }
 
+/// Where a subquery with `@` and an offset looks, before that offset: Go counts the way there from the first step in nanoseconds,
+/// of which 64 bits hold 292 years and begin anew beyond. A selector reads the samples of `@` itself all the same.
+fn in_nanoseconds(start: Timestamp, at: Timestamp, offset: i64) -> Timestamp {
+    const MILLISECOND: i64 = 1_000_000;
+    let way = start.wrapping_sub(at).wrapping_add(offset).wrapping_mul(MILLISECOND) / MILLISECOND;
+    start.wrapping_sub(way).wrapping_add(offset)
+}
+
 impl Evaluation<'_> {
     fn modifiers(&self, id: NodeId) -> Modifiers {
         match self.expr.kind(id) {
@@ -129,10 +137,15 @@ impl Evaluation<'_> {
         }
     }
 
+    fn is_subquery(&self, id: NodeId) -> bool {
+        matches!(self.expr.kind(id), Kind::Subquery { .. })
+    }
+
     /// Where it would look if `@` were not missed, which is where samples are read for it.
     pub(super) fn reach_said(&self, id: NodeId) -> Reach {
         let Modifiers { offset, at } = self.modifiers(id);
         let at = at.and_then(|at| match at {
+            AtTime::Fixed(at) if self.is_subquery(id) => Some(in_nanoseconds(self.query_start, at, offset)),
             AtTime::Fixed(at) => Some(at),
             _ if self.places.contain(id) => None,
             AtTime::Start => Some(self.query_start),

@@ -4,19 +4,17 @@ use std::cmp::Ordering;
 
 use super::Evaluation;
 use super::grid::Grid;
-use super::quantile::nan_last;
+use super::order::sort_as_go;
+use super::quantile::is_before;
 use super::series::Series;
 use crate::QueryError;
 use crate::syntax::NodeId;
 
 impl Evaluation<'_> {
-    /// By value, NaN last and those backwards, as upstream's comparison has each NaN before any other. Of a range query the
-    /// answer is ordered by labels, so the order matters for one step only.
+    /// By value, NaN last. Of a range query the answer is ordered by labels, so the order matters for one step only.
     pub(super) fn sort(&self, arg: NodeId, descending: bool, grid: Grid) -> Result<Vec<Series>, QueryError> {
         let mut series = self.collect_all(arg, grid)?.series;
-        series.sort_by(|a, b| nan_last(a.values[0], b.values[0], descending));
-        let numbers = series.partition_point(|series| !series.values[0].is_nan());
-        series[numbers..].reverse();
+        sort_as_go(&mut series, |a, b| is_before(a.values[0], b.values[0], descending));
         Ok(series)
     }
 
@@ -30,44 +28,38 @@ impl Evaluation<'_> {
         let names: Vec<String> =
             args[1..].iter().map(|arg| String::from_utf8_lossy(&self.text(*arg)).into_owned()).collect();
         let mut series = self.collect_all(args[0], grid)?.series;
-        series.sort_by(|a, b| {
-            let order = by_labels(a, b, &names);
-            if descending { order.reverse() } else { order }
+        sort_as_go(&mut series, |a, b| match (differing(a, b, &names), descending) {
+            (Some((a, b)), false) => precedes(a, b),
+            (Some((a, b)), true) => !precedes(a, b),
+            (None, false) => a.labels < b.labels,
+            (None, true) => a.labels > b.labels,
         });
         Ok(series)
     }
 }
 
-fn by_labels(a: &Series, b: &Series, names: &[String]) -> Ordering {
-    for name in names {
-        let value = |series: &Series| series.labels.get(name).unwrap_or_default().to_owned();
-        let order = natural(&value(a), &value(b));
-        if order != Ordering::Equal {
-            return order;
-        }
-    }
-    a.labels.cmp(&b.labels)
+/// The values of the first of these labels in which two series differ.
+fn differing<'s>(a: &'s Series, b: &'s Series, names: &[String]) -> Option<(&'s str, &'s str)> {
+    let value = |series: &'s Series, name| series.labels.get(name).unwrap_or_default();
+    names.iter().map(|name| (value(a, name), value(b, name))).find(|(a, b)| a != b)
 }
 
-/// Runs of digits compare as numbers, the rest as text: `4m5 < 4m600 < 4m1000`.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (mut left, mut right) = (runs(a), runs(b));
-    loop {
-        match (left.next(), right.next()) {
-            (None, None) => return a.cmp(b),
-            (None, Some(_)) => return Ordering::Less,
-            (Some(_), None) => return Ordering::Greater,
-            (Some(x), Some(y)) => {
-                let order = match (x.parse::<i64>(), y.parse::<i64>()) {
-                    (Ok(x), Ok(y)) => x.cmp(&y),
-                    _ => x.cmp(y),
-                };
-                if order != Ordering::Equal {
-                    return order;
-                }
-            }
+/// Natural order, as upstream's library has it: runs of digits compare as numbers, the rest as text, `4m5 < 4m600 < 4m1000`.
+/// Nothing precedes an empty text, nor does that precede anything, and of `1` and `01` each precedes the other.
+fn precedes(a: &str, b: &str) -> bool {
+    let (mut left, mut right) = (runs(a).peekable(), runs(b).peekable());
+    while let (Some(x), Some(y)) = (left.next(), right.next()) {
+        let order = match (x.parse::<i64>(), y.parse::<i64>()) {
+            (Ok(x), Ok(y)) => x.cmp(&y),
+            _ => x.cmp(y),
+        };
+        match order {
+            Ordering::Equal if left.peek().is_none() => return true,
+            Ordering::Equal => {}
+            order => return order.is_lt(),
         }
     }
+    false
 }
 
 /// Runs of digits and of other characters.
@@ -88,11 +80,12 @@ mod tests {
 
     #[test]
     fn natural_order() {
-        let rising = ["", "4m5", "4m600", "4m1000", "a", "a2", "a10", "b"];
+        let rising = ["4m5", "4m600", "4m1000", "a", "a2", "a10", "b"];
         for pair in rising.windows(2) {
-            assert_eq!(natural(pair[0], pair[1]), Ordering::Less, "{pair:?}");
-            assert_eq!(natural(pair[1], pair[0]), Ordering::Greater, "{pair:?}");
+            assert!(precedes(pair[0], pair[1]), "{pair:?}");
+            assert!(!precedes(pair[1], pair[0]), "{pair:?}");
         }
-        assert_eq!(natural("x1", "x1"), Ordering::Equal);
+        assert!(!precedes("", "x") && !precedes("x", ""));
+        assert!(precedes("x1", "x01") && precedes("x01", "x1"));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use model::{Labels, Matcher, format_duration, is_valid_label_name, is_valid_metric_name};
 
+use super::number::OF_NAN;
 use super::quote;
 use super::tree::{AtTime, Expr, Grouping, Kind, Matching, Modifiers, NodeId, Sides, VectorSelector};
 
@@ -219,6 +220,8 @@ fn write_modifiers(f: &mut Formatter<'_>, modifiers: &Modifiers) -> fmt::Result 
     }
     match modifiers.offset {
         0 => Ok(()),
+        // The opposite of the least duration is the same again in Go, with a sign of its own behind that of the offset.
+        OF_NAN => write!(f, " offset -{}", format_millis(OF_NAN)),
         offset => write!(f, " offset {}", format_millis(offset)),
     }
 }

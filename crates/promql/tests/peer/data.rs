@@ -34,7 +34,7 @@ impl Random {
     }
 }
 
-type Data = Vec<(Labels, Vec<Sample>)>;
+pub(crate) type Data = Vec<(Labels, Vec<Sample>)>;
 
 /// All series, ordered by labels, whose first samples lie at `base`.
 pub(crate) fn series(base: Timestamp) -> Data {
@@ -67,6 +67,7 @@ fn by_instance(random: &mut Random) -> Data {
         data.push((Labels::from_pairs(labels), odd(random)));
         buckets(&mut data, random, instance);
         broken_buckets(&mut data, random, instance);
+        strange_buckets(&mut data, random, instance);
     }
     data
 }
@@ -221,5 +222,15 @@ fn broken_buckets(data: &mut Data, random: &mut Random, instance: &str) {
             Sample { timestamp, value }
         };
         data.push((builder.build(), times().map(|(_, timestamp)| count(timestamp)).collect()));
+    }
+}
+
+/// Buckets that do not begin at zero, some of them with bounds that are hardly numbers, and that are not whole.
+fn strange_buckets(data: &mut Data, random: &mut Random, instance: &str) {
+    for bound in ["-Inf", "-0x1p-1", "0", "1_0", "NaN", "1e400", "infinity", "+nan"] {
+        let labels = [("__name__", "strange_bucket"), ("instance", instance), ("job", "api"), ("le", bound)];
+        let scale = if instance == "a" { 0.0 } else { 3.0 };
+        let mut count = |timestamp| Sample { timestamp, value: (random.unit() - 0.2) * scale };
+        data.push((Labels::from_pairs(labels), times().map(|(_, timestamp)| count(timestamp)).collect()));
     }
 }

@@ -38,11 +38,11 @@ pub(crate) enum Distance {
 /// Relative: last digits of the mathematical library's functions, and of sums whose order upstream's hash maps shuffle.
 const TOLERANCE: f64 = 1e-12;
 
+/// What an error says before it names two duplicates, and between them.
+const NAMES_TWO: (&str, &str) = (" hand-side of the operation: [", "}, {");
+
 /// More annotations than are listed are counted; which are listed is left to upstream's hash map.
 const OMITTED: &str = " more ";
-
-/// Errors that name two of several duplicates: which two depends on the order of series, too.
-const NAMES_TWO: &str = "execution: found duplicate series for the match group";
 
 /// What 3.5.3 says to series of equal labels that never meet at a step. Where names are removed at the end, skep joins them,
 /// as later releases do.
@@ -83,31 +83,6 @@ pub(crate) fn is_amplified(query: &str, ours: &Outcome, theirs: &Outcome) -> boo
         && TRANSCENDENTAL.iter().any(|name| query.contains(name))
         && a.len() == b.len()
         && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && times(a) == times(b))
-}
-
-/// Equal values stand in some order where many are sorted, as Go's sort is not stable.
-pub(crate) fn is_order_of_equals(query: &str, ours: &Outcome, theirs: &Outcome) -> bool {
-    let (Outcome::Answer { series: a, .. }, Outcome::Answer { series: b, .. }) = (ours, theirs) else {
-        return false;
-    };
-    let value = |series: &Series| if series.1[0].1.is_nan() { None } else { Some(series.1[0].1.to_bits()) };
-    (query.starts_with("sort(") || query.starts_with("sort_desc("))
-        && a.iter().map(value).eq(b.iter().map(value))
-        && a.iter().all(|s| b.iter().any(|o| of_series(s, o) != Distance::Far))
-}
-
-/// Upstream's comparison of a lacking label with one that is there says "greater" both ways, so that the algorithm of the
-/// sort decides; skep puts those that lack it first.
-pub(crate) fn is_order_of_lacking(query: &str, ours: &Outcome, theirs: &Outcome) -> bool {
-    let (Outcome::Answer { series: a, .. }, Outcome::Answer { series: b, .. }) = (ours, theirs) else {
-        return false;
-    };
-    let lacks = |name: &str| query.contains(name) && a.iter().any(|(labels, _)| !labels.contains(name));
-    let mut names = ["x", "instance", "mode", "job", "größe.x", "le", "a b", "__name__"].into_iter();
-    query.starts_with("sort_by_label")
-        && names.any(lacks)
-        && a.len() == b.len()
-        && a.iter().all(|s| b.iter().any(|o| of_series(s, o) != Distance::Far))
 }
 
 pub(crate) fn of_error(e: &QueryError) -> Outcome {
@@ -187,10 +162,7 @@ fn sort(series: &mut [Series], ordered: bool) {
 /// How far apart two outcomes are.
 pub(crate) fn distance(ours: &Outcome, theirs: &Outcome) -> Distance {
     match (ours, theirs) {
-        (Outcome::Error(a), Outcome::Error(b)) => {
-            let alike = a.starts_with(NAMES_TWO) && b.starts_with(NAMES_TWO);
-            if a == b || alike { Distance::None } else { Distance::Far }
-        }
+        (Outcome::Error(a), Outcome::Error(b)) if in_order(a) == in_order(b) => Distance::None,
         (
             Outcome::Answer { kind: k, series: a, warnings: w, infos: i },
             Outcome::Answer { kind: l, series: b, warnings: x, infos: j },
@@ -202,6 +174,15 @@ pub(crate) fn distance(ours: &Outcome, theirs: &Outcome) -> Distance {
         }
         _ => Distance::Far,
     }
+}
+
+/// An error with the two duplicates that it names in order: skep's stand in that of their labels.
+fn in_order(error: &str) -> String {
+    let Some((before, after)) = error.split_once(NAMES_TWO.0) else { return error.to_owned() };
+    let (two, after) = after.split_once("}]").unwrap_or((after, ""));
+    let mut two: Vec<&str> = two.trim_start_matches('{').split(NAMES_TWO.1).collect();
+    two.sort_unstable();
+    format!("{before}{two:?}{after}")
 }
 
 fn same_notes(a: &BTreeSet<String>, b: &BTreeSet<String>) -> bool {

@@ -2,6 +2,21 @@
 
 use super::Generator;
 
+/// Labels for `count_values`.
+const COUNTED: [&str; 11] = [
+    "\"v\"",
+    "\"instance\"",
+    "`v`",
+    "\"v.x\"",
+    "\"\"",
+    "\"v\"",
+    "\"__name__\"",
+    "'a b'",
+    "\"le\"",
+    "\"\\xff\"",
+    "\"größe.x\"",
+];
+
 impl Generator<'_> {
     pub(super) fn aggregation(&mut self, depth: u32) -> String {
         let grouping = self.grouping();
@@ -26,7 +41,7 @@ impl Generator<'_> {
             "topk" | "bottomk" | "limitk" => Some(self.count()),
             "quantile" => Some(self.quantile()),
             "limit_ratio" => Some(self.ratio()),
-            "count_values" => Some(self.pick(&["\"v\"", "\"instance\"", "`v`", "\"v.x\"", "\"\"", "\"v\""]).to_owned()),
+            "count_values" => Some(self.pick(&COUNTED).to_owned()),
             _ => None,
         };
         let vector = match op {
@@ -61,6 +76,9 @@ impl Generator<'_> {
             " by (__name__)",
             " without (__name__)",
             " BY (version)",
+            " by ('instance', \"job\")",
+            " by (\"no such label\", on, by)",
+            " without (\"le\", `part`)",
         ])
     }
 

@@ -1,6 +1,6 @@
 //! Every function.
 
-use super::Generator;
+use super::{Generator, RANGES};
 
 /// From a range vector.
 const OVER_TIME: [&str; 24] = [
@@ -105,7 +105,7 @@ impl Generator<'_> {
     }
 
     pub(super) fn call(&mut self, depth: u32) -> String {
-        match self.random.next() % 16 {
+        match self.random.next() % 18 {
             0 => self.label_replace(depth),
             1 => self.label_join(depth),
             2 => self.clamp(depth),
@@ -124,7 +124,43 @@ impl Generator<'_> {
             }
             9 => format!("round({}, {})", self.vector(depth), self.scalar(1)),
             10 => format!("timestamp({}{})", self.selector(), self.modifiers()),
+            11 => self.absent(),
+            12 => format!("{}({})", self.pick(&["sort", "sort_desc"]), self.with_equals(depth)),
             _ => format!("{}({})", self.pick(&ELEMENTWISE), self.vector(depth)),
+        }
+    }
+
+    /// What is absent gets the labels of its conditions, of some of them.
+    fn absent(&mut self) -> String {
+        let metric = self.pick(&["nothing", "level", ""]);
+        let conditions = self.pick(&[
+            "{a=\"b\"}",
+            "{a=\"b\", a=\"c\"}",
+            "{a=\"b\", a!=\"c\", d=\"e\"}",
+            "{a=\"b\", \"ä b\"='x', c=~\"d\"}",
+            "{instance=\"x\", job=\"\"}",
+            "{__name__=~\"x.*\", a=\"b\"}",
+            "{\"a\"=\"\\n\\xc3\\xa4\"}",
+        ]);
+        let (window, modifiers) = (self.pick(&RANGES), self.modifiers());
+        match self.random.next() % 4 {
+            0 => format!("absent({metric}{conditions}{modifiers})"),
+            1 => format!("absent_over_time({metric}{conditions}[{window}]{modifiers})"),
+            2 => format!("absent_over_time({metric}{conditions}[2m:30s]{modifiers})"),
+            _ => format!("absent({metric}{conditions}{modifiers} + 1)"),
+        }
+    }
+
+    /// Many series of few values.
+    fn with_equals(&mut self, depth: u32) -> String {
+        let all = self.pick(&["{instance=~\".\"}", "{job=~\"node|api\"}", "latency_bucket or level or flapping"]);
+        match self.random.next() % 6 {
+            0 => format!("timestamp({all})"),
+            1 => format!("sgn({all})"),
+            2 => format!("label_replace(({all}), \"n\", \"$1\", \"__name__\", \"(.*)\") % 3"),
+            3 => format!("sgn(label_replace({all}, \"n\", \"$1\", \"__name__\", \"(.*)\") - 3)"),
+            4 => format!("round(({}) * 0)", self.vector(depth)),
+            _ => format!("({all}) > 0"),
         }
     }
 
@@ -139,10 +175,32 @@ impl Generator<'_> {
 
     fn label_replace(&mut self, depth: u32) -> String {
         let (vector, target, source) = (self.vector(depth), self.pick(&LABELS), self.pick(&LABELS));
-        let with =
-            self.pick(&["\"$1\"", "\"\"", "\"x$1-${1}y\"", "\"${n}\"", "\"$$1$2\"", "`c`", "\"$1x\"", "\"\\xff\""]);
-        let pattern =
-            self.pick(&["\"(.*)\"", "\"(a|b)\"", "\"\"", "\".*\"", "\"(?P<n>.).*\"", "\"(\"", "\"(?i)A()\"", "\"z\""]);
+        let with = self.pick(&[
+            "\"$1\"",
+            "\"\"",
+            "\"x$1-${1}y\"",
+            "\"${n}\"",
+            "\"$$1$2\"",
+            "`c`",
+            "\"$1x\"",
+            "\"\\xff\"",
+            "'$n.$0'",
+            "\"${\"",
+            "\"$1_$2\"",
+            "\"$é\"",
+        ]);
+        let pattern = self.pick(&[
+            "\"(.*)\"",
+            "\"(a|b)\"",
+            "\"\"",
+            "\".*\"",
+            "\"(?P<n>.).*\"",
+            "\"(\"",
+            "\"(?i)A()\"",
+            "\"z\"",
+            "'(.)(.)?.*'",
+            "\"(a)|(.*)\"",
+        ]);
         format!("label_replace({vector}, {target}, {with}, {source}, {pattern})")
     }
 
@@ -156,9 +214,9 @@ impl Generator<'_> {
     fn of_histogram(&mut self, depth: u32) -> String {
         let buckets = match self.random.next() % 6 {
             0 => self.vector(depth),
-            1 => "rate(latency_bucket[1m])".to_owned(),
+            1 => format!("rate({}[1m])", self.pick(&["latency_bucket", "strange_bucket"])),
             2 => "sum by (le) (rate(latency_bucket[2m]))".to_owned(),
-            3 => format!("broken_bucket{}", self.modifiers()),
+            3 => format!("{}{}", self.pick(&["broken_bucket", "strange_bucket"]), self.modifiers()),
             4 => "{__name__=~\".*_bucket\"}".to_owned(),
             _ => format!("increase(broken_bucket[{}])", self.pick(&["1m", "2m", "5m"])),
         };

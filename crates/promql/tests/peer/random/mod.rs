@@ -57,13 +57,14 @@ fn pick<'a>(random: &mut Random, of: &[&'a str]) -> &'a str {
 }
 
 /// Metrics of the seeded data, and some that it has not.
-const METRICS: [&str; 19] = [
+const METRICS: [&str; 20] = [
     "cpu_seconds_total",
     "cpu_seconds_total",
     "memory_bytes",
     "memory_bytes",
     "latency_bucket",
     "broken_bucket",
+    "strange_bucket",
     "constant",
     "early",
     "late",
@@ -122,6 +123,11 @@ const NUMBERS: [&str; 36] = [
     "-1", "50", "123ms",
 ];
 
+const OFFSETS: [&str; 18] = [
+    "1m", "-40s", "30", "-1.5", "+15s", "0", "1y", "7m", "- 2m", "0x10", "2m", "-1m", "10", "NaN", "-NaN", "292y",
+    "-292y", "1w2d",
+];
+
 struct Generator<'r> {
     random: &'r mut Random,
     base: Timestamp,
@@ -166,7 +172,7 @@ impl Generator<'_> {
     fn modifiers(&mut self) -> String {
         let offset = match self.random.next() % 4 {
             0 => {
-                format!(" offset {}", self.pick(&["1m", "-40s", "30", "-1.5", "+15s", "0", "1y", "7m", "- 2m", "0x10"]))
+                format!(" offset {}", self.pick(&OFFSETS))
             }
             _ => String::new(),
         };
@@ -184,7 +190,22 @@ impl Generator<'_> {
         match self.random.next() % 10 {
             0 => "0".to_owned(),
             1 => "-100.5".to_owned(),
-            2 => self.pick(&["1e3", "0x10", "1m", "+5", "- 5", "1e15"]).to_owned(),
+            2 => self
+                .pick(&[
+                    "1e3",
+                    "0x10",
+                    "1m",
+                    "+5",
+                    "- 5",
+                    "1e10",
+                    "-1e10",
+                    "1e13",
+                    "1e15",
+                    "-1e15",
+                    "1e17",
+                    "9223372036",
+                ])
+                .to_owned(),
             _ => format!("{}", seconds + shift),
         }
     }
@@ -213,8 +234,15 @@ impl Generator<'_> {
             // A short step of a long window takes its time on both sides.
             let window = if window == "1h" { "10m" } else { window };
             let (inner, modifiers) = (self.vector(depth - 1), self.modifiers());
-            return match self.random.next() % 6 {
+            return match self.random.next() % 8 {
                 0 => format!("({})[{window}:{step}]{modifiers}", self.scalar(depth - 1)),
+                1 => {
+                    let (outer, again) = (self.pick(&["2m", "100s", "5m"]), self.modifiers());
+                    let over =
+                        self.pick(&["max_over_time", "sum_over_time", "rate", "last_over_time", "absent_over_time"]);
+                    format!("{over}(({inner})[{window}:{step}]{modifiers})[{outer}:{step}]{again}")
+                }
+                2 => format!("timestamp(vector(time()))[{window}:{step}]{modifiers}"),
                 _ => format!("({inner})[{window}:{step}]{modifiers}"),
             };
         }
@@ -284,6 +312,9 @@ impl Generator<'_> {
             "on (__name__) ",
             "on (__name__, instance) ",
             "on (job) group_left (__name__) ",
+            "on (instance) group_left (\"größe.x\", 'no such') ",
+            "ignoring (mode, le, part) group_right (\"größe.x\") ",
+            "on (part) group_left (instance) ",
         ]);
         let (a, b) = (self.vector(depth), self.vector(depth));
         // The same operand with a modifier meets itself, so that something is left.
