@@ -4,6 +4,8 @@ import { all, announce, byId, settings } from "./page";
 
 const local = Intl.DateTimeFormat().resolvedOptions().timeZone;
 let utc = settings.get("zone") === "utc";
+/** The zone that a dashboard asks for. */
+let suggested = "";
 
 export function isUtc(): boolean {
   return utc;
@@ -11,7 +13,7 @@ export function isUtc(): boolean {
 
 /** The IANA name of the zone that is shown. */
 export function zoneName(): string {
-  return utc ? "Etc/UTC" : local;
+  return utc ? "Etc/UTC" : suggested || local;
 }
 
 /** One for each zone: making one takes longer than drawing a chart's axis. */
@@ -90,15 +92,26 @@ function showChoice(): void {
 
 /** What a dashboard asks for holds on its page, unless this reader has chosen. */
 export function suggest(zone: string): void {
-  if (settings.get("zone") !== null || !/^(etc\/)?utc$/i.test(zone)) return;
-  utc = true;
+  if (settings.get("zone") !== null) return;
+  suggested = "";
+  if (/^(etc\/)?utc$/i.test(zone)) utc = true;
+  else if (isZone(zone)) suggested = zone;
   showChoice();
   rewrite();
+}
+
+function isZone(zone: string): boolean {
+  try {
+    return zone !== "" && zone !== "browser" && formatOf(zone) !== undefined;
+  } catch {
+    return false; // The browser does not know it: its own holds.
+  }
 }
 
 export function start(): void {
   byId("zone", HTMLButtonElement)?.addEventListener("click", () => {
     utc = !utc;
+    suggested = "";
     settings.set("zone", utc ? "utc" : "browser");
     showChoice();
     rewrite();

@@ -9,7 +9,8 @@
 //! - `entry` is what the index says of a dashboard: title, folder, tags, versions, where it came from. The index lies in
 //!   the catalog, reached by [`model::KeyValue`].
 //! - `offer` reads what somebody wants to keep: its uid, its inputs, what it loses.
-//! - `shelf` is all of it together; `list` finds things in it, `follow` keeps it equal to a folder of files.
+//! - `shelf` is all of it together; `list` finds things in it, `follow` keeps it equal to files: those of a folder, and of
+//!   those that Grafana's provisioning files name (`places`, `provider`).
 //! - `builtin` are the dashboards inside the program.
 //!
 //! A body is on the disk before the index names it, and the index is on the disk before a change is acknowledged. A body
@@ -24,14 +25,17 @@ mod follow;
 mod list;
 mod metrics;
 mod offer;
+mod places;
+mod provider;
 mod shelf;
 
 pub use entry::{Origin, Version};
 pub use error::Error;
 pub use export::export;
-pub use follow::{FileProblem, Look, files};
+pub use follow::{FileProblem, Look};
 pub use list::{Filter, Listed, Sort};
 pub use offer::{FOLDER_CHARS_MAX, Input, InputKind, Inputs, UID_CHARS_MAX};
+pub use places::files;
 pub use shelf::{
     BOARDS_MAX, BODIES_BYTES_MAX, Existing, Held, Outcome, Preview, Shelf, Status, Unnamed, VERSIONS_MAX, Wish,
 };

@@ -130,9 +130,16 @@ fn resolved(text: &str, values: &Inputs) -> Result<(Imported, Vec<Input>), Error
 }
 
 fn inputs(value: &Value) -> Vec<Input> {
-    let inner = value.get("dashboard").or_else(|| value.get("spec")).unwrap_or(value);
+    let inner = ["dashboard", "spec", "json"].iter().find_map(|key| value.get(key)).unwrap_or(value);
     let listed = inner.get("__inputs").and_then(Value::as_array);
-    listed.into_iter().flatten().filter_map(input).collect()
+    // What was sent to Grafana's import has the values beside the dashboard.
+    let given = value.get("inputs").and_then(Value::as_array);
+    let given = |name: &str| {
+        let mut given = given.into_iter().flatten().filter(|one| one.get("name").and_then(Value::as_str) == Some(name));
+        given.next()?.get("value")?.as_str().map(str::to_owned)
+    };
+    let filled = |input: Input| Input { value: given(&input.name).unwrap_or(input.value), ..input };
+    listed.into_iter().flatten().filter_map(input).map(filled).collect()
 }
 
 fn input(value: &Value) -> Option<Input> {
@@ -199,6 +206,9 @@ mod tests {
 
     #[test]
     fn constants_are_filled_in() {
+        let sent = r#"{"dashboard": {"__inputs": [{"name": "V", "type": "constant", "value": "a"}], "title": "${V}", "panels": []},
+            "inputs": [{"name": "V", "type": "constant", "value": "sent"}], "overwrite": true, "folderId": 0}"#;
+        assert_eq!(Offer::read(sent.as_bytes(), None, &Inputs::new()).unwrap().title, "sent");
         let body = r#"{"__inputs": [{"name": "VAR_J", "type": "constant", "label": "Job", "value": "a"},
             {"name": "DS_P", "type": "datasource", "pluginId": "prometheus"}], "title": "of ${VAR_J}", "panels": []}"#;
         let title = |inputs: &[(&str, &str)]| {

@@ -269,6 +269,63 @@ fn a_folder_is_followed() {
     assert_eq!(bodies(&folder), 0);
 }
 
+#[test]
+fn providers_are_followed() {
+    let (folder, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let write = |name: &str, text: &[u8]| {
+        let path = files.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let provider =
+        |path: &str, more: &str| format!("- name: {path}\n  type: file\n{more}  options: {{path: {path}}}\n");
+    let providers = |list: &[String]| format!("apiVersion: 1\nproviders:\n{}", list.concat());
+    let list = |shelf: &Shelf| -> Vec<(String, String)> {
+        let all = shelf.list(&Filter { sort: Sort::Title, ..Filter::default() }).into_iter();
+        all.filter(|board| board.origin != Origin::BuiltIn).map(|board| (board.title, board.folder)).collect()
+    };
+    let check = |shelf: &Shelf, expected: &[(&str, &str)], problems: &[&str]| {
+        shelf.look(Look::AtOnce);
+        let expected: Vec<_> = expected.iter().map(|(title, of)| ((*title).to_owned(), (*of).to_owned())).collect();
+        assert_eq!(list(shelf), expected);
+        let path = files.path().display().to_string();
+        let told: Vec<String> =
+            shelf.file_problems().iter().map(|problem| problem.to_string().replace(&path, "")).collect();
+        assert_eq!(told, problems);
+    };
+    let shelf = open(folder.path());
+    write("net/a.json", &board("a", "One"));
+    write("net/deep/b.json", &board("b", "Two"));
+    write("old/c.json", &board("c", "Three"));
+    write("beside.json", &board("d", "Four"));
+    write("other.yaml", b"something: else\n");
+    let structure = "- type: file\n  options: {path: net, foldersFromFilesStructure: true}\n".to_owned();
+    write(
+        "all.yaml",
+        providers(&[provider("net", "  folder: Net\n"), provider("old", "  disableDeletion: true\n")]).as_bytes(),
+    );
+    shelf.follow(Some(files.path().to_owned()));
+    check(&shelf, &[("Four", ""), ("One", "Net"), ("Three", ""), ("Two", "Net")], &[]);
+
+    // A provider may change its folder while the files stay; one that keeps what it had keeps it.
+    write("all.yaml", providers(&[structure, provider("old", "  disableDeletion: true\n")]).as_bytes());
+    fs::remove_file(files.path().join("old/c.json")).unwrap();
+    check(&shelf, &[("Four", ""), ("One", ""), ("Three", ""), ("Two", "deep")], &[]);
+
+    // What cannot be read now takes nothing away.
+    write("all.yaml", providers(&[provider("net", ""), provider("gone", "")]).as_bytes());
+    fs::rename(files.path().join("net"), files.path().join("away")).unwrap();
+    shelf.follow(Some(files.path().join("all.yaml")));
+    shelf.look(Look::AtOnce);
+    let problem = shelf.file_problems().first().map(ToString::to_string).unwrap_or_default();
+    assert!(problem.contains("all.yaml:5:19: the provider \"net\": read "), "{problem}");
+    assert_eq!(list(&shelf).iter().map(|(title, _)| title.as_str()).collect::<Vec<_>>(), ["One", "Two"]);
+    fs::rename(files.path().join("away"), files.path().join("net")).unwrap();
+    write("all.yaml", providers(&[provider("net", "")]).as_bytes());
+    fs::remove_file(files.path().join("net/a.json")).unwrap();
+    check(&shelf, &[("Two", "")], &[]);
+}
+
 /// What somebody imported is not taken over by a file of the same uid, and is said.
 #[test]
 fn a_file_does_not_take_what_somebody_imported() {

@@ -1,7 +1,7 @@
 //! A query of a panel, ready to be asked.
 
 use crate::board::{Panel, Target};
-use crate::variable::{Resolution, Scope, Steps, Syntax, TimeRange, TooLong, parse_duration_ms};
+use crate::variable::{MinStep, Resolution, Scope, Steps, Syntax, TimeRange, TooLong, parse_duration_ms};
 
 /// A query with its variables filled in, its time and its step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +32,10 @@ pub fn ask(
     range: &TimeRange,
     screen: Screen,
 ) -> Result<Question, TooLong> {
-    let min_step_ms = duration(&target.min_step, scope)?.or(duration(&panel.min_step, scope)?);
     let resolution = Resolution {
         points: panel.points_max.unwrap_or(screen.width).into(),
-        min_step_ms,
+        min_step: MinStep::parse(&scope.fill(&target.min_step, Syntax::Plain)?),
+        panel_step_ms: parse_duration_ms(&scope.fill(&panel.min_step, Syntax::Plain)?),
         scrape_interval_ms: screen.scrape_interval_ms,
         factor: target.step_factor.into(),
     };
@@ -43,10 +43,6 @@ pub fn ask(
     let scope = scope.with_steps(steps).with_range(range.clone());
     let range = if target.range { aligned(range, steps.step_ms) } else { range.clone() };
     Ok(Question { expr: scope.fill(&target.expr, Syntax::PromQl)?, range, steps })
-}
-
-fn duration(text: &str, scope: &Scope) -> Result<Option<u64>, TooLong> {
-    Ok(parse_duration_ms(&scope.fill(text, Syntax::Plain)?))
 }
 
 fn aligned(range: &TimeRange, step_ms: u64) -> TimeRange {
@@ -80,8 +76,10 @@ mod tests {
         check(&format!("{rate}}}]"), 600, "rate(x[40s]) 3600s", 10_000, 1_594_671_540_000);
         check(&format!("{rate}}}], \"maxDataPoints\": 60"), 600, "rate(x[1m10s]) 3600s", 60_000, 1_594_671_540_000);
         check(&format!("{rate}, \"interval\": \"$res\"}}]"), 600, "rate(x[8m]) 3600s", 120_000, 1_594_671_480_000);
-        check(&format!("{rate}}}], \"interval\": \">1m\""), 600, "rate(x[4m]) 3600s", 60_000, 1_594_671_540_000);
+        check(&format!("{rate}}}], \"interval\": \">1m\""), 600, "rate(x[1m10s]) 3600s", 60_000, 1_594_671_540_000);
         check(&format!("{rate}, \"instant\": true}}]"), 600, "rate(x[40s]) 3600s", 10_000, 1_594_671_549_254);
         check(&format!("{rate}, \"intervalFactor\": 2}}]"), 600, "rate(x[40s]) 3600s", 20_000, 1_594_671_540_000);
+        let own = format!("{rate}, \"interval\": \"$__rate_interval\"}}]");
+        check(&own, 600, "rate(x[40s]) 3600s", 40_000, 1_594_671_520_000);
     }
 }

@@ -46,7 +46,9 @@ pub use board::*;
 pub use color::{CLASSIC, ColorMode, Continuous, Rgba, classic, classic_by_name, shade};
 pub use field::*;
 pub use frame::{CELLS_MAX, Column, Field, Frame, Value, display_name, fill_labels, legend_name};
-pub use import::{DASHBOARD_BYTES_MAX, ImportError, Imported, PANELS_MAX, SCHEMA_MAX, SCHEMA_MIN, TARGETS_MAX, import};
+pub use import::{
+    DASHBOARD_BYTES_MAX, ImportError, Imported, PANELS_MAX, SCHEMA_MAX, SCHEMA_MIN, TARGETS_MAX, import, is_prometheus,
+};
 pub use link::Link;
 pub use mapping::{Mapped, Mapping, Rule, Shown, Special, apply as apply_mappings};
 pub use moment::{Now, TimeError, panel_range, resolve};

@@ -13,13 +13,20 @@ const VARINT: u8 = 0;
 
 impl WriteRequest {
     /// Adds a series with its samples, `(timestamp in ms, value)`. Labels must be sorted by name.
-    pub fn series(mut self, labels: &[(&str, &str)], samples: &[(i64, f64)]) -> Self {
+    pub fn series(self, labels: &[(&str, &str)], samples: &[(i64, f64)]) -> Self {
+        self.series_with_exemplars(labels, samples, &[])
+    }
+
+    /// The same with exemplars, `(trace, timestamp in ms, value)`, which have the one label `trace_id`.
+    pub fn series_with_exemplars(
+        mut self,
+        labels: &[(&str, &str)],
+        samples: &[(i64, f64)],
+        exemplars: &[(&str, i64, f64)],
+    ) -> Self {
         let mut series = Vec::new();
         for (name, value) in labels {
-            let mut label = Vec::new();
-            field(&mut label, 1, name.as_bytes());
-            field(&mut label, 2, value.as_bytes());
-            field(&mut series, 1, &label);
+            field(&mut series, 1, &label(name, value));
         }
         for (timestamp, value) in samples {
             let mut sample = vec![1 << 3 | FIXED64];
@@ -27,6 +34,15 @@ impl WriteRequest {
             sample.push(2 << 3 | VARINT);
             varint(&mut sample, timestamp.cast_unsigned());
             field(&mut series, 2, &sample);
+        }
+        for (trace, timestamp, value) in exemplars {
+            let mut exemplar = Vec::new();
+            field(&mut exemplar, 1, &label("trace_id", trace));
+            exemplar.push(2 << 3 | FIXED64);
+            exemplar.extend(value.to_le_bytes());
+            exemplar.push(3 << 3 | VARINT);
+            varint(&mut exemplar, timestamp.cast_unsigned());
+            field(&mut series, 3, &exemplar);
         }
         field(&mut self.message, 1, &series);
         self
@@ -44,6 +60,13 @@ impl WriteRequest {
         ("Content-Type", "application/x-protobuf"),
         ("X-Prometheus-Remote-Write-Version", "0.1.0"),
     ];
+}
+
+fn label(name: &str, value: &str) -> Vec<u8> {
+    let mut label = Vec::new();
+    field(&mut label, 1, name.as_bytes());
+    field(&mut label, 2, value.as_bytes());
+    label
 }
 
 fn field(into: &mut Vec<u8>, number: u8, bytes: &[u8]) {

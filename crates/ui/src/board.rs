@@ -4,14 +4,18 @@
 //! - `vars` asks for the values of variables, `fetch` for what panels show: each different query once.
 //! - `canvas` applies transformations and settings of columns; `time`, `values`, `grid` and `heatmap` make pictures of them,
 //!   `links` addresses that are safe to follow, `why` the words where there is nothing to draw.
+//! - `marks` is what happened meanwhile: alerts, starts, reloads and the dashboard's annotations, once for all panels of a
+//!   request; `exemplars` are those of a panel's queries. Both are [`model::Mark`] on the wire.
 //! - `model` is the answer, `data` its endpoint; `page` the page, `markup` its texts, `places` its style sheet.
 
 mod canvas;
 mod data;
+mod exemplars;
 mod fetch;
 mod grid;
 mod heatmap;
 mod links;
+mod marks;
 mod markup;
 mod model;
 mod page;

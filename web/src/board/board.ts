@@ -6,7 +6,7 @@ import { Asker, type Asked, type Extra } from "./ask";
 import { forget } from "./colour";
 import { attachKeys } from "./keys";
 import * as kiosk from "./kiosk";
-import type { Answer, Panel as PanelAnswer } from "./model";
+import type { Answer, Mark, Panel as PanelAnswer } from "./model";
 import { type Page, Panel, closeHeads } from "./panel";
 import { startRefresh } from "./refresh";
 import * as variables from "./variables";
@@ -18,6 +18,7 @@ const NARROW_PX = 640;
 
 class Board implements Page {
   readonly panels = new Map<Element, Panel>();
+  marks: Mark[] = [];
   private readonly visible = new Set<Panel>();
   /** Panels whose picture is not that of the range shown. */
   private readonly stale = new Set<Panel>();
@@ -155,8 +156,9 @@ class Board implements Page {
   private async run(due: Panel[], extra: Extra, draw: (panel: Panel, answer: PanelAnswer) => boolean): Promise<boolean> {
     const abort = (this.running = new AbortController());
     try {
-      const { panels } = await this.ask(due, extra, abort.signal);
+      const { panels, marks } = await this.ask(due, extra, abort.signal);
       if (abort.signal.aborted) return false;
+      this.marks = marks ?? [];
       const answers = new Map(panels.map((answer) => [answer.key, answer]));
       for (const panel of due) {
         const answer = answers.get(panel.key);

@@ -40,7 +40,7 @@ export function inspect(panel: Panel, first: Tab = "data"): void {
     table = null;
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(TABS[i]![0] === tab)));
     if (tab === "queries") return body.replaceChildren(queries(panel, answer));
-    table = new TableView({ body, sync: "", title: () => panel.title, zone: () => "", sharesTip: () => false, exact: async () => null, chooseFrame: () => undefined });
+    table = new TableView({ body, sync: "", title: () => panel.title, zone: () => "", marks: () => [], sharesTip: () => false, exact: async () => null, chooseFrame: () => undefined });
     table.draw({ ...asTable(answer.picture), frames: undefined });
   };
   dialog.addEventListener("close", () => {

@@ -23,9 +23,22 @@ export interface Answer {
   from: number;
   to: number;
   panels: Panel[];
+  marks?: Mark[];
   /** In place of all else: the request was refused. */
   error?: string;
   detail?: string;
+}
+
+/** A line at a time, with `to` an area; with `v` a point on the first axis. */
+export interface Mark {
+  at: number;
+  to?: number;
+  v?: number;
+  color: Color;
+  title: string;
+  text?: string;
+  /** Keys of the panels that do not show it. */
+  without?: string[];
 }
 
 export interface Panel {
@@ -106,6 +119,7 @@ export interface TimePicture {
   thresholds?: Limits;
   legend: Legend;
   tooltip: Tooltip;
+  exemplars?: Mark[];
 }
 
 export interface Series {

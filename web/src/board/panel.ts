@@ -7,7 +7,7 @@ import { drawBars } from "./bars";
 import { drawGauge } from "./gauge";
 import { HeatmapView } from "./heatmap";
 import { attachMenu } from "./menu";
-import type { Note, Panel as Answer, TimePicture } from "./model";
+import type { Mark, Note, Panel as Answer, TimePicture } from "./model";
 import { PieView } from "./pie";
 import { drawStat } from "./stat";
 import { StatesView } from "./states";
@@ -22,6 +22,8 @@ const WORDS = { error: "Error", warning: "Warning", info: "Note", empty: "Note" 
 /** What the page offers to its panels. */
 export interface Page {
   uid: string;
+  /** Of the whole page. */
+  marks: Mark[];
   sharesTip(): boolean;
   exact(panel: Panel, at: number): Promise<Answer | null>;
   /** The panel with values that are not rounded. */
@@ -138,6 +140,7 @@ export class Panel {
     this.body.dataset.drawn = kind;
     this.view = viewOf(kind, {
       body: this.body,
+      marks: () => this.page.marks.filter(({ without }) => !without?.includes(this.key)),
       sync: this.page.uid,
       title: () => this.title,
       zone: zoneName,

@@ -9,6 +9,7 @@ import { attachTouch, zoomToSelection } from "../touch";
 import { fontOf } from "./axes";
 import { paint } from "./colour";
 import { Hover } from "./hover";
+import { drawMarks, tellMarks } from "./marks";
 import { Tip, showAt } from "./tip";
 import type { Context } from "./view";
 
@@ -128,6 +129,7 @@ export abstract class RowedView {
     plot.ctx.clip();
     this.paint(plot);
     plot.ctx.restore();
+    drawMarks(plot, this.context.marks());
   }
 
   private follow(plot: uPlot): void {
@@ -138,7 +140,7 @@ export abstract class RowedView {
     if (this.hover.inside) this.row = Math.max(0, Math.min(count - 1, Math.floor(plot.posToVal(top, "y"))));
     const told = this.tell(this.row, plot.posToVal(left, "x") * 1000, plot.cursor.idx ?? 0);
     if (!told) return this.tip.hide();
-    showAt(this.tip, plot, told.title, told.lines, mine);
+    showAt(this.tip, plot, told.title, [...tellMarks(plot, this.context.marks()), ...told.lines], mine);
   }
 
   private key(event: KeyboardEvent): void {

@@ -10,7 +10,8 @@ import { write } from "./format";
 import { Hover } from "./hover";
 import { type Entry, LegendView, choose } from "./legend";
 import { bandsOf, lineOptions, looksOf } from "./lines";
-import type { Series, TimePicture } from "./model";
+import { drawMarks, tellMarks } from "./marks";
+import type { Mark, Series, TimePicture } from "./model";
 import { columns, join, timesOf } from "./stack";
 import { Tip, type TipLine, showAt } from "./tip";
 import type { Context, View } from "./view";
@@ -91,6 +92,10 @@ export class TimeView implements View<"time"> {
 
   private isShown = (series: Series): boolean => !this.hidden.has(series.name) && !series.hide?.includes("picture");
 
+  private marks(): Mark[] {
+    return [...this.context.marks(), ...(this.picture!.exemplars ?? [])];
+  }
+
   private data(): uPlot.AlignedData {
     const drawn = columns(this.picture!, this.isShown);
     return [this.times.map((at) => at / 1000), ...drawn] as uPlot.AlignedData;
@@ -128,6 +133,7 @@ export class TimeView implements View<"time"> {
       hooks: {
         drawClear: thresholds ? [(plot) => limitAreas(plot, thresholds)] : [],
         drawAxes: thresholds ? [(plot) => limitLines(plot, thresholds)] : [],
+        draw: [(plot) => drawMarks(plot, this.marks())],
         setCursor: [(plot) => this.follow(plot)],
         setSelect: [zoomToSelection],
       },
@@ -197,7 +203,7 @@ export class TimeView implements View<"time"> {
     });
     if (tooltip.sort !== "none") lines.sort((a, b) => (tooltip.sort === "asc" ? a.n - b.n : b.n - a.n));
     // The last step may still run: it ends now, not when it will be over.
-    showAt(this.tip, plot, show(Math.min(at, Date.now()), "full"), lines, mine);
+    showAt(this.tip, plot, show(Math.min(at, Date.now()), "full"), [...tellMarks(plot, this.marks()), ...lines], mine);
   }
 
   /** The series whose drawn value is nearest to the pointer. */

@@ -5,6 +5,8 @@ import { all, make } from "../page";
 
 /** What an address has for all values. */
 const ALL = "$__all";
+/** What the form says in an address: variables, and which annotations are on. */
+const OWN = /^(var-|marks$)/;
 /** Options shown at once; a search finds the others. */
 const SHOWN_MAX = 200;
 
@@ -25,8 +27,8 @@ export function enhance(root: ParentNode): void {
 /** The page's address with what the form says of variables. */
 function addressOf(form: HTMLFormElement): URL {
   const url = new URL(location.href);
-  for (const name of [...url.searchParams.keys()]) if (name.startsWith("var-")) url.searchParams.delete(name);
-  for (const [name, value] of new FormData(form)) if (name.startsWith("var-")) url.searchParams.append(name, String(value));
+  for (const name of [...url.searchParams.keys()]) if (OWN.test(name)) url.searchParams.delete(name);
+  for (const [name, value] of new FormData(form)) if (OWN.test(name)) url.searchParams.append(name, String(value));
   return url;
 }
 

@@ -1,6 +1,6 @@
 // What every kind of picture offers to its panel, and what a panel offers to it.
 
-import type { Picture, TimePicture } from "./model";
+import type { Mark, Picture, TimePicture } from "./model";
 
 export type Kind = Picture["kind"];
 export type PictureOf<K extends Kind> = Extract<Picture, { kind: K }>;
@@ -22,6 +22,8 @@ export interface Context {
   title(): string;
   /** IANA name of the zone that is shown. */
   zone(): string;
+  /** What happened meanwhile. */
+  marks(): Mark[];
   /** Whether the tooltips of all panels follow the crosshair. */
   sharesTip(): boolean;
   /** The values at one time, in full; `null` where they cannot be had. */

@@ -1,9 +1,9 @@
 //! The fuzz target of dashboards. `cargo test` replays its corpus, too: `tests/fuzz.rs` takes this file in.
 
 use dashboard::{
-    Choice, Clock, Column, Dashboard, Field, Frame, Panel, Resolution, Scope, Selected, Selection, Steps, Syntax,
-    TimeRange, Variable, VariableKind, VariableQuery, custom_choices, import, interval_choices, legend_name, order,
-    parse_duration_ms, parts, query_choices, select, style, transform,
+    Choice, Clock, Column, Dashboard, Field, Frame, MinStep, Panel, Resolution, Scope, Selected, Selection, Steps,
+    Syntax, TimeRange, Variable, VariableKind, VariableQuery, custom_choices, import, interval_choices, legend_name,
+    order, parse_duration_ms, parts, query_choices, select, style, transform,
 };
 use jiff::tz::TimeZone;
 
@@ -59,7 +59,8 @@ fn show(panel: &Panel, scope: &Scope, range: &TimeRange) {
     for target in &panel.targets {
         let resolution = Resolution {
             points: panel.points_max.unwrap_or(0).into(),
-            min_step_ms: parse_duration_ms(&target.min_step).or_else(|| parse_duration_ms(&panel.min_step)),
+            min_step: MinStep::parse(&target.min_step),
+            panel_step_ms: parse_duration_ms(&panel.min_step),
             scrape_interval_ms: None,
             factor: target.step_factor.into(),
         };

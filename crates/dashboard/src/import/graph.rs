@@ -16,6 +16,8 @@ use crate::visual::{Legend, LegendMode, SortOrder, TimeSeries, Tooltip, TooltipM
 
 pub(super) fn read(object: &Object<'_>, panel: &mut Panel) {
     object.ignore(&["grid", "y_formats", "leftYAxisLabel", "rightYAxisLabel", "x-axis", "y-axis", "zerofill"]);
+    // A slip of Grafana's own, which it saves.
+    object.ignore(&["paceLength"]);
     object.lose("timeRegions", "coloured spans of time are not carried");
     let mut defaults = draw(object);
     panel.fields.overrides.splice(0..0, aliases(object));

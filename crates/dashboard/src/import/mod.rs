@@ -3,6 +3,7 @@
 mod defaults;
 mod field;
 mod graph;
+mod library;
 mod matcher;
 mod old_heatmap;
 mod old_table;
@@ -18,6 +19,7 @@ mod visual;
 #[cfg(test)]
 mod tests;
 
+pub use target::is_prometheus;
 pub(crate) use transform::test_pattern;
 
 use std::collections::BTreeMap;
@@ -78,14 +80,18 @@ pub struct Imported {
     pub report: Report,
 }
 
-/// Reads a dashboard as Grafana exports it, as its HTTP API answers it (`{"dashboard": …}`), or as a resource of
-/// the first generation (`{"kind": "Dashboard", "spec": …}`).
+/// Reads a dashboard as Grafana exports it, as its HTTP API answers it and takes it (`{"dashboard": …}`), as grafana.com
+/// gives it (`{"json": …}`), or as a resource of the first generation (`{"kind": "Dashboard", "spec": …}`).
 pub fn import(text: &str) -> Result<Imported, ImportError> {
     if text.len() > DASHBOARD_BYTES_MAX {
         return Err(ImportError::Length(text.len()));
     }
-    let value: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| json_error(&error))?;
-    let (inner, path) = unwrap(&value)?;
+    let mut value: Value =
+        serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| json_error(&error))?;
+    let path = wrapped(&value)?;
+    let inner = if path.is_empty() { &mut value } else { &mut value[path] };
+    library::inline(inner);
+    let inner: &Value = inner;
     let losses = Losses::new(sources(inner));
     let dashboard = {
         let node = Node { value: inner, path: path.to_owned(), losses: &losses };
@@ -101,29 +107,37 @@ fn json_error(error: &serde_json::Error) -> ImportError {
     ImportError::Json { line: error.line(), column: error.column(), reason }
 }
 
-/// The dashboard in what was exported around it, and where it stands there.
-fn unwrap(value: &Value) -> Result<(&Value, &'static str), ImportError> {
-    let refuse = |reason: &str| Err(ImportError::Shape(reason.to_owned()));
-    let Value::Object(map) = value else { return refuse("it is not an object") };
-    let (inner, path) = match (map.get("dashboard"), map.get("spec")) {
-        (Some(inner @ Value::Object(_)), _) => (inner, "dashboard"),
-        (_, Some(inner @ Value::Object(_))) => (inner, "spec"),
-        _ => (value, ""),
-    };
+/// Where the dashboard stands in what was exported around it; empty for the whole.
+fn wrapped(value: &Value) -> Result<&'static str, ImportError> {
+    let refuse = |reason: String| Err(ImportError::Shape(reason));
+    let Value::Object(map) = value else { return refuse("it is not an object".to_owned()) };
+    let path = WRAPPINGS.into_iter().find(|key| map.get(*key).is_some_and(Value::is_object));
+    let inner = path.and_then(|path| map.get(path)).unwrap_or(value);
     if inner.get("elements").is_some() && inner.get("layout").is_some() {
-        return refuse("it is of Grafana's schema v2; export it as classic JSON (\"V1 resource\")");
+        let reason = "it is of Grafana's schema v2; export it as classic JSON (\"V1 resource\")";
+        return refuse(reason.to_owned());
     }
-    if inner.get("panels").is_none() && inner.get("rows").is_none() {
-        return refuse("it has neither panels nor rows");
+    if inner.get("panels").is_some() || inner.get("rows").is_some() {
+        return Ok(path.unwrap_or_default());
     }
-    Ok((inner, path))
+    match (map.get("kind").and_then(Value::as_str), map.get("items").and_then(Value::as_array)) {
+        (_, Some(items)) => refuse(format!("it is a list of {}; put each into a file of its own", items.len())),
+        (Some(kind), _) if kind != "Dashboard" => refuse(format!("it is a resource of the kind {kind}")),
+        _ => refuse("it has neither panels nor rows".to_owned()),
+    }
 }
 
-/// Kinds of data sources by the names that a shared file gives them, as in `DS_PROMETHEUS`.
+/// Keys under which a dashboard stands in what is exported around it.
+const WRAPPINGS: [&str; 3] = ["dashboard", "spec", "json"];
+
+/// Kinds of data sources by the names that a shared file gives them, as in `DS_PROMETHEUS`, and by its variables of them.
 fn sources(dashboard: &Value) -> BTreeMap<String, String> {
-    let inputs = dashboard.get("__inputs").and_then(Value::as_array);
-    let text = |input: &Value, key: &str| input.get(key).and_then(Value::as_str).map(str::to_owned);
-    inputs.into_iter().flatten().filter_map(|input| Some((text(input, "name")?, text(input, "pluginId")?))).collect()
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let inputs = dashboard.get("__inputs").and_then(Value::as_array).into_iter().flatten();
+    let inputs = inputs.filter_map(|input| Some((text(input, "name")?, text(input, "pluginId")?)));
+    let variables = dashboard.get("templating").and_then(|templating| templating.get("list")?.as_array());
+    let variables = variables.into_iter().flatten().filter(|one| text(one, "type").as_deref() == Some("datasource"));
+    inputs.chain(variables.filter_map(|one| Some((text(one, "name")?, text(one, "query")?)))).collect()
 }
 
 fn dashboard(object: &Object<'_>) -> Result<Dashboard, ImportError> {

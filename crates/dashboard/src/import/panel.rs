@@ -33,7 +33,8 @@ pub(super) fn read(object: &Object<'_>, kind: &Kind, place: Place) -> Panel {
     object.ignore(&["type", "gridPos", "pluginVersion", "datasource", "editable", "error", "span", "height", "width"]);
     object.ignore(&["cacheTimeout", "queryCachingTTL", "scopedVars", "repeatIteration", "repeatPanelId", "isNew"]);
     object.ignore(&["renderer", "$$hashKey", "id", "title", "repeatedByRow", "minSpan", "collapsed", "panels"]);
-    object.ignore(&["titleSize", "hideTimeOverride", "timeFrom", "timeShift", "headings", "style"]);
+    object.ignore(&["titleSize", "hideTimeOverride", "timeFrom", "timeShift", "headings", "style", "timeCompare"]);
+    object.ignore(&["snapshotData", "fullscreen", "isEditing", "isInView", "hasRefreshed", "cacheTtl", "key"]);
     let id = object.number("id").unwrap_or(0.0) as i64;
     let title = object.string("title");
     object.losses().enter(Some((id, title.clone())));
@@ -73,15 +74,23 @@ pub(super) fn read(object: &Object<'_>, kind: &Kind, place: Place) -> Panel {
     panel
 }
 
+/// A library panel that came with all of its settings is like any other; where it has only its name, nothing can be drawn.
 fn library(object: &Object<'_>) {
-    object.lose("libraryPanel", "library panels are not carried; save the panel as one of the dashboard");
+    object.ignore(&["libraryPanel"]);
+    if !object.has("type") {
+        let reason = "this library panel is not in the file; export the dashboard from Grafana for sharing externally, which puts it in";
+        object.lose("libraryPanel", reason);
+    }
     object.lose("alert", "an alert of Grafana's old kind is not carried; write it as a rule");
 }
 
 fn repeat(object: &Object<'_>) -> Option<Repeat> {
-    object.ignore(&["repeatDirection", "maxPerRow"]);
+    object.ignore(&["repeatDirection", "maxPerRow", "minSpan"]);
     let variable = object.filled("repeat")?;
     let vertical = object.word("repeatDirection", &[("h", false), ("v", true)]).unwrap_or(false);
-    let per_row_max = object.count("maxPerRow", 24).filter(|count| *count > 0).unwrap_or(4);
+    let per_row_max = object.count("maxPerRow", 24).filter(|count| *count > 0);
+    // Before schema 17 there was a smallest width, in columns of today's grid.
+    let by_width = || object.count("minSpan", 24).filter(|span| *span > 0).map(|span| 24 / span);
+    let per_row_max = per_row_max.or_else(by_width).unwrap_or(4);
     Some(Repeat { variable, vertical, per_row_max })
 }

@@ -23,9 +23,13 @@ pub(super) fn read(object: &Object<'_>) -> Result<Vec<Section>, ImportError> {
     for panel in object.objects("panels") {
         read_panel(&panel, &mut sections, None);
     }
+    let rows = object.objects("rows");
+    // One row with a heading gives all of them one.
+    let is_shown = |row: &Object<'_>| row.is("collapse") || row.is("showTitle") || row.filled("repeat").is_some();
+    let titled = rows.iter().any(is_shown);
     let mut bottom = 0;
-    for row in object.objects("rows") {
-        bottom = old_row(&row, &mut sections, bottom);
+    for row in rows {
+        bottom = old_row(&row, &mut sections, bottom, titled);
     }
     number(&mut sections);
     Ok(sections)
@@ -41,6 +45,10 @@ fn count(list: Option<Node<'_>>) -> usize {
 }
 
 fn read_panel(object: &Object<'_>, sections: &mut Vec<Section>, place: Option<Place>) {
+    if is_copy(object) {
+        object.ignore_rest();
+        return;
+    }
     let kind = Kind::of(object);
     if matches!(kind, Kind::Row) && place.is_none() {
         row(object, sections);
@@ -52,6 +60,11 @@ fn read_panel(object: &Object<'_>, sections: &mut Vec<Section>, place: Option<Pl
         Some(section) => section.panels.push(panel),
         None => sections.push(Section { row: None, panels: vec![panel] }),
     }
+}
+
+/// A panel that was made for a value of a variable when the file was saved: it is made anew for the values of today.
+fn is_copy(object: &Object<'_>) -> bool {
+    object.has("repeatPanelId") && (!object.has("repeat") || object.has("repeatedByRow"))
 }
 
 fn row(object: &Object<'_>, sections: &mut Vec<Section>) {
@@ -86,13 +99,17 @@ fn grid(object: &Object<'_>) -> Place {
 
 /// A row of before schema 16: panels have a span of twelve parts and stand beside each other until the row is full.
 /// Answers with the grid's row below it.
-fn old_row(object: &Object<'_>, sections: &mut Vec<Section>, top: u32) -> u32 {
+fn old_row(object: &Object<'_>, sections: &mut Vec<Section>, top: u32, titled: bool) -> u32 {
+    // Made for a value of its variable when the file was saved.
+    if object.has("repeatIteration") && !object.has("repeat") {
+        object.ignore_rest();
+        return top;
+    }
     object.ignore(&["editable", "titleSize", "repeatIteration", "repeatRowId", "showTitle", "$$hashKey"]);
     let collapsed = object.is("collapse");
     let repeat = object.filled("repeat");
-    let is_shown = object.is("showTitle") || collapsed || repeat.is_some();
     let title = object.string("title");
-    let row = is_shown.then_some(Row { id: 0, title, collapsed, repeat, y: top });
+    let row = titled.then_some(Row { id: 0, title, collapsed, repeat, y: top });
     let height = cells(&object.string("height"));
     let mut line = Line { x: 0, y: top + u32::from(row.is_some()), height: 0 };
     sections.push(Section { row, panels: Vec::new() });
@@ -113,7 +130,7 @@ struct Line {
 impl Line {
     fn place(&mut self, panel: &Object<'_>, height: u32) -> Place {
         let span = panel.number("span").unwrap_or(4.0);
-        let w = whole(span * 2.0, COLUMNS).max(1);
+        let w = whole(span.floor() * 2.0, COLUMNS).max(1);
         let h = panel.filled("height").map_or(height, |height| cells(&height));
         if self.x + w > COLUMNS {
             self.y += self.height;

@@ -7,8 +7,8 @@ use crate::link::Link;
 pub(super) fn read(object: &Object<'_>, dashboard: &mut Dashboard) {
     object.ignore(&["id", "version", "editable", "iteration", "gnetId", "revision", "style", "preload", "liveNow"]);
     object.ignore(&["__inputs", "__requires", "fiscalYearStartMonth", "hideControls", "overwrite", "folderId"]);
-    object.ignore(&["originalTitle", "sharedCrosshair", "scopeMeta", "weekStartDay"]);
-    object.lose("__elements", "library panels are not carried; save the panel as one of the dashboard");
+    object.ignore(&["originalTitle", "sharedCrosshair", "scopeMeta", "weekStartDay", "links", "snapshot"]);
+    object.lose("__elements", "a library panel that no panel of this dashboard names");
     dashboard.uid = object.string("uid");
     dashboard.title = object.string("title");
     dashboard.description = object.string("description");
@@ -42,7 +42,12 @@ fn refresh(object: &Object<'_>) -> String {
 }
 
 fn crosshair(object: &Object<'_>) -> Crosshair {
-    object.node("graphTooltip").and_then(|node| word(&node, Crosshair::WORDS)).unwrap_or_default()
+    match object.node("graphTooltip") {
+        Some(node) => word(&node, Crosshair::WORDS).unwrap_or_default(),
+        // Of before schema 14.
+        None if object.is("sharedCrosshair") => Crosshair::Line,
+        None => Crosshair::Off,
+    }
 }
 
 /// A link of a dashboard, panel or value.
@@ -75,10 +80,13 @@ fn annotations(object: &Object<'_>) -> Vec<Annotation> {
 
 fn annotation(object: &Object<'_>) -> Option<Annotation> {
     object.ignore(&["type", "target", "datasource", "showIn", "builtIn", "$$hashKey", "mappings", "rawQuery"]);
+    object.ignore(&["limit", "tags", "matchAny", "showLine", "lineColor", "iconSize", "textField", "titleColumn"]);
+    object.ignore(&["tagsColumn", "textColumn", "placement", "snapshotData"]);
     let built_in = object.number("builtIn") == Some(1.0) || object.is("builtIn");
     let source = super::target::Source::read(object);
     let target = object.object("target");
     let expr = query(object, target.as_ref());
+    let step = object.filled("step").or_else(|| target.as_ref()?.filled("interval")).unwrap_or_default();
     if let Some(target) = target {
         target.ignore_rest();
     }
@@ -96,11 +104,13 @@ fn annotation(object: &Object<'_>) -> Option<Annotation> {
         built_in,
         color: object.string("iconColor"),
         expr,
-        step: object.string("step"),
+        step,
         title: object.string("titleFormat"),
         text: object.string("textFormat"),
         tag_labels: tags(object),
-        value_for_time: object.node("useValueForTime").is_some_and(|flag| flag.flag() == Some(true)),
+        value_for_time: object
+            .node("useValueForTime")
+            .is_some_and(|flag| flag.value == "on" || flag.flag() == Some(true)),
         only_panels: panels.clone().filter(|_| !excluded),
         except_panels: panels.filter(|_| excluded).unwrap_or_default(),
     })

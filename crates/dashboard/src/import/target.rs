@@ -32,8 +32,9 @@ impl Source {
             Value::String(name) => ("", name.as_str()),
             _ => return Self::Own,
         };
-        // A shared file says itself what its data sources are.
-        let named = uid.strip_prefix("${").and_then(|name| name.strip_suffix('}'));
+        // A shared file says itself what its data sources are, and so do its variables of them.
+        let braced = |before: &str, after: &str| uid.strip_prefix(before).and_then(|name| name.strip_suffix(after));
+        let named = braced("${", "}").or_else(|| braced("[[", "]]")).or_else(|| uid.strip_prefix('$'));
         let known = named.and_then(|name| object.losses().sources.get(name)).map(String::as_str);
         let kind = if kind.is_empty() { known.unwrap_or_default() } else { kind };
         match (kind, uid) {
@@ -53,8 +54,10 @@ impl Source {
     }
 }
 
-fn is_prometheus(kind: &str) -> bool {
-    kind.starts_with('$') || kind.contains("prometheus") || kind.contains("victoriametrics")
+/// Whether a kind of data sources, by Grafana's name of it, is asked in PromQL.
+pub fn is_prometheus(kind: &str) -> bool {
+    let kinds = ["prometheus", "victoriametrics", "mimir", "thanos"];
+    kind.starts_with('$') || kinds.iter().any(|known| kind.contains(known))
 }
 
 pub(super) fn read(panel: &Object<'_>) -> Vec<Target> {
@@ -115,6 +118,24 @@ fn marks(object: &Object<'_>) {
     object.ignore(&["includeNullMetadata", "key", "requestId", "utcOffsetSec", "queryType", "target", "$$hashKey"]);
     object.ignore(&["textEditor", "rawQuery", "aggregation", "decimals", "displayAliasType", "displayType", "units"]);
     object.ignore(&["valueHandler", "builderOptions", "fromExploreMetrics", "scopes", "adhocFilters", "timeRange"]);
+    object.ignore(&[
+        "intervalMs",
+        "maxDataPoints",
+        "datasourceId",
+        "calculatedInterval",
+        "hiddenSeries",
+        "crossplatform",
+    ]);
+    object.ignore(&["prometheusType", "prometheusVersion", "customQuery", "groupByKeys", "utcOffset", "qryType"]);
+    // A query that asked another data source before keeps settings of that one.
+    if object.has("expr") {
+        object.ignore(&["alias", "bucketAggs", "dsType", "group", "groupBy", "measurement", "metricColumn", "metrics"]);
+        object.ignore(&["orderByTime", "policy", "query", "rawSql", "resultFormat", "select", "tags", "timeColumn"]);
+        object.ignore(&["timeField", "where", "type", "tagsGroup", "downsampleFillPolicy", "aggregator", "refCount"]);
+        object.ignore(&["application", "functions", "host", "item", "itemTag", "mode", "options", "table", "trigger"]);
+        object.ignore(&["downsampleAggregator", "sql", "rawQueryText", "period", "region", "statistics", "namespace"]);
+        object.ignore(&["dimensions", "matchExact", "metricName", "expression", "id", "azureMonitor", "subscription"]);
+    }
 }
 
 /// Queries of other languages have keys of their own.

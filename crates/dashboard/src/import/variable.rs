@@ -30,7 +30,7 @@ fn one(object: &Object<'_>) -> Option<Variable> {
     object.ignore(&["options", "definition", "datasource", "queryValue", "tagsQuery", "tagValuesQuery", "useTags"]);
     object.ignore(&["tags", "error", "id", "rootStateKey", "index", "global", "state", "initLock", "hideLabel"]);
     object.ignore(&["current", "skipUrlSync", "auto", "auto_count", "auto_min", "filters", "query", "type"]);
-    object.ignore(&["allFormat", "multiFormat", "refresh_on_load", "baseFilters", "usesAdHoc", "valuesFormat"]);
+    object.ignore(&["allFormat", "multiFormat", "refresh_on_load", "usesAdHoc", "valuesFormat"]);
     let name = object.string("name");
     if name.is_empty() {
         object.lose_all("a variable without a name");
@@ -101,7 +101,10 @@ fn kind(object: &Object<'_>) -> Option<VariableKind> {
         "constant" => VariableKind::Constant(query()),
         "interval" => VariableKind::Interval { choices: query(), auto: auto(object) },
         "datasource" => VariableKind::Datasource { plugin: query() },
-        "adhoc" => VariableKind::AdHoc(object.objects("filters").iter().map(filter).collect()),
+        "adhoc" => {
+            let (base, own) = (object.objects("baseFilters"), object.objects("filters"));
+            VariableKind::AdHoc(base.iter().chain(&own).map(filter).collect())
+        }
         "switch" => {
             let word = |key| object.text(key).unwrap_or_default();
             VariableKind::Custom(format!("{},{}", word("enabledValue"), word("disabledValue")))

@@ -45,7 +45,8 @@ pub(super) fn read(panel: &Object<'_>) -> Visual {
 fn options<'a>(panel: &Object<'a>, kind: &str) -> Option<Object<'a>> {
     let known = ["timeseries", "stat", "gauge", "bargauge", "table", "heatmap", "piechart", "grafana-piechart-panel"];
     let known = known.iter().chain(&["state-timeline", "status-history", "alertlist", "text"]);
-    if !known.into_iter().any(|known| *known == kind) {
+    let is_named_only = kind.is_empty() && panel.has("libraryPanel");
+    if !is_named_only && !known.into_iter().any(|known| *known == kind) {
         let reason = match kind {
             "" => "a panel without a kind",
             _ => "skep does not draw this kind of panel; what its queries answer is shown as a table",

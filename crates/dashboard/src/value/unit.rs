@@ -280,6 +280,8 @@ fn data(name: &str) -> Option<Kind> {
         "MHs" => decimal("H/s", 2),
         "GHs" => decimal("H/s", 3),
         "THs" => decimal("H/s", 4),
+        "PHs" => decimal("H/s", 5),
+        "EHs" => decimal("H/s", 6),
         _ => None,
     }
 }
@@ -311,7 +313,7 @@ fn time(name: &str) -> Option<Kind> {
 }
 
 /// Codes of currencies, their signs, and whether those stand behind.
-const SIGNS: [(&str, &str, bool); 28] = [
+const SIGNS: [(&str, &str, bool); 32] = [
     ("USD", "$", false),
     ("GBP", "£", false),
     ("EUR", "€", false),
@@ -330,6 +332,7 @@ const SIGNS: [(&str, &str, bool); 28] = [
     ("BTC", "฿", false),
     ("mBTC", "mBTC", false),
     ("µBTC", "μBTC", false),
+    ("μBTC", "μBTC", false),
     ("ZAR", "R", false),
     ("INR", "₹", false),
     ("KRW", "₩", false),
@@ -340,6 +343,9 @@ const SIGNS: [(&str, &str, bool); 28] = [
     ("MYR", "RM", false),
     ("XPF", "XPF", false),
     ("BGN", "BGN", false),
+    ("PYG", "₲", false),
+    ("UYU", "UYU", false),
+    ("ILS", "₪", false),
 ];
 
 fn money(name: &str) -> Option<Kind> {
@@ -375,7 +381,7 @@ fn rates(name: &str) -> Option<Kind> {
 }
 
 /// Units of nature with letters: the letter of 1.
-const SCALED: [(&str, &str, i32); 48] = [
+const SCALED: [(&str, &str, i32); 77] = [
     ("hertz", "Hz", 0),
     ("rothz", "Hz", 0),
     ("flops", "FLOPS", 0),
@@ -383,6 +389,9 @@ const SCALED: [(&str, &str, i32); 48] = [
     ("gflops", "FLOPS", 3),
     ("tflops", "FLOPS", 4),
     ("pflops", "FLOPS", 5),
+    ("eflops", "FLOPS", 6),
+    ("zflops", "FLOPS", 7),
+    ("yflops", "FLOPS", 8),
     ("watt", "W", 0),
     ("kwatt", "W", 1),
     ("megwatt", "W", 2),
@@ -407,6 +416,8 @@ const SCALED: [(&str, &str, i32); 48] = [
     ("volt", "V", 0),
     ("kvolt", "V", 1),
     ("mvolt", "V", -1),
+    ("dBm", "dBm", 0),
+    ("mohm", "Ω", -1),
     ("ohm", "Ω", 0),
     ("kohm", "Ω", 1),
     ("Mohm", "Ω", 2),
@@ -414,6 +425,7 @@ const SCALED: [(&str, &str, i32); 48] = [
     ("µfarad", "F", -2),
     ("nfarad", "F", -3),
     ("pfarad", "F", -4),
+    ("ffarad", "F", -5),
     ("henry", "H", 0),
     ("mhenry", "H", -1),
     ("µhenry", "H", -2),
@@ -424,16 +436,38 @@ const SCALED: [(&str, &str, i32); 48] = [
     ("lengthm", "m", 0),
     ("lengthkm", "m", 1),
     ("litre", "L", 0),
+    ("mlitre", "L", -1),
+    ("lumens", "Lm", 0),
+    ("forceNm", "Nm", 0),
+    ("forcekNm", "Nm", 1),
+    ("forceN", "N", 0),
+    ("forcekN", "N", 1),
+    ("pressurembar", "bar", -1),
+    ("pressurebar", "bar", 0),
+    ("pressurekbar", "bar", 1),
+    ("pressurepa", "Pa", 0),
+    ("radbq", "Bq", 0),
+    ("radci", "Ci", 0),
+    ("radgy", "Gy", 0),
+    ("radrad", "rad", 0),
+    ("radsv", "Sv", 0),
+    ("radmsv", "Sv", -1),
+    ("radusv", "Sv", -2),
+    ("radrem", "rem", 0),
+    ("radexpckg", "C/kg", 0),
+    ("radr", "R", 0),
+    ("radsvh", "Sv/h", 0),
+    ("radmsvh", "Sv/h", -1),
+    ("radusvh", "Sv/h", -2),
 ];
 
 /// Units of nature without letters.
-const FIXED: [(&str, &str); 62] = [
+const FIXED: [(&str, &str); 60] = [
     ("celsius", "°C"),
     ("fahrenheit", "°F"),
     ("kelvin", "K"),
     ("humidity", "%H"),
     ("dB", "dB"),
-    ("dBm", "dBm"),
     ("pixel", "px"),
     ("degree", "°"),
     ("radian", "rad"),
@@ -458,26 +492,15 @@ const FIXED: [(&str, &str); 62] = [
     ("lengthin", "in"),
     ("lengthft", "ft"),
     ("lengthmi", "mi"),
-    ("mlitre", "mL"),
     ("m3", "m³"),
     ("Nm3", "Nm³"),
     ("dm3", "dm³"),
     ("gallons", "gal"),
     ("Wm2", "W/m²"),
-    ("lumens", "Lm"),
     ("lux", "lx"),
-    ("pressurembar", "mBar"),
-    ("pressurebar", "Bar"),
-    ("pressurekbar", "kBar"),
-    ("pressurepa", "Pa"),
     ("pressurehpa", "hPa"),
     ("pressurekpa", "kPa"),
     ("pressurehg", "\"Hg"),
-    ("pressurepsi", "psi"),
-    ("forceNm", "Nm"),
-    ("forcekNm", "kNm"),
-    ("forceN", "N"),
-    ("forcekN", "kN"),
     ("flowgpm", "gpm"),
     ("flowcms", "cms"),
     ("flowcfs", "cfs"),
@@ -488,8 +511,18 @@ const FIXED: [(&str, &str); 62] = [
     ("ppm", "ppm"),
     ("conppm", "ppm"),
     ("conppb", "ppb"),
+    ("conngm3", "ng/m³"),
+    ("conngNm3", "ng/Nm³"),
     ("conμgm3", "μg/m³"),
+    ("conμgNm3", "μg/Nm³"),
     ("conmgm3", "mg/m³"),
+    ("conmgNm3", "mg/Nm³"),
+    ("congm3", "g/m³"),
+    ("congNm3", "g/Nm³"),
+    ("conmgdL", "mg/dL"),
+    ("conmmolL", "mmol/L"),
+    ("acres", "ac"),
+    ("hectares", "ha"),
 ];
 
 fn physics(name: &str) -> Option<Kind> {

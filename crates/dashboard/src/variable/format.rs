@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
+use jiff::tz::TimeZone;
+
 use super::Choice;
+use super::time::point;
 
 /// How values are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,13 +42,21 @@ pub enum VariableFormat {
     Distributed,
     /// `&lt;` and the like.
     Html,
+    /// With this between the values.
+    Join(String),
+    /// `name=PREFIXa&name=PREFIXb`: the name, empty for the variable's own, and the prefix.
+    CustomParam(String, String),
+    /// A time of milliseconds since 1970, as `${__from:date:…}` writes one.
+    Date(String),
     /// As PromQL takes it in the quotes of a matcher.
     Prometheus,
 }
 
 impl VariableFormat {
-    /// Reads the word behind the colon; `None` for one that Grafana does not have either, which means `glob` there.
-    pub fn parse(word: &str) -> Option<Self> {
+    /// Reads what stands behind the colon, a word with its arguments behind further ones; `None` for a word that Grafana does
+    /// not have either, which means `glob` there.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (word, rest) = text.split_once(':').map_or((text, None), |(word, rest)| (word, Some(rest)));
         Some(match word {
             "glob" => Self::Glob,
             "csv" => Self::Csv,
@@ -63,6 +74,12 @@ impl VariableFormat {
             "uriencode" => Self::UriEncode,
             "distributed" => Self::Distributed,
             "html" => Self::Html,
+            "join" => Self::Join(rest.unwrap_or(",").to_owned()),
+            "customqueryparam" => {
+                let (name, prefix) = rest.unwrap_or_default().split_once(':').unwrap_or((rest.unwrap_or_default(), ""));
+                Self::CustomParam(name.to_owned(), prefix.to_owned())
+            }
+            "date" => Self::Date(text.to_owned()),
             _ => return None,
         })
     }
@@ -73,13 +90,14 @@ pub(super) struct Values<'a> {
     pub(super) name: &'a str,
     pub(super) choices: &'a [Choice],
     pub(super) many: bool,
+    pub(super) zone: Option<&'a TimeZone>,
 }
 
 impl Values<'_> {
     pub(super) fn write(&self, format: &VariableFormat) -> String {
         match format {
-            VariableFormat::Glob if self.choices.len() > 1 => format!("{{{}}}", self.joined(",", str::to_owned)),
-            VariableFormat::Glob | VariableFormat::Csv | VariableFormat::Raw => self.joined(",", str::to_owned),
+            VariableFormat::Glob => self.glob(),
+            VariableFormat::Csv | VariableFormat::Raw => self.joined(",", str::to_owned),
             VariableFormat::Pipe => self.joined("|", str::to_owned),
             VariableFormat::Regex => self.grouped(escape_regex),
             VariableFormat::Lucene => self.lucene(),
@@ -93,12 +111,34 @@ impl Values<'_> {
             VariableFormat::QueryParam => {
                 self.joined("&", |value| format!("var-{}={}", percent(self.name), percent(value)))
             }
-            VariableFormat::PercentEncode => percent(&self.joined(",", str::to_owned)),
-            VariableFormat::UriEncode => uri(&self.joined(",", str::to_owned)),
+            VariableFormat::CustomParam(name, prefix) => {
+                let name = if name.is_empty() { self.name } else { name };
+                self.joined("&", |value| format!("{}={}{}", percent(name), percent(prefix), percent(value)))
+            }
+            VariableFormat::PercentEncode => percent(&self.glob()),
+            VariableFormat::UriEncode => uri(&self.glob()),
+            VariableFormat::Join(between) => self.joined(between, str::to_owned),
+            VariableFormat::Date(format) => self.date(format),
             VariableFormat::Distributed => self.distributed(),
             VariableFormat::Html => html(&self.joined(", ", str::to_owned)),
             VariableFormat::Prometheus if self.many => self.grouped(escape_prometheus_regex),
             VariableFormat::Prometheus => self.joined(",", escape_prometheus),
+        }
+    }
+
+    fn glob(&self) -> String {
+        let list = self.joined(",", str::to_owned);
+        if self.choices.len() > 1 { format!("{{{list}}}") } else { list }
+    }
+
+    /// Digits at the beginning are enough, as JavaScript reads a number.
+    fn date(&self, format: &str) -> String {
+        let value = self.choices.first().map(|choice| choice.value.trim()).unwrap_or_default();
+        let digits =
+            value.len() - value.trim_start_matches('-').trim_start_matches(|char: char| char.is_ascii_digit()).len();
+        match value[..digits].parse() {
+            Ok(time_ms) => point(time_ms, Some(format), self.zone.unwrap_or(&TimeZone::UTC)),
+            Err(_) => "NaN".to_owned(),
         }
     }
 
@@ -157,8 +197,13 @@ pub(super) fn escape_regex(text: &str) -> String {
     escape_with(text, "^$\\.*+?()[]{}|")
 }
 
+/// Numbers stay as they are.
 fn escape_lucene(text: &str) -> String {
-    escape_with(text, "+-=&|><!(){}[]^\"~*?:\\/")
+    if text.trim().parse::<f64>().is_ok() {
+        text.to_owned()
+    } else {
+        escape_with(text, "+-=&|><!(){}[]^\"~*?:\\/ \t\n")
+    }
 }
 
 /// A value between the double quotes of PromQL.
@@ -198,7 +243,7 @@ pub(super) fn percent(text: &str) -> String {
 }
 
 fn uri(text: &str) -> String {
-    encode(text, b"-_.~!*'();/?:@&=+$,#")
+    encode(text, b"-_.~;/?:@&=+$,#")
 }
 
 fn encode(text: &str, kept: &[u8]) -> String {

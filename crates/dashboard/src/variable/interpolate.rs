@@ -125,10 +125,9 @@ impl Scope {
     }
 
     fn value(&self, found: &Reference<'_>, syntax: Syntax, depth: usize) -> Result<Option<String>, TooLong> {
-        let Some(selected) = self.variables.get(found.name) else { return Ok(self.built_in(found)) };
-        let word = found.format.map(|format| format.split(':').next().unwrap_or_default());
-        let format = match word {
-            Some(word) => VariableFormat::parse(word).unwrap_or(VariableFormat::Glob),
+        let Some(selected) = self.selected(found) else { return Ok(self.built_in(found)) };
+        let format = match found.format {
+            Some(format) => VariableFormat::parse(format).unwrap_or(VariableFormat::Glob),
             None => default_format(syntax),
         };
         let is_shown = matches!(format, VariableFormat::Text | VariableFormat::QueryParam);
@@ -142,8 +141,18 @@ impl Scope {
                 Ok(Some(all.clone()))
             };
         }
-        let values = Values { name: found.name, choices: &selected.choices, many: selected.many };
+        let values = self.values(found.name, &selected.choices, selected.many);
         Ok(Some(values.write(&format)))
+    }
+
+    /// What a name stands for. A path behind it is a name of its own where one is set (`__user.login`), else it is passed over.
+    fn selected(&self, found: &Reference<'_>) -> Option<&Selected> {
+        let whole = found.path.and_then(|path| self.variables.get(&format!("{}.{path}", found.name)));
+        whole.or_else(|| self.variables.get(found.name))
+    }
+
+    fn values<'a>(&'a self, name: &'a str, choices: &'a [Choice], many: bool) -> Values<'a> {
+        Values { name, choices, many, zone: self.zone.as_ref() }
     }
 
     /// Names that every dashboard has.
@@ -164,6 +173,8 @@ impl Scope {
             "__timezone" => zone.iana_name().unwrap_or("utc").to_owned(),
             "__url_time_range" => format!("from={}&to={}", range?.from_ms, range?.to_ms),
             "__all_variables" => self.parameters(),
+            // A condition of SQL: PromQL has the time of its own.
+            "timeFilter" | "__timeFilter" => String::new(),
             _ => return None,
         })
     }
@@ -172,9 +183,10 @@ impl Scope {
     fn parameters(&self) -> String {
         let one = |(name, selected): (&String, &Selected)| match selected.all {
             true => all_text(name, &VariableFormat::QueryParam),
-            false => Values { name, choices: &selected.choices, many: true }.write(&VariableFormat::QueryParam),
+            false => self.values(name, &selected.choices, true).write(&VariableFormat::QueryParam),
         };
-        self.variables.iter().map(one).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("&")
+        let is_own = |(name, _): &(&String, &Selected)| !name.starts_with("__");
+        self.variables.iter().filter(is_own).map(one).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("&")
     }
 }
 
@@ -210,7 +222,10 @@ pub fn references(text: &str) -> Vec<String> {
 pub fn matchers(filters: &[AdHocFilter]) -> Vec<String> {
     let one = |filter: &AdHocFilter| {
         let values = filter.values.iter().map(|value| Choice::same(value.as_str())).collect::<Vec<_>>();
-        let several = || Values { name: "", choices: &values, many: true }.write(&VariableFormat::Prometheus);
+        let several = || {
+            let values = Values { name: "", choices: &values, many: true, zone: None };
+            values.write(&VariableFormat::Prometheus)
+        };
         match filter.operator.as_str() {
             "=|" => format!("{}=~\"{}\"", filter.key, several()),
             "!=|" => format!("{}!~\"{}\"", filter.key, several()),
@@ -225,6 +240,8 @@ struct Reference<'a> {
     start: usize,
     end: usize,
     name: &'a str,
+    /// What stands behind a dot.
+    path: Option<&'a str>,
     format: Option<&'a str>,
 }
 
@@ -247,18 +264,18 @@ impl<'a> Reference<'a> {
 
     fn bare(inner: &'a str, at: usize) -> Option<Self> {
         let name = word(inner);
-        (!name.is_empty()).then(|| Self { start: 0, end: at + name.len(), name, format: None })
+        (!name.is_empty()).then(|| Self { start: 0, end: at + name.len(), name, path: None, format: None })
     }
 
     fn braced(inner: &'a str, at: usize) -> Option<Self> {
         let (content, _) = inner.split_once('}')?;
         let name = word(content);
         let rest = &content[name.len()..];
-        // A path into the value, `.field`, is the value's own here: values are texts.
-        let rest = rest.strip_prefix('.').map_or(rest, |path| &path[path.find(':').unwrap_or(path.len())..]);
+        let path = rest.strip_prefix('.').map(|path| &path[..path.find(':').unwrap_or(path.len())]);
+        let rest = path.map_or(rest, |path| &rest[1 + path.len()..]);
         let format = rest.strip_prefix(':').filter(|format| !format.is_empty());
         let is_whole = rest.is_empty() || format.is_some();
-        (!name.is_empty() && is_whole).then(|| Self { start: 0, end: at + content.len() + 1, name, format })
+        (!name.is_empty() && is_whole).then(|| Self { start: 0, end: at + content.len() + 1, name, path, format })
     }
 
     fn bracketed(inner: &'a str, at: usize) -> Option<Self> {
@@ -267,7 +284,7 @@ impl<'a> Reference<'a> {
         let rest = &content[name.len()..];
         let format = rest.strip_prefix(':').filter(|format| !format.is_empty() && word(format).len() == format.len());
         let is_whole = rest.is_empty() || format.is_some();
-        (!name.is_empty() && is_whole).then(|| Self { start: 0, end: at + content.len() + 2, name, format })
+        (!name.is_empty() && is_whole).then(|| Self { start: 0, end: at + content.len() + 2, name, path: None, format })
     }
 }
 
@@ -289,6 +306,7 @@ mod tests {
             ..Selected::default()
         };
         scope.set("one", Selected::one(Choice { text: "One".to_owned(), value: "a.b\"c\\d".to_owned() }));
+        scope.set("one.own", Selected::one(Choice::same("property")));
         scope.set("host", Selected::one(Choice::same("10.0.0.1:9100")));
         scope.set("multi", many(&["a.b", "c|d"]));
         scope.set("single", many(&["a.b"]));
@@ -351,22 +369,30 @@ mod tests {
         check("${one:text} ${multi:text}", "One a.b + c|d");
         check("${multi:queryparam}", "var-multi=a.b&var-multi=c%7Cd");
         check("${all:queryparam} ${all:text}", "var-all=%24__all All");
-        check("${quotes:percentencode}", "it%27s%2C%22q%22");
-        check("${quotes:uriencode}", "it's,%22q%22");
+        check("${quotes:percentencode} ${host:percentencode}", "%7Bit%27s%2C%22q%22%7D 10.0.0.1%3A9100");
+        check("${quotes:uriencode}", "%7Bit%27s,%22q%22%7D");
+        check("${multi:join} ${multi:join: and }", "a.b,c|d a.b and c|d");
+        check("${multi:customqueryparam} ${multi:customqueryparam:p:x-}", "multi=a.b&multi=c%7Cd p=x-a.b&p=x-c%7Cd");
+        check("${host:date} ${multi:date}", "1970-01-01T00:00:00.010Z NaN");
         check("${multi:distributed}", "a.b,multi=c|d");
         check("${multi:lucene}", r#"("a.b" OR "c\|d")"#);
         check("${multi:nonsense}", "{a.b,c|d}");
         check("[[multi:csv]]", "a.b,c|d");
         check("${one.text:raw}", "a.b\"c\\d");
+        check("${one.own} ${one.other}", "property a.b\\\"c\\\\d");
         check("${__from} ${__to:date:seconds}", "1594671549254 1594675149");
         check("${__from:date} ${__from:date:iso}", "2020-07-13T20:19:09.254Z 2020-07-13T20:19:09.254Z");
-        check("${__from:date:YYYY-MM}", "2020-07");
+        check("${__from:date:YYYY-MM} ${__from:date:HH:mm} ${__from:date:ms}", "2020-07 20:19 1594671549254");
     }
 
     #[test]
     fn a_text_has_the_format_of_its_kind() {
         check(Syntax::Text, "$one / $multi / $all", "One / a.b + c|d / All");
-        check(Syntax::Url, "/d/x?v=$multi&$__url_time_range", "/d/x?v=a.b%2Cc%7Cd&from=1594671549254&to=1594675149254");
+        check(
+            Syntax::Url,
+            "/d/x?v=$multi&$__url_time_range",
+            "/d/x?v=%7Ba.b%2Cc%7Cd%7D&from=1594671549254&to=1594675149254",
+        );
         check(Syntax::Regex, "/$multi/", r"/(a\.b|c\|d)/");
         check(Syntax::Plain, "$multi", "{a.b,c|d}");
     }

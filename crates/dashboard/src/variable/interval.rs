@@ -9,13 +9,42 @@ const SCRAPE_INTERVAL_MS: u64 = 15_000;
 /// Points of a panel whose width is not known.
 const POINTS: u64 = 1_000;
 
+/// The smallest step that a query names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MinStep {
+    /// None: the panel's, or else the data source's.
+    #[default]
+    Unset,
+    /// So many milliseconds.
+    Ms(u64),
+    /// `$__interval`.
+    Interval,
+    /// `$__rate_interval`: the step is as long as that.
+    RateInterval,
+}
+
+impl MinStep {
+    /// Reads a setting with its variables filled in, but those that the step itself decides.
+    pub fn parse(text: &str) -> Self {
+        match text.trim() {
+            "$__interval" | "${__interval}" | "$__interval_ms" | "${__interval_ms}" => Self::Interval,
+            "$__rate_interval" | "${__rate_interval}" | "$__rate_interval_ms" | "${__rate_interval_ms}" => {
+                Self::RateInterval
+            }
+            text => parse_duration_ms(text).filter(|ms| *ms > 0).map_or(Self::Unset, Self::Ms),
+        }
+    }
+}
+
 /// What decides on the step of a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolution {
     /// How many points are wanted: the panel's width in pixels, or its own setting; 0, not known.
     pub points: u64,
-    /// The smallest step, of the query or else of the panel.
-    pub min_step_ms: Option<u64>,
+    /// The query's own smallest step, which stands for the scrape interval, too.
+    pub min_step: MinStep,
+    /// The panel's smallest step, which does not.
+    pub panel_step_ms: Option<u64>,
     /// The data source's scrape interval; absent, Grafana's 15 s.
     pub scrape_interval_ms: Option<u64>,
     /// The step is so many times as long; 0 as 1.
@@ -25,25 +54,40 @@ pub struct Resolution {
 /// Steps of a query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Steps {
-    /// `$__interval`.
+    /// `$__interval`: the step.
     pub interval_ms: u64,
-    /// `$__rate_interval`: four scrapes at least, and a scrape longer than the step.
+    /// `$__rate_interval`: four scrapes at least, and a scrape longer than the panel's interval.
     pub rate_interval_ms: u64,
     /// The query's own step.
     pub step_ms: u64,
 }
 
 impl Steps {
-    /// The steps of a query over a time.
+    /// The steps of a query over a time, as Grafana's data source decides on them.
     pub fn of(range: &TimeRange, resolution: &Resolution) -> Self {
         let length = range.length_ms();
         let points = if resolution.points == 0 { POINTS } else { resolution.points };
         let scrape = resolution.scrape_interval_ms.filter(|scrape| *scrape > 0).unwrap_or(SCRAPE_INTERVAL_MS);
-        let min = resolution.min_step_ms.filter(|min| *min > 0).unwrap_or(scrape);
-        let interval = round_interval(length / points).max(min).max(safe(length));
-        let step = interval.saturating_mul(resolution.factor.max(1));
-        let rate = interval.saturating_add(min).max(min.saturating_mul(4));
-        Self { interval_ms: interval, rate_interval_ms: rate, step_ms: step }
+        let panel_min = resolution.panel_step_ms.filter(|min| *min > 0).unwrap_or(scrape);
+        let fitting = round_interval(length / points);
+        // What the panel asks for, before the query has a say.
+        let panel = fitting.max(panel_min).max(safe(length));
+        let wanted = match resolution.min_step {
+            MinStep::Ms(min) => fitting.max(min).max(safe(length)),
+            MinStep::Unset | MinStep::Interval | MinStep::RateInterval => panel,
+        };
+        let rate = |interval: u64, scrape: u64| interval.saturating_add(scrape).max(scrape.saturating_mul(4));
+        let step = match resolution.min_step {
+            MinStep::RateInterval => rate(wanted, scrape),
+            _ => wanted.saturating_mul(resolution.factor.max(1)),
+        };
+        let rate_interval_ms = match resolution.min_step {
+            MinStep::RateInterval => step,
+            MinStep::Interval => rate(panel, step),
+            MinStep::Ms(min) => rate(panel, min),
+            MinStep::Unset => rate(panel, scrape),
+        };
+        Self { interval_ms: step, rate_interval_ms, step_ms: step }
     }
 }
 
@@ -148,25 +192,34 @@ mod tests {
             assert_eq!(found, expected, "{range_s} {resolution:?}");
         };
         let points = |points| Resolution { points, ..Resolution::default() };
+        let min = |points: u64, min_step: MinStep| Resolution { points, min_step, ..Resolution::default() };
         check(1_800, points(1_000), ["15s", "1m", "15s"]);
         check(3_600, points(100), ["30s", "1m", "30s"]);
         check(86_400, points(1_000), ["1m", "1m15s", "1m"]);
         check(86_400, points(0), ["1m", "1m15s", "1m"]);
         check(7 * 86_400, points(600), ["15m", "15m15s", "15m"]);
-        check(1_800, Resolution { min_step_ms: Some(1_000), ..points(1_800) }, ["1s", "4s", "1s"]);
-        check(1_800, Resolution { min_step_ms: Some(120_000), ..points(1_000) }, ["2m", "8m", "2m"]);
+        check(1_800, min(1_800, MinStep::Ms(1_000)), ["1s", "16s", "1s"]);
+        check(1_800, min(1_000, MinStep::Ms(120_000)), ["2m", "8m", "2m"]);
+        check(86_400, min(48, MinStep::Ms(120_000)), ["30m", "32m", "30m"]);
+        check(1_800, min(1_000, MinStep::Interval), ["15s", "1m", "15s"]);
+        check(1_800, min(1_000, MinStep::RateInterval), ["1m", "1m", "1m"]);
+        check(86_400, min(1_000, MinStep::RateInterval), ["1m15s", "1m15s", "1m15s"]);
+        check(1_800, Resolution { panel_step_ms: Some(120_000), ..points(1_000) }, ["2m", "2m15s", "2m"]);
+        check(1_800, Resolution { panel_step_ms: Some(5_000), ..points(1_800) }, ["5s", "1m", "5s"]);
+        let both = Resolution { panel_step_ms: Some(300_000), ..min(1_000, MinStep::Ms(30_000)) };
+        check(1_800, both, ["30s", "5m30s", "30s"]);
         check(1_800, Resolution { scrape_interval_ms: Some(30_000), ..points(1_000) }, ["30s", "2m", "30s"]);
-        check(3_600, Resolution { factor: 3, ..points(100) }, ["30s", "1m", "1m30s"]);
+        check(3_600, Resolution { factor: 3, ..points(100) }, ["1m30s", "1m", "1m30s"]);
         check(0, points(100), ["15s", "1m", "15s"]);
         check(-5, points(100), ["15s", "1m", "15s"]);
-        check(365 * 86_400, Resolution { min_step_ms: Some(1_000), ..points(1_000_000) }, ["1h", "1h1s", "1h"]);
+        check(365 * 86_400, min(1_000_000, MinStep::Ms(1_000)), ["1h", "1h1s", "1h"]);
     }
 
     #[test]
     fn no_query_asks_for_too_many_points() {
         for days in 1..2_000 {
             let range = TimeRange { from_ms: 0, to_ms: days * 86_400_000 };
-            let resolution = Resolution { points: u64::MAX, min_step_ms: Some(1), ..Resolution::default() };
+            let resolution = Resolution { points: u64::MAX, min_step: MinStep::Ms(1), ..Resolution::default() };
             assert!(range.length_ms() / Steps::of(&range, &resolution).step_ms <= POINTS_MAX, "{days}");
         }
     }

@@ -10,7 +10,7 @@ mod time;
 
 pub use format::VariableFormat;
 pub use interpolate::{FILLED_BYTES_MAX, Scope, Selected, Syntax, TooLong, matchers, references};
-pub use interval::{Resolution, Steps, parse_duration_ms, round_interval, step_text};
+pub use interval::{MinStep, Resolution, Steps, parse_duration_ms, round_interval, step_text};
 pub use options::{OPTIONS_MAX, custom_choices, interval_choices, query_choices, select};
 pub use order::{CycleError, order};
 pub use query::{ResultRow, VariableQuery, VariableQueryError};

@@ -30,7 +30,8 @@ impl TimeRange {
 pub(super) fn point(time_ms: i64, format: Option<&str>, zone: &TimeZone) -> String {
     match format {
         Some("date" | "date:iso") => iso(time_ms as f64),
-        Some("date:seconds") => time_ms.div_euclid(1_000).to_string(),
+        Some("date:seconds") => time_ms.saturating_add(500).div_euclid(1_000).to_string(),
+        Some("date:ms") => time_ms.to_string(),
         Some(format) => match format.strip_prefix("date:") {
             Some(letters) => format_time(time_ms as f64, letters, zone),
             None => time_ms.to_string(),

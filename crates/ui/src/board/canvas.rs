@@ -6,6 +6,7 @@ use dashboard::{
     TimeRange, TooLarge, Unit, Value, style, transform,
 };
 
+use super::exemplars::Exemplar;
 use super::fetch::Answers;
 use super::links::{Linker, Subject};
 use super::model::{Band, Calc, Legend, Limit, Link, Text};
@@ -27,6 +28,7 @@ pub(super) struct Canvas<'a> {
     pub(super) range: TimeRange,
     /// The step of its queries and the time that they were asked for; absent where there were none or several.
     pub(super) grid: Option<(u64, TimeRange)>,
+    pub(super) exemplars: Vec<Exemplar>,
 }
 
 /// A column with its settings.
@@ -54,7 +56,8 @@ impl<'a> Canvas<'a> {
             }
         }
         let grid = answers.grid.clone().filter(|_| answers.even);
-        Ok(Self { panel, frames, styles, linker, clock, range, grid })
+        let exemplars = std::mem::take(&mut answers.exemplars);
+        Ok(Self { panel, frames, styles, linker, clock, range, grid, exemplars })
     }
 
     /// Every column.

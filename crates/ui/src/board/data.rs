@@ -12,7 +12,8 @@ use model::status::{Rules, TargetStatus};
 use super::canvas::Canvas;
 use super::fetch::{Answers, Fetcher};
 use super::links::Linker;
-use super::model::{Answer, Level, Note, Panel, Picture};
+use super::marks::Marker;
+use super::model::{Answer, Level, Mark, Note, Panel, Picture};
 use super::time::Slice;
 use super::vars::Variables;
 use super::view::{Spot, View};
@@ -78,9 +79,27 @@ impl Painter<'_> {
         let wanted: HashSet<&str> = view.params.get("panels").unwrap_or_default().split(',').collect();
         let (bands, _) = view.bands(&variables);
         let spots = bands.iter().flat_map(|band| &band.spots).filter(|spot| wanted.contains(spot.key.as_str()));
+        let spots: Vec<&Spot<'_>> = spots.collect();
         let mut fetcher = Fetcher::new(self.asker);
-        let panels = spots.map(|spot| self.panel(spot, &variables, &mut fetcher)).collect();
-        Answer { now: view.clock.now_ms as i64, from: view.range.from_ms, to: view.range.to_ms, panels }
+        let mut panels: Vec<Panel> = spots.iter().map(|spot| self.panel(spot, &variables, &mut fetcher)).collect();
+        let all: Vec<&Spot<'_>> = bands.iter().flat_map(|band| &band.spots).collect();
+        let marks = self.marks(&all, &variables, &mut panels);
+        Answer { now: view.clock.now_ms as i64, from: view.range.from_ms, to: view.range.to_ms, panels, marks }
+    }
+
+    /// The marks of the pictures over time, and a note in these where one cannot be had.
+    fn marks(&self, spots: &[&Spot<'_>], variables: &Variables, panels: &mut [Panel]) -> Vec<Mark> {
+        let is_over_time =
+            |picture: &Picture| matches!(picture, Picture::Time(_) | Picture::Heatmap(_) | Picture::States(_));
+        if self.view.params.has("exact") || !panels.iter().any(|panel| is_over_time(&panel.picture)) {
+            return Vec::new();
+        }
+        let marker = Marker { asker: self.asker, view: self.view, variables, rules: self.rules };
+        let (marks, problems) = marker.marks(spots);
+        for panel in panels.iter_mut().filter(|panel| is_over_time(&panel.picture)) {
+            panel.notes.extend(problems.iter().map(|problem| note(Level::Warning, problem)));
+        }
+        marks
     }
 
     fn panel(&self, spot: &Spot<'_>, variables: &Variables, fetcher: &mut Fetcher<'_>) -> Panel {

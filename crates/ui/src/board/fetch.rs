@@ -12,6 +12,7 @@ use dashboard::{
 use model::{Labels, METRIC_NAME, Samples, Timestamp};
 use promql::{Range, Value};
 
+use super::exemplars::{self, Exemplar};
 use super::model::Query;
 use super::vars::with_matchers;
 use crate::ask::Asker;
@@ -54,6 +55,7 @@ pub(super) struct Answers {
     pub(super) grid: Option<(u64, TimeRange)>,
     /// Whether all of its range queries have that step.
     pub(super) even: bool,
+    pub(super) exemplars: Vec<Exemplar>,
 }
 
 /// Asks, and remembers within one request.
@@ -93,6 +95,11 @@ impl<'a> Fetcher<'a> {
             if is_range {
                 answers.see_grid(&question);
                 self.one(target, &question, true, scope, &mut answers, &mut tables);
+                if target.exemplars {
+                    // The query itself says what is wrong with it.
+                    let found = exemplars::of(self.asker, &question.expr, range, question.steps.step_ms);
+                    answers.exemplars.extend(found.unwrap_or_default());
+                }
             }
             if target.instant {
                 let question = Question { range: range.clone(), ..question };

@@ -6,11 +6,13 @@
 //! The request: `/ui/board/{uid}?from=..&to=..&var-NAME=..` as the page's own address, and
 //! - `panels=2,5.1`: the keys of the panels that are wanted, as `data-panel` has them;
 //! - `w=1200`: the width of the grid in pixels, of which a panel has its part; `narrow` where panels stand in one column;
-//! - `tz=Europe/Berlin`: the zone that dates are written in and days begin in; absent, UTC;
+//! - `tz=Europe/Berlin`: the zone that dates are written in and days begin in; absent, the dashboard's own, else UTC;
 //! - `tail=MS`: of the time series, only what is not older than this time; everything else comes whole. Where
 //!   [`TimePicture::shape`] is not that of the picture before, the tail does not continue it: ask for the whole panel;
 //! - `exact=MS`: of the time series, only the values at this time, and those in full instead of rounded, for a tooltip;
 //! - `full`: all values of time series in full, for a file say;
+//! - `marks=0`: the annotations of the dashboard, by their places, whose marks are wanted of those that have a switch; any `marks`
+//!   stands in place of what the file says;
 //! - `solo`: the panel has the whole width; `frame.KEY=N`: the answer that a table of several shows.
 //!
 //! A colour is a text: `s0` to `s7`, a hue of the page's palette (which differs between dark and light); `text`, the colour of
@@ -32,6 +34,37 @@ pub(crate) struct Answer {
     pub(crate) to: i64,
     /// In the order in which they were asked for.
     pub(crate) panels: Vec<Panel>,
+    /// What happened in the time shown, whole each time; pictures over time draw it. Not with `exact`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) marks: Vec<Mark>,
+}
+
+/// Something at a point in time, or, with `to`, from one to another one: a line through the picture, and an area. With `v` it
+/// is a point at that value of the first axis.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Mark {
+    /// Milliseconds since 1970.
+    pub(crate) at: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) to: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) v: Option<f64>,
+    pub(crate) color: String,
+    pub(crate) title: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) text: String,
+    /// Keys of the panels of the page that do not show it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) without: Vec<String>,
+}
+
+/// An annotation of the dashboard that the page has a switch for: `marks=PLACE` in the address names those that are on, and an
+/// empty `marks=` says that none is.
+#[derive(Debug)]
+pub(crate) struct Switch {
+    pub(crate) place: usize,
+    pub(crate) name: String,
+    pub(crate) on: bool,
 }
 
 /// A panel.
@@ -139,6 +172,9 @@ pub(crate) struct TimePicture {
     pub(crate) thresholds: Option<Limits>,
     pub(crate) legend: Legend,
     pub(crate) tooltip: Tooltip,
+    /// Exemplars, whole each time; not with `exact`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) exemplars: Vec<Mark>,
 }
 
 /// A line, a row of bars or of points. What is absent has its word's first value.

@@ -13,8 +13,9 @@ use dashboard::{
 };
 
 use super::links::{Linker, Subject, query_page, with_query};
+use super::marks::switches;
 use super::markup::{self, Markup};
-use super::model::Link;
+use super::model::{Link, Switch};
 use super::places::{ROWS_MAX, bands};
 use super::vars::{Box as Asked, Variables};
 use super::view::{Band as Section, Spot, View};
@@ -44,6 +45,7 @@ struct Page {
     kiosk: bool,
     kept: Vec<(String, String)>,
     boxes: Vec<BoxView>,
+    switches: Vec<Switch>,
     links: Vec<LinksView>,
     rows: Vec<RowView>,
     losses: Vec<String>,
@@ -159,7 +161,13 @@ fn page_of(shell: Shell, view: &View, variables: &Variables, boards: &Shelf) -> 
         },
         zone: dashboard.zone.clone(),
         kiosk: view.params.has("kiosk"),
-        kept: view.params.pairs().filter(|(name, _)| !name.starts_with("var-")).map(owned).collect(),
+        kept: view
+            .params
+            .pairs()
+            .filter(|(name, _)| !name.starts_with("var-") && *name != "marks")
+            .map(owned)
+            .collect(),
+        switches: switches(view),
         boxes: variables.boxes.iter().map(|one| box_of(one, &dashboard.variables[one.at])).collect(),
         links: dashboard.links.iter().filter_map(|link| links(link, &linker, boards, view)).collect(),
         rows: sections.iter().map(|section| row(section, view, variables)).collect(),

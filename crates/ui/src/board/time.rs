@@ -9,12 +9,15 @@ use dashboard::{
 };
 
 use super::canvas::{Canvas, Cell, legend, limits, numbers, word};
-use super::model::{Axis, Calc, Limits, Series, Stack, TimePicture, Tooltip};
+use super::exemplars::Exemplar;
+use super::model::{Axis, Calc, Limits, Mark, Series, Stack, TimePicture, Tooltip};
 
 /// Series of a picture; more lines nobody tells apart, and each is a thousand values on the wire.
 const SERIES_MAX: usize = 250;
 /// Parts of an axis that its values are rounded to: a part is less than a pixel.
 const PARTS: f64 = 8192.0;
+/// The colour of exemplars, a hue that dashboards seldom begin with.
+const EXEMPLAR: &str = "s4";
 
 /// Which of the values are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,7 +133,23 @@ pub(super) fn draw(canvas: &Canvas<'_>, visual: &TimeSeries, slice: Slice) -> Ti
         series,
         axes: axes.axes,
         stacks,
+        exemplars: if slice.exact.is_some() { Vec::new() } else { exemplars(canvas) },
     }
+}
+
+/// Exemplars, their values written as those of the first column.
+fn exemplars(canvas: &Canvas<'_>) -> Vec<Mark> {
+    let style = canvas.cells().find(|cell| numbers(&cell.field.values).is_some()).map(|cell| cell.style);
+    let mark = |one: &Exemplar| Mark {
+        at: one.at,
+        to: None,
+        v: Some(one.value),
+        color: EXEMPLAR.to_owned(),
+        title: style.map_or_else(String::new, |style| canvas.text(style, &dashboard::Value::Number(one.value)).whole()),
+        text: one.text(),
+        without: Vec::new(),
+    };
+    canvas.exemplars.iter().map(mark).collect()
 }
 
 fn tooltip(mode: TooltipMode) -> &'static str {

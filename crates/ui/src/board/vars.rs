@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use dashboard::{
     AdHocFilter, Choice, Dashboard, Pattern, ResultRow, Scope, Selected, Selection, Syntax, TimeRange, Variable,
-    VariableKind, VariableQuery, custom_choices, interval_choices, matchers, order, query_choices, select,
+    VariableKind, VariableQuery, custom_choices, interval_choices, is_prometheus, matchers, order, query_choices,
+    select,
 };
 use model::{Hints, Labels, METRIC_NAME, Matcher, Selection as Series, StorageError};
 use promql::Value;
@@ -16,6 +17,8 @@ use crate::params::Params;
 const SERIES_MAX: usize = 10_000;
 /// What an address writes for all values.
 const ALL: &str = "$__all";
+/// The choice of an interval that fits the time, by its text.
+const AUTO: &str = "auto";
 /// The one data source there is.
 const SOURCE: &str = "skep";
 
@@ -99,8 +102,14 @@ impl Variables {
 
 /// The names that Grafana gives to every dashboard.
 fn set_dashboard(scope: &mut Scope, dashboard: &Dashboard) {
-    scope.set("__dashboard", Selected::one(Choice { text: dashboard.title.clone(), value: dashboard.uid.clone() }));
-    for (name, value) in [("__org", "1"), ("__user", ""), ("timeFilter", "")] {
+    let names = [
+        ("__dashboard", dashboard.title.as_str()),
+        ("__dashboard.uid", &dashboard.uid),
+        ("__org", "1"),
+        ("__org.name", "Main Org."),
+        ("__user", ""),
+    ];
+    for (name, value) in names {
         scope.set(name, Selected::one(Choice::same(value)));
     }
 }
@@ -132,7 +141,7 @@ impl Context<'_> {
             VariableKind::Interval { choices, auto } => {
                 interval_choices(&fill(choices, Syntax::Plain)?, auto.as_ref(), self.range)
             }
-            VariableKind::Datasource { plugin } if plugin == "prometheus" || plugin.is_empty() => {
+            VariableKind::Datasource { plugin } if plugin.is_empty() || is_prometheus(plugin) => {
                 vec![Choice::same(SOURCE)]
             }
             VariableKind::Datasource { plugin } => {
@@ -220,8 +229,10 @@ fn chosen(variable: &Variable, choices: &[Choice], params: &Params) -> Selection
         return Selection::All;
     }
     let found = |value: &&str| {
-        let by_value = choices.iter().find(|choice| choice.value == **value);
-        by_value.or_else(|| choices.iter().find(|choice| choice.text == **value)).cloned()
+        let is_auto = value.starts_with("$__auto") && matches!(variable.kind, VariableKind::Interval { .. });
+        let wanted = if is_auto { AUTO } else { value };
+        let by_value = choices.iter().find(|choice| choice.value == wanted);
+        by_value.or_else(|| choices.iter().find(|choice| choice.text == wanted)).cloned()
     };
     let limit = if variable.multi { usize::MAX } else { 1 };
     let values = wanted.iter().filter(|value| !value.is_empty()).take(limit);

@@ -107,13 +107,14 @@ fn usual_interval(targets: &[TargetStatus], own: Duration) -> Duration {
     found.map_or(own, |(interval, _)| *interval)
 }
 
+/// The zone that the reader sees: the address', which the script fills in, else the dashboard's. What is no zone is passed over.
 fn zone(params: &Params, dashboard: &Dashboard) -> TimeZone {
-    let own = match dashboard.zone.as_str() {
-        "" | "browser" => params.get("tz").unwrap_or("UTC"),
-        own => own,
+    let named = |name: &str| match name {
+        "" | "browser" => None,
+        name if name.eq_ignore_ascii_case("utc") => Some(TimeZone::UTC),
+        name => TimeZone::get(name).ok(),
     };
-    let named = if own.eq_ignore_ascii_case("utc") { "UTC" } else { own };
-    TimeZone::get(named).unwrap_or(TimeZone::UTC)
+    params.get("tz").and_then(named).or_else(|| named(&dashboard.zone)).unwrap_or(TimeZone::UTC)
 }
 
 fn week_start(dashboard: &Dashboard) -> Option<Weekday> {
@@ -196,6 +197,24 @@ impl Spot<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reader_decides_on_the_zone_then_the_dashboard() {
+        let check = |query: &str, own: &str, expected: &str| {
+            let dashboard = Dashboard { zone: own.to_owned(), ..Dashboard::default() };
+            let zone = zone(&Params::parse(Some(query)), &dashboard);
+            assert_eq!(zone.iana_name(), Some(expected), "{query} {own}");
+        };
+        check("", "", "UTC");
+        check("", "browser", "UTC");
+        check("", "utc", "UTC");
+        check("", "Asia/Tokyo", "Asia/Tokyo");
+        check("tz=Europe/Berlin", "browser", "Europe/Berlin");
+        check("tz=Europe/Berlin", "Asia/Tokyo", "Europe/Berlin");
+        check("tz=utc", "Asia/Tokyo", "UTC");
+        check("tz=nowhere", "Asia/Tokyo", "Asia/Tokyo");
+        check("tz=nowhere", "neither", "UTC");
+    }
 
     #[test]
     fn nine_of_ten_samples_decide() {
