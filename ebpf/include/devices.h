@@ -32,10 +32,13 @@ struct device devices[DEVICE_PLACES] SEC(".data.devices");
 
 static __always_inline struct device *device_of(__u32 index)
 {
-#pragma clang loop unroll(disable)
-	for (__u32 step = 0; step < DEVICE_STEPS; step++) {
-		struct device *device = &devices[(index + step) % DEVICE_PLACES];
+	struct device *device = &devices[index % DEVICE_PLACES];
 
+	if (device->index == index)
+		return device;
+#pragma clang loop unroll(disable)
+	for (__u32 step = 1; step < DEVICE_STEPS; step++) {
+		device = &devices[(index + step) % DEVICE_PLACES];
 		if (device->index == index)
 			return device;
 	}

@@ -175,11 +175,11 @@ struct headers {
 	__u16 transport;
 } __attribute__((aligned(8)));
 
-/* Of a whole packet of TCP or UDP right behind an IP header of this length. */
-#define PLAIN(ip, number, header_length)                                                                               \
+/* Of a whole packet with nothing unusual in it; without a place for a transport header there is no IP header either. */
+#define PLAIN(ip, number, transport_at)                                                                                \
 	(struct headers) {                                                                                             \
-		.family = FAMILY_##ip, .protocol = PROTOCOL_##number, .malformed = WELL_FORMED, .network = ETH_HLEN,   \
-		.transport = ETH_HLEN + header_length,                                                                 \
+		.family = FAMILY_##ip, .protocol = PROTOCOL_##number, .malformed = WELL_FORMED,                        \
+		.network = (transport_at) == NOWHERE ? NOWHERE : ETH_HLEN, .transport = transport_at,                  \
 	}
 
 #define NOWHERE 0xffff
@@ -364,15 +364,41 @@ static __always_inline __be16 bare_protocol(struct packet *packet)
 	}
 }
 
+static __always_inline void add(struct counter *counter, __u64 length)
+{
+	counter->packets++;
+	counter->bytes += length;
+}
+
+/* Counts a packet by what its headers said. */
+static __always_inline void count_headers(struct counter *counters, struct headers *headers, __u64 length)
+{
+	__u32 counter = headers->family * PROTOCOLS + headers->protocol;
+
+	if (counter < COUNTERS)
+		add(&counters[counter], length);
+}
+
 /*
- * Nearly all packets are TCP or UDP behind an IP header without options, in one piece and as long as that header says.
- * For those a few comparisons tell everything; zero for all others, of which nothing was written down.
+ * Counts a packet of a known kind and writes down what it is. Its counter stands at a place that the compiler knows: to look
+ * it up by what was written down takes as long as all comparisons.
  */
-static __always_inline int read_plain(struct packet *packet, struct headers *headers)
+#define COUNT_PLAIN(ip, number, transport_at)                                                                          \
+	do {                                                                                                           \
+		add(&counters[FAMILY_##ip * PROTOCOLS + PROTOCOL_##number], packet->length);                           \
+		*headers = PLAIN(ip, number, transport_at);                                                            \
+		return 1;                                                                                              \
+	} while (0)
+
+/*
+ * Nearly all packets are TCP or UDP behind an IP header without options, in one piece and as long as that header says, and
+ * most others are ARP. For those a few comparisons tell everything; zero for all others, of which nothing was counted.
+ */
+static __always_inline int count_plain(struct packet *packet, struct counter *counters, struct headers *headers)
 {
 	struct iphdr *ipv4 = packet->start + ETH_HLEN;
 	struct ipv6hdr *ipv6 = packet->start + ETH_HLEN;
-	__u64 seen = packet->end - (void *)ipv4;
+	__u64 seen = packet->length - ETH_HLEN;
 	__be16 protocol;
 
 	if (packet->start + ETH_HLEN + sizeof(*ipv4) + sizeof(struct udphdr) > packet->end)
@@ -384,24 +410,24 @@ static __always_inline int read_plain(struct packet *packet, struct headers *hea
 		if (ipv4->frag_off & bpf_htons(IPV4_OFFSET_MASK | IPV4_MORE_FRAGMENTS))
 			return 0;
 		if (ipv4->protocol == IPPROTO_UDP)
-			*headers = PLAIN(IPV4, UDP, sizeof(*ipv4));
-		else if (ipv4->protocol == IPPROTO_TCP && seen >= sizeof(*ipv4) + sizeof(struct tcphdr))
-			*headers = PLAIN(IPV4, TCP, sizeof(*ipv4));
-		else
-			return 0;
-		return 1;
+			COUNT_PLAIN(IPV4, UDP, ETH_HLEN + sizeof(*ipv4));
+		if (ipv4->protocol == IPPROTO_TCP && seen >= sizeof(*ipv4) + sizeof(struct tcphdr))
+			COUNT_PLAIN(IPV4, TCP, ETH_HLEN + sizeof(*ipv4));
+		return 0;
+	}
+	if (protocol == bpf_htons(ETH_P_ARP)) {
+		measure(packet);
+		COUNT_PLAIN(ARP, OTHER, NOWHERE);
 	}
 	if (protocol != bpf_htons(ETH_P_IPV6) || packet->start + ETH_HLEN + sizeof(*ipv6) > packet->end)
 		return 0;
 	if (ipv6->version != 6 || bpf_ntohs(ipv6->payload_len) + sizeof(*ipv6) != seen)
 		return 0;
 	if (ipv6->nexthdr == IPPROTO_UDP && seen >= sizeof(*ipv6) + sizeof(struct udphdr))
-		*headers = PLAIN(IPV6, UDP, sizeof(*ipv6));
-	else if (ipv6->nexthdr == IPPROTO_TCP && seen >= sizeof(*ipv6) + sizeof(struct tcphdr))
-		*headers = PLAIN(IPV6, TCP, sizeof(*ipv6));
-	else
-		return 0;
-	return 1;
+		COUNT_PLAIN(IPV6, UDP, ETH_HLEN + sizeof(*ipv6));
+	if (ipv6->nexthdr == IPPROTO_TCP && seen >= sizeof(*ipv6) + sizeof(struct tcphdr))
+		COUNT_PLAIN(IPV6, TCP, ETH_HLEN + sizeof(*ipv6));
+	return 0;
 }
 
 /* Reads the headers of a packet on a device with this kind of frame header. */
@@ -409,10 +435,6 @@ static __always_inline void read_headers(struct packet *packet, __u32 header, st
 {
 	__be16 protocol = 0;
 
-	if (header == HEADER_ETHERNET && read_plain(packet, headers)) {
-		barrier();
-		return;
-	}
 	*headers = (struct headers){ .malformed = WELL_FORMED, .network = NOWHERE, .transport = NOWHERE };
 	if (header == HEADER_ETHERNET)
 		protocol = ethernet_protocol(packet, headers);

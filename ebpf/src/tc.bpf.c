@@ -41,7 +41,7 @@ static __always_inline int count(struct __sk_buff *context, __u32 direction)
 {
 	struct device *device = device_of(context->ifindex);
 	struct packet packet = {};
-	__u32 key, counter, seen, wanted;
+	__u32 key, seen, wanted;
 	struct stats *own;
 
 	if (!device)
@@ -59,12 +59,10 @@ static __always_inline int count(struct __sk_buff *context, __u32 direction)
 	packet.end = (void *)(long)context->data_end;
 	packet.length = context->len;
 	packet.whole = packet.length == (__u64)(packet.end - packet.start);
+	if (device->header == HEADER_ETHERNET && count_plain(&packet, own->counters, &own->headers))
+		return GO_ON;
 	read_headers(&packet, device->header, &own->headers);
-	counter = own->headers.family * PROTOCOLS + own->headers.protocol;
-	if (counter < COUNTERS) {
-		own->counters[counter].packets++;
-		own->counters[counter].bytes += packet.length;
-	}
+	count_headers(own->counters, &own->headers, packet.length);
 	return GO_ON;
 }
 

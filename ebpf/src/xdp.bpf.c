@@ -261,17 +261,10 @@ static __always_inline void count_breakdown(struct stats *stats, __u32 slot, str
 
 static __always_inline int count(struct xdp_md *context, void *buffers)
 {
-	struct packet packet = {
-		.cursor = (void *)(long)context->data,
-		.start = (void *)(long)context->data,
-		.end = (void *)(long)context->data_end,
-		.length = context->data_end - context->data,
-		.whole = 1,
-		.context = buffers,
-	};
 	struct device *device = device_of(context->ingress_ifindex);
+	struct packet packet = { .whole = 1, .context = buffers };
 	struct stats *own;
-	__u32 slot, counter;
+	__u32 slot;
 
 	if (!device)
 		return XDP_PASS;
@@ -279,12 +272,14 @@ static __always_inline int count(struct xdp_md *context, void *buffers)
 	own = bpf_map_lookup_elem(&stats, &slot);
 	if (!own)
 		return XDP_PASS;
-	read_headers(&packet, device->header, &own->headers);
-	counter = own->headers.family * PROTOCOLS + own->headers.protocol;
-	if (counter < COUNTERS) {
-		own->counters[counter].packets++;
-		own->counters[counter].bytes += packet.length;
+	packet.cursor = packet.start = (void *)(long)context->data;
+	packet.end = (void *)(long)context->data_end;
+	packet.length = packet.end - packet.start;
+	if (device->header != HEADER_ETHERNET || !count_plain(&packet, own->counters, &own->headers)) {
+		read_headers(&packet, device->header, &own->headers);
+		count_headers(own->counters, &own->headers, packet.length);
 	}
+	barrier();
 	if (details)
 		count_details(own, &packet);
 	if (breakdown)

@@ -33,13 +33,14 @@ use yaml::Section;
 use crate::capability::SYS_ADMIN;
 use crate::meter::Meter;
 use crate::surroundings::Surroundings;
-use crate::{Capability, Config, Error, Loader, Metric, Running, Settings, Version, decode};
+use crate::{Capability, Config, Error, Loader, Metric, Running, Settings, Version, decode, fences};
 use maps::Maps;
 use programs::Programs;
 
 pub(crate) use budget::Stopwatch;
 pub(crate) use kind::MapKind;
-pub(crate) use syscall::{Map, Shape};
+use syscall::Object;
+pub(crate) use syscall::{Map, Shape, is_allowed};
 pub(crate) use walk::{Piece, Walk};
 
 /// Programs, and as many maps, that are looked at. A node with 250 pods under Cilium has about 2000 of each; more are
@@ -179,6 +180,12 @@ impl Settings for BpfConfig {
     }
 
     fn start(&self, loader: &Loader) -> Result<Box<dyn Running>, Error> {
+        if let Err(source) = Object::Program.next(0) {
+            return Err(match source.raw_os_error() {
+                Some(libc::EPERM) => Error::Unsupported { reason: fences::REFUSED.to_owned() },
+                _ => Error::List { what: "programs", source },
+            });
+        }
         Ok(Box::new(Bpf {
             config: self.clone(),
             surroundings: loader.surroundings().clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use model::status::ProbeState;
@@ -35,11 +35,6 @@ impl Device {
     pub(crate) fn is_default(&self) -> bool {
         self.physical || self.default_route
     }
-
-    /// Whether these patterns mean it; none mean the default.
-    pub(crate) fn is_wanted(&self, patterns: &[String]) -> bool {
-        if patterns.is_empty() { self.is_default() } else { patterns.iter().any(|p| glob::matches(p, &self.name)) }
-    }
 }
 
 /// The state of a probe that counts no device: `refused` has the name of each wanted one and why it is not counted.
@@ -51,11 +46,17 @@ pub(crate) fn nothing_counted(probe: &str, patterns: &[String], refused: &[(Stri
             reason: format!("no physical device and none with a default route; name devices in probes.{probe}.devices"),
         },
         [] => ProbeState::Unsupported { reason: format!("no device matches probes.{probe}.devices ({patterns})") },
-        refused => {
-            let refused: Vec<String> = refused.iter().map(|(name, why)| format!("{name}: {why}")).collect();
-            ProbeState::Failed { error: refused.join("; ") }
-        }
+        refused => ProbeState::Failed { error: in_words(refused).join("; ") },
     }
+}
+
+/// A sentence for each device that is not counted, and one for those that are too many to be named.
+pub(crate) fn in_words(refused: &[(String, String)]) -> Vec<String> {
+    /// A machine with hundreds of containers has as many devices, and one reason for nearly all of them.
+    const NAMED_MAX: usize = 16;
+    let named = refused.iter().take(NAMED_MAX).map(|(name, why)| format!("{name}: {why}"));
+    let more = refused.len().saturating_sub(NAMED_MAX);
+    named.chain((more > 0).then(|| format!("{more} more devices are not counted"))).collect()
 }
 
 /// The kernel stacks devices no deeper (`MAX_NEST_DEV`).
@@ -67,35 +68,78 @@ fn depth(device: &Device, devices: &[Device], levels: usize) -> usize {
     below.map(|other| 1 + depth(other, devices, levels - 1)).max().unwrap_or(0)
 }
 
-/// All devices, those first that others stand on, then by name. A device that goes away while it is looked at is left out.
+/// Where the kernel tells of devices.
+struct Source {
+    /// `class/net` of the mount of sysfs.
+    folder: PathBuf,
+    routes: BTreeSet<String>,
+}
+
+/// All devices by name. A device that goes away while it is looked at is left out.
 pub(crate) fn list(sys: &Path, proc: &Path) -> Result<Vec<Device>, Error> {
-    let folder = sys.join("class/net");
-    let entries = fs::read_dir(&folder).map_err(|source| Error::Read { path: folder.display().to_string(), source })?;
-    let routes = default_route_devices(proc);
-    let mut devices: Vec<Device> = entries
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let path = entry.path();
-            let hardware_type = number(&path.join("type"))?;
-            let below = below(&path);
-            Some(Device {
-                index: number(&path.join("ifindex"))?,
-                header: Header::of_hardware_type(hardware_type),
-                stacked: !below.is_empty() || is_tunnel(&path, hardware_type),
-                below,
-                physical: path.join("device").exists(),
-                default_route: routes.contains(&name),
-                name,
-            })
-        })
-        .collect();
+    let source = Source::new(sys, proc);
+    let mut devices: Vec<Device> = source.names()?.into_iter().filter_map(|name| source.device(name)).collect();
     devices.sort_by_cached_key(|device| device.name.clone());
+    Ok(devices)
+}
+
+/// The devices that these patterns mean (none mean the default), those first that others stand on, then by name. Of the
+/// others no more than the name is looked at: there may be hundreds.
+pub(crate) fn wanted(sys: &Path, proc: &Path, patterns: &[String]) -> Result<Vec<Device>, Error> {
+    let source = Source::new(sys, proc);
+    let names: BTreeSet<String> = source.names()?.into_iter().filter(|name| source.is_wanted(name, patterns)).collect();
+    let mut devices: Vec<Device> = names.iter().cloned().filter_map(|name| source.device(name)).collect();
+    // A device between two that are wanted is needed to know which of them is the lower one.
+    for _ in 0..DEPTH_MAX {
+        let is_known = |name: &String| devices.iter().any(|device| device.name == *name);
+        let below = devices.iter().flat_map(|device| &device.below);
+        let missing: BTreeSet<String> = below.filter(|name| !is_known(name)).cloned().collect();
+        devices.extend(missing.into_iter().filter_map(|name| source.device(name)));
+    }
     // The kernel allows no XDP program below a device that has one.
     let depths: Vec<usize> = devices.iter().map(|device| depth(device, &devices, DEPTH_MAX)).collect();
     let mut ordered: Vec<(usize, Device)> = depths.into_iter().zip(devices).collect();
-    ordered.sort_by_key(|(depth, _)| *depth);
+    ordered.retain(|(_, device)| names.contains(&device.name));
+    ordered.sort_by_cached_key(|(depth, device)| (*depth, device.name.clone()));
     Ok(ordered.into_iter().map(|(_, device)| device).collect())
+}
+
+impl Source {
+    fn new(sys: &Path, proc: &Path) -> Self {
+        Self { folder: sys.join("class/net"), routes: default_route_devices(proc) }
+    }
+
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let failed = |source| Error::Read { path: self.folder.display().to_string(), source };
+        let entries = fs::read_dir(&self.folder).map_err(failed)?.flatten();
+        Ok(entries.filter_map(|entry| entry.file_name().into_string().ok()).collect())
+    }
+
+    fn is_physical(&self, name: &str) -> bool {
+        self.folder.join(name).join("device").exists()
+    }
+
+    fn is_wanted(&self, name: &str, patterns: &[String]) -> bool {
+        match patterns {
+            [] => self.routes.contains(name) || self.is_physical(name),
+            patterns => patterns.iter().any(|pattern| glob::matches(pattern, name)),
+        }
+    }
+
+    fn device(&self, name: String) -> Option<Device> {
+        let path = self.folder.join(&name);
+        let hardware_type = number(&path.join("type"))?;
+        let below = below(&path);
+        Some(Device {
+            index: number(&path.join("ifindex"))?,
+            header: Header::of_hardware_type(hardware_type),
+            stacked: !below.is_empty() || is_tunnel(&path, hardware_type),
+            below,
+            physical: self.is_physical(&name),
+            default_route: self.routes.contains(&name),
+            name,
+        })
+    }
 }
 
 /// The kernel links a bond, a bridge, a VLAN or a macvlan to what it stands on.
@@ -173,6 +217,46 @@ mod tests {
         check(ipv4_default, "wg0\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0", None);
         check(ipv4_default, "*\t00000000\t00000000\t0201\t0\t0\t0\t00000000\t0\t0\t0", None);
         check(ipv4_default, "eth0", None);
+    }
+
+    #[test]
+    fn devices_are_read_as_far_as_they_are_wanted() {
+        let root = tempfile::tempdir().unwrap();
+        let add = |name: &str, index: u32, below: &[&str]| {
+            let folder = root.path().join("class/net").join(name);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("type"), "1\n").unwrap();
+            fs::write(folder.join("ifindex"), format!("{index}\n")).unwrap();
+            below.iter().for_each(|lower| fs::write(folder.join(format!("lower_{lower}")), "").unwrap());
+        };
+        add("a_bridge", 4, &["vlan"]);
+        add("vlan", 3, &["eth0"]);
+        add("eth0", 2, &[]);
+        add("lo", 1, &[]);
+        fs::create_dir(root.path().join("class/net/eth0/device")).unwrap();
+        // What is no folder of a device, as `bonding_masters`.
+        fs::write(root.path().join("class/net/bonding_masters"), "").unwrap();
+        let check = |patterns: &[&str], expected: &[&str]| {
+            let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
+            let devices = wanted(root.path(), root.path(), &patterns).unwrap();
+            assert_eq!(devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>(), expected, "{patterns:?}");
+        };
+        check(&[], &["eth0"]);
+        check(&["*"], &["eth0", "lo", "vlan", "a_bridge"]);
+        // The one between them is not wanted, and still tells which is below.
+        check(&["a_*", "eth?"], &["eth0", "a_bridge"]);
+        check(&["none"], &[]);
+        assert_eq!(list(root.path(), root.path()).unwrap().len(), 4);
+        let error = wanted(&root.path().join("nowhere"), root.path(), &[]).unwrap_err();
+        assert!(error.to_string().contains("nowhere/class/net"), "{error}");
+    }
+
+    #[test]
+    fn what_is_refused_stays_short() {
+        let refused = |count: usize| (0..count).map(|at| (format!("d{at}"), "no".to_owned())).collect::<Vec<_>>();
+        assert_eq!(in_words(&refused(2)), ["d0: no", "d1: no"]);
+        let words = in_words(&refused(500));
+        assert_eq!((words.len(), words.last().unwrap().as_str()), (17, "484 more devices are not counted"));
     }
 
     #[test]

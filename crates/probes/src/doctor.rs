@@ -1,6 +1,6 @@
 //! What this machine offers to the probes, and what to do where something is missing: facts for `skep doctor`.
 //!
-//! Looking changes nothing: no program is loaded and no device is touched.
+//! Looking changes nothing: no program is loaded, no device is touched, and the one map that is made is gone at once.
 
 use std::fmt;
 use std::fs;
@@ -10,7 +10,9 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use rustix::process::{Resource, getrlimit};
 
-use crate::capability::Capabilities;
+use crate::bpf;
+use crate::capability::{BPF, Capabilities};
+use crate::fences;
 use crate::probes::missing;
 use crate::xdp::{self, InspectedDevice};
 use crate::{ALL, Probe, Settings, Version, XdpConfig};
@@ -80,6 +82,8 @@ struct Machine {
     architecture: String,
     capabilities: Capabilities,
     btf: bool,
+    /// What the kernel says to bpf(2); none where the capability is missing.
+    call: Option<Result<(), String>>,
     /// Lines such as `CONFIG_BPF=y`; none where the kernel does not show them.
     kernel_config: Option<String>,
     bpf_jit: Option<String>,
@@ -94,15 +98,18 @@ struct Machine {
 impl Machine {
     fn look() -> Self {
         let uname = rustix::system::uname();
+        let capabilities = Capabilities::effective();
+        let may_call = capabilities.missing(&[BPF]).is_empty();
         Self {
             release: uname.release().to_string_lossy().into_owned(),
             architecture: uname.machine().to_string_lossy().into_owned(),
-            capabilities: Capabilities::effective(),
+            capabilities,
+            call: may_call.then(|| bpf::is_allowed().map_err(|error| error.to_string())),
             btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
             kernel_config: kernel_config(&uname.release().to_string_lossy()),
             bpf_jit: setting("/proc/sys/net/core/bpf_jit_enable"),
             unprivileged_bpf_disabled: setting("/proc/sys/kernel/unprivileged_bpf_disabled"),
-            lockdown: setting("/sys/kernel/security/lockdown"),
+            lockdown: fences::lockdown(),
             mounts: fs::read_to_string("/proc/self/mounts").unwrap_or_default(),
             cgroup_controllers: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
             memlock_bytes: getrlimit(Resource::Memlock).current,
@@ -118,6 +125,7 @@ impl Machine {
         let machine = vec![
             self.kernel(),
             self.capabilities(),
+            self.call(),
             self.btf(),
             self.kernel_config(),
             self.jit(),
@@ -153,13 +161,22 @@ impl Machine {
         finding("capabilities", "capabilities", None, seen, "")
     }
 
+    fn call(&self) -> Finding {
+        let (key, name) = ("bpf_call", "bpf(2)");
+        match &self.call {
+            None => finding(key, name, None, "not tried without CAP_BPF".to_owned(), ""),
+            Some(Ok(())) => finding(key, name, Some(true), "this process may call it".to_owned(), ""),
+            Some(Err(error)) => finding(key, name, Some(false), error.clone(), fences::REFUSED),
+        }
+    }
+
     fn btf(&self) -> Finding {
         let (seen, advice) = if self.btf {
             ("/sys/kernel/btf/vmlinux is there", "")
         } else {
             (
                 "/sys/kernel/btf/vmlinux is not there",
-                "only needed by probes that read kernel structures, the XDP counters do not; take a kernel with \
+                "only needed by the probes drops, tcp and udp, which read kernel structures: take a kernel with \
                  CONFIG_DEBUG_INFO_BTF=y",
             )
         };
@@ -202,7 +219,7 @@ impl Machine {
 
     fn tracefs(&self) -> Finding {
         let at = self.mounted("tracefs");
-        let advice = "only needed by probes on tracepoints: mount -t tracefs tracefs /sys/kernel/tracing";
+        let advice = "no probe needs it, only tools beside skep do: mount -t tracefs tracefs /sys/kernel/tracing";
         self.mount("tracefs", "tracefs", at, advice)
     }
 
@@ -254,14 +271,16 @@ impl Machine {
             Some(_) => "unprivileged BPF is off",
             None => "unprivileged BPF is unknown",
         };
-        let lockdown = self.lockdown.as_deref().and_then(|text| text.split(['[', ']']).nth(1)).unwrap_or("none");
-        let advice = if lockdown == "confidentiality" { "lockdown forbids probes that read kernel memory" } else { "" };
+        let lockdown = self.lockdown.as_deref();
+        let advice = if fences::forbids_reading(lockdown) { fences::LOCKED } else { "" };
+        let lockdown = lockdown.unwrap_or("none");
         finding("fences", "fences", None, format!("{unprivileged}, lockdown {lockdown}"), advice)
     }
 
     fn xdp(&self) -> Finding {
         let name = "XDP counters, generic mode";
-        if let Some(reason) = missing(XdpConfig::KERNEL_MIN, XdpConfig::TO_LOAD, self.version(), self.capabilities) {
+        let reason = missing(XdpConfig::KERNEL_MIN, XdpConfig::TO_LOAD, self.version(), self.capabilities);
+        if let Some(reason) = reason.or_else(|| self.refused()) {
             let (seen, advice) = reason.split_once("; ").unwrap_or((&reason, ""));
             return finding("probe:xdp", name, Some(false), seen.to_owned(), advice);
         }
@@ -278,13 +297,21 @@ impl Machine {
         }
     }
 
+    /// Where the kernel refuses bpf(2), no probe can be loaded whatever else is there.
+    fn refused(&self) -> Option<String> {
+        matches!(self.call, Some(Err(_))).then(|| fences::REFUSED.to_owned())
+    }
+
     /// The other probes: kernel, capabilities and types, the same that a start looks at first.
     fn others(&self) -> Vec<Finding> {
         let others = ALL.iter().filter(|probe| probe.name != "xdp");
         let look = |probe: &Probe| {
             let name = format!("probe {}", probe.name);
             let key = format!("probe:{}", probe.name);
-            match missing(probe.kernel_min, probe.to_load, self.version(), self.capabilities) {
+            let reason = missing(probe.kernel_min, probe.to_load, self.version(), self.capabilities);
+            let is_locked = probe.reads_memory && fences::forbids_reading(self.lockdown.as_deref());
+            let locked = || is_locked.then(|| fences::LOCKED.to_owned());
+            match reason.or_else(|| self.refused()).or_else(locked) {
                 Some(reason) => {
                     let (seen, advice) = reason.split_once("; ").unwrap_or((&reason, ""));
                     finding(&key, &name, Some(false), seen.to_owned(), advice)
@@ -423,7 +450,8 @@ mod tests {
             kernel_config: Some(OPTIONS.map(|(option, _)| format!("{option}=y\n")).concat()),
             bpf_jit: Some("1".to_owned()),
             unprivileged_bpf_disabled: Some("2".to_owned()),
-            lockdown: Some("[none] integrity confidentiality".to_owned()),
+            call: Some(Ok(())),
+            lockdown: Some("none".to_owned()),
             mounts: "bpf /sys/fs/bpf bpf rw 0 0\ntracefs /sys/kernel/tracing tracefs rw 0 0\n".to_owned(),
             cgroup_controllers: true,
             memlock_bytes: Some(65_536),
@@ -486,7 +514,18 @@ mod tests {
         check(|m| m.mounts.clear(), true, &["mount -t bpf", "mount -t tracefs"]);
         check(|m| m.devices = Ok(Vec::new()), true, &["name devices in probes.xdp.devices"]);
         check(|m| m.devices = Err("read /sys/class/net: gone".to_owned()), false, &["mount /sys"]);
-        check(|m| m.lockdown = Some("none [integrity] confidentiality".to_owned()), true, &["lockdown integrity"]);
+        check(|m| m.lockdown = Some("integrity".to_owned()), true, &["lockdown integrity"]);
+        check(
+            |m| m.lockdown = Some("confidentiality".to_owned()),
+            false,
+            &["probe drops", "forbids programs that read kernel memory", "lockdown=integrity"],
+        );
+        check(
+            |m| m.call = Some(Err("Operation not permitted (os error 1)".to_owned())),
+            false,
+            &["bpf(2)", "Operation not permitted", "refuses bpf(2) although the capabilities are there"],
+        );
+        check(|m| m.call = None, true, &["not tried without CAP_BPF"]);
         check(|m| m.bpf_jit = Some("0".to_owned()), true, &["bpf_jit_enable=1"]);
     }
 
@@ -495,7 +534,7 @@ mod tests {
     fn keys_are_stable() {
         let report = edge_box().report();
         let keys = |findings: &[Finding]| findings.iter().map(|f| f.key.clone()).collect::<Vec<_>>().join(" ");
-        let machine = "kernel capabilities btf kernel_config bpf_jit bpffs tracefs memlock cgroup fences";
+        let machine = "kernel capabilities bpf_call btf kernel_config bpf_jit bpffs tracefs memlock cgroup fences";
         assert_eq!(keys(&report.machine), machine);
         let features = "probe:xdp xdp_native:eth0 probe:tc probe:drops probe:tcp probe:udp probe:bpf probe:cilium";
         assert_eq!(keys(&report.features), features);

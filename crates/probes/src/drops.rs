@@ -94,6 +94,7 @@ impl Settings for DropsConfig {
     const TO_LOAD: &'static [Capability] = &[BPF, PERFMON];
     const TO_RUN: &'static [Capability] = &[];
     const READS_TYPES: bool = true;
+    const READS_MEMORY: bool = true;
 
     fn decode(section: &Section<'_>) -> Self {
         let mut config = Self::default();

@@ -45,7 +45,7 @@ pub(crate) fn words<const N: usize>(bytes: &[u8]) -> [u64; N] {
 
 /// The sum of a value that each CPU has its own of.
 pub(crate) fn sum(bytes: &[u8]) -> u64 {
-    bytes.as_chunks().0.iter().map(|bytes| u64::from_ne_bytes(*bytes)).sum()
+    bytes.as_chunks().0.iter().map(|bytes| u64::from_ne_bytes(*bytes)).fold(0, u64::wrapping_add)
 }
 
 #[cfg(test)]

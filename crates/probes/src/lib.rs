@@ -25,6 +25,7 @@ mod device;
 pub mod doctor;
 mod entries;
 mod error;
+mod fences;
 mod filter;
 mod glob;
 mod kernel;
@@ -69,6 +70,7 @@ macro_rules! probes {
             to_load: <$config as Settings>::TO_LOAD,
             to_run: <$config as Settings>::TO_RUN,
             reads_types: <$config as Settings>::READS_TYPES,
+            reads_memory: <$config as Settings>::READS_MEMORY,
             enabled: |config| config.enabled && config.$name.enabled(),
             same: |a, b| a.$name == b.$name,
             start: |config, loader| config.$name.start(loader),
@@ -141,6 +143,8 @@ pub struct Probe {
     pub to_run: &'static [Capability],
     /// Whether it reads structures of the kernel, of which the kernel has to tell (BTF).
     pub reads_types: bool,
+    /// Whether its programs read kernel memory where no type leads, such as a packet's bytes, which lockdown may forbid.
+    pub reads_memory: bool,
     enabled: fn(&Config) -> bool,
     /// Whether two configurations say the same of it.
     same: fn(&Config, &Config) -> bool,
@@ -177,6 +181,8 @@ trait Settings: Clone + Default + PartialEq {
     const TO_RUN: &'static [Capability];
     /// Whether it reads structures of the kernel, of which the kernel has to tell (BTF).
     const READS_TYPES: bool = false;
+    /// Whether its programs read kernel memory where no type leads, such as a packet's bytes, which lockdown may forbid.
+    const READS_MEMORY: bool = false;
 
     /// Decodes its own section; the caller reports the keys that were not asked for.
     fn decode(section: &yaml::Section<'_>) -> Self;

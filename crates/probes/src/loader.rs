@@ -15,7 +15,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use crate::meter::Meter;
 use crate::syscall::{self, ProgramKind};
 use crate::types::Types;
-use crate::{Error, Surroundings, Version};
+use crate::{Error, Surroundings, Version, fences};
 
 /// From this kernel on, maps are charged to the memory cgroup and RLIMIT_MEMLOCK does not matter.
 const KERNEL_WITHOUT_MEMLOCK: Version = Version(5, 11);
@@ -236,9 +236,7 @@ fn load_error(object: &'static str, error: &(dyn std::error::Error + 'static)) -
     let causes = || std::iter::successors(Some(error), |cause| cause.source());
     let mut errors = causes().filter_map(|cause| cause.downcast_ref::<io::Error>());
     if errors.any(|error| error.raw_os_error() == Some(libc::EPERM)) {
-        let reason = "the kernel refuses bpf(2) although the capabilities are there: a user namespace, a container's \
-                      seccomp profile, kernel lockdown or RLIMIT_MEMLOCK forbids it; allow it there";
-        return Error::Unsupported { reason: reason.to_owned() };
+        return Error::Unsupported { reason: fences::REFUSED.to_owned() };
     }
     // An error's own text often has that of its source at its end already.
     let mut text = String::new();

@@ -10,7 +10,7 @@ use model::{CollectError, Collector, Families};
 use crate::capability::{self, BPF, Capabilities, Capability, Reduced};
 use crate::kernel::{KERNEL_MAPS_BY_DESCRIPTOR, Version};
 use crate::meter::{self, Cost};
-use crate::{ALL, Config, Error, Loader, Metric, Probe, Running, Surroundings};
+use crate::{ALL, Config, Error, Loader, Metric, Probe, Running, Surroundings, fences};
 
 const STATE: Metric =
     Metric::gauge("skep_probe_state", "states", "1 for the state that a probe is in, 0 for the others.");
@@ -149,6 +149,9 @@ impl Slot {
         }
         let started = match missing(probe.kernel_min, probe.to_load, Version::current(), Capabilities::effective()) {
             Some(reason) => Err(Error::Unsupported { reason }),
+            None if probe.reads_memory && fences::forbids_reading(fences::lockdown().as_deref()) => {
+                Err(Error::Unsupported { reason: fences::LOCKED.to_owned() })
+            }
             None => (probe.start)(config, loader),
         };
         let held = match started {

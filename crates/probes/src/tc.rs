@@ -260,9 +260,7 @@ impl Tc {
 
     /// Takes up devices that are new and lets go of those that are gone.
     fn follow_devices(&mut self) -> Result<(), Error> {
-        let devices = device::list(Path::new("/sys"), Path::new("/proc"))?;
-        let patterns = &self.config.devices;
-        let wanted: Vec<Device> = devices.into_iter().filter(|device| device.is_wanted(patterns)).collect();
+        let wanted = device::wanted(Path::new("/sys"), Path::new("/proc"), &self.config.devices)?;
         self.retain(&wanted)?;
         self.refused.clear();
         for device in wanted {
@@ -412,7 +410,7 @@ impl Running for Tc {
             let directions: Vec<&str> = counted.directions.iter().map(|(direction, _)| direction.as_str()).collect();
             format!("{}: {} counted by {way}", counted.device.name, directions.join(" and "))
         });
-        counted.chain(self.refused.iter().map(|(name, why)| format!("{name}: {why}"))).collect()
+        counted.chain(device::in_words(&self.refused)).collect()
     }
 
     fn apply(&mut self, config: &Config) -> bool {

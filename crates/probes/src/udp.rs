@@ -77,6 +77,7 @@ impl Settings for UdpConfig {
     const TO_LOAD: &'static [Capability] = &[BPF, PERFMON];
     const TO_RUN: &'static [Capability] = &[];
     const READS_TYPES: bool = true;
+    const READS_MEMORY: bool = true;
 
     fn decode(section: &Section<'_>) -> Self {
         let mut config = Self::default();

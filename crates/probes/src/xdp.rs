@@ -223,9 +223,7 @@ impl Xdp {
 
     /// Takes up devices that are new and lets go of those that are gone.
     fn follow_devices(&mut self) -> Result<(), Error> {
-        let devices = device::list(Path::new("/sys"), Path::new("/proc"))?;
-        let patterns = &self.config.devices;
-        let wanted: Vec<Device> = devices.into_iter().filter(|device| device.is_wanted(patterns)).collect();
+        let wanted = device::wanted(Path::new("/sys"), Path::new("/proc"), &self.config.devices)?;
         self.counters.retain(&wanted)?;
         self.refused.clear();
         for device in wanted {
@@ -382,7 +380,7 @@ impl Running for Xdp {
     fn details(&self) -> Vec<String> {
         let counted = self.counters.attached();
         let counted = counted.map(|Attached { device, mode, .. }| format!("{}: counted in {mode} mode", device.name));
-        counted.chain(self.refused.iter().map(|(name, why)| format!("{name}: {why}"))).collect()
+        counted.chain(device::in_words(&self.refused)).collect()
     }
 }
 

@@ -323,6 +323,63 @@ fn unknown_layouts_are_refused() {
     );
 }
 
+/// Numbers without a pattern, the same in every run.
+struct Noise(u64);
+
+impl Noise {
+    fn bytes(&mut self, length: u32) -> Vec<u8> {
+        let next = || {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 as u8
+        };
+        std::iter::repeat_with(next).take(length as usize).collect()
+    }
+}
+
+/// The right layouts, and in them what no agent writes: whoever may pin maps there can write anything.
+#[test]
+fn maps_full_of_noise_do_no_harm() {
+    if !is_root() {
+        return;
+    }
+    let shapes: [(&str, u32, (u32, u32)); 16] = [
+        ("cilium_metrics", PERCPU_HASH, (8, 16)),
+        ("cilium_lb4_services_v2", HASH, (12, 12)),
+        ("cilium_lb6_services_v2", HASH, (24, 12)),
+        ("cilium_lb4_reverse_nat", HASH, (2, 6)),
+        ("cilium_lb6_reverse_nat", HASH, (2, 18)),
+        ("cilium_lb6_backends_v3", HASH, (4, 24)),
+        ("cilium_ct4_global", LRU_HASH, (14, 56)),
+        ("cilium_ct6_global", LRU_HASH, (38, 56)),
+        ("cilium_ct_any4_global", LRU_HASH, (14, 56)),
+        ("cilium_ct_any6_global", LRU_HASH, (38, 56)),
+        ("cilium_snat_v4_external", LRU_HASH, (14, 40)),
+        ("cilium_lxc", HASH, (20, 48)),
+        ("cilium_policystats", LRU_PERCPU_HASH, (12, 16)),
+        ("cilium_ratelimit_metrics", HASH, (4, 8)),
+        ("cilium_lb4_reverse_sk", LRU_HASH, (16, 8)),
+        ("cilium_lb_affinity_match", HASH, (8, 1)),
+    ];
+    let bpffs = Bpffs::mount("noise");
+    pin_release(&bpffs, &releases()[6]);
+    let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
+    for (name, kind, (key_bytes, value_bytes)) in shapes {
+        let map = bpffs.pin(name, kind, (key_bytes, value_bytes), 8192);
+        for _ in 0..3000 {
+            map.put(&noise.bytes(key_bytes), &noise.bytes(value_bytes));
+        }
+    }
+    let probes = start(&bpffs);
+    let last = "skep_cilium_map_readings_total{map=\"snat_v4_external\"}";
+    let values = wait_for(&probes, last, 1.0);
+    check(&values, &[("skep_cilium_maps_not_understood{}", 0.0)]);
+    assert!(values.len() < 4000, "{} series", values.len());
+    assert!(values.values().all(|value| value.is_finite() && *value >= 0.0), "{values:#?}");
+    assert!(matches!(state(&probes), (ProbeState::Running, details) if details.len() < 100), "{:?}", state(&probes));
+}
+
 /// Signs of the version that do not fit together: the size of a conntrack entry alone does not tell what is in it.
 #[test]
 fn conntrack_of_an_unknown_version_is_only_counted() {

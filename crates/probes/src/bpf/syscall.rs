@@ -13,6 +13,7 @@ use std::path::Path;
 use super::kind::MapKind;
 
 // Commands of linux/bpf.h.
+const MAP_CREATE: libc::c_int = 0;
 const MAP_LOOKUP_ELEM: libc::c_int = 1;
 const MAP_GET_NEXT_KEY: libc::c_int = 4;
 const OBJ_GET: libc::c_int = 7;
@@ -150,6 +151,14 @@ impl Object {
         // SAFETY: the command holds no address, and returns a descriptor.
         unsafe { bpf_fd(self.by_id(), &mut attributes) }
     }
+}
+
+/// Whether the kernel lets this thread use BPF: the smallest map there is can be made, and is gone again.
+pub(crate) fn is_allowed() -> io::Result<()> {
+    const ARRAY: u32 = 2;
+    let mut attributes = Attributes::zero().u32(0, ARRAY).u32(4, 4).u32(8, 4).u32(12, 1);
+    // SAFETY: the command holds no address, and returns a descriptor.
+    unsafe { bpf_fd(MAP_CREATE, &mut attributes) }.map(drop)
 }
 
 /// Counts and times the runs of every program of this machine until the descriptor is closed. Linux 5.8, CAP_SYS_ADMIN.

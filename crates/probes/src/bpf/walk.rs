@@ -56,7 +56,10 @@ impl Walk {
         if self.seen > 2 * u64::from(map.shape().entries_max) {
             return Err(io::Error::other("it changes faster than it can be read"));
         }
-        if self.by_key {
+        let entry_bytes = (map.shape().key_bytes as usize).saturating_add(map.stride());
+        // Values may have megabytes, one for each CPU; one at a time is all that is kept of those.
+        if self.by_key || entry_bytes.saturating_mul(BATCH_ENTRIES_MIN) > BATCH_BYTES_MAX {
+            self.by_key = true;
             return self.step_by_key(map, &mut entry);
         }
         let (mut keys, mut values) = self.buffers(map);

@@ -1,7 +1,8 @@
 //! Reads the pinned maps: which one when, how far, and what came out of it.
 //!
 //! Small maps that change are read every time. Conntrack is read once a minute, each of its maps in one go. All others
-//! are read once a minute in pieces, as far as the budget of a collection goes. Every map is opened by its path again
+//! are read once a minute in pieces, as far as the budget of a collection goes, and so are maps of foreign layouts under
+//! the names of those that are read otherwise: nobody knows how large they are. Every map is opened by its path again
 //! each time, because the agent replaces maps and a descriptor that is kept would show the dead one.
 
 use std::collections::BTreeMap;
@@ -40,6 +41,8 @@ pub(super) struct Held {
     pub(super) reading: Option<Reading>,
     /// Why its entries are not understood.
     pub(super) refused: Option<String>,
+    /// It is not laid out as any known version has it, and only counted.
+    foreign: bool,
     /// CPU time of all readings.
     pub(super) spent: Duration,
     /// Complete readings.
@@ -171,6 +174,7 @@ impl Held {
             capacity: None,
             reading: None,
             refused: None,
+            foreign: false,
             spent: Duration::ZERO,
             readings: 0,
             under_way: None,
@@ -181,11 +185,11 @@ impl Held {
     fn is_read_each_time(&self) -> bool {
         let small = self.reading.as_ref().is_none_or(|reading| reading.entries <= SMALL_ENTRIES_MAX);
         let roles = matches!(self.layout.role, Role::Metrics | Role::Services(_) | Role::Backends(_) | Role::RateLimit);
-        roles && small
+        roles && small && !self.foreign
     }
 
     fn is_conntrack(&self) -> bool {
-        matches!(self.layout.role, Role::Conntrack(_))
+        matches!(self.layout.role, Role::Conntrack(_)) && !self.foreign
     }
 
     fn is_due(&self) -> bool {
@@ -208,8 +212,15 @@ impl Held {
         let fail = |error: io::Error| error.to_string();
         let map = Map::at(path).map_err(fail)?;
         self.capacity = Some(map.shape().entries_max);
+        let is_known = self.layout.check(map.shape());
+        let was_foreign = std::mem::replace(&mut self.foreign, is_known.is_err());
         if !map.shape().kind.is_counted() {
-            return self.layout.check(map.shape());
+            return is_known;
+        }
+        if let (Err(reason), false) = (&is_known, was_foreign) {
+            // It is counted within the budget of this very collection, if that is not used up.
+            (self.refused, self.reading, self.tried) = (Some(reason.clone()), None, None);
+            return Ok(());
         }
         let same_map = |under_way: &UnderWay| under_way.map_id == map.shape().id;
         let mut under_way = self.under_way.take().filter(same_map).unwrap_or_else(|| self.begin(map.shape(), now));

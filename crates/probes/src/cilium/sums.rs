@@ -112,19 +112,20 @@ impl Metrics {
 }
 
 impl Traffic {
-    /// For each CPU packets at 0, bytes at 8.
+    /// For each CPU packets at 0, bytes at 8. What somebody else writes there may be any number, so that sums turn over as
+    /// the kernel's do.
     fn add(&mut self, values: &[u8]) {
         for cpu in values.chunks_exact(16) {
-            self.packets += u64_at(cpu, 0);
-            self.bytes += u64_at(cpu, 8);
+            self.packets = self.packets.wrapping_add(u64_at(cpu, 0));
+            self.bytes = self.bytes.wrapping_add(u64_at(cpu, 8));
         }
     }
 
     /// With what `now` has more than `before`.
     fn grown(self, before: Self, now: Self) -> Self {
         Self {
-            packets: self.packets + now.packets.saturating_sub(before.packets),
-            bytes: self.bytes + now.bytes.saturating_sub(before.bytes),
+            packets: self.packets.wrapping_add(now.packets.saturating_sub(before.packets)),
+            bytes: self.bytes.wrapping_add(now.bytes.saturating_sub(before.bytes)),
         }
     }
 }
@@ -219,7 +220,8 @@ impl RateLimit {
             3 => "socket_events",
             _ => "other",
         };
-        *self.0.entry(usage).or_default() += u64_at(value, 0);
+        let events = self.0.entry(usage).or_default();
+        *events = events.wrapping_add(u64_at(value, 0));
     }
 }
 

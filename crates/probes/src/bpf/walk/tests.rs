@@ -78,3 +78,22 @@ fn without_batches_large_maps_are_refused() {
     assert_eq!(error.kind(), io::ErrorKind::Unsupported, "{error}");
     assert_eq!(walk(&map, Walk::default()).unwrap().len(), count as usize);
 }
+
+/// One for each CPU, of a size that sixteen of them would be too much memory.
+#[test]
+fn large_values_are_read_one_by_one() {
+    if !is_root() {
+        return;
+    }
+    let bpffs = Bpffs::mount("large");
+    let cpus = aya::util::nr_cpus().unwrap();
+    let kind = if cpus > 16 { PERCPU_HASH } else { HASH };
+    let value = if kind == HASH { 600_000 } else { 32_000 };
+    let pinned = bpffs.pin("large", kind, (8, value), 4);
+    (0..3).for_each(|number| pinned.put(&key(number), &vec![number as u8; value as usize]));
+    let map = Map::at(&bpffs.globals().join("large")).unwrap();
+    let mut reading = Walk::default();
+    let expected: BTreeSet<_> = (0..3).map(|number| (key(number), number as u8)).collect();
+    assert!(walk_on(&map, &mut reading).unwrap() == expected);
+    assert_eq!(reading.by_key, map.stride() * BATCH_ENTRIES_MIN > BATCH_BYTES_MAX);
+}
