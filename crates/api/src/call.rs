@@ -7,7 +7,7 @@ use promql::Cancel;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::failure::{Failure, Kind};
-use crate::form::Form;
+use crate::form::{Form, unescape_path};
 use crate::packing::Coding;
 use crate::reply::Reply;
 
@@ -15,8 +15,8 @@ use crate::reply::Reply;
 pub(crate) struct Call {
     /// Its parameters.
     pub(crate) form: Form,
-    /// The variable part of the path; `Err` with the raw text where it is not UTF-8.
-    pub(crate) path: Result<String, String>,
+    /// The variable part of the path; `Err` where it is not UTF-8.
+    pub(crate) path: Result<String, Vec<u8>>,
     /// The `Accept` header.
     pub(crate) accept: String,
     /// Set when the client goes away.
@@ -81,10 +81,13 @@ async fn answer<S: Send + 'static>(
     style: Style,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    let form = Form::read(&parts.headers, parts.uri.query(), body).await;
+    let form = Form::read(&parts.method, &parts.headers, parts.uri.query(), body).await;
+    if let Err(failure) = form.uncut() {
+        return show(failure, style);
+    }
     let path = match RawPathParams::from_request_parts(&mut parts, &()).await {
         Ok(params) => Ok(params.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default()),
-        Err(_) => Err(parts.uri.path().to_owned()),
+        Err(_) => Err(unescape_path(variable_part(parts.uri.path()))),
     };
     let accept = parts.headers.get(axum::http::header::ACCEPT).and_then(|value| value.to_str().ok());
     let accept = accept.unwrap_or_default().to_owned();
@@ -103,6 +106,11 @@ async fn answer<S: Send + 'static>(
     }
     let died = |_| show(Failure::new(Kind::Internal, "the request could not be processed"), style);
     tokio::task::spawn_blocking(run).await.unwrap_or_else(died)
+}
+
+/// The last part of a path but one: what varies in `label/NAME/values`, the only path that varies.
+fn variable_part(path: &str) -> &str {
+    path.rsplit('/').nth(1).unwrap_or_default()
 }
 
 fn show(failure: Failure, style: Style) -> Response {

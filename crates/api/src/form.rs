@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt, Limited};
 use model::Matcher;
-use promql::parse_selector;
+use promql::{parse_selector, quote};
 
 use crate::failure::Failure;
 use crate::time::{Instant, parse_nanos};
@@ -24,16 +24,19 @@ pub(crate) struct Form {
     pairs: Vec<(String, String)>,
     /// The first thing that could not be read; most routes ignore it, as in Prometheus.
     error: Option<String>,
+    /// The body was not read to its end.
+    is_cut: bool,
 }
 
 impl Form {
-    /// Reads the parameters of a request.
-    pub(crate) async fn read(headers: &HeaderMap, query: Option<&str>, body: Body) -> Self {
+    /// Reads the parameters of a request. A body counts where the method has one, which GET has not.
+    pub(crate) async fn read(method: &Method, headers: &HeaderMap, query: Option<&str>, body: Body) -> Self {
         let mut form = Self::default();
-        if is_form(headers) {
+        let has_body = [Method::POST, Method::PUT, Method::PATCH].contains(method);
+        if has_body && is_form(headers) {
             match Limited::new(body, FORM_BYTES_MAX).collect().await {
                 Ok(body) => form.add(&body.to_bytes()),
-                Err(_) => form.error = Some(format!("the body is longer than {FORM_BYTES_MAX} bytes or broke off")),
+                Err(_) => form.is_cut = true,
             }
         }
         form.add(query.unwrap_or_default().as_bytes());
@@ -60,6 +63,15 @@ impl Form {
         self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
+    /// Refuses forms whose end nobody saw: what is missing might be all that matters.
+    pub(crate) fn uncut(&self) -> Result<(), Failure> {
+        if self.is_cut {
+            let reason = format!("the body is longer than {FORM_BYTES_MAX} bytes, or broke off");
+            return Err(Failure::bad_data(format!("error parsing form values: {reason}")));
+        }
+        Ok(())
+    }
+
     /// Refuses forms that could not be read whole.
     pub(crate) fn whole(&self) -> Result<(), Failure> {
         match &self.error {
@@ -75,7 +87,10 @@ impl Form {
             return Ok(default);
         }
         Instant::parse(text).ok_or_else(|| {
-            let reason = format!("invalid time value for '{name}': cannot parse {text:?} to a valid timestamp");
+            let reason = format!(
+                "invalid time value for '{name}': cannot parse {} to a valid timestamp",
+                quote(text.as_bytes())
+            );
             Failure::parameter(name, &reason)
         })
     }
@@ -83,8 +98,9 @@ impl Form {
     /// A time that must be there.
     pub(crate) fn needed_time(&self, name: &str) -> Result<Instant, Failure> {
         let text = self.get(name);
-        Instant::parse(text)
-            .ok_or_else(|| Failure::parameter(name, &format!("cannot parse {text:?} to a valid timestamp")))
+        Instant::parse(text).ok_or_else(|| {
+            Failure::parameter(name, &format!("cannot parse {} to a valid timestamp", quote(text.as_bytes())))
+        })
     }
 
     /// A duration in nanoseconds that must be there.
@@ -103,7 +119,8 @@ impl Form {
             "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
             text => {
-                let reason = format!("unable to parse boolean: strconv.ParseBool: parsing {text:?}: invalid syntax");
+                let text = quote(text.as_bytes());
+                let reason = format!("unable to parse boolean: strconv.ParseBool: parsing {text}: invalid syntax");
                 Err(Failure::parameter(name, &reason))
             }
         }
@@ -152,7 +169,7 @@ pub(crate) fn parse_integer(text: &str, function: &str) -> Result<i64, String> {
         use std::num::IntErrorKind::{NegOverflow, PosOverflow};
         let reason =
             if matches!(error.kind(), PosOverflow | NegOverflow) { "value out of range" } else { "invalid syntax" };
-        format!("strconv.{function}: parsing {text:?}: {reason}")
+        format!("strconv.{function}: parsing {}: {reason}", quote(text.as_bytes()))
     })
 }
 
@@ -189,6 +206,18 @@ fn decode(encoded: &[u8]) -> Result<String, String> {
     Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
+/// A part of a path as it was before it was escaped.
+pub(crate) fn unescape_path(part: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = if first == b'%' { hex_byte(after) } else { None };
+        rest = if escaped.is_some() { &after[2..] } else { after };
+        bytes.push(escaped.unwrap_or(first));
+    }
+    bytes
+}
+
 fn hex_byte(text: &[u8]) -> Option<u8> {
     let digit = |i: usize| text.get(i).and_then(|&b| char::from(b).to_digit(16));
     u8::try_from(digit(0)? * 16 + digit(1)?).ok()
@@ -220,6 +249,24 @@ mod tests {
             assert_eq!(form.get(name), expected, "{name}");
         }
         assert_eq!(form.error.as_deref(), Some("invalid URL escape \"%zz\""));
+    }
+
+    #[test]
+    fn bodies() {
+        let headers = HeaderMap::from_iter([(
+            header::CONTENT_TYPE,
+            header::HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8"),
+        )]);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let read = |method: Method, body: String| {
+            runtime.block_on(Form::read(&method, &headers, Some("a=query"), Body::from(body)))
+        };
+        assert_eq!(read(Method::POST, "a=body".to_owned()).get("a"), "body");
+        assert_eq!(read(Method::GET, "a=body".to_owned()).get("a"), "query");
+        let long = |length: usize| format!("a={}", "x".repeat(length - 2));
+        assert!(read(Method::POST, long(FORM_BYTES_MAX)).uncut().is_ok());
+        let cut = read(Method::POST, long(FORM_BYTES_MAX + 1)).uncut().unwrap_err();
+        assert!(cut.message().contains("longer than 1048576 bytes"), "{}", cut.message());
     }
 
     #[test]

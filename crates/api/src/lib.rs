@@ -17,7 +17,6 @@
 //! | `status/tsdb` has a field `skep`, counts series of the last two hours, and takes any `limit` | bytes are what users pay; upstream hangs up on a huge limit |
 //! | `delete_series` reads all selectors before it deletes anything | upstream has deleted by the first ones when a later one is refused |
 //! | `start` and `end` beyond what milliseconds in 64 bits hold stop at the bound | upstream's wrap, so that `end=1e40` finds nothing |
-//! | a label name that is not UTF-8 is told as its path | a side effect of Go's libraries |
 //! | a timeout that is over at once is always an `execution` error | upstream answers one of three at random |
 //! | phases of `stats` that skep does not tell apart are zero, `peakSamples` are those that skep held | series are read once for all steps |
 //! | series of a selector without `sort` come in the order of their labels | upstream's is any |

@@ -2,6 +2,7 @@
 
 use model::Matcher;
 use model::status::{AlertState, AlertStatus, AlertingStatus, Health, RuleGroupStatus, RuleStatus};
+use promql::quote;
 
 use crate::State;
 use crate::call::Call;
@@ -53,7 +54,7 @@ impl<'a> Filter<'a> {
     fn read(call: &'a Call) -> Result<Self, Failure> {
         let kind = call.form.get("type").to_lowercase();
         if !matches!(&kind[..], "" | "alert" | "record") {
-            return Err(Failure::parameter("type", &format!("not supported value {kind:?}")));
+            return Err(Failure::parameter("type", &format!("not supported value {}", quote(kind.as_bytes()))));
         }
         let selectors = call.form.all("match[]").map(read_selector).collect::<Result<_, _>>();
         let without_alerts = parse_bool(call.form.get("exclude_alerts")).map_err(|reason| {
@@ -89,7 +90,7 @@ fn parse_bool(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
         "" | "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-        _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
+        _ => Err(format!("strconv.ParseBool: parsing {}: invalid syntax", quote(text.as_bytes()))),
     }
 }
 
@@ -102,7 +103,7 @@ impl<'a> Page<'a> {
             return if stray { Err(Failure::parameter("group_next_token", reason)) } else { Ok(None) };
         }
         let number = parse_integer(size, "ParseInt").and_then(|number| {
-            let too_large = |_| format!("strconv.ParseInt: parsing {size:?}: value out of range");
+            let too_large = |_| format!("strconv.ParseInt: parsing {}: value out of range", quote(size.as_bytes()));
             i32::try_from(number).map_err(too_large)
         });
         let size = number.map_err(|reason| {

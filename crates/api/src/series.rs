@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use model::{Hints, Labels, Matcher, Selection, StorageError};
+use promql::quote;
 
 use crate::State;
 use crate::call::Call;
@@ -13,6 +14,8 @@ use crate::time::Instant;
 
 /// How a label name that is not of the classic alphabet begins in a path.
 const ESCAPED: &str = "U__";
+/// Digits of an escaped character, as many as upstream reads; the last plane of Unicode, which nobody uses, would need six.
+const CODE_DIGITS_MAX: usize = 5;
 
 /// Which part of time is asked for.
 struct Window {
@@ -65,11 +68,18 @@ pub(crate) fn names(state: &State, call: &Call) -> Result<Reply, Failure> {
 /// `label/NAME/values`: values, sorted.
 pub(crate) fn values(state: &State, call: &Call) -> Result<Reply, Failure> {
     let name = match &call.path {
-        Ok(name) if !name.is_empty() => unescape_name(name),
-        Ok(name) | Err(name) => return Err(Failure::bad_data(format!("invalid label name: {name:?}"))),
+        Ok(name) => unescape_name(name),
+        Err(name) => return Err(invalid_name(name)),
     };
+    if name.is_empty() {
+        return Err(invalid_name(b""));
+    }
     let limit = call.form.limit()?;
     texts(call, limit, |selection| state.storage.label_values(&name, selection))
+}
+
+fn invalid_name(name: &[u8]) -> Failure {
+    Failure::bad_data(format!("invalid label name: {}", quote(name)))
 }
 
 /// Whether names or values of all series are asked for, which are read from the index as they are.
@@ -117,7 +127,7 @@ fn unescape(mut rest: &str) -> Option<String> {
             rest = after;
         } else {
             let (code, after) = rest.split_once('_')?;
-            let valid = !code.is_empty() && code.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            let valid = code.len() <= CODE_DIGITS_MAX && code.bytes().all(|b| b.is_ascii_hexdigit());
             name.push(u32::from_str_radix(code, 16).ok().filter(|_| valid).and_then(char::from_u32)?);
             rest = after;
         }
@@ -140,6 +150,8 @@ mod tests {
             ("U__a_zz_b", "U__a_zz_b"),
             ("U__a_2d", "U__a_2d"),
             ("U__caf_e9_", "café"),
+            ("U__caf_E9_", "café"),
+            ("U__a_00002d_b", "U__a_00002d_b"),
             ("U__x_d800_", "U__x_d800_"),
             ("U__", ""),
         ];

@@ -2,12 +2,14 @@
 
 use std::cmp::Ordering;
 
-use jiff::civil::{Date, Time};
+use jiff::civil::{Date, DateTime, Time};
 use model::{Timestamp, parse_duration, parse_float};
+use promql::quote;
 
 use crate::number::go_integer;
 
 const NANOS: i64 = 1_000_000_000;
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 /// The bounds that Prometheus' clients send for "since ever" and "for ever", and their seconds.
 const EARLIEST: (&str, i64) = ("-292273086-05-16T16:47:06Z", i64::MIN / 1000 + 62_135_596_801);
 const LATEST: (&str, i64) = ("292277025-08-18T07:12:54.999999999Z", i64::MAX / 1000 - 62_135_596_801);
@@ -102,8 +104,9 @@ fn parse_rfc3339(text: &str) -> Option<Instant> {
     let date = Date::new(year, part(5)?, part(8)?).ok()?;
     let time = Time::new(part(11)?, part(14)?, part(17)?, 0).ok()?;
     let (nanos, zone) = split_fraction(rest)?;
-    let utc = date.to_datetime(time).to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-    Some(Instant { seconds: utc.timestamp().as_second() - zone_seconds(zone)?, nanos })
+    // The last two days of the year 9999 lie behind what the library's instants reach.
+    let seconds = date.to_datetime(time).duration_since(EPOCH).as_secs();
+    Some(Instant { seconds: seconds - zone_seconds(zone)?, nanos })
 }
 
 fn digits(text: &str) -> Option<i64> {
@@ -132,7 +135,8 @@ fn zone_seconds(zone: &str) -> Option<i64> {
     let (hours, minutes) = rest.split_once(':')?;
     let valid = hours.len() == 2 && minutes.len() == 2;
     let (hours, minutes) = (digits(hours)?, digits(minutes)?);
-    (valid && hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+    // Go takes zones of a whole day, and of a whole hour of minutes.
+    (valid && hours <= 24 && minutes <= 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
 /// A duration in nanoseconds: a float of seconds, or `5m`. Errors: Prometheus' text.
@@ -140,11 +144,12 @@ pub(crate) fn parse_nanos(text: &str) -> Result<i64, String> {
     if let Some(seconds) = parse_float(text) {
         let nanos = seconds * NANOS as f64;
         if nanos > i64::MAX as f64 || nanos < i64::MIN as f64 {
-            return Err(format!("cannot parse {text:?} to a valid duration. It overflows int64"));
+            return Err(format!("cannot parse {} to a valid duration. It overflows int64", quote(text.as_bytes())));
         }
         return Ok(go_integer(nanos));
     }
-    let duration = parse_duration(text).map_err(|_| format!("cannot parse {text:?} to a valid duration"))?;
+    let duration =
+        parse_duration(text).map_err(|_| format!("cannot parse {} to a valid duration", quote(text.as_bytes())))?;
     Ok(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
 }
 
@@ -184,7 +189,12 @@ mod tests {
             ("2020-01-01T00:00:60Z", None),
             ("2020-01-01T00:00:00", None),
             ("2020-01-01T00:00:00.Z", None),
-            ("2020-01-01T00:00:00+24:00", None),
+            ("2020-01-01T00:00:00+24:00", Some(1_577_750_400_000)),
+            ("2020-01-01T00:00:00+25:00", None),
+            ("2020-01-01T00:00:00+00:60", Some(1_577_833_200_000)),
+            ("2020-01-01T00:00:00+00:61", None),
+            ("0000-01-01T00:00:00Z", Some(-6_826_986_978_871)),
+            ("9999-12-31T23:59:59Z", Some(-4_852_116_232_933)),
             ("2020-01-01", None),
             ("now", None),
             ("", None),

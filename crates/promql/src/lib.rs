@@ -27,6 +27,6 @@ pub use function::{FUNCTIONS, Function, Variadic};
 pub use plan::{Explained, Plan, PlanNode, Selected};
 pub use syntax::{
     Aggregation, AtTime, BinaryOp, Expr, Grouping, Kind, Matching, Modifiers, Node, NodeId, Sides, Type,
-    VectorSelector, parse, parse_selector,
+    VectorSelector, parse, parse_selector, quote,
 };
 pub use value::{Answer, Cancel, Held, MatrixSeries, QueryLimits, QueryStats, Range, Value, VectorPoint};

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod bodies;
 mod counted;
 mod differential;
 mod explain;

@@ -18,9 +18,13 @@ const RECORDED: &str = "tests/http/recorded.txt";
 
 /// `-` is no parameter at all; `&` repeats it. What is behind the values is sent as it stands.
 const TIMES: &str = "- | x | 1700000040 | -1 | 1e3 | NaN | 1e40 | 1700000040.5 | 2023-11-14T22:14:00Z | 2023-11-14 | now \
-                     | 1700000040&5 | +5 | 1_0 | 253402300800 | 10000-01-01T00:00:00Z | %205";
-const LIMITS: &str = "- | 0 | 1 | 2 | -1 | x | 1.5 | 99999999999999999999 | 1&2 | %2B1 | %201";
-const DURATIONS: &str = "- | x | -1 | 1 | 1s | 1h30m | -1s | 1e30 | 60&5 | 300y | 1h1 | 5 m";
+                     | 1700000040&5 | +5 | 1_0 | 253402300800 | 10000-01-01T00:00:00Z | %205 | -NaN | 0x10p2 | 1. | --1 | %00 | %7F \
+                     | 9999-12-31T23:59:59Z | 0000-01-01T00:00:00Z | 2023-11-14T22:14:00.5%2B24:00 | 2023-11-14T22:14:00%2B25:00 \
+                     | 2023-11-14T22:14:00-00:60 | 2023-02-29T00:00:00Z | 2023-11-14T22:14:60Z | 2023-11-14t22:14:00z \
+                     | 1677-09-20T00:00:00Z | -292273086-05-16T16:47:06Z | 292277025-08-18T07:12:54.999999999Z";
+const LIMITS: &str = "- | 0 | 1 | 2 | -1 | x | 1.5 | 99999999999999999999 | 1&2 | %2B1 | %201 | 1e3 | 0x1 | 1_0 | 00 | -0 | %00 | %C3%A9";
+const DURATIONS: &str = "- | x | -1 | 1 | 1s | 1h30m | -1s | 1e30 | 60&5 | 300y | 1h1 | 5 m | 1y | 1d12h | 12h1d | 1us | 1_0 | %2B5m \
+                         | 1.5m | 9223372037 | 0x1p5 | 292y | %22";
 const SWITCHES: &str = "- | x | true | 1 | false | TRUE | yes";
 const SELECTORS: &str = r#"- | up | up{ | {} | {a=""} | {a=~".*"} | up[5m] | sum(up) | nope | up&temp | up& | {"odd.name"}
     | {"a.b"="x"} | 1 | "up" | up offset 5m | up @ 5 | {job="a",job="b"} | {__name__="up",__name__="temp"}
@@ -75,6 +79,16 @@ const ROUTES: Routes = &[
     ("GET", "series", UP, WINDOW),
     ("GET", "labels", &[], WINDOW),
     ("GET", "label/job/values", &[], WINDOW),
+    ("GET", "label/U__job/values", &[], &[("x", "-")]),
+    ("GET", "label/U__a_2e_b/values", &[], &[("x", "-")]),
+    ("GET", "label/U__a_2E_b/values", &[], &[("x", "-")]),
+    ("GET", "label/U__a_00002e_b/values", &[], &[("x", "-")]),
+    ("GET", "label/U__a_0002e_b/values", &[], &[("x", "-")]),
+    ("GET", "label/U__/values", &[], &[("x", "-")]),
+    ("GET", "label/U____/values", &[], &[("x", "-")]),
+    ("GET", "label/%ff%00%22/values", &[], &[("x", "-")]),
+    ("GET", "label/%00/values", &[], &[("x", "-")]),
+    ("GET", "label/a+b/values", &[], &[("x", "-")]),
     ("GET", "metadata", &[], &[("limit", LIMITS), ("limit_per_metric", LIMITS), ("metric", "nope | nope&x")]),
     (
         "GET",

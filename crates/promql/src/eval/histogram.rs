@@ -262,7 +262,8 @@ fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
         if below.bound >= value {
             return below.count;
         }
-        if bucket.bound > value {
+        // A bound of NaN is on no side of the value.
+        if below.bound < value && bucket.bound > value {
             let inside = bucket.count - below.count;
             return below.count + inside * (value - below.bound) / (bucket.bound - below.bound);
         }

@@ -55,7 +55,7 @@ fn push_escape<'a>(rest: &'a str, out: &mut Vec<u8>) -> &'a str {
 }
 
 /// Quotes as Go's `strconv.Quote`: printable characters stay, the rest is escaped, bytes that are not UTF-8 as `\xff`.
-pub(crate) fn quote(bytes: &[u8]) -> String {
+pub fn quote(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len() + 2);
     out.push('"');
     for chunk in bytes.utf8_chunks() {

@@ -19,5 +19,5 @@ pub use tree::{
 };
 
 pub(crate) use display::{Grouped, format_labels};
-pub(crate) use escape::quote;
+pub use escape::quote;
 pub(crate) use fixed::children;
