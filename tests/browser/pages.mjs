@@ -1,6 +1,6 @@
 // Pages, their charts, navigation, keyboard, themes and sizes.
 
-const PATHS = ["/", "/query", "/query?expr=up&tab=table", "/query?expr=up", "/query?expr=sum(rate(up[5m]))%2Bsum(up)&tab=explain", "/targets", "/cilium", "/bpf", "/bpf?q=nothing&programs=name&maps=-memory", "/alerts", "/storage"];
+const PATHS = ["/", "/query", "/query?expr=up&tab=table", "/query?expr=up", "/query?expr=sum(rate(up[5m]))%2Bsum(up)&tab=explain", "/targets", "/cilium", "/bpf", "/bpf?q=nothing&programs=name&maps=-memory&history=map%3Anothing", "/alerts", "/storage"];
 
 export async function pages({ check, open, assertClean, assertAccessible, equal, ok, base, PHONE }) {
   const list = await (await fetch(`${base}/targets`)).text();

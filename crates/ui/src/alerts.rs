@@ -17,6 +17,7 @@ mod silence;
 mod silences;
 mod threshold;
 mod timeline;
+mod unheard;
 
 use std::sync::Arc;
 

@@ -1,4 +1,7 @@
-//! The eBPF page: the probes and their states, every program of the machine and how it runs, every map and how full it is.
+//! The eBPF page: the probes and their states, every program of the machine and how it runs, every map and how full it is,
+//! and the history of both.
+
+mod history;
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -11,9 +14,10 @@ use model::status::{BpfMap, BpfObjects, BpfProgram};
 use tokio::task::spawn_blocking;
 
 use crate::Ui;
-use crate::format::{Unit, literal};
-use crate::overview::Probe;
+use crate::format::Unit;
+use crate::overview::{Chart, Probe, Question};
 use crate::page::{Shell, respond};
+use crate::panels::Section;
 use crate::params::{Params, encode};
 use crate::problem::Problem;
 
@@ -27,12 +31,25 @@ struct Page {
     shell: Shell,
     /// None where no probe lists programs and maps.
     listed: bool,
+    charts: Vec<Chart>,
+    history: Option<History>,
     probes: Vec<Probe>,
     words: String,
+    /// What else the address says, which the filter must not lose.
+    kept: Vec<(String, String)>,
     counts_runs: bool,
     beyond: usize,
     programs: Table<ProgramRow>,
     maps: Table<MapRow>,
+}
+
+/// The chart of one program or map.
+struct History {
+    name: String,
+    chart: Chart,
+    data_query: String,
+    /// The page without it.
+    close: String,
 }
 
 /// Rows under heads that sort them.
@@ -104,27 +121,47 @@ const MAP_COLUMNS: Columns = &[
 /// The handler.
 pub(crate) async fn page(State(ui): State<Arc<Ui>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let params = Params::parse(query.as_deref());
+    match build(&ui, &params, headers.contains_key("hx-request")).await {
+        Ok(page) => respond(StatusCode::OK, &headers, page.render()),
+        Err(problem) => problem.respond(&ui, &headers),
+    }
+}
+
+async fn build(ui: &Ui, params: &Params, swapped: bool) -> Result<Page, Problem> {
+    let question = Question::new(ui, ui.range(params)?, swapped);
+    let wanted = history::Wanted::read(params);
+    let close = history::without(params);
     let probes = ui.state.probes.clone();
     let asked = spawn_blocking(move || (probes.bpf(), probes.probes())).await;
-    let (objects, probes) = match asked {
-        Ok(asked) => asked,
-        Err(error) => return Problem::internal(error).respond(&ui, &headers),
-    };
+    let (objects, probes) = asked.map_err(Problem::internal)?;
     let listed = objects.is_some();
+    let drawn = ui.ask(move |asker| {
+        let pictures = || question.pictures.map(|grid| (asker, grid, question.interval));
+        let history = wanted.map(|wanted| History {
+            chart: wanted.chart(&question.link, pictures()),
+            data_query: wanted.query(),
+            name: wanted.name,
+            close,
+        });
+        let charts = if listed { question.charts(asker, Section::Bpf) } else { Vec::new() };
+        (charts, history)
+    });
+    let (charts, history) = drawn.await?;
     let BpfObjects { programs, maps, beyond, counts_runs } = objects.unwrap_or_default();
     let words = params.get("q").unwrap_or_default().trim().to_lowercase();
-    let prefix = &ui.state.config.prefix;
-    let page = Page {
-        shell: Shell::new(&ui, &params, "/bpf", "eBPF"),
+    Ok(Page {
+        shell: Shell::new(ui, params, "/bpf", "eBPF"),
         listed,
+        charts,
+        history,
         probes: probes.into_iter().map(Probe::from).collect(),
         counts_runs,
         beyond,
-        programs: Order::read(&params, "programs", PROGRAM_COLUMNS, "core").table(programs, &words, prefix),
-        maps: Order::read(&params, "maps", MAP_COLUMNS, "full").table(maps, &words, prefix),
+        programs: Order::read(params, "programs", PROGRAM_COLUMNS, "core").table(programs, &words),
+        maps: Order::read(params, "maps", MAP_COLUMNS, "full").table(maps, &words),
         words,
-    };
-    respond(StatusCode::OK, &headers, page.render())
+        kept: params.without(&["q"]),
+    })
 }
 
 /// What is listed in a table.
@@ -133,7 +170,8 @@ trait Listed {
     /// What the filter looks at.
     fn text(&self) -> String;
     fn compare(&self, other: &Self, key: &str) -> Ordering;
-    fn row(&self, prefix: &str) -> Self::Row;
+    /// `params` are those of the page.
+    fn row(&self, params: &Params) -> Self::Row;
 }
 
 /// How a table is sorted.
@@ -155,7 +193,7 @@ impl<'a> Order<'a> {
         Self { params, parameter, columns, key, falling }
     }
 
-    fn table<T: Listed>(&self, mut listed: Vec<T>, words: &str, prefix: &str) -> Table<T::Row> {
+    fn table<T: Listed>(&self, mut listed: Vec<T>, words: &str) -> Table<T::Row> {
         let total = listed.len();
         listed.retain(|one| {
             let text = one.text().to_lowercase();
@@ -165,7 +203,7 @@ impl<'a> Order<'a> {
             let order = a.compare(b, self.key);
             if self.falling { order.reverse() } else { order }
         });
-        let rows = listed.iter().take(ROWS_MAX).map(|one| one.row(prefix)).collect();
+        let rows = listed.iter().take(ROWS_MAX).map(|one| one.row(self.params)).collect();
         Table { columns: self.columns(), rows, matching: listed.len(), total }
     }
 
@@ -216,8 +254,7 @@ impl Listed for BpfProgram {
         order.then(self.id.cmp(&other.id))
     }
 
-    fn row(&self, prefix: &str) -> ProgramRow {
-        let expression = format!("rate(skep_bpf_program_run_seconds_total{{name={}}}[5m])", literal(&self.name));
+    fn row(&self, params: &Params) -> ProgramRow {
         ProgramRow {
             id: self.id,
             kind: self.kind.clone(),
@@ -226,7 +263,7 @@ impl Listed for BpfProgram {
             runs: self.pace.map_or_else(String::new, |pace| Unit::PerSecond.text(pace.runs)),
             each: each(self).map_or_else(String::new, |each| Unit::Seconds.text(each)),
             core: self.pace.map_or_else(String::new, |pace| share(100.0 * pace.cores)),
-            link: format!("{prefix}/query?{}", encode([("expr", expression.as_str())])),
+            link: history::of_program(params, &self.name),
         }
     }
 }
@@ -252,8 +289,7 @@ impl Listed for BpfMap {
         order.then(self.memory_bytes.cmp(&other.memory_bytes)).then(self.id.cmp(&other.id))
     }
 
-    fn row(&self, prefix: &str) -> MapRow {
-        let expression = format!("{{__name__=~\"skep_bpf_map_(entries|capacity)\",name={}}}", literal(&self.name));
+    fn row(&self, params: &Params) -> MapRow {
         // The others drop what was not used for long, and are full as a rule.
         let refuses = !self.kind.starts_with("lru_");
         MapRow {
@@ -265,7 +301,7 @@ impl Listed for BpfMap {
             capacity: if self.capacity > 0 { self.capacity.to_string() } else { String::new() },
             full: full(self).map(|share| (100.0 * share, if share >= 0.9 && refuses { "nearly full" } else { "" })),
             memory: self.memory_bytes.map_or_else(String::new, |bytes| Unit::Bytes.text(bytes as f64)),
-            link: format!("{prefix}/query?{}", encode([("expr", expression.as_str())])),
+            link: history::of_map(params, &self.name),
         }
     }
 }
@@ -310,7 +346,7 @@ mod tests {
     fn check(query: &str, words: &str, expected: &[u32]) {
         let programs = vec![program(1, "cil_b", Some(5.0)), program(2, "cil_a", None), program(3, "x", Some(9.0))];
         let params = Params::parse(Some(query));
-        let table = Order::read(&params, "programs", PROGRAM_COLUMNS, "core").table(programs, words, "");
+        let table = Order::read(&params, "programs", PROGRAM_COLUMNS, "core").table(programs, words);
         assert_eq!(table.rows.iter().map(|row| row.id).collect::<Vec<_>>(), expected, "{query} {words}");
     }
 
@@ -343,12 +379,13 @@ mod tests {
     #[test]
     fn what_is_not_known_is_empty() {
         let map = BpfMap { capacity: 0, ..BpfMap::default() };
-        let row = map.row("/p");
+        let params = Params::default();
+        let row = map.row(&params);
         assert_eq!((row.entries.as_str(), row.memory.as_str(), row.name.as_str()), ("", "", "(no name)"));
-        assert!(row.full.is_none() && row.link.starts_with("/p/query?expr="));
+        assert!(row.full.is_none() && row.link.starts_with("?history=map"));
         let full = BpfMap { entries: Some(95), capacity: 100, kind: "hash".to_owned(), ..map };
-        assert_eq!(full.row("").full, Some((95.0, "nearly full")));
-        assert_eq!(BpfMap { kind: "lru_hash".to_owned(), ..full }.row("").full, Some((95.0, "")));
+        assert_eq!(full.row(&params).full, Some((95.0, "nearly full")));
+        assert_eq!(BpfMap { kind: "lru_hash".to_owned(), ..full }.row(&params).full, Some((95.0, "")));
         assert_eq!([0.0, 0.0004, 0.5].map(share), ["0 %", "< 0.001 %", "0.5 %"]);
     }
 }

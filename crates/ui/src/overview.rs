@@ -124,14 +124,15 @@ pub(crate) struct Probe {
 }
 
 /// What the engine is asked for a page, done on a blocking thread.
-struct Question {
+pub(crate) struct Question {
     range: TimeRange,
     node: String,
     cilium: bool,
     /// Pictures are left out where the script swaps parts of a page that has its charts already.
-    pictures: Option<Grid>,
-    link: String,
-    interval: std::time::Duration,
+    pub(crate) pictures: Option<Grid>,
+    /// The query page with a table of this range, to which expressions are added.
+    pub(crate) link: String,
+    pub(crate) interval: std::time::Duration,
     young: bool,
 }
 
@@ -158,17 +159,8 @@ async fn build(ui: &Ui, params: &Params, swapped: bool) -> Result<Page, Problem>
     let range = ui.range(params)?;
     let targets = ui.state.targets.active();
     let cilium_targets: Vec<_> = targets.iter().filter(|t| CILIUM_JOBS.contains(&t.job.as_str())).collect();
-    let interval = ui.state.config.interval;
     let young = ui.is_young(&range);
-    let question = Question {
-        node: ui.node_selector(),
-        cilium: !cilium_targets.is_empty(),
-        pictures: (!swapped).then(|| Grid::new(range.start, range.end, PICTURE_POINTS, interval)),
-        link: format!("{}/query?tab=table&{}&", ui.state.config.prefix, range.query()),
-        young,
-        range,
-        interval,
-    };
+    let question = Question { cilium: !cilium_targets.is_empty(), ..Question::new(ui, range, swapped) };
     let answers = ui.ask(move |asker| question.ask(asker)).await?;
     let mut alerts = ui.active_alerts(now);
     let alerts_total = alerts.len();
@@ -197,6 +189,20 @@ async fn build(ui: &Ui, params: &Params, swapped: bool) -> Result<Page, Problem>
 }
 
 impl Question {
+    /// Of a page that is sent in full, or again to be swapped in by the script.
+    pub(crate) fn new(ui: &Ui, range: TimeRange, swapped: bool) -> Self {
+        let interval = ui.state.config.interval;
+        Self {
+            node: ui.node_selector(),
+            cilium: false,
+            pictures: (!swapped).then(|| Grid::new(range.start, range.end, PICTURE_POINTS, interval)),
+            link: format!("{}/query?tab=table&{}&", ui.state.config.prefix, range.query()),
+            young: ui.is_young(&range),
+            range,
+            interval,
+        }
+    }
+
     fn ask(&self, asker: &Asker) -> Answers {
         Answers {
             machine: self.machine(asker),
@@ -331,7 +337,8 @@ impl Question {
         ]
     }
 
-    fn charts(&self, asker: &Asker, section: Section) -> Vec<Chart> {
+    /// The charts of a part.
+    pub(crate) fn charts(&self, asker: &Asker, section: Section) -> Vec<Chart> {
         let panels = panels::ALL.iter().filter(|panel| panel.section == section);
         panels.map(|panel| self.chart(asker, panel)).collect()
     }

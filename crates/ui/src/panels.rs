@@ -1,4 +1,4 @@
-//! The charts of the overview. `$node` is the selector of this machine's own collector.
+//! The charts of the overview and of the eBPF page. `$node` is the selector of this machine's own collector.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::Ui;
 use crate::format::Unit;
 use crate::range::TimeRange;
 
-/// A part of the overview.
+/// Where a chart stands: a part of the overview, or the eBPF page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Section {
     /// This machine.
@@ -17,6 +17,8 @@ pub(crate) enum Section {
     Network,
     /// Cilium and Hubble.
     Cilium,
+    /// The eBPF page.
+    Bpf,
 }
 
 /// One chart.
@@ -272,6 +274,29 @@ pub(crate) const ALL: &[Panel] = &[
         empty: "No map is full enough to be told: below a threshold the agent leaves a map out.",
         stacked: false,
         queries: &[("{{map_name}}", "100 * max by (map_name) (cilium_bpf_map_pressure)")],
+    },
+    Panel {
+        id: "bpf-programs",
+        section: Section::Bpf,
+        title: "Busiest programs",
+        note: "share of a core, while runs are counted",
+        unit: Unit::Percent,
+        empty: "No run was counted in this range: the kernel counts them while this page is open, or always with probes.bpf.run_statistics: always.",
+        stacked: false,
+        queries: &[(
+            "{{name}} {{attachment}}",
+            "topk(6, 100 * sum by (name, attachment) (rate(skep_bpf_program_run_seconds_total[$__rate_interval])) > 0)",
+        )],
+    },
+    Panel {
+        id: "bpf-maps",
+        section: Section::Bpf,
+        title: "Fullest maps",
+        note: "share of their room; those that drop what was not used for long are left out",
+        unit: Unit::Percent,
+        empty: "No entry of a map was counted in this range.",
+        stacked: false,
+        queries: &[("{{name}}", r#"topk(6, 100 * max by (name) (skep_bpf_map_pressure{type!~"lru_.*"}) > 0)"#)],
     },
 ];
 

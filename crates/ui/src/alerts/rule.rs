@@ -15,6 +15,7 @@ use super::history;
 use super::runbook::Runbook;
 use super::threshold::Split;
 use super::timeline::{self, Strip};
+use super::unheard::{self, Unheard};
 use super::{Alert, Pairs, Tab, pairs};
 use crate::Ui;
 use crate::chart::Grid;
@@ -69,6 +70,7 @@ struct Page {
     /// The address without a backtest, to add one to.
     here: Vec<(String, String)>,
     runbook: Option<Runbook>,
+    unheard: Option<&'static Unheard>,
     own: Option<OwnRule>,
     edit_link: String,
 }
@@ -93,6 +95,7 @@ async fn build(ui: &Ui, params: &Params) -> Result<Page, Problem> {
     let expressions: Vec<String> = split.expressions().into_iter().map(str::to_owned).collect();
     let data_query = encode(expressions.iter().map(|expr| ("expr", expr.as_str())));
     let (name, is_alerting) = (rule.name.clone(), rule.alerting.is_some());
+    let (rule_query, at) = (rule.query.clone(), range.end);
     let drawn = move |asker: &crate::ask::Asker| {
         let texts: Vec<&str> = expressions.iter().map(String::as_str).collect();
         let mut chart = Chart {
@@ -103,9 +106,9 @@ async fn build(ui: &Ui, params: &Params) -> Result<Page, Problem> {
         };
         chart.fill(asker, &Request::of_expressions(&texts), grid, interval);
         let strips = if is_alerting { timeline::strips(asker, &name, grid) } else { (Vec::new(), 0) };
-        (chart, strips)
+        (chart, strips, unheard::remark(asker, &rule_query, at))
     };
-    let (chart, (strips, strips_hidden)) = ui.ask(drawn).await?;
+    let (chart, (strips, strips_hidden), unheard) = ui.ask(drawn).await?;
     let alerting = rule.alerting.clone().unwrap_or_default();
     let days = params.get("days").and_then(|text| text.parse().ok()).filter(|days| backtest::DAYS.contains(days));
     let backtest = match days.filter(|_| is_alerting) {
@@ -144,6 +147,7 @@ async fn build(ui: &Ui, params: &Params) -> Result<Page, Problem> {
         days: backtest::DAYS,
         here: params.without(&["days"]),
         runbook: ui.state.rules.runbook(&rule.name).map(Runbook::new),
+        unheard,
         edit_link: format!("{}/alerts/edit?{}", shell.prefix, encode([("old", rule.name.as_str())])),
         own,
         name: rule.name.clone(),
