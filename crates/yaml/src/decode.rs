@@ -293,6 +293,9 @@ impl<'a> Section<'a> {
 
     /// Reports every key that nobody asked for, with the known key it resembles most.
     pub fn finish(&self) {
+        if self.place.report.is_lenient() {
+            return;
+        }
         let known = self.known.borrow();
         for Pair { key, .. } in self.pairs {
             let name = key.as_text().unwrap_or_default();
@@ -427,6 +430,15 @@ mod tests {
         let colon = "its indentation may differ from the lines above, or a text with a colon lacks its quotes";
         check_hint("- a: b\n   c: d\n", colon);
         check_hint("a: b\nc\nd: e\n", "a colon may be missing, or a space behind it");
+        let control = "remove it; in double quotes \\x1b and its like stand for such characters";
+        for letter in ["\0", "\u{1b}", "\u{7f}", "\u{9f}", "\u{fffe}"] {
+            check_hint(&format!("a: b\n# {letter}\n"), control);
+        }
+        check("# é\u{85}😀\t\r\nlimit: 1\n", &[]);
+        check(
+            "limit: 1\n# é \u{1}\n",
+            &[&format!("f.yml:2:5: error: not valid YAML: the control character \\u{{1}}; {control}")],
+        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub fn read(path: &Path, report: &Report) -> Option<String> {
             None
         }
         Ok(bytes) => String::from_utf8(bytes)
-            .map_err(|_| report.file_error(&name, "is not UTF-8 text", "is this a configuration file?"))
+            .map_err(|error| report.file_error(&name, "is not UTF-8 text", encoding_hint(error.as_bytes())))
             .ok(),
         Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
             report.file_error(&name, "is a folder", "name a file in it");
@@ -32,6 +32,14 @@ pub fn read(path: &Path, report: &Report) -> Option<String> {
             report.file_error(&name, format!("cannot be read: {reason}"), hint);
             None
         }
+    }
+}
+
+/// Editors that write UTF-16 begin with its byte order mark.
+fn encoding_hint(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16; save it as UTF-8",
+        _ => "is this a configuration file?",
     }
 }
 

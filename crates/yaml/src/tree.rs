@@ -95,6 +95,7 @@ impl Node {
 /// without anchor, more than one document.
 pub fn parse(file: &str, text: &str) -> Result<Node, Box<Problem>> {
     let mut builder = Builder::new(file, text);
+    builder.check_letters(text)?;
     let root = builder.document()?;
     match builder.another()? {
         Some(position) => Err(builder.problem(position, "more than one YAML document", "keep one document a file")),
@@ -105,7 +106,8 @@ pub fn parse(file: &str, text: &str) -> Result<Node, Box<Problem>> {
 /// Reads the first document of a text, as Prometheus does; what stands behind it is warned about. Errors go to the report.
 pub fn parse_first(file: &str, text: &str, report: &Report) -> Option<Node> {
     let mut builder = Builder::new(file, text);
-    let root = builder.document().map_err(|problem| report.push(*problem)).ok()?;
+    let root = builder.check_letters(text).and_then(|()| builder.document());
+    let root = root.map_err(|problem| report.push(*problem)).ok()?;
     if let Ok(Some(position)) = builder.another() {
         let hint = "keep one document a file";
         let problem = builder.problem(position, "only the first YAML document of a file is read", hint);
@@ -126,6 +128,16 @@ type Next<'a> = (Event<'a>, Position);
 impl<'a> Builder<'a> {
     fn new(file: &'a str, text: &'a str) -> Self {
         Self { file, events: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 }
+    }
+
+    /// Letters that YAML knows stand everywhere, comments too: what has others is a damaged file, or another kind of one.
+    fn check_letters(&self, text: &str) -> Result<(), Box<Problem>> {
+        let Some((at, letter)) = text.char_indices().find(|&(_, letter)| !is_printable(letter)) else { return Ok(()) };
+        let before = &text[..at];
+        let line = before.rfind('\n').map_or(0, |end| end + 1);
+        let position = Position { line: before.matches('\n').count() + 1, column: before[line..].chars().count() + 1 };
+        let message = format!("not valid YAML: the control character {}", letter.escape_unicode());
+        Err(self.problem(position, message, "remove it; in double quotes \\x1b and its like stand for such characters"))
     }
 
     /// The first document, up to its end.
@@ -270,6 +282,11 @@ impl<'a> Builder<'a> {
             hint: hint.to_owned(),
         })
     }
+}
+
+/// YAML's `c-printable`.
+fn is_printable(letter: char) -> bool {
+    matches!(letter, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
 }
 
 /// The mistake that most often is behind what the parser says, which finds it out late.
