@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::machine::{command, root, target};
+use crate::machine::{announce, command, root, target};
 
 /// They share a target folder, so that what both depend on is built once.
 const PACKAGES: [&str; 4] =
@@ -69,7 +69,7 @@ fn build(package: &str) -> Result<PathBuf> {
     let folder = target().join("fuzz");
     let manifest = format!("{package}/Cargo.toml");
     let args = ["+nightly", "build", "--release", "--quiet", "--target", TRIPLE, "--manifest-path", &manifest];
-    eprintln!("\n==> cargo {}", args.join(" "));
+    announce(&format!("cargo {}", args.join(" ")));
     let status = command("cargo", &args)
         .env("RUSTFLAGS", RUSTFLAGS)
         .env("CARGO_TARGET_DIR", &folder)

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
@@ -40,10 +42,19 @@ pub(crate) fn command(program: &str, args: &[&str]) -> Command {
     command
 }
 
+/// When the first step was announced.
+static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Says what begins now, and how long all before it took.
+pub(crate) fn announce(step: &str) {
+    let seconds = BEGUN.elapsed().as_secs();
+    eprintln!("\n==> {}:{:02} {step}", seconds / 60, seconds % 60);
+}
+
 /// Runs a command and fails with its text when it fails.
 pub(crate) fn execute(program: &str, args: &[&str]) -> Result<()> {
     let shown = format!("{program} {}", args.join(" "));
-    eprintln!("\n==> {shown}");
+    announce(&shown);
     let status = command(program, args).status().with_context(|| format!("cannot start {shown}"))?;
     if !status.success() {
         bail!("{shown}: {status}");

@@ -4,18 +4,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::machine::{command, execute, install_packages, root, target};
+use crate::machine::{announce, command, execute, install_packages, root, target};
 use testkit::{PEERS_VARIABLE, ServerBuilder};
 
 pub(crate) fn run() -> Result<()> {
     install_packages()?;
     run_checks()?;
     let peers = peers();
-    let mut tests = command("cargo", &["test", "--workspace", "--quiet", "--no-fail-fast"]);
+    // Named kinds leave out the examples in documents, of which there are none: looking for them compiles every room again.
+    let args = ["test", "--workspace", "--lib", "--bins", "--tests", "--examples", "--quiet", "--no-fail-fast"];
+    let mut tests = command("cargo", &args);
     if let Some(folder) = &peers {
         tests.env(PEERS_VARIABLE, folder);
     }
-    eprintln!("\n==> cargo test --workspace");
+    announce("cargo test --workspace");
     let status = tests.status().context("cannot start cargo test")?;
     if !status.success() {
         bail!("cargo test: {status}");
@@ -26,7 +28,7 @@ pub(crate) fn run() -> Result<()> {
 
 /// Real Prometheus, node_exporter and Alertmanager for the tests that compare with them; without them those tests say
 /// that they skip.
-fn peers() -> Option<PathBuf> {
+pub(crate) fn peers() -> Option<PathBuf> {
     if let Some(folder) = std::env::var_os(PEERS_VARIABLE) {
         return Some(PathBuf::from(folder));
     }
@@ -83,7 +85,7 @@ fn browser() -> Result<()> {
     let troubled_data = tempfile::tempdir()?;
     let troubled = crate::troubled::start(&binary, troubled_data.path())?;
     let args = ["run.mjs", server.url(), &pid, troubled.server.url()];
-    eprintln!("\n==> node tests/browser/{}", args.join(" "));
+    announce(&format!("node tests/browser/{}", args.join(" ")));
     let status = command("node", &args).current_dir(&folder).status();
     drop((server, troubled));
     let status = status.context("cannot start node")?;
