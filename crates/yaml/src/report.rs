@@ -37,6 +37,8 @@ pub struct Report {
     problems: RefCell<Vec<Problem>>,
     /// Whether flaws are errors.
     strict: bool,
+    /// Whether unknown keys are passed over.
+    lenient: bool,
 }
 
 /// A hostile file could hold one error a byte; more than this are of no help to anybody.
@@ -47,6 +49,16 @@ impl Report {
     /// errors there, and warnings where a server starts with what it has.
     pub fn strict() -> Self {
         Self { strict: true, ..Self::default() }
+    }
+
+    /// A report for files in which others keep keys of their own: unknown ones are passed over.
+    pub fn lenient() -> Self {
+        Self { lenient: true, ..Self::default() }
+    }
+
+    /// Whether unknown keys are passed over.
+    pub(crate) fn is_lenient(&self) -> bool {
+        self.lenient
     }
 
     /// How bad a flaw is.
