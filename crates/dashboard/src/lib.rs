@@ -1,6 +1,6 @@
 //! Dashboards as Grafana writes them, as skep shows them.
 //!
-//! In: the text of a dashboard (Grafana's JSON, schema 16 to 42), what a data source answered to a variable's query,
+//! In: the text of a dashboard (Grafana's JSON, schema 16 to 42 and v2), what a data source answered to a variable's query,
 //! columns of values. Out: a [`Dashboard`] with its [`Report`] of everything that is not carried, the text of a query
 //! with its variables filled in, numbers as people read them, columns after their transformations. Never: a file, a
 //! socket, a clock, a thread; PromQL (a query is text here, `promql` reads it); markup.
@@ -10,7 +10,7 @@
 //! - `json` reads a tree and remembers which keys were asked for. What nobody asked for is reported when the object
 //!   is dropped, so that a key can be carried, named as meaningless here, or lost aloud, but never lost in silence.
 //! - `import` makes the model of it: `board` and `panel` what skep shows, `field` how a column looks, `visual` what
-//!   each kind of panel is asked to do. The kinds of panels that Grafana gave up (`graph`, `singlestat`, the old
+//!   each kind of panel is asked to do. Schema v2 is rewritten as the classic one first, library panels are put in their places. The kinds of panels that Grafana gave up (`graph`, `singlestat`, the old
 //!   table) arrive as the kinds that replaced them.
 //! - `variable` holds the variables: order of evaluation, options from an answer, interpolation, intervals and times.
 //! - `frame` is the data: columns with names and labels; `transform` changes them, `style` says which overrides hold

@@ -73,8 +73,6 @@ fn what_is_something_else() {
     };
     check(json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {}}), "it is a resource of the kind ConfigMap");
     check(json!({"kind": "DashboardList", "items": [{}, {}]}), "it is a list of 2; put each into a file of its own");
-    let second = json!({"apiVersion": "dashboard.grafana.app/v2beta1", "kind": "Dashboard", "spec": {"elements": {}, "layout": {}}});
-    check(second, "it is of Grafana's schema v2; export it as classic JSON");
 }
 
 #[test]
@@ -330,4 +328,87 @@ fn variables_of_all_spellings() {
     let dashboard = check(json!({"schemaVersion": 41, "panels": [], "templating": {"list": list}}), &[]);
     let dashboard::VariableKind::AdHoc(filters) = &dashboard.variables[3].kind else { panic!() };
     assert_eq!(dashboard::matchers(filters), ["x=\"1\"", "y=~\"(1|2)\""]);
+}
+
+/// Everything that the second schema spells otherwise, in both of its drafts.
+#[test]
+fn the_second_schema() {
+    let query = |expr: &str| {
+        json!({"kind": "PanelQuery", "spec": {"refId": "A", "hidden": false, "query": {"kind": "DataQuery", "group": "prometheus", "version": "v0",
+        "datasource": {"name": "${ds}"}, "spec": {"expr": expr, "legendFormat": "__auto", "instant": true, "range": false}}}})
+    };
+    let element = |id: u64, kind: &str| {
+        json!({"kind": "Panel", "spec": {"id": id, "title": format!("p{id}"), "description": "", "links": [],
+        "data": {"kind": "QueryGroup", "spec": {"queries": [query("up{pod=\"$pod\"}")], "transformations": [{"kind": "Transformation", "group": "limit", "spec": {"options": {"limitField": 5}}}],
+            "queryOptions": {"interval": "30s", "maxDataPoints": 100}}},
+        "vizConfig": {"kind": "VizConfig", "group": kind, "version": "12.0.0", "spec": {"options": {}, "fieldConfig": {"defaults": {"unit": "s"}, "overrides": []}}}}})
+    };
+    let item = |name: &str, x: u64, y: u64| json!({"kind": "GridLayoutItem", "spec": {"x": x, "y": y, "width": 12, "height": 4, "element": {"kind": "ElementReference", "name": name}}});
+    let mut repeated = item("b", 0, 0);
+    repeated["spec"]["repeat"] = json!({"mode": "variable", "value": "pod", "direction": "h", "maxPerRow": 2});
+    let row = |title: &str, layout: Value| json!({"kind": "RowsLayoutRow", "spec": {"title": title, "collapse": true, "layout": layout}});
+    let beside = json!({"kind": "AutoGridLayout", "spec": {"maxColumnCount": 2, "items": [
+        {"kind": "AutoGridLayoutItem", "spec": {"element": {"kind": "ElementReference", "name": "c"}}}, {"kind": "AutoGridLayoutItem", "spec": {"element": {"kind": "ElementReference", "name": "a"}}}]}});
+    let layout = json!({"kind": "RowsLayout", "spec": {"rows": [row("one", json!({"kind": "GridLayout", "spec": {"items": [item("a", 12, 0), repeated]}})), row("two", beside)]}});
+    let spec = json!({
+        "title": "second", "description": "d", "tags": ["t"], "links": [], "cursorSync": "Crosshair", "editable": true, "liveNow": false, "preload": false,
+        "timeSettings": {"timezone": "utc", "from": "now-1h", "to": "now", "autoRefresh": "10s", "autoRefreshIntervals": ["10s"], "hideTimepicker": false, "fiscalYearStartMonth": 0, "weekStart": "monday"},
+        "annotations": [
+            {"kind": "AnnotationQuery", "spec": {"builtIn": true, "enable": true, "hide": true, "iconColor": "red", "name": "Annotations & Alerts", "query": {"kind": "DataQuery", "group": "grafana", "version": "v0", "datasource": {"name": "-- Grafana --"}, "spec": {}}}},
+            {"kind": "AnnotationQuery", "spec": {"enable": true, "hide": false, "iconColor": "red", "name": "Deploys", "query": {"kind": "DataQuery", "group": "prometheus", "datasource": {"name": "p"}, "spec": {"expr": "deployed", "step": "30s"}}, "legacyOptions": {"titleFormat": "{{app}}"}}}],
+        "variables": [
+            {"kind": "QueryVariable", "spec": {"name": "pod", "label": "Pod", "hide": "hideLabel", "refresh": "onTimeRangeChanged", "skipUrlSync": false, "sort": "alphabeticalAsc", "regex": "", "multi": true, "includeAll": true, "options": [],
+                "current": {"text": ["All"], "value": ["$__all"]}, "definition": "label_values(up, pod)", "query": {"kind": "DataQuery", "group": "prometheus", "version": "v0", "datasource": {"name": "p"}, "spec": {"query": "label_values(up, pod)", "refId": "x"}}}},
+            {"kind": "DatasourceVariable", "spec": {"name": "ds", "pluginId": "prometheus", "refresh": "onDashboardLoad", "regex": "", "current": {"text": "x", "value": "x"}, "options": [], "multi": false, "includeAll": false, "hide": "dontHide", "skipUrlSync": false}},
+            {"kind": "TextVariable", "spec": {"name": "t", "query": "x", "current": {"text": "x", "value": "x"}, "hide": "dontHide", "skipUrlSync": true}}],
+        "elements": {"a": element(1, "stat"), "b": element(2, "timeseries"), "c": element(3, "gauge")},
+        "layout": layout,
+    });
+    let dashboard = check(
+        json!({"apiVersion": "dashboard.grafana.app/v2beta1", "kind": "Dashboard", "metadata": {"name": "u"}, "spec": spec}),
+        &[],
+    );
+    assert_eq!(
+        (dashboard.title.as_str(), dashboard.zone.as_str(), dashboard.refresh.as_str(), dashboard.crosshair),
+        ("second", "utc", "10s", dashboard::Crosshair::Line)
+    );
+    let rows: Vec<_> = dashboard
+        .sections
+        .iter()
+        .map(|section| {
+            (section.row.as_ref().unwrap().title.as_str(), section.row.as_ref().unwrap().y, section.panels.len())
+        })
+        .collect();
+    assert_eq!(rows, [("one", 0, 2), ("two", 5, 2)]);
+    let places: Vec<_> =
+        dashboard.panels().map(|panel| (panel.title.as_str(), panel.place.x, panel.place.y, panel.place.w)).collect();
+    assert_eq!(places, [("p1", 12, 1, 12), ("p2", 0, 1, 12), ("p3", 0, 6, 12), ("p1", 12, 6, 12)]);
+    let panel = dashboard.panels().nth(1).unwrap();
+    assert_eq!(
+        (panel.min_step.as_str(), panel.points_max, panel.transforms.len(), panel.fields.defaults.unit.as_deref()),
+        ("30s", Some(100), 1, Some("s"))
+    );
+    assert_eq!(
+        (panel.targets[0].expr.as_str(), panel.targets[0].instant, panel.repeat.as_ref().unwrap().per_row_max),
+        ("up{pod=\"$pod\"}", true, 2)
+    );
+    let found: Vec<_> = dashboard
+        .annotations
+        .iter()
+        .map(|it| (it.name.as_str(), it.built_in, it.expr.as_str(), it.step.as_str(), it.title.as_str()))
+        .collect();
+    assert_eq!(found, [("Annotations & Alerts", true, "", "", ""), ("Deploys", false, "deployed", "30s", "{{app}}")]);
+    let pod = &dashboard.variables[0];
+    assert_eq!(
+        (pod.hide, pod.refresh, pod.sort),
+        (dashboard::Visibility::Nameless, dashboard::Refresh::OnTime, dashboard::VariableSort::Alphabetical)
+    );
+    assert_eq!(
+        (&pod.kind, &pod.current),
+        (&dashboard::VariableKind::Query("label_values(up, pod)".to_owned()), &dashboard::Selection::All)
+    );
+    assert_eq!(dashboard.variables[1].kind, dashboard::VariableKind::Datasource { plugin: "prometheus".to_owned() });
+    let tabs = json!({"elements": {"a": element(1, "stat")}, "layout": {"kind": "TabsLayout", "spec": {"tabs": [
+        {"kind": "TabsLayoutTab", "spec": {"title": "tab", "layout": {"kind": "GridLayout", "spec": {"items": [item("a", 0, 0), item("gone", 0, 4)]}}}}]}}});
+    assert_eq!(check(tabs, &["layout"]).panels().count(), 1);
 }

@@ -9,6 +9,7 @@ mod old_heatmap;
 mod old_table;
 mod panel;
 mod rows;
+mod second;
 mod settings;
 mod singlestat;
 mod target;
@@ -81,7 +82,7 @@ pub struct Imported {
 }
 
 /// Reads a dashboard as Grafana exports it, as its HTTP API answers it and takes it (`{"dashboard": …}`), as grafana.com
-/// gives it (`{"json": …}`), or as a resource of the first generation (`{"kind": "Dashboard", "spec": …}`).
+/// gives it (`{"json": …}`), or as a resource of either generation (`{"kind": "Dashboard", "spec": …}`).
 pub fn import(text: &str) -> Result<Imported, ImportError> {
     if text.len() > DASHBOARD_BYTES_MAX {
         return Err(ImportError::Length(text.len()));
@@ -91,8 +92,12 @@ pub fn import(text: &str) -> Result<Imported, ImportError> {
     let path = wrapped(&value)?;
     let inner = if path.is_empty() { &mut value } else { &mut value[path] };
     library::inline(inner);
-    let inner: &Value = inner;
+    let second = second::is_second(inner).then(|| second::classic(inner));
+    let inner = second.as_ref().map_or(&*inner, |(classic, _)| classic);
     let losses = Losses::new(sources(inner));
+    for (path, value, reason) in second.iter().flat_map(|(_, lost)| lost) {
+        losses.push(path, value, *reason);
+    }
     let dashboard = {
         let node = Node { value: inner, path: path.to_owned(), losses: &losses };
         let object = node.object().ok_or_else(|| ImportError::Shape("it is not an object".to_owned()))?;
@@ -113,11 +118,7 @@ fn wrapped(value: &Value) -> Result<&'static str, ImportError> {
     let Value::Object(map) = value else { return refuse("it is not an object".to_owned()) };
     let path = WRAPPINGS.into_iter().find(|key| map.get(*key).is_some_and(Value::is_object));
     let inner = path.and_then(|path| map.get(path)).unwrap_or(value);
-    if inner.get("elements").is_some() && inner.get("layout").is_some() {
-        let reason = "it is of Grafana's schema v2; export it as classic JSON (\"V1 resource\")";
-        return refuse(reason.to_owned());
-    }
-    if inner.get("panels").is_some() || inner.get("rows").is_some() {
+    if inner.get("panels").is_some() || inner.get("rows").is_some() || second::is_second(inner) {
         return Ok(path.unwrap_or_default());
     }
     match (map.get("kind").and_then(Value::as_str), map.get("items").and_then(Value::as_array)) {

@@ -114,16 +114,28 @@ fn number(style: &Object<'_>, options: &mut FieldOptions) {
     options.color = options.cell.map(|_| ColorMode::Thresholds);
 }
 
-/// `$__cell` and the like are filled in when the row is drawn.
+/// Columns that a link may name by their number.
+const CELLS_MAX: usize = 30;
+
+/// `$__cell` and `$__cell_3` in today's words.
+fn cells(text: &str) -> String {
+    let mut text = text.replace(":raw", "");
+    for at in (0..CELLS_MAX).rev() {
+        let field = format!("${{__data.fields[{at}]}}");
+        text = text.replace(&format!("${{__cell_{at}}}"), &field).replace(&format!("$__cell_{at}"), &field);
+    }
+    text.replace("${__cell}", "${__value.raw}").replace("$__cell", "${__value.raw}")
+}
+
 fn link(style: &Object<'_>) -> Option<Link> {
     if !style.is("link") {
         return None;
     }
-    let tooltip = style.string("linkTooltip");
+    let tooltip = cells(&style.string("linkTooltip"));
     Some(Link {
         title: tooltip.clone(),
         tooltip,
-        url: style.string("linkUrl"),
+        url: cells(&style.string("linkUrl")),
         new_tab: style.is("linkTargetBlank"),
         ..Link::default()
     })

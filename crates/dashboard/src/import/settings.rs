@@ -7,7 +7,7 @@ use crate::link::Link;
 pub(super) fn read(object: &Object<'_>, dashboard: &mut Dashboard) {
     object.ignore(&["id", "version", "editable", "iteration", "gnetId", "revision", "style", "preload", "liveNow"]);
     object.ignore(&["__inputs", "__requires", "fiscalYearStartMonth", "hideControls", "overwrite", "folderId"]);
-    object.ignore(&["originalTitle", "sharedCrosshair", "scopeMeta", "weekStartDay", "links", "snapshot"]);
+    object.ignore(&["originalTitle", "sharedCrosshair", "scopeMeta", "weekStartDay", "snapshot"]);
     object.lose("__elements", "a library panel that no panel of this dashboard names");
     dashboard.uid = object.string("uid");
     dashboard.title = object.string("title");
@@ -82,7 +82,7 @@ fn annotation(object: &Object<'_>) -> Option<Annotation> {
     object.ignore(&["type", "target", "datasource", "showIn", "builtIn", "$$hashKey", "mappings", "rawQuery"]);
     object.ignore(&["limit", "tags", "matchAny", "showLine", "lineColor", "iconSize", "textField", "titleColumn"]);
     object.ignore(&["tagsColumn", "textColumn", "placement", "snapshotData"]);
-    let built_in = object.number("builtIn") == Some(1.0) || object.is("builtIn");
+    let built_in = object.is("builtIn");
     let source = super::target::Source::read(object);
     let target = object.object("target");
     let expr = query(object, target.as_ref());

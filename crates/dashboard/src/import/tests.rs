@@ -42,8 +42,6 @@ fn texts_that_are_no_dashboards_are_refused() {
     check("", "line 1, column 0: EOF while parsing a value");
     check("[]", "it is not an object");
     check("{}", "neither panels nor rows");
-    check("{\"elements\": {}, \"layout\": {}}", "schema v2");
-    check("{\"spec\": {\"elements\": {}, \"layout\": {}}}", "schema v2");
     check(&"[".repeat(1_000), "recursion limit exceeded");
     check(&" ".repeat(DASHBOARD_BYTES_MAX + 1), "4194304 are read");
     let panels = format!("{{\"panels\": [{}{{}}]}}", "{},".repeat(PANELS_MAX));
@@ -317,7 +315,7 @@ fn old_tables_become_tables() {
         "styles": [
             {"pattern": "Time", "type": "hidden"},
             {"pattern": "Value #A", "type": "number", "alias": "CPU", "unit": "percent", "decimals": 1, "colorMode": "cell",
-             "thresholds": ["70", "90"], "colors": ["green", "orange", "red"], "link": true, "linkUrl": "/d/x?v=$__cell", "linkTargetBlank": true},
+             "thresholds": ["70", "90"], "colors": ["green", "orange", "red"], "link": true, "linkUrl": "/d/x?v=$__cell&w=${__cell_12}&y=$__cell_1:raw", "linkTargetBlank": true},
             {"pattern": "/.*/", "type": "string"},
         ],
     }));
@@ -327,7 +325,9 @@ fn old_tables_become_tables() {
     assert_eq!((&all.matcher, time.options.hidden), (&Matcher::Any, Some(true)));
     assert_eq!((value.options.display_name.as_deref(), value.options.unit.as_deref()), (Some("CPU"), Some("percent")));
     assert_eq!(value.options.cell, Some(Cell::ColorBackground { row: false }));
-    assert_eq!(value.options.links.as_ref().map(|links| links[0].new_tab), Some(true));
+    let link = value.options.links.as_ref().map(|links| (links[0].new_tab, links[0].url.as_str()));
+    let url = "/d/x?v=${__value.raw}&w=${__data.fields[12]}&y=${__data.fields[1]}";
+    assert_eq!(link, Some((true, url)));
     let (_, losses) =
         self::panel(json!({"type": "table-old", "sort": {"col": 2, "desc": true}, "styles": [{"pattern": "/(/"}]}));
     assert_eq!(losses.len(), 2, "{losses:?}");

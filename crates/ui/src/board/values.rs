@@ -2,7 +2,7 @@
 
 use dashboard::{
     BarGauge, BarMode, BarNames, BarValue, Column, FieldType, Gauge, Orientation, Pattern, Pie, PieLabel,
-    ReduceOptions, Reducer, SortOrder, Stat, StatColor, StatText, Unit, Value,
+    ReduceOptions, Reducer, SortOrder, Stat, StatColor, StatText, Syntax, Unit, Value,
 };
 
 use super::canvas::{Canvas, Cell, color, legend, word};
@@ -96,7 +96,12 @@ fn row_title(cell: Cell<'_>, row: usize) -> String {
 impl Single<'_> {
     fn text(&self, canvas: &Canvas<'_>, prefix: &str, postfix: &str) -> Text {
         let text = canvas.text(self.cell.style, &self.value);
-        Text { prefix: format!("{prefix}{}", text.prefix), suffix: format!("{}{postfix}", text.suffix), ..text }
+        let filled = |around: &str| {
+            let filled = canvas.linker.scope.fill(around, Syntax::Text).unwrap_or_default();
+            filled.replace("${__name}", &self.title).replace("$__name", &self.title)
+        };
+        let (prefix, suffix) = (filled(prefix) + &text.prefix, text.suffix.clone() + &filled(postfix));
+        Text { prefix, suffix, ..text }
     }
 
     fn number(&self) -> Option<f64> {
