@@ -91,7 +91,7 @@ impl Parser<'_> {
                     pending.push(Pending::Sign { position, negative: op == BinaryOp::Sub });
                 }
                 _ => {
-                    let (millis, zero) = self.duration(expected)?;
+                    let (millis, zero) = self.duration(expected, None)?;
                     self.advance()?;
                     let (operand, negative) = self.reduce_duration(&mut pending, position)?;
                     match self.token.kind {
@@ -140,25 +140,27 @@ impl Parser<'_> {
         }
     }
 
-    /// Consumes signs; whether they make a number negative.
-    fn signs(&mut self) -> Result<bool, ParseError> {
-        let mut negative = false;
+    /// Consumes signs; whether they make a number negative, and where the sign is, if there is one alone.
+    fn signs(&mut self) -> Result<(bool, Option<Position>), ParseError> {
+        let (mut negative, mut count, first) = (false, 0, self.token.position);
         while let TokenKind::Operator(op @ (BinaryOp::Add | BinaryOp::Sub)) = self.token.kind {
             negative ^= op == BinaryOp::Sub;
+            count += 1;
             self.advance()?;
         }
-        Ok(negative)
+        Ok((negative, (count == 1).then_some(first)))
     }
 
-    /// Milliseconds, and whether the number is zero before it is cut to milliseconds. The token is not consumed.
-    fn duration(&self, expected: Expected) -> Result<(i64, bool), ParseError> {
+    /// Milliseconds, and whether the number is zero before it is cut to milliseconds. The token is not consumed. A number that
+    /// is too large is told with its sign, if that is given.
+    fn duration(&self, expected: Expected, sign: Option<Position>) -> Result<(i64, bool), ParseError> {
         if !matches!(self.token.kind, TokenKind::Number | TokenKind::Duration) {
             return self.unexpected(expected.context, expected.what);
         }
         let (seconds, _) = self.number()?;
         match seconds_to_millis(seconds) {
             Ok(millis) => Ok((millis, seconds == 0.0)),
-            Err(message) => self.error(self.token.position, message),
+            Err(message) => self.error(sign.unwrap_or(self.token.position), message),
         }
     }
 
@@ -174,11 +176,11 @@ impl Parser<'_> {
 
     pub(super) fn offset(&mut self, operand: NodeId) -> Result<NodeId, ParseError> {
         self.advance()?;
-        let negative = self.signs()?;
+        let (negative, sign) = self.signs()?;
         let expected = Expected { context: "offset", what: "number or duration" };
         let (millis, _) = match self.token.kind {
             TokenKind::LeftParen => self.duration_expression(expected)?,
-            _ => self.duration(expected)?,
+            _ => self.duration(expected, sign)?,
         };
         let offset = if negative && millis != OF_NAN { -millis } else { millis };
         let Some(modifiers) = self.modifiers(operand) else {

@@ -73,6 +73,15 @@ const OPERATORS: [&str; 13] = ["+", "-", "*", "/", "%", "^", "atan2", "==", "!="
 
 /// Expressions with a point of their own.
 const SINGLE: &[&str] = &[
+    "memory_bytes offset NaN",
+    "absent(memory_bytes offset -NaN)",
+    "sum_over_time(memory_bytes[5m] offset NaN)",
+    "max_over_time(timestamp(vector(time()))[1m:20s] offset NaN)",
+    "max_over_time(timestamp(vector(time()))[1m:20s] @ 1e15)",
+    "max_over_time(timestamp(vector(time()))[1m:20s] @ -1e13 offset 1y)",
+    "histogram_fraction(0, 3, strange_bucket)",
+    "histogram_quantile(0.5, strange_bucket)",
+    "label_replace(level, \"x\", \"$é$01${1}$1x\", \"part\", \"(.).*\")",
     "quantile(scalar(rate(cpu_seconds_total{instance=\"a\", mode=\"idle\"}[2m] @ 1700000200)) / 3, cpu_seconds_total)",
     "quantile(scalar(delta(memory_bytes{instance=\"a\"}[2m:20s] @ 1700000200 offset 30s)) / 1e9, cpu_seconds_total)",
     "histogram_quantile(-0, sum by (le) (rate(latency_bucket[2m]))) atan2 histogram_quantile(-0, sum by (le) (rate(latency_bucket[2m])))",
@@ -320,6 +329,11 @@ pub(crate) const MISTAKES: &[&str] = &[
     "foo offset (1 * 2 ^ 3)",
     "foo offset (1",
     "foo offset -NaN",
+    "foo offset -Inf",
+    "foo offset +1e30 2m",
+    "foo offset --Inf",
+    "foo[5m:] offset - 300y",
+    "foo offset -(Inf)",
     "quantile(foo) by (a)) ",
     "sum(foo, bar) without (b,) )",
     "sum without (a, \"\\xff\", \"\") (foo)",

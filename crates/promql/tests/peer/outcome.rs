@@ -48,6 +48,9 @@ const OMITTED: &str = " more ";
 /// as later releases do.
 const SAME_LABELS: &str = "execution: vector cannot contain metrics with the same labelset";
 
+/// A label of a byte that is no text, as an error shows it.
+const LABEL_BYTE: &str = "=\"\\xff\"";
+
 /// The peer panicked.
 const PANICKED: &str = "bad_data: unexpected error";
 /// What the peer says to a string or a range vector in parentheses whose value does not change.
@@ -120,7 +123,9 @@ pub(crate) fn ours(outcome: Result<Answer, QueryError>, ordered: bool) -> Outcom
 
 pub(crate) fn theirs(json: &Json, ordered: bool) -> Outcome {
     if let Some(error) = json["error"].as_str() {
-        let text = error.strip_prefix("invalid parameter \"query\": ").unwrap_or(error);
+        // Labels of skep are texts, in which bytes that are none have a sign for it.
+        let text =
+            error.strip_prefix("invalid parameter \"query\": ").unwrap_or(error).replace(LABEL_BYTE, "=\"\u{fffd}\"");
         return Outcome::Error(format!("{}: {text}", json["errorType"].as_str().unwrap()));
     }
     let sample = |pair: &Json| {

@@ -123,10 +123,8 @@ const NUMBERS: [&str; 36] = [
     "-1", "50", "123ms",
 ];
 
-const OFFSETS: [&str; 18] = [
-    "1m", "-40s", "30", "-1.5", "+15s", "0", "1y", "7m", "- 2m", "0x10", "2m", "-1m", "10", "NaN", "-NaN", "292y",
-    "-292y", "1w2d",
-];
+const OFFSETS: [&str; 16] =
+    ["1m", "-40s", "30", "-1.5", "+15s", "0", "1y", "7m", "- 2m", "0x10", "2m", "-1m", "10", "292y", "-292y", "1w2d"];
 
 struct Generator<'r> {
     random: &'r mut Random,
