@@ -51,6 +51,9 @@ pub(crate) struct ServeArgs {
     pub(crate) read_samples: Option<u64>,
     pub(crate) read_concurrency: Option<u64>,
     pub(crate) read_frame_bytes: Option<u64>,
+    pub(crate) outage_tolerance: Option<Duration>,
+    pub(crate) for_grace_period: Option<Duration>,
+    pub(crate) resend_delay: Option<Duration>,
     pub(crate) features: Vec<String>,
     /// Flags of Prometheus that were given but change nothing, with the reason; said once at the start.
     pub(crate) without_effect: Vec<String>,
@@ -208,9 +211,19 @@ const FLAGS: &[Flag] = &[
         "bytes of a frame of streamed remote read [1048576]",
     ),
     flag(
-        &["rules.alert.for-outage-tolerance", "rules.alert.for-grace-period", "rules.alert.resend-delay"],
-        Effect::IgnoredValue("Prometheus' default is used"),
-        "",
+        &["rules.alert.for-outage-tolerance"],
+        Effect::Value("DURATION", |a, v| set_duration(&mut a.outage_tolerance, v)),
+        "after a longer outage pending alerts begin anew [1h]",
+    ),
+    flag(
+        &["rules.alert.for-grace-period"],
+        Effect::Value("DURATION", |a, v| set_duration(&mut a.for_grace_period, v)),
+        "alerts with a shorter `for` are not restored; restored ones fire this long after a start at the earliest [10m]",
+    ),
+    flag(
+        &["rules.alert.resend-delay"],
+        Effect::Value("DURATION", |a, v| set_duration(&mut a.resend_delay, v)),
+        "time between two sendings of an alert that still fires [1m]",
     ),
     flag(&["rules.max-concurrent-evals"], Effect::IgnoredValue("each rule group runs by itself"), ""),
     flag(

@@ -1,5 +1,6 @@
 //! Where alerts go: to a notifier as long as the configuration names an `alertmanager.yml`, else to nobody.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::status::{Later, NotificationsView, NotifiedAlert, RECEIVER_LABEL, ReceiverView, SilenceLine, SilenceView};
@@ -111,7 +112,11 @@ impl model::status::Notifications for Notifications {
         let notifier = self.notifier.get();
         Box::pin(async move {
             let notifier = notifier.ok_or(OFF)?;
-            let kept = spawn_blocking(move || notifier.set_silence(taken(silence)));
+            let mut silence = taken(silence);
+            // The page does not show what programs keep with it.
+            let before = notifier.silences().into_iter().find(|known| known.id == silence.id);
+            silence.annotations = before.map(|known| known.annotations).unwrap_or_default();
+            let kept = spawn_blocking(move || notifier.set_silence(silence));
             kept.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
         })
     }
@@ -185,7 +190,7 @@ fn shown(silence: Silence) -> SilenceView {
         let SilenceMatcher { name, value, is_regex, is_equal } = m;
         SilenceLine { name, value, is_regex, is_equal }
     };
-    let Silence { id, matchers, starts_at, ends_at, updated_at, created_by: author, comment } = silence;
+    let Silence { id, matchers, starts_at, ends_at, updated_at, created_by: author, comment, annotations: _ } = silence;
     SilenceView {
         id,
         matchers: matchers.into_iter().map(line).collect(),
@@ -204,7 +209,7 @@ fn taken(silence: SilenceView) -> Silence {
     };
     let SilenceView { id, matchers, starts_at, ends_at, updated_at, author: created_by, comment } = silence;
     let matchers = matchers.into_iter().map(matcher).collect();
-    Silence { id, matchers, starts_at, ends_at, updated_at, created_by, comment }
+    Silence { id, matchers, starts_at, ends_at, updated_at, created_by, comment, annotations: BTreeMap::new() }
 }
 
 impl Collector for Notifications {

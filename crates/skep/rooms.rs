@@ -111,6 +111,9 @@ impl Rooms {
                 external_url: external_url.clone(),
                 history: Some(history.clone()),
                 own_file: Some(settings.data_dir.join("rules").join("own.yml")),
+                outage_tolerance: settings.alerts.outage_tolerance,
+                for_grace_period: settings.alerts.for_grace_period,
+                resend_delay: settings.alerts.resend_delay,
                 ..rules::Options::default()
             },
         ));

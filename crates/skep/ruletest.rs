@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use model::Pattern;
-use rules::unittest::{self, Outcome};
+use rules::unittest::{self, Outcome, Settings};
 
 /// What to run.
 #[derive(Debug)]
@@ -15,6 +15,7 @@ pub(crate) struct Options {
     pub(crate) run: Vec<Pattern>,
     /// Where to write the results as JUnit's XML.
     pub(crate) junit: Option<PathBuf>,
+    pub(crate) settings: Settings,
 }
 
 /// Runs every file; whether all passed. What failed goes to stderr and `SUCCESS` to stdout, as promtool does it.
@@ -23,7 +24,8 @@ pub(crate) fn test(options: &Options) -> bool {
     let mut all_passed = true;
     let mut suites = String::new();
     for file in &options.files {
-        let outcome = unittest::run(file, wanted);
+        let outcome = unittest::run(file, &options.settings, wanted);
+        crate::say(&outcome.debug);
         let _ = write_suite(&mut suites, file, &outcome);
         for warning in &outcome.warnings {
             crate::complain(&format_args!("  {warning}"));

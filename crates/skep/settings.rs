@@ -59,6 +59,26 @@ pub(crate) struct Settings {
     pub(crate) extra_scrape_metrics: bool,
     pub(crate) engine: promql::EngineOptions,
     pub(crate) read: remote::ReadLimits,
+    pub(crate) alerts: AlertTimes,
+}
+
+/// What `--rules.alert.*` say: see [`rules::Options`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AlertTimes {
+    pub(crate) outage_tolerance: Duration,
+    pub(crate) for_grace_period: Duration,
+    pub(crate) resend_delay: Duration,
+}
+
+impl AlertTimes {
+    fn new(args: &ServeArgs) -> Self {
+        let defaults = rules::Options::default();
+        Self {
+            outage_tolerance: args.outage_tolerance.unwrap_or(defaults.outage_tolerance),
+            for_grace_period: args.for_grace_period.unwrap_or(defaults.for_grace_period),
+            resend_delay: args.resend_delay.unwrap_or(defaults.resend_delay),
+        }
+    }
 }
 
 impl Settings {
@@ -87,6 +107,7 @@ impl Settings {
             extra_scrape_metrics: feature(args, "extra-scrape-metrics"),
             engine: engine(args, budget.shares()),
             read: read_limits(args, budget.shares()),
+            alerts: AlertTimes::new(args),
             data_dir,
         }
     }

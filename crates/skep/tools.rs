@@ -105,7 +105,11 @@ const SPECS: &[Spec] = &[
         purpose: "run unit tests of rules, in promtool's format",
         details: "Names every expectation that was not met, in promtool's words.\n\n\
                   \x20 --run REGEX       test groups whose names match it, or that of another --run\n\
-                  \x20 --junit FILE      write the results as XML in JUnit's format, too\n\n\
+                  \x20 --junit FILE      write the results as XML in JUnit's format, too\n\
+                  \x20 --diff            tell alerts that are not as expected as a difference, in colours\n\
+                  \x20 --debug           name each test that runs, and all samples that there were at its end\n\
+                  \x20 --ignore-unknown-fields  pass over keys of rule files that nobody knows\n\
+                  \x20 --enable-feature NAME    promql-experimental-functions, promql-delayed-name-removal\n\n\
                   Exit code: 0 all passed, 1 something failed or could not be read, 2 bad usage.\n",
         parse: parse_ruletest,
     },
@@ -177,7 +181,7 @@ struct Words {
 const LIST_ENTRIES: usize = 20;
 
 /// Flags that are switches; all others take a value.
-const SWITCHES: &[&str] = &["skip-bad-lines", "json", "csv", "overwrite"];
+const SWITCHES: &[&str] = &["skip-bad-lines", "json", "csv", "overwrite", "diff", "debug", "ignore-unknown-fields"];
 
 impl Words {
     fn take(&mut self, name: &str) -> Option<String> {
@@ -373,8 +377,21 @@ fn parse_ruletest(mut words: Words) -> Result<Tool, String> {
     let run = words.take_all("run").into_iter().map(unanchored).collect::<Result<_, _>>();
     let run = run.map_err(|e| format!("--run: {e}"))?;
     let junit = words.take_path("junit")?;
+    let mut settings = rules::unittest::Settings {
+        diff: words.take("diff").is_some(),
+        debug: words.take("debug").is_some(),
+        ignore_unknown_fields: words.take("ignore-unknown-fields").is_some(),
+        ..Default::default()
+    };
+    for feature in words.take_all("enable-feature").iter().flat_map(|features| features.split(',')) {
+        match feature {
+            "promql-experimental-functions" => settings.engine.experimental_functions = true,
+            "promql-delayed-name-removal" => settings.engine.delayed_name_removal = true,
+            other => return Err(format!("--enable-feature: {other:?} changes nothing here")),
+        }
+    }
     words.finish()?;
-    let options = ruletest::Options { files, run, junit };
+    let options = ruletest::Options { files, run, junit, settings };
     if options.files.is_empty() { Err("name a FILE".to_owned()) } else { Ok(Tool::Ruletest(options)) }
 }
 

@@ -7,14 +7,14 @@ use bytes::Bytes;
 use client::config::HttpConfig;
 use client::{Client as Http, Failure, Network, SecureStreams, Transport};
 use http_body_util::Full;
-use hyper::header::{HeaderValue, USER_AGENT};
+use hyper::Request;
+use hyper::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::http::response::Parts;
-use hyper::{Request, StatusCode};
 use thiserror::Error;
 
 use crate::config::Config;
 use crate::kinds::Parcel;
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Outgoing, Retry};
 use crate::smtp;
 
 pub(crate) const AGENT: &str = concat!("skep/", env!("CARGO_PKG_VERSION"));
@@ -140,7 +140,8 @@ impl Client {
         if !head.status.is_success() {
             return Err(refusal(&head, &answer, retry));
         }
-        judge.map_or(Ok(()), |judge| judge(&answer)).map_err(|refusal| Error::Refused {
+        let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        judge.map_or(Ok(()), |judge| judge(content_type, &answer)).map_err(|refusal| Error::Refused {
             reason: beginning(&refusal.reason),
             is_temporary: refusal.is_temporary,
         })
@@ -157,15 +158,14 @@ fn request(outgoing: Outgoing) -> Request<Full<Bytes>> {
     request
 }
 
-fn refusal(head: &Parts, answer: &str, retry: &[u16]) -> Error {
+fn refusal(head: &Parts, answer: &str, retry: Retry) -> Error {
     let status = head.status;
     let place = head.headers.get("location").and_then(|location| location.to_str().ok());
     let answer = match place.filter(|_| status.is_redirection()) {
         Some(location) => format!("this redirect is not followed; write {location} into the configuration"),
         None => beginning(answer),
     };
-    let is_temporary = status.is_server_error() || retry.contains(&status.as_u16());
-    Error::Status { status: StatusCode::as_u16(&status), answer, is_temporary }
+    Error::Status { status: status.as_u16(), answer, is_temporary: retry.takes(status) }
 }
 
 /// Enough of an answer for a message.

@@ -165,10 +165,6 @@ impl Dispatcher {
 
     fn look_at(&mut self, key: &str, now: Instant) {
         let Some(group) = self.groups.get_mut(key) else { return };
-        if group.is_empty() {
-            self.groups.remove(key);
-            return;
-        }
         let wall = self.shared.clock.now();
         let told = Arc::new(group.look(wall, now));
         let heard = heard(&self.shared, &self.config, &self.inhibitor, group, &told, wall);
@@ -177,7 +173,7 @@ impl Dispatcher {
             false => deliveries(&self.shared, &self.config, group, &Arc::new(heard), wall),
         };
         if deliveries.is_empty() {
-            group.forget(&told);
+            self.forget(key, &told);
             return;
         }
         group.busy = true;
@@ -197,9 +193,9 @@ impl Dispatcher {
             Ok(done) => {
                 if let Some(group) = self.groups.get_mut(&done.key) {
                     group.busy = false;
-                    if done.delivered {
-                        group.forget(&done.told);
-                    }
+                }
+                if done.delivered {
+                    self.forget(&done.key, &done.told);
                 }
             }
             Err(error) => {
@@ -207,6 +203,16 @@ impl Dispatcher {
                 // Which group it was is not known any more; all may be looked at again.
                 self.groups.values_mut().for_each(|group| group.busy = false);
             }
+        }
+    }
+
+    /// Takes what ended and was told out of its group. A group without alerts is no more at once: what comes after its end
+    /// begins a new one, which waits the group's wait.
+    fn forget(&mut self, key: &str, told: &[Told]) {
+        let Some(group) = self.groups.get_mut(key) else { return };
+        group.forget(told);
+        if group.is_empty() {
+            self.groups.remove(key);
         }
     }
 

@@ -18,7 +18,6 @@ pub(crate) struct Group {
     pub(crate) muted_by: Vec<String>,
     /// When it is looked at next; the steady clock, so that a jump of the wall clock cannot hold it up.
     pub(crate) due: Instant,
-    looked_at: bool,
     /// Whether a delivery is under way; until it ends nothing new is decided.
     pub(crate) busy: bool,
 }
@@ -46,16 +45,15 @@ impl Group {
             labels,
             alerts: BTreeMap::new(),
             muted_by: Vec::new(),
-            looked_at: false,
             busy: false,
         }
     }
 
-    /// Takes a new state of an alert, and gives it as it is together with what was known of it. One that is older than the
-    /// group's wait does not wait again.
+    /// Takes a new state of an alert, and gives it as it is together with what was known of it. If the first one is older than
+    /// the group's wait the group does not wait again; later ones wait with the others.
     pub(crate) fn insert(&mut self, alert: Alert, wall: Timestamp, now: Instant) -> Alert {
         let wait = i64::try_from(self.route.group_wait.as_millis()).unwrap_or(i64::MAX);
-        if !self.looked_at && alert.starts_at.saturating_add(wait) < wall {
+        if self.alerts.is_empty() && alert.starts_at.saturating_add(wait) < wall {
             self.due = now;
         }
         let merged = match self.alerts.remove(&alert.labels) {
@@ -69,7 +67,6 @@ impl Group {
     /// The alerts in the order in which they are told, and the next look a group interval from now.
     pub(crate) fn look(&mut self, wall: Timestamp, now: Instant) -> Vec<Told> {
         self.due = now + self.route.group_interval;
-        self.looked_at = true;
         let mut told: Vec<Told> = self
             .alerts
             .values()

@@ -1,4 +1,5 @@
-//! Alerts on their way to the dispatcher: the newest state of each, so that a slow dispatcher costs no memory.
+//! Alerts on their way to the dispatcher, in the order in which they came: the newest state of each, so that a slow
+//! dispatcher costs no memory.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +13,8 @@ const ALERTS_MAX: usize = 50_000;
 /// Waiting alerts.
 #[derive(Default)]
 pub(crate) struct Inbox {
-    alerts: Mutex<HashMap<Labels, Alert>>,
+    /// Each with its place.
+    alerts: Mutex<HashMap<Labels, (usize, Alert)>>,
     wake: Notify,
 }
 
@@ -22,10 +24,11 @@ impl Inbox {
         let mut waiting = self.alerts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut refused = 0;
         for alert in alerts {
-            if waiting.len() < ALERTS_MAX || waiting.contains_key(&alert.labels) {
-                waiting.insert(alert.labels.clone(), alert);
-            } else {
-                refused += 1;
+            let next = waiting.len();
+            match waiting.get_mut(&alert.labels) {
+                Some((_, newest)) => *newest = alert,
+                None if next < ALERTS_MAX => drop(waiting.insert(alert.labels.clone(), (next, alert))),
+                None => refused += 1,
             }
         }
         drop(waiting);
@@ -41,6 +44,9 @@ impl Inbox {
     /// Takes all that wait.
     pub(crate) fn take(&self) -> Vec<Alert> {
         let mut waiting = self.alerts.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *waiting).into_values().collect()
+        let mut alerts: Vec<(usize, Alert)> = std::mem::take(&mut *waiting).into_values().collect();
+        drop(waiting);
+        alerts.sort_unstable_by_key(|(place, _)| *place);
+        alerts.into_iter().map(|(_, alert)| alert).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use client::config::Source;
 use hyper::header::{HeaderName, HeaderValue};
-use hyper::{Method, Uri};
+use hyper::{Method, StatusCode, Uri};
 use serde::Serialize;
 
 use crate::client::Error;
@@ -18,14 +18,32 @@ pub(crate) struct Outgoing {
     pub(crate) uri: Uri,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Vec<u8>,
-    /// Statuses beside 5xx after which the same request may be taken later.
-    pub(crate) retry: &'static [u16],
+    /// Statuses after which the same request may be taken later.
+    pub(crate) retry: Retry,
     /// What is wrong with an answer of success, if anything, and whether it may be taken later.
     pub(crate) judge: Option<Judge>,
 }
 
-/// Judges the text of an answer of success.
-pub(crate) type Judge = fn(&str) -> Result<(), Refusal>;
+/// After which statuses a request is made again. Which kind of receiver has which is what Alertmanager does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Retry {
+    /// 5xx, and these.
+    And(&'static [u16]),
+    /// All that are no success.
+    All,
+}
+
+impl Retry {
+    pub(crate) fn takes(self, status: StatusCode) -> bool {
+        match self {
+            Self::And(codes) => status.is_server_error() || codes.contains(&status.as_u16()),
+            Self::All => true,
+        }
+    }
+}
+
+/// Judges an answer of success by its content type and its text.
+pub(crate) type Judge = fn(&str, &str) -> Result<(), Refusal>;
 
 /// An answer that is a refusal though its status says otherwise.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,12 +61,12 @@ impl Outgoing {
     /// A body of any type.
     pub(crate) fn post(uri: Uri, content_type: &'static str, body: Vec<u8>) -> Self {
         let headers = vec![(hyper::header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
-        Self { method: Method::POST, uri, headers, body, retry: &[], judge: None }
+        Self { method: Method::POST, uri, headers, body, retry: Retry::And(&[]), judge: None }
     }
 
     /// Asks again after these statuses too.
-    pub(crate) fn retry(self, retry: &'static [u16]) -> Self {
-        Self { retry, ..self }
+    pub(crate) fn retry(self, codes: &'static [u16]) -> Self {
+        Self { retry: Retry::And(codes), ..self }
     }
 
     /// Adds a header; a secret in it is not shown.

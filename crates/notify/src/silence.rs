@@ -56,6 +56,9 @@ pub struct Silence {
     pub created_by: String,
     /// Why.
     pub comment: String,
+    /// What programs keep with it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// What a silence is at a time.
@@ -118,7 +121,8 @@ impl Silence {
         if matchers.iter().all(Matcher::matches_empty) {
             return invalid("matcher set 0: at least one matcher must not match the empty string");
         }
-        if texts + self.comment.len() + self.created_by.len() > BYTES_MAX {
+        let annotations = self.annotations.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if texts + annotations + self.comment.len() + self.created_by.len() > BYTES_MAX {
             return invalid("the silence is too large");
         }
         Ok(matchers)
@@ -312,6 +316,7 @@ mod tests {
             updated_at: 0,
             created_by: "me".to_owned(),
             comment: "why".to_owned(),
+            annotations: BTreeMap::new(),
         }
     }
 

@@ -258,7 +258,7 @@ impl Worker {
     async fn run(mut self, mut restored: bool) {
         let mut at = self.schedule.first(self.context.clock.now());
         let mut first = true;
-        while self.sleep_until(at).await {
+        while self.sleep_until(&mut at).await {
             let restore = !restored && !first;
             self.evaluate(at, restore).await;
             restored |= restore;
@@ -272,13 +272,15 @@ impl Worker {
         }
     }
 
-    /// Whether the time came; false when the group was stopped before.
-    async fn sleep_until(&mut self, at: i64) -> bool {
+    /// Whether the slot came, another one if the clock was set back; false when the group was stopped before.
+    async fn sleep_until(&mut self, at: &mut i64) -> bool {
         loop {
             if *self.stopped.borrow() {
                 return false;
             }
-            let left = u64::try_from(at.saturating_sub(self.context.clock.now())).unwrap_or(0);
+            let now = self.context.clock.now();
+            *at = self.schedule.seen(*at, now);
+            let left = u64::try_from(at.saturating_sub(now)).unwrap_or(0);
             if left == 0 {
                 return true;
             }

@@ -27,12 +27,14 @@ pub(crate) fn restore(rule: &Rule, alerting: &mut Alerting, context: &Context, n
 /// When an alert counts as begun whose last state is known; `None`: since it really began, because it fired already.
 fn restored(last: Sample, now: Timestamp, hold: i64, grace: i64) -> Option<Timestamp> {
     let began = (last.value as i64).saturating_mul(1000);
-    let remaining = hold - (last.timestamp - began);
+    // Both times are whole seconds in Prometheus.
+    let down = last.timestamp.div_euclid(1000) * 1000;
+    let remaining = hold - (down - began);
     if remaining <= 0 {
         return None;
     }
     // Close to firing: the targets get the grace period to come back first. Else the outage is simply not counted.
-    Some(if remaining < grace { now + grace - hold } else { began + (now - last.timestamp) })
+    Some(if remaining < grace { now + grace - hold } else { began + (now - down) })
 }
 
 /// The last sample of each state series of a rule, by the alert's labels.

@@ -46,9 +46,13 @@ impl Schedule {
     /// begin anew.
     pub(crate) fn after(self, last: Timestamp, now: Timestamp) -> Next {
         let missed = ((now - last) / self.interval - 1).max(0);
-        let at = last + (missed + 1) * self.interval;
-        let at = if at - now > self.interval { self.first(now) } else { at };
+        let at = self.seen(last + (missed + 1) * self.interval, now);
         Next { at, missed: missed.unsigned_abs() }
+    }
+
+    /// The slot to wait for, seen at a later time: after the clock was set back it is too far away, and slots begin anew.
+    pub(crate) fn seen(self, at: Timestamp, now: Timestamp) -> Timestamp {
+        if at - now > self.interval { self.first(now) } else { at }
     }
 }
 
@@ -98,5 +102,7 @@ mod tests {
         check(5300, 8400, 8300, 2);
         // The clock went back by hours.
         check(5_000_300, 4200, 4300, 0);
+        // Also while a slot is waited for.
+        assert_eq!((schedule.seen(5_000_300, 4200), schedule.seen(5300, 4300)), (4300, 5300));
     }
 }

@@ -79,3 +79,41 @@ async fn evaluates_reloads_and_stops() {
     assert!(manager.groups().is_empty());
     manager.stop().await;
 }
+
+/// Whatever the clock does, evaluation goes on at its new time.
+#[tokio::test(flavor = "multi_thread")]
+async fn clock_jumps_stop_no_group() {
+    const HOUR: i64 = 3_600_000;
+    let folder = tempfile::tempdir().unwrap();
+    let options = tsdb::Options { path: folder.path().to_owned(), ..tsdb::Options::default() };
+    let store = Arc::new(tsdb::Db::open(options).unwrap());
+    let start = SystemClock.now();
+    let clock = Arc::new(testkit::TestClock::new(start));
+    let engine = Arc::new(Engine::new(EngineOptions::default()));
+    let sink = Arc::new(Sent::default());
+    let manager = Manager::new(engine, store.clone(), store, clock.clone(), sink.clone(), Options::default());
+    manager
+        .apply(groups("groups:\n- name: g\n  interval: 100ms\n  rules:\n  - {alert: Up, expr: vector(1), for: 10m}\n"))
+        .await;
+    let last = |groups: &[RuleGroupStatus]| groups[0].last_evaluation.unwrap_or(0);
+    let state = |groups: &[RuleGroupStatus]| groups[0].rules[0].alerting.as_ref().map(|a| a.alerts[0].state);
+    for (now, expected) in
+        [(start + 1000, AlertState::Pending), (start + HOUR, AlertState::Firing), (start + 2000, AlertState::Firing)]
+    {
+        clock.set(now);
+        let told = until(&manager, |groups| {
+            // It goes on, if slowly.
+            clock.set(clock.now() + 1);
+            (now - 100..now + HOUR / 2).contains(&last(groups))
+        })
+        .await;
+        assert_eq!(state(&told), Some(expected), "{}", now - start);
+    }
+    // An hour in one step is one evaluation, and the slots between are missed ones.
+    let mut families = Families::default();
+    manager.collect(&mut families).unwrap();
+    let value = |name: &str| families.iter().find(|f| f.name == name).unwrap().points[0].value;
+    let (done, missed) = (value("skep_rule_group_iterations_total"), value("skep_rule_group_iterations_missed_total"));
+    assert!(done < 10_000.0 && missed > 35_900.0, "{done} {missed}");
+    manager.stop().await;
+}

@@ -6,7 +6,7 @@
 use std::fs;
 use std::process::Command;
 
-use rules::unittest::run;
+use rules::unittest::{Settings, run};
 
 const RULES: &str = r#"
 groups:
@@ -45,16 +45,21 @@ const SERIES: &str = r#"
     values: '1+2x30'
 "#;
 
-/// What skep and promtool say of a test file with this body behind `rule_files`.
+/// What skep and promtool say of a test file with this body behind `rule_files`, with and without `--diff`.
 fn check(body: &str) {
+    check_with(RULES, body, &[], &Settings::default());
+    check_with(RULES, body, &["--diff"], &Settings { diff: true, ..Settings::default() });
+}
+
+fn check_with(rules: &str, body: &str, arguments: &[&str], settings: &Settings) {
     let Some(promtool) = testkit::peer("promtool") else { return };
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("rules.yml"), RULES).unwrap();
+    fs::write(folder.path().join("rules.yml"), rules).unwrap();
     let path = folder.path().join("test.yml");
     fs::write(&path, format!("rule_files: [rules.yml]\n{body}")).unwrap();
-    let peer = Command::new(promtool).args(["test", "rules"]).arg(&path).output().unwrap();
+    let peer = Command::new(promtool).args(["test", "rules"]).args(arguments).arg(&path).output().unwrap();
     let peer_says = String::from_utf8(peer.stderr).unwrap();
-    let outcome = run(&path, |_| true);
+    let outcome = run(&path, settings, |_| true);
     assert_eq!(outcome.warnings, Vec::<String>::new(), "{body}");
     let mut own = String::new();
     for (i, failure) in outcome.failures.iter().enumerate() {
@@ -64,6 +69,42 @@ fn check(body: &str) {
     }
     assert_eq!(own, peer_says, "{body}");
     assert_eq!(peer.status.code(), Some(i32::from(!outcome.failures.is_empty())), "{body}");
+    let success =
+        if outcome.failures.is_empty() { "  SUCCESS\n\n".to_owned() } else { "\n".repeat(outcome.failures.len() + 1) };
+    let peer_says = String::from_utf8(peer.stdout).unwrap();
+    assert_eq!(without_times(&format!("{}{success}", outcome.debug)), without_times(&peer_says), "{body}");
+}
+
+/// A test takes another time each time.
+fn without_times(text: &str) -> String {
+    text.lines()
+        .map(|line| line.split_once("finished, took").map_or(line, |(before, _)| before))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn differences_and_dumps_as_promtool() {
+    let rules = "groups:\n- name: g\n  rules:\n  - {alert: Hot, expr: temp > 30, labels: {s: p}, annotations: {s: \"q\\\"v\", t: \"x\\ny\", w: \"ü \\u2028 \\u0001 &<>'\"}}\n  - {record: 't:max', expr: max(temp)}\n";
+    let tests = |alerts: &str| {
+        format!(
+            "tests:\n- interval: 1m\n  input_series: [{{series: 'temp{{job=\"a\"}}', values: '40 1 -Inf 3e300 _ stale 40x9'}}, {{series: 'temp{{job=\"b\"}}', values: '50.5x5'}}]\n  alert_rule_test: [{{eval_time: 2m, alertname: Hot, exp_alerts: [{alerts}]}}]\n- {{name: two, alert_rule_test: [{{eval_time: 1h5m, alertname: Hot, exp_alerts: []}}]}}\n"
+        )
+    };
+    let strange = rules.replace("- name: g\n", "- name: g\n  extra: 1\n");
+    for alerts in [
+        "",
+        "{}",
+        "{exp_labels: {job: b, s: p}}",
+        "{exp_labels: {job: b, s: q}, exp_annotations: {s: 'q\"u', v: 'ü \\ <'}}",
+        "{exp_labels: {job: b, s: p}}, {exp_labels: {job: c}, exp_annotations: {x: y}}, {}",
+    ] {
+        let tests = tests(alerts);
+        check_with(rules, &tests, &["--diff"], &Settings { diff: true, ..Settings::default() });
+        check_with(rules, &tests, &["--debug"], &Settings { debug: true, ..Settings::default() });
+        let lenient = Settings { ignore_unknown_fields: true, ..Settings::default() };
+        check_with(&strange, &tests, &["--ignore-unknown-fields"], &lenient);
+    }
 }
 
 /// Without an order promtool evaluates groups in any.
@@ -154,7 +195,7 @@ fn refuses_what_is_no_test() {
     let refuse = |text: &str, expected: &str| {
         let path = folder.path().join("bad.yml");
         fs::write(&path, text).unwrap();
-        let failures = run(&path, |_| true).failures;
+        let failures = run(&path, &Settings::default(), |_| true).failures;
         assert!(failures.iter().any(|failure| failure.contains(expected)), "{text}: {failures:?}");
         if let Some(promtool) = testkit::peer("promtool") {
             let peer = Command::new(promtool).args(["test", "rules"]).arg(&path).output().unwrap();
@@ -182,7 +223,7 @@ fn runs_the_groups_that_are_wanted() {
     let path = folder.path().join("t.yml");
     let group = |name: &str| format!("- name: {name}\n  promql_expr_test: [{{expr: '1', eval_time: 1m}}]\n");
     fs::write(&path, format!("tests:\n{}{}", group("a"), group("b"))).unwrap();
-    assert_eq!(run(&path, |_| true).failures.len(), 2);
-    assert_eq!(run(&path, |name| name == "a").failures.len(), 1);
-    assert_eq!(run(&path, |name| name == "c").failures.len(), 0);
+    assert_eq!(run(&path, &Settings::default(), |_| true).failures.len(), 2);
+    assert_eq!(run(&path, &Settings::default(), |name| name == "a").failures.len(), 1);
+    assert_eq!(run(&path, &Settings::default(), |name| name == "c").failures.len(), 0);
 }

@@ -157,12 +157,34 @@ pub fn go_quote(text: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '\u{b}' => quoted.push_str("\\v"),
             c if u32::from(c) < 0x20 || c == '\u{7f}' => quoted.push_str(&format!("\\x{:02x}", u32::from(c))),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => quoted.push(c),
+            c if is_printed(c) => quoted.push(c),
+            c if u32::from(c) > 0xffff => quoted.push_str(&format!("\\U{:08x}", u32::from(c))),
+            c => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
         }
     }
     quoted.push('"');
     quoted
+}
+
+/// Whether Go takes a character for one that is seen: no control, no blank but the space, no mark of a format, nothing of
+/// private use. What no version of Unicode has assigned counts as seen here.
+fn is_printed(c: char) -> bool {
+    const FORMATS: [(char, char); 12] = [
+        ('\u{ad}', '\u{ad}'),
+        ('\u{600}', '\u{605}'),
+        ('\u{61c}', '\u{61c}'),
+        ('\u{6dd}', '\u{6dd}'),
+        ('\u{70f}', '\u{70f}'),
+        ('\u{180e}', '\u{180e}'),
+        ('\u{200b}', '\u{200f}'),
+        ('\u{202a}', '\u{202e}'),
+        ('\u{2060}', '\u{206f}'),
+        ('\u{fff9}', '\u{fffb}'),
+        ('\u{e000}', '\u{f8ff}'),
+        ('\u{e0001}', '\u{10ffff}'),
+    ];
+    let is_format = c == '\u{feff}' || FORMATS.iter().any(|(first, last)| (*first..=*last).contains(&c));
+    c == ' ' || !(c.is_control() || c.is_whitespace() || is_format)
 }
 
 fn integer(value: i64, base: u32, spec: Spec) -> String {

@@ -99,7 +99,16 @@ fn read(body: &Value) -> Result<Silence, Failure> {
     }
     let starts_at = read_time(&body["startsAt"], "startsAt")?.unwrap_or(0);
     let id = body["id"].as_str().unwrap_or_default().to_owned();
-    Ok(Silence { id, matchers, starts_at, ends_at, updated_at: 0, created_by, comment })
+    let annotations = body["annotations"].as_object().into_iter().flatten();
+    let annotations = annotations
+        .map(|(name, value)| {
+            let value = value
+                .as_str()
+                .ok_or_else(|| Failure::Shape(601, format!("annotations.{name} in body must be of type string")));
+            Ok((name.clone(), value?.to_owned()))
+        })
+        .collect::<Result<_, Failure>>()?;
+    Ok(Silence { id, matchers, starts_at, ends_at, updated_at: 0, created_by, comment, annotations })
 }
 
 fn read_matcher(index: usize, matcher: &Value) -> Result<SilenceMatcher, Failure> {
@@ -114,7 +123,7 @@ fn read_matcher(index: usize, matcher: &Value) -> Result<SilenceMatcher, Failure
 }
 
 fn shown(silence: &Silence, now: Timestamp) -> Value {
-    json!({
+    let mut shown = json!({
         "id": silence.id,
         "status": { "state": silence.state(now).text() },
         "updatedAt": time(silence.updated_at),
@@ -123,5 +132,9 @@ fn shown(silence: &Silence, now: Timestamp) -> Value {
         "endsAt": time(silence.ends_at),
         "matchers": silence.matchers,
         "startsAt": time(silence.starts_at),
-    })
+    });
+    if !silence.annotations.is_empty() {
+        shown["annotations"] = json!(silence.annotations);
+    }
+    shown
 }

@@ -232,7 +232,7 @@ impl Slack {
                 Outgoing::json(uri.clone(), &body).header(AUTHORIZATION, &format!("Bearer {}", reveal(token)?))?
             }
         };
-        Ok(Outgoing { judge: Some(judge), ..request.retry(&[429]) })
+        Ok(Outgoing { judge: Some(judge), ..request })
     }
 
     fn attachment(&self, speech: &Speech<'_>) -> Attachment {
@@ -275,20 +275,20 @@ impl Slack {
     }
 }
 
-/// Slack says with a success that it did not take a message: in JSON, or in any text but `ok`.
-fn judge(answer: &str) -> Result<(), Refusal> {
+/// Slack says with a success that it did not take a message: in JSON, or in any text but `ok`. What is no JSON though it
+/// says so is something else that stood in the way, and may be gone later.
+fn judge(content_type: &str, answer: &str) -> Result<(), Refusal> {
     let answer = answer.trim();
-    let json: Option<serde_json::Value> = serde_json::from_str(answer).ok();
-    let is_taken = match &json {
-        Some(json) => json["ok"] == true,
-        None => answer == "ok" || answer.is_empty(),
-    };
-    if is_taken {
-        return Ok(());
+    let refuse =
+        |reason: &str, is_temporary| Err(Refusal { reason: format!("Slack did not take it: {reason}"), is_temporary });
+    if !content_type.starts_with("application/json") {
+        return if answer == "ok" || answer.is_empty() { Ok(()) } else { refuse(answer, false) };
     }
-    let code = json.as_ref().and_then(|json| json["error"].as_str());
-    let is_temporary = code.is_some_and(|code| ["ratelimited", "fatal_error", "internal_error"].contains(&code));
-    Err(Refusal { reason: format!("Slack did not take it: {}", code.unwrap_or(answer)), is_temporary })
+    match serde_json::from_str::<serde_json::Value>(answer) {
+        Ok(json) if json["ok"] == true => Ok(()),
+        Ok(json) => refuse(json["error"].as_str().unwrap_or(answer), false),
+        Err(error) => refuse(&format!("its answer is no JSON: {error}"), true),
+    }
 }
 
 #[cfg(test)]
@@ -297,11 +297,16 @@ mod tests {
 
     #[test]
     fn knows_refusals_from_successes() {
-        let check = |answer: &str, taken: bool| assert_eq!(judge(answer).is_ok(), taken, "{answer}");
-        check("ok", true);
-        check("{\"ok\":true}", true);
-        check("", true);
-        check("no_service", false);
-        check("{\"ok\":false,\"error\":\"channel_not_found\"}", false);
+        let check = |content_type: &str, answer: &str, expected: Result<(), bool>| {
+            let got = judge(content_type, answer).map_err(|refusal| refusal.is_temporary);
+            assert_eq!(got, expected, "{content_type} {answer}");
+        };
+        check("text/plain", "ok", Ok(()));
+        check("text/plain", "", Ok(()));
+        check("text/plain", "no_service", Err(false));
+        check("text/plain", "{\"ok\":true}", Err(false));
+        check("application/json; charset=utf-8", "{\"ok\":true}", Ok(()));
+        check("application/json", "{\"ok\":false,\"error\":\"channel_not_found\"}", Err(false));
+        check("application/json", "", Err(true));
     }
 }

@@ -51,7 +51,7 @@ impl Teams {
             }),
             None => adaptive(&title, &text, speech.fires()),
         };
-        Ok(Outgoing::json(address(&self.target)?, &body).retry(&[429]))
+        Ok(Outgoing::json(address(&self.target)?, &body))
     }
 }
 

@@ -9,7 +9,7 @@ use yaml::Section;
 use super::Kind;
 use crate::client::Error;
 use crate::config::{Globals, keys};
-use crate::outgoing::{Outgoing, below, reveal};
+use crate::outgoing::{Outgoing, Refusal, Retry, below, reveal};
 use crate::speech::{Speech, shortened};
 
 /// The service refuses longer texts.
@@ -81,6 +81,17 @@ impl Telegram {
             text: shortened(&speech.body(&self.message, output), TEXT_MAX),
         };
         let uri = below(&self.url, &format!("bot{}/sendMessage", reveal(&self.token)?))?;
-        Ok(Outgoing::json(uri, &body).retry(&[429]))
+        // Also what says that nothing will ever be taken, as in Alertmanager: a bot may be let in later.
+        Ok(Outgoing { retry: Retry::All, judge: Some(judge), ..Outgoing::json(uri, &body) })
     }
+}
+
+/// The service says in JSON that it took a message.
+fn judge(_: &str, answer: &str) -> Result<(), Refusal> {
+    let json: Option<serde_json::Value> = serde_json::from_str(answer).ok();
+    if json.as_ref().is_some_and(|json| json["ok"] == true) {
+        return Ok(());
+    }
+    let said = json.as_ref().and_then(|json| json["description"].as_str()).unwrap_or(answer);
+    Err(Refusal { reason: format!("Telegram did not take it: {said}"), is_temporary: true })
 }

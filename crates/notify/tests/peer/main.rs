@@ -7,5 +7,6 @@ mod amtool;
 mod api;
 mod notifications;
 mod receivers;
+mod script;
 mod sides;
 mod verdicts;

@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use crate::sides::{Side, compare, sides};
 
-fn hook(address: &str, name: &str, extra: &str) -> String {
+pub(crate) fn hook(address: &str, name: &str, extra: &str) -> String {
     format!("- name: {name}\n  webhook_configs: [{{url: 'http://{address}/{name}'{extra}}}]\n")
 }
 
-fn time(millis: i64) -> String {
+pub(crate) fn time(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis).unwrap().to_string()
 }
 
 /// An alert that began at `start` and ends so much later.
-fn alert(labels: &[(&str, &str)], start: i64, ends_in: i64) -> Value {
+pub(crate) fn alert(labels: &[(&str, &str)], start: i64, ends_in: i64) -> Value {
     let map: serde_json::Map<String, Value> =
         labels.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
     json!({ "labels": map, "annotations": { "summary": "1 < 2 & \"3\"", "n": labels[labels.len() - 1].1, "empty": "" },
@@ -29,7 +29,7 @@ async fn until(began: Instant, second: u64) {
     tokio::time::sleep_until((began + Duration::from_secs(second)).into()).await;
 }
 
-fn post_all(sides: &[Side; 2], path: &str, body: &Value) -> [Value; 2] {
+pub(crate) fn post_all(sides: &[Side; 2], path: &str, body: &Value) -> [Value; 2] {
     sides.each_ref().map(|side| side.post(path, body))
 }
 

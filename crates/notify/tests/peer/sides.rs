@@ -5,13 +5,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use catalog::Catalog;
-use model::SystemClock;
+use model::{Clock, SystemClock, Timestamp};
 use notify::{Notifier, decode, router};
 use serde_json::Value;
-use testkit::{Exporter, Reply};
+use testkit::Web;
 use tokio::net::TcpListener;
 
 pub(crate) const EXTERNAL_URL: &str = "http://am.example:9093";
@@ -41,10 +41,33 @@ pub(crate) fn command(program: &Path) -> Option<Command> {
     Some(command)
 }
 
+/// A receiver of webhooks that takes everything and keeps what it hears, and when.
+pub(crate) struct Hook {
+    web: Web,
+    heard: Arc<Mutex<Vec<(Timestamp, Value)>>>,
+}
+
+impl Hook {
+    fn start() -> Self {
+        let heard: Arc<Mutex<Vec<(Timestamp, Value)>>> = Arc::default();
+        let keep = heard.clone();
+        let web = Web::start(None, move |asked| {
+            keep.lock().unwrap().push((SystemClock.now(), serde_json::from_str(&asked.body).unwrap()));
+            (200, Vec::new(), Vec::new())
+        });
+        Self { web: web.unwrap(), heard }
+    }
+
+    /// What it heard at which time, the oldest first.
+    pub(crate) fn heard(&self) -> Vec<(Timestamp, Value)> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
 /// A server of Alertmanager's API with its receiver.
 pub(crate) struct Side {
     pub(crate) address: String,
-    pub(crate) hook: Exporter,
+    pub(crate) hook: Hook,
     _peer: Option<Peer>,
     _folder: tempfile::TempDir,
 }
@@ -57,14 +80,16 @@ pub(crate) async fn sides(config: impl Fn(&str) -> String) -> Option<[Side; 2]> 
 
 fn start_peer(mut command: Command, config: impl Fn(&str) -> String) -> Side {
     let folder = tempfile::tempdir().unwrap();
-    let hook = Exporter::start(Reply::Status(200)).unwrap();
-    std::fs::write(folder.path().join("am.yml"), config(&hook.target())).unwrap();
+    let hook = Hook::start();
+    std::fs::write(folder.path().join("am.yml"), config(&hook.web.address())).unwrap();
     let address = format!("127.0.0.1:{}", testkit::free_port().unwrap());
     let child = command
         .arg(format!("--config.file={}", folder.path().join("am.yml").display()))
         .arg(format!("--storage.path={}", folder.path().join("data").display()))
         .arg(format!("--web.listen-address={address}"))
         .arg("--cluster.listen-address=")
+        // Its log is not cleared while a test runs, whenever that began.
+        .arg("--data.maintenance-interval=2h")
         .arg(format!("--web.external-url={EXTERNAL_URL}"))
         .stderr(Stdio::null())
         .spawn()
@@ -76,9 +101,9 @@ fn start_peer(mut command: Command, config: impl Fn(&str) -> String) -> Side {
 
 pub(crate) async fn start_own(config: impl Fn(&str) -> String) -> Side {
     let folder = tempfile::tempdir().unwrap();
-    let hook = Exporter::start(Reply::Status(200)).unwrap();
+    let hook = Hook::start();
     let report = yaml::Report::default();
-    let config = decode("am.yml", &config(&hook.target()), &report);
+    let config = decode("am.yml", &config(&hook.web.address()), &report);
     let config = config.unwrap_or_else(|| unreachable!("{:?}", report.problems()));
     let store = Arc::new(Catalog::open(&folder.path().join("catalog")).unwrap());
     let notifier = Arc::new(Notifier::start(config, EXTERNAL_URL.to_owned(), Arc::new(SystemClock), store));
@@ -115,8 +140,7 @@ impl Side {
     /// What each group of each receiver heard, in order.
     pub(crate) fn heard(&self) -> BTreeMap<String, Vec<Value>> {
         let mut groups: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-        for body in self.hook.bodies() {
-            let body: Value = serde_json::from_str(&body).unwrap();
+        for (_, body) in self.hook.heard() {
             let key = format!("{} {}", body["receiver"].as_str().unwrap(), body["groupKey"].as_str().unwrap());
             groups.entry(key).or_default().push(body);
         }

@@ -10,10 +10,13 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::status::AlertState;
-use model::{Alert, AlertSink, Appendable, Clock, Durability, Labels, Sample, Timestamp};
+use model::{
+    Alert, AlertSink, Appendable, Clock, Durability, Hints, Labels, METRIC_NAME, MatchOp, Matcher, Queryable, Sample,
+    Samples, Selection, Timestamp,
+};
 use promql::{Cancel, Engine, EngineOptions};
 use yaml::Report;
 
@@ -23,9 +26,24 @@ use crate::{Group, Options};
 use file::{AlertTest, ExprTest, TestGroup, Tests};
 use store::Store;
 
+/// How tests are run; the defaults are promtool's.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Whether alerts that are not as expected are told as a difference, in the colours of a terminal.
+    pub diff: bool,
+    /// Whether the outcome tells of each test all samples that there were at its end.
+    pub debug: bool,
+    /// Whether rule files may have keys that nobody knows; test files may not.
+    pub ignore_unknown_fields: bool,
+    /// The engine of rules and expressions.
+    pub engine: EngineOptions,
+}
+
 /// What came of a test file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
+    /// What [`Settings::debug`] asks for, in lines.
+    pub debug: String,
     /// Texts for people, one for each expectation that was not met; none is success.
     pub failures: Vec<String>,
     /// What may be a slip.
@@ -44,7 +62,7 @@ pub struct Case {
 }
 
 /// Runs the test groups of a file whose names `wanted` takes.
-pub fn run(path: &Path, wanted: impl Fn(&str) -> bool) -> Outcome {
+pub fn run(path: &Path, settings: &Settings, wanted: impl Fn(&str) -> bool) -> Outcome {
     let report = Report::default();
     let Some(tests) = file::load(path, &report) else {
         let problems = report.into_problems();
@@ -52,11 +70,17 @@ pub fn run(path: &Path, wanted: impl Fn(&str) -> bool) -> Outcome {
     };
     let mut outcome = Outcome::default();
     for (place, group) in tests.groups.iter().enumerate().filter(|(_, group)| wanted(&group.name)) {
-        let failures = match rules(&tests, group, &mut outcome.warnings) {
-            Ok(groups) => Trial::new(&tests, group, groups).run(),
-            Err(problems) => problems,
-        };
         let name = if group.name.is_empty() { format!("unnamed#{place}") } else { group.name.clone() };
+        let began = Instant::now();
+        let (failures, dump) = match rules(&tests, group, settings, &mut outcome.warnings) {
+            Ok(groups) => Trial::new(&tests, group, groups, settings).run(),
+            Err(problems) => (problems, String::new()),
+        };
+        if settings.debug {
+            let took = began.elapsed();
+            let lines = format!("DEBUG: Starting test {name}\n{dump}DEBUG: Test {name} finished, took {took:?}\n");
+            outcome.debug.push_str(&lines);
+        }
         outcome.failures.extend_from_slice(&failures);
         outcome.cases.push(Case { name, failures });
     }
@@ -64,8 +88,13 @@ pub fn run(path: &Path, wanted: impl Fn(&str) -> bool) -> Outcome {
 }
 
 /// The groups of the rule files, in the order of evaluation. A group that names no interval has the test's.
-fn rules(tests: &Tests, test: &TestGroup, warnings: &mut Vec<String>) -> Result<Vec<Group>, Vec<String>> {
-    let report = Report::default();
+fn rules(
+    tests: &Tests,
+    test: &TestGroup,
+    settings: &Settings,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Group>, Vec<String>> {
+    let report = if settings.ignore_unknown_fields { Report::lenient() } else { Report::default() };
     let mut groups = crate::load(&tests.rule_files, &tests.base, &report);
     let (errors, others): (Vec<_>, Vec<_>) =
         report.into_problems().into_iter().partition(|problem| problem.severity == yaml::Severity::Error);
@@ -103,6 +132,7 @@ impl Clock for Epoch {
 /// One test group under way.
 struct Trial<'a> {
     test: &'a TestGroup,
+    settings: &'a Settings,
     step: i64,
     store: Arc<Store>,
     context: Context,
@@ -111,10 +141,10 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn new(tests: &Tests, test: &'a TestGroup, groups: Vec<Group>) -> Self {
+    fn new(tests: &Tests, test: &'a TestGroup, groups: Vec<Group>, settings: &'a Settings) -> Self {
         let store = Arc::new(Store::default());
         let context = Context {
-            engine: Arc::new(Engine::new(EngineOptions::default())),
+            engine: Arc::new(Engine::new(settings.engine.clone())),
             queryable: store.clone(),
             appendable: store.clone(),
             clock: Arc::new(Epoch),
@@ -126,16 +156,28 @@ impl<'a> Trial<'a> {
             },
         };
         let groups = groups.into_iter().map(|group| Running::new(group, &context, true)).collect();
-        Self { test, step: millis(tests.evaluation_interval).max(1), store, context, groups, failures: Vec::new() }
+        let step = millis(tests.evaluation_interval).max(1);
+        Self { test, settings, step, store, context, groups, failures: Vec::new() }
     }
 
-    fn run(mut self) -> Vec<String> {
+    /// What failed, and the samples that there were in the end where they are asked for.
+    fn run(mut self) -> (Vec<String>, String) {
+        if !self.play() {
+            return (self.failures, String::new());
+        }
+        let dump = if self.settings.debug { self.dump() } else { String::new() };
+        (self.failures, dump)
+    }
+
+    /// Whether it came to its end.
+    fn play(&mut self) -> bool {
         if let Some(test) = self.test.alerts.iter().find(|test| test.name.is_empty()) {
             let (at, name) = (model::format_duration(test.at), &self.test.name);
             let group = if name.is_empty() { String::new() } else { format!(" (in TestGroup {name})") };
-            return vec![format!(
+            self.failures.push(format!(
                 "an item under alert_rule_test misses required attribute alertname at eval_time {at}{group}"
-            )];
+            ));
+            return false;
         }
         let times: BTreeSet<i64> = self.test.alerts.iter().map(|test| millis(test.at)).collect();
         let mut times = times.into_iter().peekable();
@@ -143,7 +185,7 @@ impl<'a> Trial<'a> {
         while at <= self.last() {
             self.feed(at);
             if self.evaluate(at) {
-                return self.failures;
+                return false;
             }
             while let Some(time) = times.next_if(|time| *time < at + self.step) {
                 self.judge_alerts(time);
@@ -155,7 +197,27 @@ impl<'a> Trial<'a> {
                 self.failures.push(failure);
             }
         }
-        self.failures
+        true
+    }
+
+    /// All samples since the beginning, which is left out, as promtool tells them.
+    fn dump(&self) -> String {
+        let at = self.last() + 1000;
+        let all = Matcher::new(MatchOp::Match, METRIC_NAME, ".+").ok();
+        let matchers: Vec<Matcher> = all.into_iter().collect();
+        let selection = Selection { matchers: &matchers, min_time: 1, max_time: at, hints: Hints::default() };
+        let found = self.store.select(&selection).map(|found| found.series).unwrap_or_default();
+        let mut series: Vec<(Labels, Samples)> = found
+            .iter()
+            .filter_map(|series| {
+                let mut samples = Samples::default();
+                series.read(&mut samples).ok()?;
+                Some((series.labels().clone(), samples))
+            })
+            .collect();
+        series.sort_by(|a, b| a.0.cmp(&b.0));
+        let at = text::go_duration(at);
+        format!("DEBUG: Dump of all data (input_series and rules) at {at}:\n{}", text::dump(&series))
     }
 
     /// The last time that anything is asked of.
@@ -203,7 +265,7 @@ impl<'a> Trial<'a> {
         for test in self.test.alerts.iter().filter(|test| millis(test.at) == time) {
             let mut got = firing.get(&test.name).cloned().unwrap_or_default();
             got.sort();
-            if let Some(failure) = judge_alert(&self.test.name, test, &got) {
+            if let Some(failure) = judge_alert(&self.test.name, test, &got, self.settings.diff) {
                 self.failures.push(failure);
             }
         }
@@ -234,7 +296,7 @@ impl<'a> Trial<'a> {
     }
 }
 
-fn judge_alert(group: &str, test: &AlertTest, got: &[(Labels, Labels)]) -> Option<String> {
+fn judge_alert(group: &str, test: &AlertTest, got: &[(Labels, Labels)], as_diff: bool) -> Option<String> {
     let mut expected = test.expected.clone();
     expected.sort();
     if expected == got {
@@ -242,6 +304,10 @@ fn judge_alert(group: &str, test: &AlertTest, got: &[(Labels, Labels)]) -> Optio
     }
     let group = if group.is_empty() { String::new() } else { format!("    name: {group},\n") };
     let (name, time) = (&test.name, model::format_duration(test.at));
+    if as_diff {
+        let diff = text::diff(&expected, got);
+        return Some(format!("{group}    alertname: {name}, time: {time}, \n        diff: {diff}"));
+    }
     let (expected, got) = (text::alerts(&expected), text::alerts(got));
     Some(format!("{group}    alertname: {name}, time: {time}, \n        exp:{expected}, \n        got:{got}"))
 }
