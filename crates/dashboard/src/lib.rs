@@ -10,8 +10,9 @@
 //! - `json` reads a tree and remembers which keys were asked for. What nobody asked for is reported when the object
 //!   is dropped, so that a key can be carried, named as meaningless here, or lost aloud, but never lost in silence.
 //! - `import` makes the model of it: `board` and `panel` what skep shows, `field` how a column looks, `visual` what
-//!   each kind of panel is asked to do. Schema v2 is rewritten as the classic one first, library panels are put in their places. The kinds of panels that Grafana gave up (`graph`, `singlestat`, the old
-//!   table) arrive as the kinds that replaced them.
+//!   each kind of panel is asked to do. Schema v2 is rewritten as the classic one first, and library panels are put in
+//!   their places. The kinds of panels that Grafana gave up (`graph`, `singlestat`, the old table) arrive as the kinds
+//!   that replaced them.
 //! - `variable` holds the variables: order of evaluation, options from an answer, interpolation, intervals and times.
 //! - `frame` is the data: columns with names and labels; `transform` changes them, `style` says which overrides hold
 //!   for which column and gives each its name.
