@@ -355,6 +355,123 @@ fn reductions(column: &[Option<f64>]) -> Vec<f64> {
     [vec![*first, *last, sum, sum / real.len() as f64], extremes.to_vec(), real].concat()
 }
 
+/// Steps and windows as Grafana's data source decides on them, tables of one moment, exemplars, and annotations: both servers
+/// have the same samples, sent to each.
+#[test]
+fn steps_tables_exemplars_and_annotations_are_those_of_prometheus() {
+    let Some(program) = testkit::peer("prometheus") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let boards = folder.path().join("dashboards");
+    std::fs::create_dir(&boards).unwrap();
+    std::fs::write(boards.join("asked.json"), ASKED).unwrap();
+    let server = builder(folder.path(), ALONE).arg("--dashboards").arg(&boards).start().unwrap();
+    let to = value(&server, "vector(time())").unwrap() as i64 / 60 * 60_000;
+    let config = "storage: {exemplars: {max_exemplars: 1000}}\n";
+    let features = ["--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage"];
+    let peer = Prometheus::start(&program, folder.path(), config, &features).unwrap();
+    let body = asked_for(to);
+    assert_eq!(server.post("/api/v1/write", &WriteRequest::HEADERS, &body).unwrap().status, 204);
+    assert!(peer.post("/api/v1/write", &WriteRequest::HEADERS, &body).unwrap() < 300);
+
+    let mut compared = Compared { server: &server, peer: &peer, uid: "asked", to, counts: Counts::default() };
+    compared.check_all("asked.json");
+    println!("{:?}", compared.counts);
+    assert_eq!((compared.counts.panels, compared.counts.empty, compared.counts.differences), (7, 0, 0));
+
+    let path = format!("/ui/board/asked?from={}&to={to}&w=1200&panels=1,2,3,4,5,6,7", to - SHOWN_MS);
+    let answer = json(&server.get(&path).unwrap());
+    let asked = |panel: &Value| panel["queries"].as_array().unwrap().clone();
+    let asked: Vec<Value> = answer["panels"].as_array().unwrap().iter().flat_map(asked).collect();
+    let asked: Vec<(&str, i64)> =
+        asked.iter().map(|query| (query["expr"].as_str().unwrap(), query["step"].as_i64().unwrap())).collect();
+    // skep itself is collected every 15 s, and so is what it does not collect taken to be.
+    let expected = [
+        ("rate(hits_total[1m])", 15_000),
+        ("rate(hits_total[8m])", 120_000),
+        ("rate(hits_total[1m15s])", 60_000),
+        ("rate(hits_total[1m])", 60_000),
+        ("sum(increase(hits_total[1m])) / 30000 * 1e3", 30_000),
+        ("topk(2, hits_total)", 0),
+        ("max_over_time(hits_total[3600s])", 0),
+    ];
+    assert_eq!(asked[..expected.len()], expected);
+
+    let marks = |name: &str| {
+        let list = if name.is_empty() { &answer["panels"][0]["picture"]["exemplars"] } else { &answer["marks"] };
+        let of = |mark: &&Value| name.is_empty() || mark["title"] == name;
+        list.as_array().unwrap().iter().filter(of).cloned().collect::<Vec<Value>>()
+    };
+    let theirs = peer.get(&format!(
+        "/api/v1/query_exemplars?query=hits_total&start={}&end={}",
+        (to - SHOWN_MS) / 1000,
+        to / 1000
+    ));
+    let theirs: Value = serde_json::from_str(&theirs.unwrap()).unwrap();
+    let point = |one: &Value| {
+        let at = (one["timestamp"].as_f64().unwrap() * 1000.0).round() as i64;
+        (
+            at,
+            one["value"].as_str().unwrap().parse::<f64>().unwrap(),
+            format!("trace_id={}", one["labels"]["trace_id"].as_str().unwrap()),
+        )
+    };
+    let theirs: Vec<_> = theirs["data"][0]["exemplars"].as_array().unwrap().iter().map(point).collect();
+    let ours = |one: &Value| {
+        let trace = one["text"].as_str().unwrap().split(' ').next().unwrap().to_owned();
+        (one["at"].as_i64().unwrap(), one["v"].as_f64().unwrap(), trace)
+    };
+    assert_eq!(marks("").iter().map(ours).collect::<Vec<_>>(), theirs);
+    assert_eq!(theirs.len(), 3);
+
+    // Two steps of a minute are one span, the next after a gap another one; panel 2 shows none, the second one is off.
+    let found: Vec<(Option<i64>, Option<i64>)> =
+        marks("web deployed").iter().map(|mark| (mark["at"].as_i64(), mark["to"].as_i64())).collect();
+    let minute = |ago: i64| Some(to - ago * 60_000);
+    assert_eq!(found, [(minute(40), minute(36)), (minute(20), minute(15))], "{}", answer["marks"]);
+    assert!(
+        marks("web deployed")
+            .iter()
+            .all(|mark| mark["without"] == serde_json::json!(["2"]) && mark["text"] == "by ann ann")
+    );
+    assert!(marks("Quiet").is_empty());
+    let on = json(&server.get(&format!("{path}&marks=1")).unwrap());
+    let titles: Vec<&str> = on["marks"].as_array().unwrap().iter().filter_map(|mark| mark["title"].as_str()).collect();
+    assert!(titles.contains(&"Quiet") && !titles.contains(&"web deployed"), "{titles:?}");
+    let page = server.get("/d/asked").unwrap().body;
+    assert!(
+        page.contains("name=\"marks\" value=\"0\" checked") && page.contains("name=\"marks\" value=\"1\">"),
+        "{page}"
+    );
+}
+
+/// Fifty minutes of a counter with exemplars, and when something was deployed.
+fn asked_for(to: i64) -> Vec<u8> {
+    let times = || (0..200).map(|at| to - at * 15_000).rev();
+    let counter: Vec<(i64, f64)> = times().enumerate().map(|(at, time)| (time, (at * at) as f64 / 7.0)).collect();
+    let exemplars = [("a", to - 1_800_000, 0.5), ("b", to - 1_200_000, 0.25), ("c", to - 600_000, 2.0)];
+    let deployed =
+        |time: &i64| (to - 2_400_000..to - 2_390_000).contains(time) || (to - 1_200_000..to - 1_130_000).contains(time);
+    let deployed: Vec<(i64, f64)> = times().filter(deployed).map(|time| (time, 1.0)).collect();
+    let request = WriteRequest::default()
+        .series_with_exemplars(&[("__name__", "hits_total"), ("pod", "x")], &counter, &exemplars)
+        .series(&[("__name__", "hits_total"), ("pod", "y")], &counter)
+        .series(&[("__name__", "deployed"), ("app", "web"), ("who", "ann")], &deployed);
+    request.body()
+}
+
+const ASKED: &str = r#"{"uid": "asked", "title": "asked", "schemaVersion": 41, "templating": {"list": []}, "annotations": {"list": [
+    {"name": "Deploys", "enable": true, "iconColor": "red", "expr": "deployed", "step": "60s", "titleFormat": "{{app}} deployed", "textFormat": "by {{who}}", "tagKeys": "who",
+     "filter": {"exclude": true, "ids": [2]}},
+    {"name": "Quiet", "enable": false, "iconColor": "blue", "expr": "deployed"}]},
+  "panels": [
+    {"id": 1, "type": "timeseries", "gridPos": {"x": 0, "y": 0, "w": 24, "h": 8}, "targets": [{"refId": "A", "expr": "rate(hits_total[$__rate_interval])", "exemplar": true}]},
+    {"id": 2, "type": "timeseries", "gridPos": {"x": 0, "y": 8, "w": 24, "h": 8}, "targets": [{"refId": "A", "expr": "rate(hits_total[$__rate_interval])", "interval": "2m"}]},
+    {"id": 3, "type": "timeseries", "gridPos": {"x": 0, "y": 16, "w": 24, "h": 8}, "interval": "1m", "targets": [{"refId": "A", "expr": "rate(hits_total[$__rate_interval])"}]},
+    {"id": 4, "type": "timeseries", "gridPos": {"x": 0, "y": 24, "w": 24, "h": 8}, "targets": [{"refId": "A", "expr": "rate(hits_total[$__rate_interval])", "interval": "$__rate_interval"}]},
+    {"id": 5, "type": "timeseries", "gridPos": {"x": 0, "y": 32, "w": 24, "h": 8}, "targets": [{"refId": "A", "expr": "sum(increase(hits_total[$__rate_interval])) / ${__interval_ms} * 1e3", "intervalFactor": 2}]},
+    {"id": 6, "type": "table", "gridPos": {"x": 0, "y": 40, "w": 24, "h": 8}, "targets": [{"refId": "A", "expr": "topk(2, hits_total)", "instant": true, "format": "table"}]},
+    {"id": 7, "type": "stat", "gridPos": {"x": 0, "y": 48, "w": 24, "h": 8}, "targets": [{"refId": "A", "expr": "max_over_time(hits_total[$__range])", "instant": true}]}]}"#;
+
 /// A dashboard of panels with one query each, as file.
 fn board(uid: &str, variables: &str, queries: &[&str]) -> String {
     let panel = |(at, query): (usize, &&str)| {

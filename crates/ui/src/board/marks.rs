@@ -23,7 +23,7 @@ const CHANGES_MAX: usize = 1_000;
 /// How far before the time shown an alert is looked for that ends in it.
 const BEFORE_MS: i64 = 24 * 3_600_000;
 /// Steps of the queries for starts: a process that is replaced twice within one is seen once.
-const STEPS: i64 = 400;
+const STEPS: i64 = 120;
 /// No scrape is more frequent than matters here.
 const STEP_MS_MIN: i64 = 15_000;
 /// Steps that Prometheus answers.
