@@ -472,6 +472,49 @@ async fn a_receiver_that_was_down_for_long_hears_once() {
     notifier.stop().await;
 }
 
+/// An hour in which the receiver is away, alerts begin, end, and do both: once it is back it hears how things stand and
+/// nothing twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_was_down_for_an_hour_hears_what_became_of_it() {
+    let scene = Scene::new(&[]).await;
+    let notifier = scene.start("");
+    // What rules say of each alert in each minute: when it began, when it ends.
+    let lives = [("A", -1, 30), ("B", 10, 90), ("C", 20, 40), ("D", -1, 90)];
+    let say = |minute: i64| {
+        let of_minute = |(name, from, to): &(&str, i64, i64)| {
+            let ends_in = if minute < *to { (minute + 4).min(*to) } else { *to } * 60_000;
+            (minute >= *from && minute < *to + 15)
+                .then(|| Alert { starts_at: START + from * 60_000, ..alert(name, ends_in) })
+        };
+        notifier.send(lives.iter().filter_map(of_minute).collect());
+    };
+    say(0);
+    assert_eq!(scene.recorder.told(1).await, ["first notification: A=firing D=firing"]);
+    scene.until(&notifier, |status| status.sent == 1).await;
+    scene.recorder.answers.lock().unwrap().extend([503; 100_000]);
+    for minute in 1..=60 {
+        scene.minutes(1);
+        let before = notifier.status()[0].attempts;
+        say(minute);
+        if minute % 20 == 10 {
+            scene.until(&notifier, |status| status.attempts > before).await;
+        }
+    }
+    assert_eq!(notifier.status()[0].sent, 1);
+    let away = scene.recorder.bodies.lock().unwrap().len();
+    scene.recorder.answers.lock().unwrap().clear();
+    scene.heard(|told| told[away..].iter().any(|told| told.contains("A=resolved") && told.contains("B=firing"))).await;
+    say(61);
+    scene.until(&notifier, |status| status.health == model::status::Health::Good && status.sent > 1).await;
+    let status = notifier.status().remove(0);
+    let told = scene.recorder.told(0).await.split_off(away);
+    // One that was under way may tell how things stood when it was made.
+    assert!(status.sent <= 3, "{told:?}");
+    let ends = told.iter().filter(|told| told.contains("A=resolved")).count();
+    assert_eq!(ends, 1, "{told:?}");
+    notifier.stop().await;
+}
+
 /// Every attempt is in the log, also after a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn attempts_are_kept() {

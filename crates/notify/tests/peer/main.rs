@@ -7,6 +7,7 @@ mod amtool;
 mod api;
 mod notifications;
 mod receivers;
+mod retries;
 mod script;
 mod sides;
 mod verdicts;
