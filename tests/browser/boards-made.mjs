@@ -78,6 +78,16 @@ export const big = {
   })),
 };
 
+/** A board whose annotation holds all the time. */
+export const marked = {
+  ...shell,
+  uid: "browser-marked",
+  title: "Marked",
+  templating: { list: [] },
+  annotations: { list: [{ name: "Always", enable: true, hide: false, iconColor: "red", expr: "vector(1)", titleFormat: "marked all along" }] },
+  panels: [panel("timeseries", "Lines", [wave("wave", 600, 5)])],
+};
+
 const hostileLegend = HOSTILE.map((payload, i) => ({ expr: `label_replace(vector(${i}), "name", ${JSON.stringify(payload)}, "", "")`, legendFormat: i % 2 ? payload : "{{name}}" }));
 
 export const hostileBoard = {
@@ -87,6 +97,7 @@ export const hostileBoard = {
   description: HOSTILE[1],
   tags: HOSTILE,
   links: [{ type: "link", title: HOSTILE[2], url: "javascript:alert(9)", tooltip: HOSTILE[1] }],
+  annotations: { list: [{ name: HOSTILE[0], enable: true, hide: false, iconColor: HOSTILE[4], expr: "vector(1)", titleFormat: HOSTILE[1], textFormat: HOSTILE[2] }] },
   templating: {
     list: [
       { type: "custom", name: "pick", label: HOSTILE[2], description: HOSTILE[4], query: HOSTILE.map((payload) => payload.replaceAll(",", "\\,")).join(","), current: {}, options: [], multi: true, includeAll: true },

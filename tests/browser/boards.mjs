@@ -1,7 +1,7 @@
 // Dashboards: every kind of panel, time, variables, menus, keyboard, phones, hostile texts, and what drawing costs.
 
 import { readFile } from "node:fs/promises";
-import { HOSTILE, big, everything, hostileBoard } from "./boards-made.mjs";
+import { HOSTILE, big, everything, hostileBoard, marked } from "./boards-made.mjs";
 
 /** From the answer of a page of 12 panels, 10 lines and 721 points each, to the last one's picture, where nothing else runs. */
 const DRAWN_MS_MAX = 300;
@@ -135,6 +135,21 @@ export async function boards({ check, open, assertClean, assertAccessible, equal
     await page.locator(".choices:visible [role=option]", { hasText: "All" }).click();
     await page.keyboard.press("Escape");
     await page.waitForURL((url) => url.searchParams.getAll("var-many").join() === "$__all");
+  });
+
+  await check("annotations are marks that the tooltip tells of, and can be switched off", async () => {
+    await put(marked);
+    const { page, seen } = await open(`/d/${marked.uid}?from=now-1h&to=now`);
+    await settle(page);
+    await figure(page, "Lines").locator(".plot").focus();
+    await page.keyboard.press("Home");
+    await page.locator(".tip:visible span", { hasText: "marked all along" }).waitFor();
+    const answered = page.waitForResponse((response) => /\/ui\/board\/.*[?&]marks=/.test(response.url()));
+    await page.getByLabel("Always").click();
+    const { marks = [] } = await (await answered).json();
+    equal(marks.filter(({ title }) => title === "marked all along"), [], "marks that are off");
+    equal(await page.getByLabel("Always").isChecked(), false, "the switch");
+    equal(seen.errors, [], "errors");
   });
 
   await check("crosshair and tooltip are shared; the tooltip tells values in full", async () => {
