@@ -203,6 +203,30 @@ fn panels_of_grafana_5_to_7() {
     );
 }
 
+/// Graphs of before schema 12, and what newer ones keep of that.
+#[test]
+fn axes_of_the_first_graphs() {
+    let grid = json!({"leftMax": 100, "leftMin": 0, "leftLogBase": 1, "rightMax": null, "rightMin": null, "rightLogBase": 10,
+        "threshold1": 5, "threshold1Color": "rgba(216, 200, 27, 0.27)", "threshold2": null, "threshold2Color": "rgba(234, 112, 112, 0.22)", "thresholdLine": true});
+    let graph = |more: Value| {
+        let mut graph = json!({"type": "graph", "grid": grid, "y_formats": ["bytes", "percent"], "leftYAxisLabel": "l", "x-axis": true, "y-axis": true,
+            "seriesOverrides": [{"alias": "b", "yaxis": 2}]});
+        graph.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let dashboard = check(json!({"schemaVersion": 6, "rows": [{"panels": [graph]}]}), &["schemaVersion"]);
+        dashboard.panels().next().unwrap().clone()
+    };
+    let old = graph(json!({}));
+    let (left, right) = (&old.fields.defaults, &old.fields.overrides[0].options);
+    assert_eq!(
+        (left.unit.as_deref(), left.min, left.max, left.axis_label.as_deref()),
+        (Some("bytes"), Some(0.0), Some(100.0), Some("l"))
+    );
+    assert_eq!((right.unit.as_deref(), right.scale), (Some("percent"), Some(dashboard::Scale::Log { base: 10.0 })));
+    assert_eq!(left.thresholds.as_ref().unwrap().steps[1].from, 5.0);
+    let new = graph(json!({"yaxes": [{"format": "s"}, {"format": "short"}]}));
+    assert_eq!((new.fields.defaults.unit.as_deref(), new.fields.defaults.max), (Some("s"), None));
+}
+
 #[test]
 fn data_sources_of_all_spellings() {
     let target = |source: Value| json!({"expr": "up", "refId": "A", "datasource": source});

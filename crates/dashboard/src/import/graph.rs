@@ -15,17 +15,18 @@ use crate::threshold::{Step, Thresholds};
 use crate::visual::{Legend, LegendMode, SortOrder, TimeSeries, Tooltip, TooltipMode, Visual};
 
 pub(super) fn read(object: &Object<'_>, panel: &mut Panel) {
-    object.ignore(&["grid", "y_formats", "leftYAxisLabel", "rightYAxisLabel", "x-axis", "y-axis", "zerofill"]);
+    object.ignore(&["x-axis", "y-axis", "zerofill"]);
     // A slip of Grafana's own, which it saves.
     object.ignore(&["paceLength"]);
     object.lose("timeRegions", "coloured spans of time are not carried");
     let mut defaults = draw(object);
     panel.fields.overrides.splice(0..0, aliases(object));
     let axes = object.objects("yaxes");
+    let mut right = FieldOptions { axis_placement: Some(AxisPlacement::Right), ..FieldOptions::default() };
+    old_axes(object, &mut defaults, &mut right, !axes.is_empty());
     if let Some(left) = axes.first() {
         axis(left, &mut defaults);
     }
-    let mut right = FieldOptions { axis_placement: Some(AxisPlacement::Right), ..FieldOptions::default() };
     if let Some(second) = axes.get(1) {
         axis(second, &mut right);
         if second.flag("show") == Some(false) {
@@ -104,6 +105,40 @@ fn stacking(object: &Object<'_>) -> Stacking {
         (false, _) => StackMode::None,
     };
     Stacking { mode, group: "A".to_owned() }
+}
+
+/// Axes and limits of before schema 12. What newer files keep of them has no meaning any more.
+fn old_axes(object: &Object<'_>, left: &mut FieldOptions, right: &mut FieldOptions, are_new: bool) {
+    let formats = object.strings("y_formats");
+    let labels = [object.filled("leftYAxisLabel"), object.filled("rightYAxisLabel")];
+    let grid = object.object("grid");
+    if are_new {
+        grid.iter().for_each(Object::ignore_rest);
+        return;
+    }
+    for ((options, format), label) in [&mut *left, right].into_iter().zip([formats.first(), formats.get(1)]).zip(labels)
+    {
+        options.unit = format.filter(|format| !format.is_empty()).cloned();
+        options.axis_label = label;
+    }
+    let Some(grid) = grid else { return };
+    (left.min, left.max) = (grid.number("leftMin"), grid.number("leftMax"));
+    (right.min, right.max) = (grid.number("rightMin"), grid.number("rightMax"));
+    let scale = |key| grid.number(key).filter(|base| *base > 1.0).map(|base| Scale::Log { base });
+    (left.scale, right.scale) = (scale("leftLogBase"), scale("rightLogBase"));
+    let step = |value, color| {
+        let from = grid.number(value)?;
+        Some(Step { from, color: grid.filled(color).unwrap_or_else(|| "red".to_owned()) })
+    };
+    let limits = [step("threshold1", "threshold1Color"), step("threshold2", "threshold2Color")];
+    let limits: Vec<Step> = limits.into_iter().flatten().collect();
+    let is_line = grid.is("thresholdLine");
+    grid.ignore(&["threshold1Color", "threshold2Color", "thresholdLine"]);
+    if !limits.is_empty() {
+        let below = Step { from: f64::NEG_INFINITY, color: "transparent".to_owned() };
+        left.thresholds = Some(Thresholds::new(false, [vec![below], limits].concat()));
+        left.threshold_style = Some(if is_line { ThresholdStyle::Line } else { ThresholdStyle::Area });
+    }
 }
 
 /// A vertical axis.
