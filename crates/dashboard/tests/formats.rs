@@ -1,7 +1,8 @@
 //! Pieces of dashboards as the editors of Grafana's generations save them, with everything that these write along: what is
 //! carried is carried without a word, and what is not is named once.
 
-#![allow(clippy::unwrap_used)]
+// Cases are written where they are checked, and handed over whole.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::needless_pass_by_value)]
 #![recursion_limit = "512"]
 
 use dashboard::{Dashboard, Imported, import};
