@@ -27,7 +27,7 @@ use crate::notifications::Notifications;
 use crate::rooms::Rooms;
 use crate::settings::Settings;
 use crate::simulation::{Scratch, Simulation};
-use crate::watch::Watch;
+use crate::watch::{Read, Watch};
 use crate::web::{self, Order};
 
 /// Sealing, retention and shortening the log are looked at this often; each look is cheap when there is nothing to do.
@@ -58,8 +58,8 @@ const COLLECTING_THREAD_KEPT: Duration = Duration::from_secs(90);
 
 /// Everything that was decided before the first room is built.
 pub(crate) struct Plan {
-    /// When reading the files began.
-    read_at: SystemTime,
+    /// When the files were read.
+    read: Arc<Read>,
     args: ServeArgs,
     settings: Settings,
     config: Config,
@@ -92,10 +92,11 @@ impl Plan {
         demo: bool,
         report: &Report,
     ) -> Self {
+        let read = Arc::new(reading(read_at, &settings, &config));
         let groups = load_groups(&config, demo, report);
         let notifications = load_notifications(settings.alertmanager_config.as_deref(), report);
         let web = front::load(settings.web_config.as_deref(), report);
-        Self { read_at, args, settings, config, groups, notifications, web, demo }
+        Self { read, args, settings, config, groups, notifications, web, demo }
     }
 }
 
@@ -148,6 +149,16 @@ fn load_groups(config: &Config, demo: bool, report: &Report) -> Vec<rules::Group
     });
     groups.extend(built_in.collect::<Vec<_>>());
     groups
+}
+
+/// The configuration is read, the files that it names are read next.
+fn reading(at: SystemTime, settings: &Settings, config: &Config) -> Read {
+    let file = settings.config_file.as_deref();
+    let read = Read::new(at, &config.files(file, settings.alertmanager_config.as_deref()));
+    match file {
+        Some(file) => read.with(file, &config.text),
+        None => read,
+    }
 }
 
 fn load_notifications(path: Option<&Path>, report: &Report) -> Option<notify::Config> {
@@ -214,7 +225,7 @@ async fn serve(
     let (orders, mut inbox) = mpsc::channel(web::ORDERS_MAX);
     let lifecycle = plan.settings.enable_lifecycle.then(|| orders.clone());
     let mut signals = Signals::new()?;
-    let read_at = plan.read_at;
+    let read = Arc::clone(&plan.read);
     let (mut app, router) = tokio::select! {
         built = build(plan, probes, collecting, address, stopping.clone(), lifecycle) => built?,
         // Replay and the demo's history take a while. Breaking them off loses nothing: a kill may, too.
@@ -235,27 +246,7 @@ async fn serve(
     let _ = writeln!(io::stdout(), "listening on {scheme}://{address}");
     app.rooms.start_probes(&app.config.probes, |reduced| tell_reduced("the probes", &reduced));
 
-    let mut watch = Watch::new(app.settings.auto_reload, app.files(), read_at);
-    loop {
-        let order = tokio::select! {
-            order = signals.next() => order,
-            order = inbox.recv() => order.unwrap_or(Order::Quit),
-            () = watch.changed() => Order::Reload(oneshot::channel().0),
-        };
-        match order {
-            Order::Reload(reply) => {
-                let read_at = SystemTime::now();
-                let result = app.reload().await;
-                match &result {
-                    Ok(files) => watch.know(files.clone(), read_at),
-                    Err(_) => watch.know_again(read_at),
-                }
-                // Whoever asked may have gone.
-                let _ = reply.send(result.map(drop));
-            }
-            Order::Quit => break,
-        }
-    }
+    obey(&mut app, &mut signals, &mut inbox, &read).await;
     tracing::info!("stopping");
     let _ = stop.send(true);
     let ended = tokio::time::timeout(STOP_TIMEOUT, async {
@@ -269,6 +260,27 @@ async fn serve(
             tracing::error!("not everything ended within {STOP_TIMEOUT:?}; what was acknowledged is in the log");
             Ok(())
         }
+    }
+}
+
+/// Does what signals, requests and changed files ask for, until one of them asks to stop.
+async fn obey(app: &mut App, signals: &mut Signals, inbox: &mut mpsc::Receiver<Order>, read: &Read) {
+    let mut watch = Watch::new(app.settings.auto_reload, app.files(), read);
+    loop {
+        let order = tokio::select! {
+            order = signals.next() => order,
+            order = inbox.recv() => order.unwrap_or(Order::Quit),
+            () = watch.changed() => Order::Reload(oneshot::channel().0),
+        };
+        let Order::Reload(reply) = order else { return };
+        let read_at = SystemTime::now();
+        let result = app.reload(read_at).await;
+        match &result {
+            Ok((files, read)) => watch.know(files.clone(), read),
+            Err(_) => watch.know_again(read_at),
+        }
+        // Whoever asked may have gone.
+        let _ = reply.send(result.map(drop));
     }
 }
 
@@ -299,7 +311,7 @@ async fn build(
     stopping: watch::Receiver<bool>,
     lifecycle: Option<mpsc::Sender<Order>>,
 ) -> Result<(App, axum::Router)> {
-    let Plan { read_at: _, args, settings, mut config, groups, notifications, web, demo } = plan;
+    let Plan { read: _, args, settings, mut config, groups, notifications, web, demo } = plan;
     let (mib, origin) = (settings.budget.bytes >> 20, settings.budget.origin);
     tracing::info!("the memory budget is {mib} MiB, {origin}");
     let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -382,12 +394,13 @@ async fn maintain(
 
 impl App {
     /// Reads the files again. A bad file leaves what runs in force and is told in full.
-    /// The result are the files to watch from now on.
-    async fn reload(&mut self) -> Result<Vec<String>, String> {
+    /// The result are the files to watch from now on, which were read from `read_at` on.
+    async fn reload(&mut self, read_at: SystemTime) -> Result<(Vec<String>, Read), String> {
         let report = Report::default();
         let mut config = config::load(self.settings.config_file.as_deref(), &report);
         let fresh = Settings::new(&self.args, &config, || self.settings.data_dir.clone());
         let (settings, waiting) = self.settings.reloaded(fresh);
+        let read = reading(read_at, &settings, &config);
         let groups = load_groups(&config, self.simulation.is_some(), &report);
         let notifications = load_notifications(settings.alertmanager_config.as_deref(), &report);
         let web = front::load(self.settings.web_config.as_deref(), &report);
@@ -416,7 +429,7 @@ impl App {
         self.rooms.process.reloaded(Ok((settings.clone(), config.text.clone())));
         (self.settings, self.config) = (settings, config);
         tracing::info!("the files were reloaded");
-        Ok(self.files())
+        Ok((self.files(), read))
     }
 
     /// The files to watch.

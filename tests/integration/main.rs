@@ -9,6 +9,7 @@
 
 mod admin;
 mod alert_pages;
+mod alert_restart;
 mod alerting;
 mod backup;
 mod bad_input;

@@ -111,7 +111,7 @@ fn one(lines: &mut Vec<String>, alert: &(Labels, Labels), colour: Colour) {
     }));
 }
 
-/// Series with their samples; markers of their ends are none.
+/// Series with their samples, of which markers of their ends are none; an empty line for no series.
 pub(super) fn dump(series: &[(Labels, Samples)]) -> String {
     let mut text = String::new();
     for (labels, samples) in series {
@@ -123,7 +123,7 @@ pub(super) fn dump(series: &[(Labels, Samples)]) -> String {
             let _ = write!(text, "{labels} =>\n{lines}");
         }
     }
-    text
+    if text.is_empty() { "\n".to_owned() } else { text }
 }
 
 /// As Go's `FormatFloat` with `f` and the fewest digits.
