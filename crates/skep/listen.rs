@@ -1,5 +1,6 @@
 //! The front door: one TCP listener, bounded connections, slow clients cut off, a clean end.
 
+mod line;
 mod pace;
 #[cfg(test)]
 mod tests;

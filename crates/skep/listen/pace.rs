@@ -11,6 +11,8 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::line::FirstLine;
+
 /// How slow a client may be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
@@ -35,10 +37,11 @@ struct Waiting {
     end: Pin<Box<Sleep>>,
 }
 
-/// A stream whose reader may not let answers lie.
+/// A stream whose reader may not let answers lie, and whose first line is read leniently.
 #[derive(Debug)]
 pub(super) struct Paced<Stream> {
     stream: Stream,
+    line: FirstLine,
     writing: Allowance,
 }
 
@@ -80,13 +83,14 @@ impl Allowance {
 
 impl<Stream> Paced<Stream> {
     pub(super) fn new(stream: Stream, pace: Pace) -> Self {
-        Self { stream, writing: Allowance::new(pace) }
+        Self { stream, line: FirstLine::default(), writing: Allowance::new(pace) }
     }
 }
 
 impl<Stream: AsyncRead + Unpin> AsyncRead for Paced<Stream> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, into)
+        let Self { stream, line, .. } = &mut *self;
+        line.poll_read(Pin::new(stream), cx, into)
     }
 }
 

@@ -53,6 +53,7 @@ async fn start(limits: Limits) -> SocketAddr {
     let app = Router::new()
         .route("/", get(|| async { "here" }))
         .route("/endless", get(|| async { Body::new(Endless::new()) }))
+        .route("/said", get(async |uri: axum::http::Uri| uri.to_string()))
         .route("/length", post(length));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -115,6 +116,22 @@ fn check(got: &str, expected: &[&str]) {
 }
 
 const HERE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn addresses_as_they_are_typed() {
+    let address = start(LIMITS).await;
+    let long = "\"".repeat(4000);
+    let cases = [
+        ("?q=up{job=\"a\"}>0", "?q=up{job=%22a%22}%3E0".to_owned()),
+        ("?q=%22<", "?q=%22%3C".to_owned()),
+        ("", String::new()),
+        (&format!("?{long}"), format!("?{}", "%22".repeat(4000))),
+    ];
+    for (typed, read) in cases {
+        let head = format!("GET /said{typed} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Note: \"<>\"\r\n\r\n");
+        check(&ask(address, &head).await, &["200 OK", &format!("\r\n\r\n/said{read}")]);
+    }
+}
 
 #[tokio::test]
 async fn clients_that_send_byte_by_byte() {
