@@ -57,13 +57,14 @@ const PANICKED: &str = "bad_data: unexpected error";
 const FIXED_IN_PARENTHESES: [&str; 2] =
     ["execution: unexpected result in StepInvariantExpr evaluation", "execution: unexpected number of samples"];
 
-/// Where skep decides otherwise on purpose.
-pub(crate) fn is_decided_otherwise(ours: &Outcome, theirs: &Outcome, delayed_name_removal: bool) -> bool {
-    match (ours, theirs) {
-        (_, Outcome::Error(theirs)) if theirs == PANICKED => true,
-        (_, Outcome::Error(theirs)) if FIXED_IN_PARENTHESES.iter().any(|start| theirs.starts_with(start)) => true,
-        (Outcome::Answer { .. }, Outcome::Error(theirs)) => delayed_name_removal && theirs == SAME_LABELS,
-        _ => false,
+/// Why skep decides otherwise on purpose, where it does.
+pub(crate) fn decided_otherwise(ours: &Outcome, theirs: &Outcome, delayed_name_removal: bool) -> Option<&'static str> {
+    let Outcome::Error(theirs) = theirs else { return None };
+    match ours {
+        _ if theirs == PANICKED => Some("the peer panicked"),
+        _ if FIXED_IN_PARENTHESES.iter().any(|start| theirs.starts_with(start)) => Some("fixed in parentheses"),
+        Outcome::Answer { .. } if delayed_name_removal && theirs == SAME_LABELS => Some("equal labels at other steps"),
+        _ => None,
     }
 }
 
