@@ -87,6 +87,7 @@ function licences() {
 emit("theme", "theme", "js", "text/javascript; charset=utf-8", await bundle("theme.ts", { format: "iife" }));
 await emitScripts();
 emit("style", "style", "css", "text/css; charset=utf-8", await bundle("style.css", {}));
+emit("boardstyle", "board", "css", "text/css; charset=utf-8", await bundle("board.css", {}));
 emit("icon", "icon", "svg", "image/svg+xml", readFileSync(join(source, "icon.svg")));
 emit("licenses", "third-party-licenses", "txt", "text/plain; charset=utf-8", licences(), false);
 writeFileSync(join(out, "manifest.tsv"), `${manifest.join("\n")}\n`);

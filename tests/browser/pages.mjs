@@ -285,6 +285,54 @@ export async function pages({ check, open, assertClean, assertAccessible, equal,
     equal(await page.locator(".offers").isVisible(), false, "list after Escape");
   });
 
+  await check("the box completes types, durations and functions, and colours what it holds", async () => {
+    const { page, seen } = await open("/query");
+    const box = page.locator("textarea");
+    const offers = (kind) => page.locator(`.offers li.${kind}`);
+    await box.pressSequentially("rat");
+    await offers("function").filter({ hasText: /^rate/ }).waitFor();
+    await page.keyboard.press("Tab");
+    equal(await box.inputValue(), "rate(", "after Tab");
+    await box.pressSequentially("node_cpu_seconds_tot");
+    await offers("counter").first().waitFor();
+    await page.keyboard.press("Enter");
+    await box.pressSequentially("[5");
+    await offers("duration").filter({ hasText: /^5m/ }).waitFor();
+    await page.keyboard.press("Tab");
+    ok((await box.inputValue()).endsWith("[5m"), await box.inputValue());
+    equal(await page.locator(".paint .t-function").allInnerTexts(), ["rate"], "functions");
+    equal(await page.locator(".paint .t-number").allInnerTexts(), ["5m"], "durations");
+    equal(seen.errors, [], "errors");
+  });
+
+  await check("what was run is found again in this browser, also on the empty page, and can be forgotten", async () => {
+    const { page } = await open("/query?expr=vector(41)");
+    await page.locator(".u-over").waitFor();
+    await page.locator("textarea").fill("vector(42)");
+    await page.keyboard.press("Control+Enter");
+    await page.waitForURL((url) => url.searchParams.get("expr") === "vector(42)");
+    await page.goto(`${base}/query`);
+    equal(await page.locator("#recent code").allInnerTexts(), ["vector(42)", "vector(41)"], "on the empty page");
+    await page.locator("#history summary").click();
+    await page.locator("#runs a", { hasText: "vector(41)" }).click();
+    await page.waitForURL((url) => url.searchParams.get("expr") === "vector(41)");
+    equal(await page.locator("textarea").inputValue(), "vector(41)", "in the box");
+    await page.locator("#history summary").focus();
+    await page.keyboard.press("Enter");
+    await page.locator("#forget").click();
+    equal(await page.locator("#runs a").count(), 0, "after forgetting");
+  });
+
+  await check("a mistake is marked in the box that has it", async () => {
+    const { page } = await open("/query");
+    await page.locator("textarea").fill("sum(up) +* 2");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Control+Enter");
+    await page.locator('textarea[aria-invalid="true"]').waitFor();
+    equal(await page.locator(".t-wrong").allInnerTexts(), ["+*"], "the marked place");
+    ok((await page.evaluate(() => document.activeElement.selectionStart)) > 7, "the caret is not at the mistake");
+  });
+
   await check("a live page hears news by its one stream and asks for the tail alone", async () => {
     const { page, seen } = await open("/");
     await page.locator(".plot canvas").first().waitFor();

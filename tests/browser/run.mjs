@@ -17,6 +17,7 @@ import { targets } from "./targets.mjs";
 import { hostile } from "./hostile.mjs";
 import { loss } from "./loss.mjs";
 import { shelf } from "./shelf.mjs";
+import { young } from "./young.mjs";
 
 const [url, pid, troubled] = process.argv.slice(2);
 if (!url) {
@@ -109,7 +110,27 @@ async function check(name, test) {
   }
 }
 
+/** A rate of what every machine has; its answer is there when a second collection was written. */
+const COLLECTED = "rate(node_cpu_seconds_total[1m])";
+/** Charts end at a multiple of their step. */
+const STEP_S = 15;
+const COLLECTED_MS = 60_000;
+
+/** Waits until the charts of a server that has just started have what they draw. */
+async function collected() {
+  const begun = Date.now();
+  while (Date.now() - begun < COLLECTED_MS) {
+    const time = Math.floor(Date.now() / 1000 / STEP_S) * STEP_S;
+    const answer = await fetch(`${base}/api/v1/query?${new URLSearchParams({ query: COLLECTED, time: String(time) })}`);
+    if ((await answer.json()).data?.result.length > 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  console.log(`${COLLECTED} has no answer after ${COLLECTED_MS} ms: tests of charts will fail`);
+}
+
 const kit = { check, open, assertClean, assertAccessible, equal, ok, axe, base, pid, troubled, WIDE, PHONE, DEADLINE_MS };
+await young(kit);
+await collected();
 await budgets(kit);
 await pages(kit);
 await targets(kit);

@@ -2,7 +2,7 @@
 
 import uPlot from "uplot";
 import { type Drawn, type Series, type Values, fetchStep } from "./data";
-import { make } from "./page";
+import { make, settings } from "./page";
 import { zoom, zoomOut } from "./range";
 import { attachTouch, zoomToSelection } from "./touch";
 import { type Unit, bothWays, format, isBinary, legendUnit } from "./units";
@@ -122,7 +122,7 @@ export class Chart {
   }
 
   private get stacked(): boolean {
-    return this.drawn?.panel.stacked ?? false;
+    return isStacked(this.drawn);
   }
 
   private resize(): void {
@@ -211,7 +211,7 @@ export class Chart {
   /** Zero is on the axis, except where somebody looks closely at one expression. */
   private span(min: number | null, max: number | null): [number, number] {
     if (min === null || max === null) return [0, 1];
-    if (this.isQuery && min > 0 && (max - min) / max < 0.2) {
+    if (this.isQuery && settings.get("zero") !== "on" && min > 0 && (max - min) / max < 0.2) {
       const margin = (max - min) * 0.1 || max * 0.01;
       return [min - margin, max + margin];
     }
@@ -395,8 +395,14 @@ function names(drawn: Drawn): string {
   return drawn.panel.series.map((series) => series.name).join("\n");
 }
 
-function hasBands({ panel }: Drawn): boolean {
-  return !panel.stacked && panel.series.length <= BANDS_MAX && panel.series.some((series) => series.lo);
+/** The reader of the query page chooses; panels of the overview are made for it or not. */
+function isStacked(drawn: Drawn | null): boolean {
+  return drawn?.panel.id === "query" ? settings.get("stacked") === "on" : (drawn?.panel.stacked ?? false);
+}
+
+function hasBands(drawn: Drawn): boolean {
+  const { panel } = drawn;
+  return !isStacked(drawn) && panel.series.length <= BANDS_MAX && panel.series.some((series) => series.lo);
 }
 
 /** Points without a neighbour, which no line shows. */

@@ -2,7 +2,7 @@
 
 import { Chart } from "./chart";
 import { type Drawn, type Wanted, fetchAll, fetchTail, join } from "./data";
-import { all, make } from "./page";
+import { all, make, settings } from "./page";
 import { isFollowing } from "./live";
 
 /** Widths are rounded up to this, so that charts of nearly the same width share one request. */
@@ -140,8 +140,24 @@ function reset(): void {
   plan();
 }
 
+/** How the query page's chart is drawn, by the buttons below it. */
+function showLooks(): void {
+  for (const button of all<HTMLButtonElement>("button[data-look]")) {
+    button.setAttribute("aria-pressed", String(settings.get(button.dataset.look ?? "") === "on"));
+  }
+}
+
+function changeLook(event: Event): void {
+  const look = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-look]")?.dataset.look : undefined;
+  if (!look) return;
+  settings.set(look, settings.get(look) === "on" ? "off" : "on");
+  showLooks();
+  for (const chart of charts.values()) chart.rebuild();
+}
+
 /** Finds charts that came or went with a swap. */
 export function scan(): void {
+  showLooks();
   for (const [element, chart] of charts) {
     if (element.isConnected) continue;
     observer.unobserve(element);
@@ -160,6 +176,7 @@ export function scan(): void {
 
 export function start(): void {
   scan();
+  document.addEventListener("click", changeLook);
   const redraw = () => charts.forEach((chart) => chart.rebuild());
   document.body.addEventListener("skep:news", () => void follow());
   document.body.addEventListener("skep:range", reset);

@@ -1,12 +1,13 @@
-// Completion in an expression box: metrics and functions, label names inside braces, values inside quotes. The list is an ARIA
-// listbox that the box controls; the focus stays in the box. (A textarea may not be a combobox, so the active option alone
+// Completion in an expression box: metrics with their types, functions and keywords, label names inside braces and groupings,
+// values inside quotes, durations inside brackets. The list is an ARIA listbox that the box controls; the focus stays in the box. (A textarea may not be a combobox, so the active option alone
 // tells screen readers that the list is open.)
 
 import { byId, make, prefix } from "./page";
 
 interface Offer {
   text: string;
-  kind: "metric" | "function" | "label" | "value";
+  /** A metric's type, or what else it is. */
+  kind: string;
   help: string;
 }
 
@@ -14,13 +15,25 @@ interface Offer {
 interface Word {
   start: number;
   text: string;
-  what: "metrics" | "labels" | "values";
+  what: "metrics" | "labels" | "values" | "durations";
   metric: string;
   label: string;
 }
 
 /** Wait after a key, so that a fast typist asks once. */
 const PAUSE_MS = 120;
+const DURATIONS: [string, string][] = [
+  ["$__rate_interval", "four collections, and as long as a step of the chart"],
+  ["1m", "a minute"],
+  ["5m", "five minutes"],
+  ["15m", "a quarter of an hour"],
+  ["30m", "half an hour"],
+  ["1h", "an hour"],
+  ["6h", "six hours"],
+  ["1d", "a day"],
+  ["7d", "a week"],
+  ["30d", "thirty days"],
+];
 let lists = 0;
 
 /** Finds the word before the caret and what it may become. */
@@ -36,10 +49,27 @@ export function wordAt(text: string, caret: number): Word | null {
     return name ? { start: caret - name[1]!.length, text: name[1]!, what: "labels", metric, label: "" } : null;
   }
   if (inQuotes(before)) return null;
+  const duration = /(?:\[|\boffset\s+-?)([$\w]*)$/.exec(before);
+  if (duration) return { start: caret - duration[1]!.length, text: duration[1]!, what: "durations", metric: "", label: "" };
   const grouping = /\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)$/.exec(before);
   const word = /[a-zA-Z_:][\w:]*$/.exec(before)?.[0] ?? "";
-  if (grouping) return { start: caret - word.length, text: word, what: "labels", metric: "", label: "" };
+  if (grouping) {
+    // The first selector behind the caret, else the last one before it, has the labels.
+    const metric = metricsOf(text.slice(caret))[0] ?? metricsOf(before).at(-1) ?? "";
+    return { start: caret - word.length, text: word, what: "labels", metric, label: "" };
+  }
   return word ? { start: caret - word.length, text: word, what: "metrics", metric: "", label: "" } : null;
+}
+
+/** What is certainly a selector: a name of several words before a brace, a bracket or the end of a call. */
+function metricsOf(text: string): string[] {
+  return [...text.matchAll(/\b([a-zA-Z]\w*[_:][\w:]*)\s*[{[)]/g)].map((match) => match[1]!);
+}
+
+/** The durations that begin with what was typed. */
+function durations(text: string): Offer[] {
+  const found = DURATIONS.filter(([duration]) => duration.startsWith(text));
+  return found.map(([duration, help]) => ({ text: duration, kind: "duration", help }));
 }
 
 /** The last brace that is open at the end, outside of quotes; -1 if none. */
@@ -92,6 +122,10 @@ export function attachCompletion(area: HTMLTextAreaElement): void {
     running?.abort();
     running = new AbortController();
     const { what, metric, label, text } = word;
+    if (what === "durations") {
+      offers = durations(text);
+      return show(text);
+    }
     const query = new URLSearchParams({ what, metric, label, text });
     try {
       const answer = await fetch(`${prefix}/ui/complete?${query}`, { signal: running.signal, cache: "no-store" });
@@ -99,6 +133,10 @@ export function attachCompletion(area: HTMLTextAreaElement): void {
     } catch {
       return;
     }
+    show(text);
+  }
+
+  function show(text: string): void {
     const exact = offers.length === 1 && offers[0]!.text === text;
     if (offers.length === 0 || exact || document.activeElement !== area) return close();
     open();
@@ -132,9 +170,13 @@ export function attachCompletion(area: HTMLTextAreaElement): void {
   function take(i: number): void {
     const offer = offers[i];
     if (!offer || !word) return close();
-    const text = offer.kind === "value" ? offer.text.replace(/["\\]/g, "\\$&") : offer.text;
+    const rest = area.value.slice(area.selectionStart);
+    const open = offer.kind === "function" && !rest.startsWith("(") ? "(" : "";
+    const text = offer.kind === "value" ? offer.text.replace(/["\\]/g, "\\$&") : offer.text + open;
     area.setRangeText(text, word.start, area.selectionStart, "end");
     close();
+    area.dispatchEvent(new Event("input"));
+    window.clearTimeout(timer);
     area.dispatchEvent(new Event("change"));
   }
 

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     /// Script and style of a cold first page, compressed: htmx 13, uPlot 22, own script 15, style 15 KB. Dashboards load
-    /// [`BOARD`] too.
+    /// [`BOARD`] and [`BOARDSTYLE`], too.
     const BUDGET_BYTES: usize = 65_000;
 
     #[test]

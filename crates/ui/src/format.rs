@@ -158,7 +158,18 @@ pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     if millis < 0 {
         return "in the future".to_owned();
     }
-    format!("{} ago", Unit::Seconds.text((millis as f64 / 1000.0).round()))
+    format!("{} ago", roughly(millis))
+}
+
+/// A time in the largest unit of which two have passed, in whole numbers: `75 s`, `4 min`, `26 h`.
+pub(crate) fn roughly(millis: i64) -> String {
+    let seconds = millis / 1000;
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
 }
 
 /// `12.3 ms`.
@@ -196,6 +207,21 @@ mod tests {
         ];
         for (unit, value, expected) in cases {
             assert_eq!(unit.text(value), expected, "{unit:?} {value}");
+        }
+    }
+
+    #[test]
+    fn times_ago_are_whole() {
+        let cases = [
+            (900, "0 s ago"),
+            (119_999, "119 s ago"),
+            (265_200, "4 min ago"),
+            (7_200_000, "2 h ago"),
+            (200_000_000, "2 d ago"),
+            (-1, "in the future"),
+        ];
+        for (passed, expected) in cases {
+            assert_eq!(ago(1_000, 1_000 + passed), expected, "{passed}");
         }
     }
 

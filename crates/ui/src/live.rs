@@ -1,7 +1,7 @@
 //! `/ui/live`: one event stream a page, which says that there is something new; the page then asks for it.
 //!
 //! An event `state` carries a [`Summary`] as JSON; its id is the newest sample's time. It is sent at once when an alert or a
-//! target changed, and when samples arrived, no more often than skep collects. A reader beyond [`SUBSCRIBERS_MAX`] gets 503
+//! target changed, and when samples arrived, no more often than skep collects, but for its first minute. A reader beyond [`SUBSCRIBERS_MAX`] gets 503
 //! and asks `/ui/live/now` instead, once an interval.
 
 use std::convert::Infallible;
@@ -29,6 +29,8 @@ pub(crate) const SUBSCRIBERS_MAX: usize = 16;
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Time between looks at what changed: the delay at which an alert shows up.
 const LOOK: Duration = Duration::from_secs(1);
+/// Shortest time between news of samples while collecting has just begun: each of the first ones fills something.
+const FIRST_NEWS: Duration = Duration::from_secs(3);
 /// Shortest wait of a browser before it connects again; up to as much again is added, so that all pages do not come back in
 /// the same instant.
 const RETRY: Duration = Duration::from_secs(2);
@@ -107,7 +109,9 @@ impl Subscriber {
 
     fn is_news(&self, summary: &Summary) -> bool {
         let Some((last, at)) = &self.sent else { return true };
-        let samples = summary.newest != last.newest && at.elapsed() >= self.ui.state.config.interval;
+        let interval = self.ui.state.config.interval;
+        let pause = if self.ui.has_just_begun(interval) { interval.min(FIRST_NEWS) } else { interval };
+        let samples = summary.newest != last.newest && at.elapsed() >= pause;
         samples || Summary { newest: None, ..*summary } != Summary { newest: None, ..*last }
     }
 

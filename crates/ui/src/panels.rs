@@ -323,9 +323,13 @@ impl Panel {
 impl Ui {
     /// Whether what a range lacks may be missing because collecting has just begun.
     pub(crate) fn is_young(&self, range: &TimeRange) -> bool {
+        range.end >= self.started && self.has_just_begun(self.state.config.interval)
+    }
+
+    /// Whether what is collected once in so long may not have come twice yet.
+    pub(crate) fn has_just_begun(&self, interval: Duration) -> bool {
         let age = self.state.clock.now().saturating_sub(self.started);
-        let grown = self.state.config.interval * YOUNG_INTERVALS;
-        range.end >= self.started && u128::try_from(age).is_ok_and(|age| age < grown.as_millis())
+        u128::try_from(age).is_ok_and(|age| age < (interval * YOUNG_INTERVALS).as_millis())
     }
 
     /// Matchers of the series that this machine's own host collector writes: its job and, where a target says so, its

@@ -11,7 +11,9 @@ use crate::problem::Problem;
 
 /// What a page shows when its address names no range: the first that reaches back to the store's oldest sample, so that a
 /// fresh install sees its first minutes and not an empty hour.
-const DEFAULTS: [(&str, i64); 3] = [("now-5m", 5 * 60_000), ("now-15m", 15 * 60_000), ("now-1h", i64::MAX)];
+const DEFAULTS: [(&str, i64); 3] = [("now-5m", 5 * 60_000), ("now-15m", 15 * 60_000), (DEFAULT_FROM, i64::MAX)];
+/// The widest of them.
+pub(crate) const DEFAULT_FROM: &str = "now-1h";
 /// The ranges of the picker: words, and how far back they reach.
 pub(crate) const PRESETS: [(&str, &str); 9] = [
     ("Last 5 minutes", "now-5m"),
@@ -48,11 +50,16 @@ pub(crate) struct TimeRange {
     pub(crate) end: Timestamp,
 }
 
+/// The beginning of a range that is not named, by the time of the oldest sample.
+pub(crate) fn default_from(now: Timestamp, oldest: Option<Timestamp>) -> &'static str {
+    let age = oldest.map_or(0, |oldest| now.saturating_sub(oldest));
+    DEFAULTS.iter().find(|(_, reach)| *reach >= age).map_or(DEFAULT_FROM, |(from, _)| *from)
+}
+
 impl TimeRange {
     /// Reads `from` and `to`; what is absent depends on how far back there are samples.
     pub(crate) fn read(params: &Params, now: Timestamp, oldest: Option<Timestamp>) -> Result<Self, Problem> {
-        let age = oldest.map_or(0, |oldest| now.saturating_sub(oldest));
-        let default_from = DEFAULTS.iter().find(|(_, reach)| *reach >= age).map_or("now-1h", |(from, _)| *from);
+        let default_from = default_from(now, oldest);
         let bound = |name, default| {
             let text = params.get(name).unwrap_or(default);
             Bound::parse(text).ok_or_else(|| Problem::range(name, text))

@@ -1,7 +1,9 @@
 // A dashboard's page: which panels are visible, what they need, when they are asked for.
 
+import { isFollowing } from "../live";
 import { all } from "../page";
 import { suggest } from "../zone";
+import { adopt, fetchBoard } from "./adopt";
 import { Asker, type Asked, type Extra } from "./ask";
 import { forget } from "./colour";
 import { attachKeys } from "./keys";
@@ -25,6 +27,10 @@ class Board implements Page {
   private readonly asker: Asker;
   private running: AbortController | null = null;
   private planned = false;
+  private loading: AbortController | null = null;
+  private soon: number | undefined;
+  /** The variables of the address whose page is shown. */
+  private variables = variablesOf(location.search);
   private readonly observer = new IntersectionObserver((entries) => this.see(entries), { rootMargin: MARGIN });
 
   constructor(readonly root: HTMLElement) {
@@ -80,9 +86,12 @@ class Board implements Page {
     }
   }
 
-  /** Finds the panels of the page. */
+  /** Finds the panels of the page; those that it has already are asked for again. */
   scan(): void {
     for (const figure of all<HTMLElement>("figure[data-panel]", this.root)) {
+      const known = this.panels.get(figure);
+      if (known) this.stale.add(known);
+      if (known) continue;
       const panel = new Panel(figure, this);
       this.panels.set(figure, panel);
       if (panel.isText) continue;
@@ -91,10 +100,15 @@ class Board implements Page {
       this.observer.observe(figure);
     }
     this.showAlone();
+    variables.enhance(this.root, (url) => this.go(url));
+    this.listenAgain();
+    this.plan();
   }
 
   close(): void {
     this.running?.abort();
+    this.loading?.abort();
+    window.clearTimeout(this.soon);
     this.observer.disconnect();
     for (const panel of this.panels.values()) panel.close();
   }
@@ -104,6 +118,70 @@ class Board implements Page {
     this.running?.abort();
     this.running = null;
     for (const panel of this.panels.values()) if (!panel.isText) this.stale.add(panel);
+    this.plan();
+  }
+
+  /** The address changed by going back or forward, or its time did. */
+  move(): void {
+    this.showAlone();
+    if (variablesOf(location.search) === this.variables) this.reset();
+    else void this.load();
+  }
+
+  /** Shows the dashboard with other variables. */
+  private go(url: URL): void {
+    if (url.href === location.href) return;
+    history.pushState({ skep: true }, "", url);
+    void this.load();
+  }
+
+  /** Takes over the page that the address names now, without leaving this one. */
+  private async load(): Promise<void> {
+    this.loading?.abort();
+    const abort = (this.loading = new AbortController());
+    this.root.classList.add("loading");
+    try {
+      const next = await fetchBoard(location.href, abort.signal);
+      if (abort.signal.aborted) return;
+      if (!next) return location.reload();
+      this.variables = variablesOf(location.search);
+      this.running?.abort();
+      this.running = null;
+      adopt(this.root, next);
+      for (const [figure, panel] of this.panels) if (!figure.isConnected) this.drop(figure, panel);
+      this.scan();
+    } catch {
+      // The address stands: a page that cannot be fetched says so itself.
+      if (!abort.signal.aborted) location.reload();
+    } finally {
+      if (this.loading === abort) {
+        this.loading = null;
+        this.root.classList.remove("loading");
+      }
+    }
+  }
+
+  private drop(figure: Element, panel: Panel): void {
+    panel.close();
+    this.observer.unobserve(figure);
+    this.panels.delete(figure);
+    this.visible.delete(panel);
+    this.stale.delete(panel);
+  }
+
+  /** Asks soon for what is empty only because collecting has just begun: the server says of what that may be. */
+  private listenAgain(): void {
+    window.clearTimeout(this.soon);
+    const empty = [...this.visible].filter((panel) => panel.answer?.again);
+    const whole = Number(this.root.dataset.again ?? "0");
+    const waits = [...empty.map((panel) => panel.answer?.again ?? 0), whole].filter((wait) => wait > 0);
+    if (waits.length > 0) this.soon = window.setTimeout(() => this.askAgain(empty, whole > 0), Math.min(...waits));
+  }
+
+  private askAgain(empty: Panel[], whole: boolean): void {
+    if (document.hidden || !isFollowing() || this.running || this.loading) return this.listenAgain();
+    if (whole) return void this.load();
+    for (const panel of empty) this.stale.add(panel);
     this.plan();
   }
 
@@ -172,6 +250,7 @@ class Board implements Page {
       return false;
     } finally {
       if (this.running === abort) this.running = null;
+      this.listenAgain();
     }
   }
 
@@ -189,6 +268,12 @@ class Board implements Page {
   }
 }
 
+/** What an address says of variables. */
+function variablesOf(search: string): string {
+  const named = [...new URLSearchParams(search)].filter(([name]) => variables.OWN.test(name));
+  return new URLSearchParams(named).toString();
+}
+
 let board: Board | null = null;
 let started = false;
 
@@ -203,7 +288,6 @@ export function scan(): void {
   suggest(root.dataset.zone ?? "");
   board = new Board(root);
   board.scan();
-  variables.enhance(root);
   startRefresh(root, () => void board?.follow());
 }
 
@@ -211,10 +295,7 @@ export function scan(): void {
 function listen(): void {
   started = true;
   const { body } = document;
-  body.addEventListener("skep:range", () => {
-    board?.showAlone();
-    board?.reset();
-  });
+  body.addEventListener("skep:range", () => board?.move());
   body.addEventListener("skep:zone", () => {
     board?.redraw();
     board?.reset();

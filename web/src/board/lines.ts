@@ -34,16 +34,37 @@ export function lineOptions(picture: TimePicture, i: number, show: boolean): uPl
 
 /** Areas between two series: stacked ones, and those that reach down to another one. */
 export function bandsOf(picture: TimePicture, shown: boolean[]): uPlot.Band[] {
-  return picture.series.flatMap((series, i) => {
+  const areas = picture.series.flatMap((series, i) => {
     const floor = floorOf(picture, i, shown);
     if (floor === null || !shown[i] || !series.fill || series.draw === "points") return [];
     return [{ series: [i + 1, floor + 1] as uPlot.Band.Bounds, fill: fillOf(series), ...(series.flip ? { dir: 1 as const } : {}) }];
+  });
+  return [...areas, ...between(picture, shown)];
+}
+
+/** Opacity of the area between a line's lowest and highest values. */
+const BAND_OPACITY = 0.2;
+
+/** The edges of bands, which are not drawn themselves, behind all series. */
+export function edgesOf(picture: TimePicture, shown: boolean[]): uPlot.Series[] {
+  return picture.series.flatMap(({ axis, lo, span_ms }, i) => {
+    const edge: uPlot.Series = { scale: `y${axis}`, show: shown[i]!, stroke: "transparent", width: 0, paths: LINE, points: { show: false }, spanGaps: span_ms === -1 };
+    return lo ? [edge, { ...edge }] : [];
+  });
+}
+
+function between(picture: TimePicture, shown: boolean[]): uPlot.Band[] {
+  let edge = picture.series.length + 1;
+  return picture.series.flatMap(({ lo, color }, i) => {
+    if (!lo) return [];
+    edge += 2;
+    return shown[i] ? [{ series: [edge - 1, edge - 2] as uPlot.Band.Bounds, fill: fade(color, BAND_OPACITY) }] : [];
   });
 }
 
 /** Whether the looks of two pictures are the same, so that new values suffice. */
 export function looksOf({ series, axes, stacks, thresholds, shape }: TimePicture): string {
-  const looks = series.map(({ v: _v, calcs: _calcs, ...rest }) => rest);
+  const looks = series.map(({ v: _v, lo, hi: _hi, calcs: _calcs, ...rest }) => ({ ...rest, band: lo !== undefined }));
   return JSON.stringify([shape, looks, axes, stacks, thresholds]);
 }
 

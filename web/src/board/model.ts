@@ -2,7 +2,7 @@
 //
 // The page around it (`web/templates/board.html`):
 //
-//   <div class="board" data-board="UID" data-ask="from=..&to=..&var-x=.." data-refresh="MS or 0" data-crosshair="off|line|tooltip"
+//   <div class="board" data-board="UID" data-ask="from=..&to=..&var-x=.." data-refresh="MS or 0" [data-again="MS"] data-crosshair="off|line|tooltip"
 //        data-zone="browser, utc, a zone or empty" data-weekday="..">
 //     <form class="vars" method="get"> … <select name="var-x" [multiple]>, <input name="var-x"> … <button>Apply</button></form>
 //     <details class="row" [open]><summary>Title</summary>
@@ -48,6 +48,8 @@ export interface Panel {
   time?: string;
   queries: Query[];
   took_ms: number;
+  /** Milliseconds after which it is worth asking again: collecting has just begun. */
+  again?: number;
 }
 
 /** `step` is 0 for one moment. */
@@ -128,6 +130,9 @@ export interface Series {
   /** Place in `axes`. */
   axis: number;
   v: Values;
+  /** Lowest and highest between each point and the one before: both or none. */
+  lo?: Values;
+  hi?: Values;
   /** Place in `tooltip.formats`. */
   format: number;
   flip?: boolean;

@@ -12,7 +12,14 @@ export function timesOf(picture: TimePicture): number[] {
 export function columns(picture: TimePicture, isShown: (series: Series) => boolean): Values[] {
   const drawn = picture.series.map((series) => (series.flip ? series.v.map((value) => (value === null ? null : -value)) : series.v));
   for (const stack of picture.stacks) pile(drawn, picture, stack, isShown);
-  return drawn;
+  return [...drawn, ...picture.series.flatMap(edges)];
+}
+
+/** Below and above of a band. */
+function edges({ lo, hi, flip }: Series): Values[] {
+  if (!lo || !hi) return [];
+  const turned = (values: Values) => values.map((value) => (value === null ? null : -value));
+  return flip ? [turned(hi), turned(lo)] : [lo, hi];
 }
 
 /** A gap counts as nothing where another series has a value. */
@@ -50,7 +57,13 @@ export function join(old: TimePicture, tail: TimePicture): TimePicture | null {
   if (keptTo === 0 || (!old.times && (begins - old.start) % old.step !== 0)) return null;
   if (!old.times && keptTo === before.length && begins > old.start + keptTo * old.step) return null;
   const keptFrom = Math.min(keptTo, lowerBound(before, tail.from));
-  const series = tail.series.map((one, i) => ({ ...one, v: [...old.series[i]!.v.slice(keptFrom, keptTo), ...one.v] }));
+  const link = (before: Values, after: Values) => [...before.slice(keptFrom, keptTo), ...after];
+  const series = tail.series.map((one, i) => {
+    const was = old.series[i]!;
+    // Where one part has no band, its line is both sides.
+    const band = (was.lo ?? one.lo) && { lo: link(was.lo ?? was.v, one.lo ?? one.v), hi: link(was.hi ?? was.v, one.hi ?? one.v) };
+    return { ...one, v: link(was.v, one.v), ...band };
+  });
   const count = keptTo - keptFrom + after.length;
   const times = old.times && { times: [...before.slice(keptFrom, keptTo), ...after] };
   return { ...tail, start: before[keptFrom] ?? begins, count, ...times, series };

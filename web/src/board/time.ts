@@ -9,9 +9,9 @@ import { axesOf, limitAreas, limitLines, scalesOf } from "./axes";
 import { write } from "./format";
 import { Hover } from "./hover";
 import { type Entry, LegendView, choose } from "./legend";
-import { bandsOf, lineOptions, looksOf } from "./lines";
+import { bandsOf, edgesOf, lineOptions, looksOf } from "./lines";
 import { drawMarks, tellMarks } from "./marks";
-import type { Mark, Series, TimePicture } from "./model";
+import type { Format, Mark, Series, TimePicture } from "./model";
 import { columns, join, timesOf } from "./stack";
 import { Tip, type TipLine, showAt } from "./tip";
 import type { Context, View } from "./view";
@@ -118,7 +118,7 @@ export class TimeView implements View<"time"> {
       width: this.plotBox.clientWidth || 300,
       height: this.plotBox.clientHeight || 150,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), this.context.zone()),
-      padding: [6, 12, 0, 0],
+      padding: [6, 16, 0, 0],
       legend: { show: false },
       cursor: {
         sync: { key: this.context.sync, scales: ["x", null] },
@@ -128,7 +128,7 @@ export class TimeView implements View<"time"> {
       focus: { alpha: 0.25 },
       scales: scalesOf(picture),
       axes: axesOf(picture),
-      series: [{}, ...picture.series.map((_, i) => lineOptions(picture, i, shown[i]!))],
+      series: [{}, ...picture.series.map((_, i) => lineOptions(picture, i, shown[i]!)), ...edgesOf(picture, shown)],
       bands: bandsOf(picture, shown),
       hooks: {
         drawClear: thresholds ? [(plot) => limitAreas(plot, thresholds)] : [],
@@ -199,7 +199,7 @@ export class TimeView implements View<"time"> {
       if (tooltip.hide_zeros && value === 0) return;
       if (tooltip.mode === "single" && i !== near) return;
       const text = write(value, tooltip.formats[one.format]);
-      lines.push({ color: one.color, name: one.name, value: text, full: inFull(value, text, this.full.has(at)), near: i === near, n: value });
+      lines.push({ color: one.color, name: one.name, value: text, full: bandAt(one, index, tooltip.formats[one.format]) || inFull(value, text, this.full.has(at)), near: i === near, n: value });
     });
     if (tooltip.sort !== "none") lines.sort((a, b) => (tooltip.sort === "asc" ? a.n - b.n : b.n - a.n));
     // The last step may still run: it ends now, not when it will be over.
@@ -274,6 +274,12 @@ export class TimeView implements View<"time"> {
     const rest = series.length > SUMMARY_MAX ? `; ${series.length - SUMMARY_MAX} more` : "";
     this.plotBox.setAttribute("aria-label", `${this.context.title()}. ${parts.join("; ")}${rest}`);
   }
+}
+
+/** Lowest and highest since the point before, where they differ. */
+function bandAt({ lo, hi }: Series, index: number, format: Format | undefined): string {
+  const [low, high] = [lo?.[index] ?? null, hi?.[index] ?? null];
+  return low === null || high === null || low === high ? "" : `${write(low, format)} … ${write(high, format)}`;
 }
 
 /** The number itself, where its text is scaled or rounded. */

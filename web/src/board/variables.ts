@@ -1,21 +1,21 @@
 // The boxes of variables: a list that is searched, with several choices where the variable has them. The selects and fields of
-// the form stay what is sent; a change goes to the address that they make.
+// the form stay what is sent; a change goes to the address that they make, without leaving the page.
 
 import { all, make } from "../page";
 
 /** What an address has for all values. */
 const ALL = "$__all";
 /** What the form says in an address: variables, and which annotations are on. */
-const OWN = /^(var-|marks$)/;
+export const OWN = /^(var-|marks$)/;
 /** Options shown at once; a search finds the others. */
 const SHOWN_MAX = 200;
 
-export function enhance(root: ParentNode): void {
+export function enhance(root: ParentNode, go: (url: URL) => void): void {
   const form = root.querySelector<HTMLFormElement>("form.vars") ?? document.querySelector<HTMLFormElement>("form.vars");
   if (!form) return;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    location.assign(addressOf(form));
+    go(addressOf(form));
   });
   for (const select of all<HTMLSelectElement>("select", form)) if (!select.dataset.dressed) dress(select, form);
   for (const input of all<HTMLInputElement>("input:not([type=hidden], [type=search])", form)) {
@@ -109,7 +109,7 @@ class Box {
   private close(focus: boolean): void {
     this.sheet.hidden = true;
     this.button.setAttribute("aria-expanded", "false");
-    if (focus) this.button.focus();
+    if (focus) this.button.focus({ preventScroll: true });
     if (this.chosen() !== this.before) this.form.requestSubmit();
   }
 

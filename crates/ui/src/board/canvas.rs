@@ -6,6 +6,7 @@ use dashboard::{
     TimeRange, TooLarge, Unit, Value, style, transform,
 };
 
+use super::bands::Bands;
 use super::exemplars::Exemplar;
 use super::fetch::Answers;
 use super::links::{Linker, Subject};
@@ -28,6 +29,8 @@ pub(super) struct Canvas<'a> {
     pub(super) range: TimeRange,
     /// The step of its queries and the time that they were asked for; absent where there were none or several.
     pub(super) grid: Option<(u64, TimeRange)>,
+    /// What lines reached between their points.
+    pub(super) bands: Bands,
     pub(super) exemplars: Vec<Exemplar>,
 }
 
@@ -56,8 +59,9 @@ impl<'a> Canvas<'a> {
             }
         }
         let grid = answers.grid.clone().filter(|_| answers.even);
+        let bands = std::mem::take(&mut answers.bands);
         let exemplars = std::mem::take(&mut answers.exemplars);
-        Ok(Self { panel, frames, styles, linker, clock, range, grid, exemplars })
+        Ok(Self { panel, frames, styles, linker, clock, range, grid, bands, exemplars })
     }
 
     /// Every column.

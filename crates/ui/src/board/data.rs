@@ -1,6 +1,6 @@
 //! `/ui/board/{uid}`: the pictures of the panels that are asked for, in one answer. `model` says how to ask.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
@@ -14,6 +14,7 @@ use super::fetch::{Answers, Fetcher};
 use super::links::Linker;
 use super::marks::Marker;
 use super::model::{Answer, Level, Mark, Note, Panel, Picture};
+use super::plain::{Plain, last_values};
 use super::time::Slice;
 use super::vars::Variables;
 use super::view::{Spot, View};
@@ -28,6 +29,10 @@ use crate::problem::Problem;
 
 /// Panels of one request: those in sight, and some before and behind them.
 const PANELS_MAX: usize = 100;
+
+/// Time after which a page asks again for what collecting has just begun for: soon enough that a first minute is not spent
+/// waiting, seldom enough that it costs nothing.
+pub(super) const AGAIN_MS: u64 = 2_500;
 
 /// Why a panel is empty whose queries have answers.
 const NOTHING_LEFT: &str = "The queries have answers, but after the panel's transformations and overrides nothing is left that it \
@@ -58,18 +63,20 @@ async fn body(ui: &Ui, uid: &str, params: Params, gzip: bool) -> Result<Packed, 
     }
     let (rules, targets) = (Arc::clone(&ui.state.rules), ui.state.targets.active());
     ui.ask(move |asker| {
-        let answer = Painter { asker, view: &view, rules: &rules, targets: &targets }.answer();
+        let answer = Painter { asker, view: &view, rules: &rules, targets: &targets, plain: false }.answer();
         Packed::new(serde_json::to_vec(&answer).unwrap_or_default(), gzip)
     })
     .await
 }
 
 /// What panels are drawn with.
-struct Painter<'a> {
-    asker: &'a Asker,
-    view: &'a View,
-    rules: &'a Arc<dyn Rules>,
-    targets: &'a [TargetStatus],
+pub(super) struct Painter<'a> {
+    pub(super) asker: &'a Asker,
+    pub(super) view: &'a View,
+    pub(super) rules: &'a Arc<dyn Rules>,
+    pub(super) targets: &'a [TargetStatus],
+    /// Lines over time are told by their last values alone.
+    pub(super) plain: bool,
 }
 
 impl Painter<'_> {
@@ -80,7 +87,7 @@ impl Painter<'_> {
         let (bands, _) = view.bands(&variables);
         let spots = bands.iter().flat_map(|band| &band.spots).filter(|spot| wanted.contains(spot.key.as_str()));
         let spots: Vec<&Spot<'_>> = spots.collect();
-        let mut fetcher = Fetcher::new(self.asker);
+        let mut fetcher = Fetcher::new(self.asker, self.view.scrape_ms);
         let mut panels: Vec<Panel> = spots.iter().map(|spot| self.panel(spot, &variables, &mut fetcher)).collect();
         let all: Vec<&Spot<'_>> = bands.iter().flat_map(|band| &band.spots).collect();
         let marks = self.marks(&all, &variables, &mut panels);
@@ -102,15 +109,20 @@ impl Painter<'_> {
         marks
     }
 
+    /// Newest values of the first panels of a page, by their keys.
+    pub(super) fn values(&self, spots: &[&Spot<'_>], variables: &Variables) -> HashMap<String, Plain> {
+        let mut fetcher = Fetcher::new(self.asker, self.view.scrape_ms);
+        let mut of = |spot: &&Spot<'_>| (spot.key.clone(), Plain::of(&self.panel(spot, variables, &mut fetcher)));
+        let drawn = spots.iter().filter(|spot| !matches!(spot.shown.panel.visual, Visual::Text(_)));
+        drawn.take(PANELS_MAX).map(&mut of).collect()
+    }
+
     fn panel(&self, spot: &Spot<'_>, variables: &Variables, fetcher: &mut Fetcher<'_>) -> Panel {
         let (view, panel) = (self.view, spot.shown.panel);
         let scope = spot.scope(variables);
         let range = view.range_of(panel, &scope);
         let scope = scope.with_range(range.clone());
-        let screen = Screen {
-            width: view.width(spot.shown.place),
-            scrape_interval_ms: Some(view.scrape_ms).filter(|ms| *ms > 0),
-        };
+        let screen = Screen { width: view.width(spot.shown.place), scrape_interval_ms: fetcher.scrape_ms };
         let mut answers = match &panel.visual {
             Visual::Text(_) | Visual::AlertList(_) => Answers::default(),
             _ => fetcher.panel(panel, &scope, &variables.matchers, &range, screen),
@@ -134,7 +146,8 @@ impl Painter<'_> {
             }
         }
         let took_ms = answers.took.as_secs_f64() * 1000.0;
-        Panel { key: spot.key.clone(), picture, notes, time, queries: answers.queries, took_ms }
+        let again = (matches!(picture, Picture::None) && view.begun.is_some()).then_some(AGAIN_MS);
+        Panel { key: spot.key.clone(), picture, notes, time, queries: answers.queries, took_ms, again }
     }
 
     fn picture(&self, canvas: &Canvas<'_>, key: &str) -> Picture {
@@ -147,6 +160,7 @@ impl Painter<'_> {
         let number = |name: &str| self.view.params.get(name).and_then(|text| text.parse::<i64>().ok());
         let frame = number(&format!("frame.{key}")).and_then(|frame| usize::try_from(frame).ok());
         let picture = match &canvas.panel.visual {
+            Visual::TimeSeries(_) if self.plain => Picture::Stat(values::stat(canvas, &last_values())),
             Visual::TimeSeries(visual) => {
                 let slice = Slice { tail: number("tail"), exact: number("exact"), full: self.view.params.has("full") };
                 Picture::Time(time::draw(canvas, visual, slice))

@@ -12,6 +12,7 @@ use dashboard::{
 use model::{Labels, METRIC_NAME, Samples, Timestamp};
 use promql::{Range, Value};
 
+use super::bands::Bands;
 use super::exemplars::{self, Exemplar};
 use super::model::Query;
 use super::vars::with_matchers;
@@ -37,7 +38,7 @@ struct Key {
 /// An answer.
 #[derive(Debug, Default)]
 pub(super) struct Fetched {
-    series: Vec<(Labels, Samples)>,
+    pub(super) series: Vec<(Labels, Samples)>,
     notes: Vec<(bool, String)>,
     omitted: usize,
 }
@@ -55,6 +56,8 @@ pub(super) struct Answers {
     pub(super) grid: Option<(u64, TimeRange)>,
     /// Whether all of its range queries have that step.
     pub(super) even: bool,
+    /// What its lines reached between their points.
+    pub(super) bands: Bands,
     pub(super) exemplars: Vec<Exemplar>,
 }
 
@@ -64,11 +67,13 @@ pub(super) struct Fetcher<'a> {
     known: HashMap<Key, Rc<Result<Fetched, String>>>,
     /// Samples in there.
     samples: usize,
+    /// The usual distance of scrapes.
+    pub(super) scrape_ms: Option<u64>,
 }
 
 impl<'a> Fetcher<'a> {
-    pub(super) fn new(asker: &'a Asker) -> Self {
-        Self { asker, known: HashMap::new(), samples: 0 }
+    pub(super) fn new(asker: &'a Asker, scrape_ms: u64) -> Self {
+        Self { asker, known: HashMap::new(), samples: 0, scrape_ms: Some(scrape_ms).filter(|ms| *ms > 0) }
     }
 
     /// Everything that a panel asks.
@@ -83,6 +88,7 @@ impl<'a> Fetcher<'a> {
         let begun = Instant::now();
         let mut answers = Answers { even: true, ..Answers::default() };
         let mut tables: Vec<(Frame, &Target)> = Vec::new();
+        let mut ranges: Vec<(&Target, Question)> = Vec::new();
         for target in panel.targets.iter().filter(|target| !target.hide && !target.expr.trim().is_empty()) {
             let question = match ask(panel, target, scope, range, screen) {
                 Ok(question) => Question { expr: with_matchers(&question.expr, matchers), ..question },
@@ -95,6 +101,7 @@ impl<'a> Fetcher<'a> {
             if is_range {
                 answers.see_grid(&question);
                 self.one(target, &question, true, scope, &mut answers, &mut tables);
+                ranges.push((target, question.clone()));
                 if target.exemplars {
                     // The query itself says what is wrong with it.
                     let found = exemplars::of(self.asker, &question.expr, range, question.steps.step_ms);
@@ -106,6 +113,7 @@ impl<'a> Fetcher<'a> {
                 self.one(target, &question, false, scope, &mut answers, &mut tables);
             }
         }
+        answers.bands = Bands::read(self, panel, &ranges, (scope, matchers, range), answers.frames.len());
         answers.frames.extend(merged(tables));
         answers.took = begun.elapsed();
         answers
@@ -144,7 +152,7 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    fn fetch(&mut self, question: &Question, step: u64) -> Rc<Result<Fetched, String>> {
+    pub(super) fn fetch(&mut self, question: &Question, step: u64) -> Rc<Result<Fetched, String>> {
         let TimeRange { from_ms, to_ms } = question.range;
         let start = if step == 0 { to_ms } else { from_ms };
         let key = Key { expr: question.expr.clone(), start, end: to_ms, step };
@@ -221,7 +229,7 @@ impl Answers {
     }
 }
 
-fn pairs(labels: &Labels) -> Vec<(String, String)> {
+pub(super) fn pairs(labels: &Labels) -> Vec<(String, String)> {
     labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 

@@ -85,6 +85,9 @@ pub(crate) struct Panel {
     pub(crate) queries: Vec<Query>,
     /// Time of its queries; those that another panel asked, too, count where they came first.
     pub(crate) took_ms: f64,
+    /// Milliseconds after which it is asked for again, whatever the page's refresh: it is empty, and collecting has just begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) again: Option<u64>,
 }
 
 /// A query as it was asked.
@@ -186,6 +189,11 @@ pub(crate) struct Series {
     pub(crate) axis: usize,
     /// Values at the times; `null` is none. Rounded to a part of 8192 of what the axis spans, unless `exact`.
     pub(crate) v: Vec<Option<f64>>,
+    /// The lowest and the highest between each point and the one before, where that is to be seen; both are there, or none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lo: Vec<Option<f64>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) hi: Vec<Option<f64>>,
     pub(crate) format: usize,
     /// Drawn downwards; legend and tooltip have the values as they are.
     #[serde(skip_serializing_if = "is_false")]

@@ -1,5 +1,6 @@
 //! The page of a dashboard: its variables, rows, panels and texts, in their places before anything is drawn.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -12,11 +13,13 @@ use dashboard::{
     parse_duration_ms,
 };
 
+use super::data::{AGAIN_MS, Painter};
 use super::links::{Linker, Subject, query_page, with_query};
 use super::marks::switches;
 use super::markup::{self, Markup};
 use super::model::{Link, Switch};
 use super::places::{ROWS_MAX, bands};
+use super::plain::Plain;
 use super::vars::{Box as Asked, Variables};
 use super::view::{Band as Section, Spot, View};
 use crate::Ui;
@@ -29,6 +32,8 @@ use crate::range::TimeRange;
 const REFRESH_MS_MIN: u64 = 5_000;
 /// Dashboards that a link by tags lists.
 const LINKED_MAX: usize = 100;
+/// The parameter that asks for values in the page itself.
+const PLAIN: &str = "plain";
 /// Losses that a page lists; the rest is counted.
 const LOSSES_MAX: usize = 200;
 
@@ -40,9 +45,13 @@ struct Page {
     description: String,
     ask: String,
     refresh: u64,
+    /// Milliseconds after which the page is asked for again: a variable has no values, and collecting has just begun.
+    again: Option<u64>,
     crosshair: &'static str,
     zone: String,
     kiosk: bool,
+    /// The same page with values in it, for readers without scripts; empty where it is that one.
+    plain: String,
     kept: Vec<(String, String)>,
     boxes: Vec<BoxView>,
     switches: Vec<Switch>,
@@ -95,6 +104,8 @@ struct PanelView {
     /// Where its queries are asked by hand.
     explore: String,
     losses: Vec<String>,
+    /// Its newest values, where no script draws it.
+    plain: Option<Plain>,
 }
 
 /// `GET /d/{uid}` and `/d/{uid}/{slug}`; the slug is for people.
@@ -115,16 +126,18 @@ async fn made(ui: &Arc<Ui>, uid: &str, params: Params) -> Result<Page, Problem> 
     let view = ui.view(ui.held(uid)?, params)?;
     let shell = Shell::new(ui, &spelled(&view), "/dashboards", &view.dashboard().title);
     let boards = Arc::clone(&ui.state.boards);
+    let (rules, targets) = (Arc::clone(&ui.state.rules), ui.state.targets.active());
     ui.ask(move |asker| {
         let variables = view.variables(asker, false);
-        page_of(shell, &view, &variables, &boards)
+        let painter = Painter { asker, view: &view, rules: &rules, targets: &targets, plain: true };
+        page_of(shell, &painter, &variables, &boards)
     })
     .await
 }
 
 /// The parameters with the time in them, as the picker can show it.
 fn spelled(view: &View) -> Params {
-    let own = &view.dashboard().time;
+    let own = &view.span;
     let with = |params: Params, name: &'static str, own: &str| match params.get(name) {
         Some(_) => params,
         None => params.with(name, own),
@@ -140,9 +153,13 @@ fn spelled(view: &View) -> Params {
     }
 }
 
-fn page_of(shell: Shell, view: &View, variables: &Variables, boards: &Shelf) -> Page {
+fn page_of(shell: Shell, painter: &Painter<'_>, variables: &Variables, boards: &Shelf) -> Page {
+    let view = painter.view;
     let dashboard = view.dashboard();
     let (sections, omitted) = view.bands(variables);
+    let is_plain = view.params.has(PLAIN);
+    let spots: Vec<&Spot<'_>> = sections.iter().flat_map(|section| &section.spots).collect();
+    let values = if is_plain { painter.values(&spots, variables) } else { HashMap::new() };
     let report = &view.held.report;
     let wide = |loss: &Loss| loss.to_string();
     let losses: Vec<String> = report.dashboard.iter().take(LOSSES_MAX).map(wide).collect();
@@ -154,6 +171,7 @@ fn page_of(shell: Shell, view: &View, variables: &Variables, boards: &Shelf) -> 
         description: dashboard.description.clone(),
         ask: with_variables(&view.time, variables, dashboard.variables.as_slice()),
         refresh,
+        again: (view.begun.is_some() && variables.lacks_values(dashboard)).then_some(AGAIN_MS),
         crosshair: match dashboard.crosshair {
             Crosshair::Off => "off",
             Crosshair::Line => "line",
@@ -161,6 +179,7 @@ fn page_of(shell: Shell, view: &View, variables: &Variables, boards: &Shelf) -> 
         },
         zone: dashboard.zone.clone(),
         kiosk: view.params.has("kiosk"),
+        plain: if is_plain { String::new() } else { plain_query(view) },
         kept: view
             .params
             .pairs()
@@ -170,12 +189,17 @@ fn page_of(shell: Shell, view: &View, variables: &Variables, boards: &Shelf) -> 
         switches: switches(view),
         boxes: variables.boxes.iter().map(|one| box_of(one, &dashboard.variables[one.at])).collect(),
         links: dashboard.links.iter().filter_map(|link| links(link, &linker, boards, view)).collect(),
-        rows: sections.iter().map(|section| row(section, view, variables)).collect(),
+        rows: sections.iter().map(|section| row(section, view, variables, &values)).collect(),
         losses_total: report.count(),
         losses,
         omitted,
         shell,
     }
+}
+
+/// The address's parameters, and that values are wanted in the page.
+fn plain_query(view: &View) -> String {
+    encode(view.params.pairs().chain([(PLAIN, "1")]))
 }
 
 /// A link, or the dashboards with its tags.
@@ -263,7 +287,7 @@ fn box_of(asked: &Asked, variable: &Variable) -> BoxView {
     }
 }
 
-fn row(section: &Section<'_>, view: &View, variables: &Variables) -> RowView {
+fn row(section: &Section<'_>, view: &View, variables: &Variables, values: &HashMap<String, Plain>) -> RowView {
     let heading = section.part.section.row.as_ref();
     let mut scope = variables.scope.clone();
     if let Some((name, choice)) = &section.part.value {
@@ -275,7 +299,7 @@ fn row(section: &Section<'_>, view: &View, variables: &Variables) -> RowView {
     let cuts = bands(&edges);
     let end = |at: usize| cuts.get(at + 1).map_or(section.spots.len(), |(next, _)| *next);
     let band = |(at, (from, top)): (usize, &(usize, u32))| {
-        section.spots[*from..end(at)].iter().map(|spot| panel(spot, *top, view, variables)).collect()
+        section.spots[*from..end(at)].iter().map(|spot| panel(spot, *top, view, variables, values)).collect()
     };
     let wanted = view.params.get("viewPanel");
     let holds_wanted = section.spots.iter().any(|spot| Some(spot.key.as_str()) == wanted);
@@ -287,7 +311,7 @@ fn row(section: &Section<'_>, view: &View, variables: &Variables) -> RowView {
     }
 }
 
-fn panel(spot: &Spot<'_>, top: u32, view: &View, variables: &Variables) -> PanelView {
+fn panel(spot: &Spot<'_>, top: u32, view: &View, variables: &Variables, values: &HashMap<String, Plain>) -> PanelView {
     let panel = spot.shown.panel;
     let scope = spot.scope(variables);
     let fill = |text: &str| scope.fill(text, Syntax::Text).unwrap_or_else(|_| text.to_owned());
@@ -318,6 +342,7 @@ fn panel(spot: &Spot<'_>, top: u32, view: &View, variables: &Variables) -> Panel
         html: text(&panel.visual, &scope, &view.prefix),
         explore: explore(&queries, &scope, view),
         losses,
+        plain: values.get(&spot.key).cloned(),
         key: spot.key.clone(),
     }
 }

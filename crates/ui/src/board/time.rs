@@ -19,6 +19,11 @@ const PARTS: f64 = 8192.0;
 /// The colour of exemplars, a hue that dashboards seldom begin with.
 const EXEMPLAR: &str = "s4";
 
+/// Parts of an axis below which a band is not told from its line.
+const BAND_PARTS: f64 = 100.0;
+
+type Values = Vec<Option<f64>>;
+
 /// Which of the values are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Slice {
@@ -185,6 +190,8 @@ fn one(
     });
     let draw = options.draw_style.unwrap_or_default();
     let is_line = draw == DrawStyle::Line;
+    let is_stacked = options.stacking.as_ref().is_some_and(|stacking| stacking.mode != StackMode::None);
+    let (lo, hi) = if is_line && !is_stacked { band(canvas, line, times) } else { <_>::default() };
     let (dash, dots) = match options.line_style.clone().unwrap_or_default() {
         LineStyle::Solid => (Vec::new(), false),
         LineStyle::Dash(dash) if dash.is_empty() => (vec![10.0, 10.0], false),
@@ -198,6 +205,8 @@ fn one(
         color: line.cell.color(),
         axis: axes.place(options, recipe, line.cell.color()),
         v: placed(line, times, options),
+        lo,
+        hi,
         format,
         flip: options.transform == Some(Negate::NegativeY),
         draw: word(DrawStyle::WORDS, &draw),
@@ -240,6 +249,16 @@ fn placed(line: &Line<'_>, times: &Times, options: &FieldOptions) -> Vec<Option<
         }
     }
     values
+}
+
+/// What the column reached between its points.
+fn band(canvas: &Canvas<'_>, line: &Line<'_>, times: &Times) -> (Values, Values) {
+    let Some(band) = canvas.bands.of(&line.cell.frame.ref_id, &line.cell.field.labels) else { return <_>::default() };
+    let each = (0..times.count).map(|at| band.get(&times.at(at)));
+    (
+        each.clone().map(|ends| ends.map(|(low, _)| *low)).collect(),
+        each.map(|ends| ends.map(|(_, high)| *high)).collect(),
+    )
 }
 
 /// Gaps that a line is drawn through. Times of other columns between the column's own are no gaps of it.
@@ -389,7 +408,13 @@ fn send(series: &mut [Series], stacks: &[Stack], axes: &[Axis], shown: &std::ops
             (false, true) => digits(value, value.abs()),
             (false, false) => digits(value, span),
         };
-        one.v = one.v[shown.clone()].iter().map(|value| value.map(round)).collect();
+        let cut = |values: &[Option<f64>]| values[shown.clone()].iter().map(|value| value.map(round)).collect();
+        let is_seen = |(low, high): (&Option<f64>, &Option<f64>)| {
+            (*high).zip(*low).is_some_and(|(h, l)| h - l > span / BAND_PARTS)
+        };
+        let has_band = !in_full && one.lo.iter().zip(&one.hi).any(is_seen);
+        (one.lo, one.hi) = if has_band { (cut(&one.lo), cut(&one.hi)) } else { <_>::default() };
+        one.v = cut(&one.v);
     }
 }
 

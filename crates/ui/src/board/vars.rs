@@ -91,6 +91,12 @@ impl Variables {
         self.scope.get(name).cloned()
     }
 
+    /// Whether the store has no values for one of them.
+    pub(super) fn lacks_values(&self, dashboard: &Dashboard) -> bool {
+        let asks = |one: &&Box| matches!(dashboard.variables[one.at].kind, VariableKind::Query(_));
+        self.boxes.iter().filter(asks).any(|one| one.choices.is_empty())
+    }
+
     /// The first variable of a query that has no value, by name.
     pub(super) fn without_value<'a>(&self, names: &'a [String]) -> Option<&'a str> {
         let is_empty = |name: &&String| {

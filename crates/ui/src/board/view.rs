@@ -10,6 +10,7 @@ use dashboard::{
 };
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
+use model::Timestamp;
 use model::status::TargetStatus;
 
 use super::vars::{Context, Variables};
@@ -17,6 +18,7 @@ use crate::Ui;
 use crate::ask::Asker;
 use crate::params::{Params, encode};
 use crate::problem::Problem;
+use crate::range::{DEFAULT_FROM, default_from};
 
 /// Columns of the grid, and the pixels between them.
 const COLUMNS: u32 = 24;
@@ -35,8 +37,12 @@ pub(super) struct View {
     pub(super) clock: Clock,
     /// `from=..&to=..` as it was asked for.
     pub(super) time: String,
+    /// The same two.
+    pub(super) span: Span,
     pub(super) prefix: String,
     pub(super) scrape_ms: u64,
+    /// When collecting began, where that is so short a time ago that series may be missing for it alone.
+    pub(super) begun: Option<Timestamp>,
 }
 
 /// A panel of the page.
@@ -69,8 +75,9 @@ impl Ui {
         let zone = zone(&params, &dashboard);
         let time_ms = self.state.clock.now();
         let now = Now { time_ms: time_ms - delay(&dashboard), zone: zone.clone(), week_start: week_start(&dashboard) };
-        let text = |name, own: &str| params.get(name).unwrap_or(own).to_owned();
-        let span = Span { from: text("from", &dashboard.time.from), to: text("to", &dashboard.time.to) };
+        let own = own_span(&dashboard, time_ms, self.state.store.status().min_time);
+        let text = |name, own: String| params.get(name).map_or(own, str::to_owned);
+        let span = Span { from: text("from", own.from), to: text("to", own.to) };
         let unreadable =
             |error: dashboard::TimeError| Problem::bad_request("The time range cannot be read", error.to_string());
         let range = resolve(&span, &now).map_err(unreadable)?;
@@ -79,7 +86,8 @@ impl Ui {
             return Err(Problem::bad_request("The time range ends before it begins", detail));
         }
         let time = encode([("from", span.from.as_str()), ("to", span.to.as_str())]);
-        let interval = usual_interval(&self.state.targets.active(), self.state.config.interval).as_millis();
+        let interval = usual_interval(&self.state.targets.active(), self.state.config.interval);
+        let is_young = range.to_ms >= self.started && self.has_just_begun(interval);
         Ok(View {
             held,
             params,
@@ -87,10 +95,21 @@ impl Ui {
             clock: Clock { zone, now_ms: time_ms as f64 },
             now,
             time,
+            span,
             prefix: self.state.config.prefix.clone(),
-            scrape_ms: u64::try_from(interval).unwrap_or(u64::MAX),
+            scrape_ms: u64::try_from(interval.as_millis()).unwrap_or(u64::MAX),
+            begun: is_young.then_some(self.started),
         })
     }
+}
+
+/// The time that a dashboard opens with: its own, or less where the store does not reach back that far yet.
+fn own_span(dashboard: &Dashboard, now: Timestamp, oldest: Option<Timestamp>) -> Span {
+    let own = &dashboard.time;
+    let young = default_from(now, oldest);
+    let reach = |from: &str| from.strip_prefix("now-").and_then(dashboard::parse_duration_ms);
+    let is_wider = own.to == "now" && reach(&own.from) > reach(young);
+    if is_wider && young != DEFAULT_FROM { Span { from: young.to_owned(), ..own.clone() } } else { own.clone() }
 }
 
 /// The distance of scrapes that nine of ten samples keep: windows that span four of it, as `$__rate_interval` does, hold enough

@@ -34,6 +34,9 @@ impl Why<'_> {
         if panel.targets.iter().all(|target| target.hide || target.expr.trim().is_empty()) {
             return vec![note(Level::Empty, "This panel asks nothing.")];
         }
+        if let Some(coming) = self.coming(answers) {
+            return vec![coming];
+        }
         let mut reasons: Vec<Note> = Vec::new();
         let mut say = |reason: Note| {
             if reasons.len() < REASONS_MAX && !reasons.contains(&reason) {
@@ -52,7 +55,10 @@ impl Why<'_> {
             }
         }
         if reasons.is_empty() {
-            reasons.push(note(Level::Empty, "The queries have no answer in this time."));
+            reasons.push(note(
+                Level::Empty,
+                self.nothing_yet().unwrap_or("The queries have no answer in this time.".to_owned()),
+            ));
         }
         reasons
     }
@@ -66,19 +72,12 @@ impl Why<'_> {
     }
 
     fn expression(&self, expr: &Expr, range: &TimeRange) -> Vec<Note> {
-        let nodes = || expr.nodes().map(|(_, node)| node);
-        let window = |selector: &VectorSelector| {
-            nodes().find_map(|node| match &node.kind {
-                Kind::Matrix { selector: id, range } => match &expr.node(*id).kind {
-                    Kind::Vector(inner) if inner == selector => Some(*range),
-                    _ => None,
-                },
-                _ => None,
-            })
-        };
         let reasons: Vec<Note> =
-            expr.selectors().filter_map(|selector| self.selector(selector, window(selector), range)).collect();
-        let is_condition = nodes().any(|node| matches!(&node.kind, Kind::Binary { op, .. } if op.is_comparison()));
+            expr.selectors().filter_map(|selector| self.selector(selector, window_of(expr, selector), range)).collect();
+        let is_condition = expr
+            .nodes()
+            .map(|(_, node)| node)
+            .any(|node| matches!(&node.kind, Kind::Binary { op, .. } if op.is_comparison()));
         match reasons.is_empty() && is_condition {
             true => vec![note(Level::Empty, "There are series, but none for which the query's condition holds.")],
             false => reasons,
@@ -204,6 +203,17 @@ impl Why<'_> {
         let selection = Selection { matchers, min_time: from, max_time: to, hints };
         self.asker.storage().label_values(label, &selection).unwrap_or_default()
     }
+}
+
+/// The window that an expression puts on a selector.
+pub(super) fn window_of(expr: &Expr, selector: &VectorSelector) -> Option<i64> {
+    expr.nodes().find_map(|(_, node)| match &node.kind {
+        Kind::Matrix { selector: id, range } => match &expr.node(*id).kind {
+            Kind::Vector(inner) if inner == selector => Some(*range),
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 fn words(ms: i64) -> String {
