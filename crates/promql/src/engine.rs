@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use model::{CollectError, Collector, Families, Live, Queryable, Sample, Timestamp};
 
+use crate::asked::Asked;
 use crate::eval::{Budget, Caps, Counted, Notes, Pool, Raised, Remembered, Setting, Trace, evaluate, evaluate_matrix};
 use crate::kept::{Answers, Begun};
 use crate::syntax::Type;
@@ -63,6 +64,7 @@ pub struct Engine {
     finished: Condvar,
     pool: Pool,
     answers: Answers,
+    asked: Asked,
     subquery_step: Live<Duration>,
 }
 
@@ -77,8 +79,10 @@ pub(crate) struct Spans {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Inputs<'i> {
     pub(crate) spans: Spans,
-    /// What is remembered of the time before, where it comes again, as of [`model::Hints::again`].
-    pub(crate) again: Option<&'i Remembered>,
+    /// Whether it comes again, as of [`model::Hints::again`].
+    pub(crate) again: bool,
+    /// What is remembered of the time before.
+    pub(crate) remembered: Option<&'i Remembered>,
 }
 
 /// A query's place among those that run.
@@ -110,7 +114,7 @@ impl Engine {
         let answers = Answers::new(options.kept_bytes_max);
         let subquery_step = Live::new(options.subquery_step);
         let (running, finished, pool) = (Mutex::new(0), Condvar::new(), Pool::default());
-        Self { options, running, finished, pool, answers, subquery_step }
+        Self { options, running, finished, pool, answers, asked: Asked::default(), subquery_step }
     }
 
     /// Queries that begin from now on evaluate subqueries that name no step at this one.
@@ -123,8 +127,10 @@ impl Engine {
         Spans { lookback, subquery_step: self.subquery_step.get() }
     }
 
-    fn inputs(&self, limits: &QueryLimits) -> Inputs<'static> {
-        Inputs { spans: self.spans(limits), again: None }
+    /// Of an instant query, which is noted.
+    fn inputs(&self, expr: &Expr, limits: &QueryLimits) -> Inputs<'static> {
+        let again = self.asked.before(expr.text(), Instant::now());
+        Inputs { spans: self.spans(limits), again, remembered: None }
     }
 
     /// Bytes that running queries and kept answers hold.
@@ -161,7 +167,7 @@ impl Engine {
         at: Timestamp,
         limits: &QueryLimits,
     ) -> Result<Answer, QueryError> {
-        self.run(storage, expr, (at, at, None), self.inputs(limits), limits, None).map(|(answer, _)| answer)
+        self.run(storage, expr, (at, at, None), self.inputs(expr, limits), limits, None).map(|(answer, _)| answer)
     }
 
     /// Evaluates `query` at every step of a range; the value is a matrix, ordered by labels.
@@ -203,7 +209,7 @@ impl Engine {
         let begun = Instant::now();
         let expr = parse(query)?;
         let trace = Trace::new(&expr);
-        let (answer, _) = self.run(storage, &expr, (at, at, None), self.inputs(limits), limits, Some(&trace))?;
+        let (answer, _) = self.run(storage, &expr, (at, at, None), self.inputs(&expr, limits), limits, Some(&trace))?;
         Ok(Explained { answer, plan: Plan::new(&expr, trace.finish(), begun.elapsed(), None) })
     }
 
@@ -254,7 +260,8 @@ impl Engine {
             }
             None => {
                 let steps = (range.start, range.end, Some(range.step));
-                let (answer, _) = self.run(storage, expr, steps, Inputs { spans, again: None }, limits, trace)?;
+                let (answer, _) =
+                    self.run(storage, expr, steps, Inputs { spans, again: false, remembered: None }, limits, trace)?;
                 Ok((answer, None))
             }
         }
@@ -302,7 +309,8 @@ impl Engine {
         let Some(part) = begun.missing() else {
             return Ok((Answer::of(Value::Matrix(Vec::new())), Raised::default()));
         };
-        let inputs = Inputs { spans: begun.spans(), again: begun.remembered() };
+        let remembered = begun.remembered();
+        let inputs = Inputs { spans: begun.spans(), again: remembered.is_some(), remembered };
         self.run(storage, expr, (part.start, part.end, Some(part.step)), inputs, limits, trace)
     }
 

@@ -7,9 +7,11 @@
 //! The way of a query: `syntax` makes a typed [`Expr`] (an arena of nodes, children before parents, so that a chain of any
 //! length is dropped, copied and checked without recursion), and `engine` evaluates it over all steps at once: every node
 //! yields series whose values stand in one column, a slot for each step. What equal nodes share is computed once
-//! (`eval/shared`), an answer that is asked for again is continued (`kept`), and on demand the evaluation tells what each
+//! (`eval/shared`), an answer that is asked for again is continued (`kept`), what an instant query reads that comes again is kept by
+//! the store (`asked`), and on demand the evaluation tells what each
 //! node took (`eval/trace`, as a [`Plan`]).
 
+mod asked;
 mod engine;
 mod error;
 mod eval;

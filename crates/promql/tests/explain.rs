@@ -199,3 +199,19 @@ fn what_is_shared_goes_first() {
     assert!(answer.value == roomy.value);
     assert!(answer.stats.samples_total > roomy.stats.samples_total, "it was read again");
 }
+
+#[test]
+fn the_store_is_told_what_comes_again() {
+    let (engine, store) = (Engine::new(EngineOptions::default()), store());
+    let check = |query: &str, expected: bool| {
+        let explained = engine.explain_instant(&store, query, 60_000, &QueryLimits::default()).unwrap();
+        let mut pushed = explained.plan.nodes.iter().flat_map(|node| &node.selections);
+        assert!(pushed.all(|selected| selected.hints.again == expected), "{query}");
+    };
+    for round in [false, true, true] {
+        check("sum(rate(a[5m]))", round);
+        check("sum(a) / sum(b)", round);
+        // Counting reads less than what would be kept.
+        check("count(a)", false);
+    }
+}

@@ -301,18 +301,22 @@ impl Block {
         Ok((counted, others))
     }
 
-    /// All series that match, kept for the next query that comes again.
-    pub(crate) fn listing(&self, matchers: &[Matcher]) -> Result<Arc<Listing>, StorageError> {
+    /// All series that match, kept for the next query that comes again; `None` where they are too many.
+    pub(crate) fn listing(&self, matchers: &[Matcher]) -> Result<Option<Arc<Listing>>, StorageError> {
         if let Some(known) = self.file.known_listing(matchers) {
-            return Ok(known);
+            return Ok(Some(known));
+        }
+        let matching = self.matching(matchers)?;
+        if !self.file.may_keep(matching.len()) {
+            return Ok(None);
         }
         let mut cursor = self.index().cursor();
         let mut found = warm::Found::default();
-        for series in self.matching(matchers)? {
+        for series in matching {
             let labels = cursor.labels(series)?;
             found.add(labels, series, cursor.chunks(series)?);
         }
-        Ok(self.file.remember_listing(matchers, found))
+        Ok(Some(self.file.remember_listing(matchers, found)))
     }
 
     /// A chunk that begins or ends in the time has a sample there; only one that spans it has to be looked at, or one

@@ -10,7 +10,12 @@ const POWERS: [f64; EXPONENT_MAX as usize + 1] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 
 
 /// The number behind a mantissa and an exponent.
 pub(crate) fn value(mantissa: i64, exponent: u8) -> f64 {
-    mantissa as f64 / POWERS[usize::from(exponent)]
+    at(mantissa as f64, exponent)
+}
+
+/// As [`value`] for a mantissa that is a double already.
+pub(crate) fn at(mantissa: f64, exponent: u8) -> f64 {
+    mantissa / POWERS[usize::from(exponent)]
 }
 
 /// A sum with this has no fraction, and is rounded as sums are: to the nearest, a tie to the even one.

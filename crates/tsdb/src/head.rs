@@ -96,6 +96,9 @@ pub(crate) struct FoundAgain {
     pub(crate) open: Option<(Chunks, Mark)>,
 }
 
+/// A listing, and what was found of its rows.
+pub(crate) type ListedAgain = (Arc<Listing>, Vec<FoundAgain>);
+
 /// What the head was like when a batch began.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Began {
@@ -220,15 +223,14 @@ impl Inner {
         self.by_labels.find(spread(hash), |&slot| self.slab.get(slot).has_labels(labels, &self.symbols)).copied()
     }
 
-    fn listing(&self, matchers: &[Matcher]) -> Result<warm::Found, StorageError> {
-        let slots = evaluate(&self.index, matchers)?;
+    fn listing(&self, slots: &RoaringBitmap) -> warm::Found {
         let labelled = slots.iter().map(|slot| (self.slab.get(slot).labels(&self.symbols), slot));
         let mut labelled: Vec<(Labels, Slot)> = labelled.collect();
         labelled.sort_unstable();
         let mut found = warm::Found::default();
         found.population = self.population;
         labelled.into_iter().for_each(|(labels, slot)| found.add(labels, slot, &[]));
-        Ok(found)
+        found
     }
 
     fn frozen_view(&self, slot: Slot) -> Option<View<'_>> {
@@ -559,22 +561,42 @@ impl Head {
         Ok(slots.iter().filter_map(|slot| inner.found(slot, wanted)).collect())
     }
 
+    /// How many of the series that match have their newest sample in the time and as no staleness marker, and which others
+    /// may have samples there.
+    pub(crate) fn count(&self, matchers: &[Matcher], wanted: Wanted) -> Result<(u64, Vec<Found>), StorageError> {
+        let inner = self.inner.read();
+        let (mut counted, mut others) = (0, Vec::new());
+        for slot in &evaluate(&inner.index, matchers)? {
+            match inner.slab.get(slot).is_live(&inner.lines, (wanted.min_time, wanted.max_time)) {
+                Some(is_live) => counted += u64::from(is_live),
+                None => others.extend(inner.found(slot, wanted)),
+            }
+        }
+        Ok((counted, others))
+    }
+
     /// As [`Head::matching`] for a query that comes again, in the order of the labels: which series match is kept until
-    /// one comes or goes. Some may have no sample in the time.
+    /// one comes or goes. Some may have no sample in the time. `None` where they are too many.
     pub(crate) fn matching_again(
         &self,
         matchers: &[Matcher],
         wanted: Wanted,
         warm: &Warm,
-    ) -> Result<(Arc<Listing>, Vec<FoundAgain>), StorageError> {
+    ) -> Result<Option<ListedAgain>, StorageError> {
         let inner = self.inner.read();
         let known = warm.listing(warm::HEAD, matchers).filter(|listing| listing.population == inner.population);
         let listing = match known {
             Some(listing) => listing,
-            None => warm.keep(warm::HEAD, matchers, inner.listing(matchers)?),
+            None => {
+                let slots = evaluate(&inner.index, matchers)?;
+                if !warm.may_keep(slots.len()) {
+                    return Ok(None);
+                }
+                warm.keep(warm::HEAD, matchers, inner.listing(&slots))
+            }
         };
         let found = (0..listing.rows().len()).filter_map(|at| inner.found_again(&listing, at, wanted)).collect();
-        Ok((listing, found))
+        Ok(Some((listing, found)))
     }
 
     /// What was known of the newest samples of matching series is forgotten where it lies in this time.

@@ -134,6 +134,16 @@ impl Part {
 /// Series of the head with what they have in the time, being sealed and open.
 type HeadParts = Vec<(Labels, Option<Part>, Option<Part>)>;
 
+/// What the head and the list of blocks held at one moment.
+struct Snapshot {
+    head: HeadParts,
+    /// Whether the series of the head stand in the order of their labels.
+    in_order: bool,
+    /// Series of the head that were counted only.
+    counted: u64,
+    blocks: Vec<Arc<Block>>,
+}
+
 /// Series found so far, each once. Sources that give theirs in the order of the labels come first.
 struct Found {
     #[expect(clippy::vec_box, reason = "they are handed on as boxes, and too large and many to be moved into them")]
@@ -239,14 +249,15 @@ impl Db {
             return Ok(found);
         }
         self.set_damaged_aside();
-        let (head, blocks) = self.snapshot(selection)?;
+        let Snapshot { head, in_order, counted, blocks } = self.snapshot(selection)?;
+        found.counted = counted;
         let is_unnamed = selection.hints.unnamed && head.is_empty() && blocks.len() == 1;
         for block in blocks {
             found.begin_source(true);
             self.find_in_block(&block, selection, is_unnamed, &mut found)?;
         }
         if !head.is_empty() {
-            found.begin_source(selection.hints.again && !selection.hints.labels_only);
+            found.begin_source(in_order);
         }
         for (labels, frozen, open) in head {
             let series = found.series(&labels);
@@ -257,32 +268,40 @@ impl Db {
     }
 
     /// What the head and the list of blocks hold at one moment, between two commits and not while a block takes over.
-    fn snapshot(&self, selection: &Selection<'_>) -> Result<(HeadParts, Vec<Arc<Block>>), StorageError> {
+    fn snapshot(&self, selection: &Selection<'_>) -> Result<Snapshot, StorageError> {
         let _commits_wait = self.visible.read();
-        let Selection { min_time, max_time, .. } = *selection;
-        let wanted = Wanted { min_time, max_time, labels_only: selection.hints.labels_only };
-        let head = match selection.hints.again && !selection.hints.labels_only {
-            true => self.head_again(selection, wanted)?,
-            false => self.head_parts(selection, wanted)?,
+        let Selection { min_time, max_time, hints, matchers } = *selection;
+        let wanted = Wanted { min_time, max_time, labels_only: hints.labels_only };
+        let is_touched = |block: &&Arc<Block>| block.overlaps(min_time, max_time);
+        let blocks: Vec<Arc<Block>> = self.blocks.read().iter().filter(is_touched).cloned().collect();
+        if let Some(head) = self.head_again(selection, wanted)? {
+            return Ok(Snapshot { head, in_order: true, counted: 0, blocks });
+        }
+        let counts = hints.unnamed && hints.counted && blocks.is_empty();
+        let (counted, found) = match counts {
+            true => self.head.count(matchers, wanted)?,
+            false => (0, self.head.matching(matchers, wanted)?),
         };
-        let blocks = self.blocks.read();
-        Ok((head, blocks.iter().filter(|block| block.overlaps(min_time, max_time)).cloned().collect()))
-    }
-
-    fn head_parts(&self, selection: &Selection<'_>, wanted: Wanted) -> Result<HeadParts, StorageError> {
         let parts = |found: FoundInHead| (found.labels, found.frozen.map(Part::Sealing), found.open.map(Part::Head));
-        Ok(self.head.matching(selection.matchers, wanted)?.into_iter().map(parts).collect())
+        let head = found.into_iter().map(parts).collect();
+        Ok(Snapshot { head, in_order: false, counted, blocks })
     }
 
-    fn head_again(&self, selection: &Selection<'_>, wanted: Wanted) -> Result<HeadParts, StorageError> {
-        let (listing, found) = self.head.matching_again(selection.matchers, wanted, &self.pages.warm)?;
+    /// What the head has for a selection that comes again, in the order of the labels.
+    fn head_again(&self, selection: &Selection<'_>, wanted: Wanted) -> Result<Option<HeadParts>, StorageError> {
+        if !selection.hints.again || wanted.labels_only {
+            return Ok(None);
+        }
+        let Some((listing, found)) = self.head.matching_again(selection.matchers, wanted, &self.pages.warm)? else {
+            return Ok(None);
+        };
         let parts = |found: FoundAgain| {
             let labels = listing.rows().get(found.row).map(|row| row.labels.clone()).unwrap_or_default();
             let open =
                 found.open.map(|(chunks, begin)| Part::HeadAgain(chunks, begin, Arc::clone(&listing), found.row));
             (labels, found.frozen.map(Part::Sealing), open)
         };
-        Ok(found.into_iter().map(parts).collect())
+        Ok(Some(found.into_iter().map(parts).collect()))
     }
 
     /// Asks the indexes of the head and of the blocks that overlap the time.
@@ -339,9 +358,12 @@ impl Db {
         let source = Arc::new(Source { block: Arc::clone(block), reading });
         let range = (selection.min_time, selection.max_time);
         if selection.hints.again && !selection.hints.labels_only {
-            let listing = self.unless_damaged(block, block.listing(selection.matchers))?;
-            listing.into_iter().for_each(|listing| find_in_listing(&source, &listing, range, found));
-            return Ok(());
+            let outcome = self.unless_damaged(block, block.listing(selection.matchers))?;
+            let Some(listing) = outcome else { return Ok(()) };
+            if let Some(listing) = listing {
+                find_in_listing(&source, &listing, range, found);
+                return Ok(());
+            }
         }
         let counts = is_unnamed && selection.hints.counted;
         let outcome = block.matching(selection.matchers).and_then(|series| {

@@ -4,7 +4,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use hashbrown::HashMap;
-use model::{Labels, Sample, Timestamp};
+use model::{Labels, Sample, Timestamp, is_stale};
 
 use crate::chunk::{Open, View};
 use crate::symbols::{Symbol, Symbols};
@@ -101,6 +101,15 @@ impl Series {
         if (min_time..=max_time).contains(&self.newest.timestamp) {
             self.newest = NEVER;
         }
+    }
+
+    /// Whether its newest sample lies in this time and is no staleness marker; `None` where a look at its samples is
+    /// needed to tell.
+    pub(crate) fn is_live(&self, lines: &Timelines, (min_time, max_time): (Timestamp, Timestamp)) -> Option<bool> {
+        let Sample { timestamp, value } = self.newest;
+        // What was sealed may have expired since.
+        let is_open = self.open.view(lines).range().is_some_and(|(_, last)| last == timestamp);
+        (is_open && (min_time..=max_time).contains(&timestamp)).then(|| !is_stale(value))
     }
 
     /// `frozen` is what a sealing holds of the series.

@@ -32,6 +32,9 @@ const NARROW_PAGES: usize = 2;
 /// what a panel reads for its new steps alone is small and saves nearly all of the work.
 const WIDE_PART: usize = 2;
 
+/// About what a series of a listing takes beside its values.
+const SERIES_BYTES: u64 = 400;
+
 /// What stands for the head among the files.
 pub(crate) const HEAD: u64 = u64::MAX;
 
@@ -109,6 +112,12 @@ impl Warm {
     /// Bytes that it holds.
     pub(crate) fn bytes(&self) -> usize {
         self.room.taken.load(Ordering::Relaxed)
+    }
+
+    /// Whether so many series may be kept of one file for one selector. More would leave no room for others, and to make a
+    /// listing that is not kept takes longer than to find series one by one.
+    pub(crate) fn may_keep(&self, series: u64) -> bool {
+        series.saturating_mul(SERIES_BYTES) <= (self.room.bytes_max / WIDE_PART) as u64
     }
 
     /// What is kept of a file for a selector.
@@ -332,11 +341,13 @@ impl Page {
 }
 
 impl Decimals {
-    fn read<N: Copy + Into<i64>>(self, above: &[N], into: &mut Vec<f64>) {
-        let mantissa = |more: &N| self.base + (*more).into();
+    fn read<N: Copy + Into<f64>>(self, above: &[N], into: &mut Vec<f64>) {
+        // No mantissa has more bits than a double: the sum is exact, and the compiler makes several at once.
+        let base = self.base as f64;
+        let mantissa = |more: &N| base + (*more).into();
         match self.exponent {
-            0 => into.extend(above.iter().map(|more| mantissa(more) as f64)),
-            exponent => into.extend(above.iter().map(|more| decimal::value(mantissa(more), exponent))),
+            0 => into.extend(above.iter().map(mantissa)),
+            exponent => into.extend(above.iter().map(|more| decimal::at(mantissa(more), exponent))),
         }
     }
 }

@@ -41,7 +41,8 @@ impl Evaluation<'_> {
         };
         let is_unnamed = hints.unnamed;
         let (min_time, max_time) = (self.first_read(id, min_time), self.last_read(id, max_time));
-        let hints = Hints { again: self.again, ..hints };
+        // Counting reads less than what would be kept.
+        let hints = Hints { again: self.again && !hints.counted, ..hints };
         let selection = Selection { matchers: &selector.matchers, min_time, max_time, hints };
         self.budget.check()?;
         let set = self.storage.select(&selection).map_err(|e| self.budget.storage_error(e))?;

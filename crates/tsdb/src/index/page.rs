@@ -261,6 +261,11 @@ impl BlockFile {
         self.cache.warm.listing(self.id, matchers)
     }
 
+    /// As of [`Warm::may_keep`].
+    pub(crate) fn may_keep(&self, series: u64) -> bool {
+        self.cache.warm.may_keep(series)
+    }
+
     /// Keeps what a selector found in it.
     pub(crate) fn remember_listing(&self, matchers: &[Matcher], found: warm::Found) -> Arc<Listing> {
         self.cache.warm.keep(self.id, matchers, found)
