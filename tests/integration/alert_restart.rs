@@ -11,7 +11,7 @@ use std::time::Duration;
 use model::{Clock, SystemClock, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use testkit::{Exporter, Prometheus, Reply, Server, Web, poll_until};
+use testkit::{Exporter, Prometheus, Reply, Server, ServerBuilder, Web, poll_until};
 
 use crate::{ALONE, builder, job};
 
@@ -53,7 +53,8 @@ fn receiver(heard: &Arc<Heard>, life: &Arc<AtomicU32>) -> Web {
 fn fires(server: &Server, alert: usize) -> bool {
     let alerts = crate::json(&server.get("/api/v1/alerts").unwrap());
     let alerts = alerts["data"]["alerts"].as_array().cloned().unwrap_or_default();
-    alerts.iter().any(|a| a["labels"]["i"] == alert.to_string() && a["state"] == "firing")
+    let name = alert.to_string();
+    alerts.iter().any(|a| a["labels"]["i"] == *name && a["state"] == "firing")
 }
 
 /// Between an alert and its notification, between the notification and its answer, between the answer and what is kept of
@@ -143,6 +144,14 @@ fn alerts(answer: &str) -> Alerts {
     alerts.collect()
 }
 
+/// Asks for the time of the last evaluation that was written, which is that of the outage.
+const LAST: &str = "/api/v1/query?query=timestamp(ALERTS_FOR_STATE%7Balertname=%22Long%22%7D)";
+
+fn last(answer: &str) -> Value {
+    let answer: Value = serde_json::from_str(answer).unwrap();
+    answer["data"]["result"][0]["value"][1].clone()
+}
+
 fn sleep_until(at: Timestamp) {
     thread::sleep(Duration::from_millis(u64::try_from(at - SystemClock.now()).unwrap_or(0)));
 }
@@ -157,7 +166,7 @@ fn attempt(program: &Path, arguments: &[&str]) -> Option<[[Alerts; 2]; 2]> {
     let beside = tempfile::tempdir().unwrap();
     let config = format!("rule_files: ['{}']\n", file.display());
     let start = || {
-        let own = arguments.iter().fold(builder(folder.path(), &format!("{ALONE}{config}")), |own, arg| own.arg(arg));
+        let own = arguments.iter().fold(builder(folder.path(), &format!("{ALONE}{config}")), ServerBuilder::arg);
         (Prometheus::start(program, beside.path(), &config, arguments).unwrap(), own.start().unwrap())
     };
     let both = |(peer, own): &(Prometheus, Server)| {
@@ -170,11 +179,12 @@ fn attempt(program: &Path, arguments: &[&str]) -> Option<[[Alerts; 2]; 2]> {
     // Between two evaluations, the last of which both have done.
     sleep_until(began + PENDING);
     let before = both(&running);
+    let written = [running.0.get(LAST).unwrap(), running.1.get(LAST).unwrap().body].map(|answer| last(&answer));
     let (peer, own) = running;
     own.kill().unwrap();
     drop(peer);
-    if before[0] != before[1] || SystemClock.now() > began + PENDING + 400 {
-        println!("not the same before the kill: {before:?}");
+    if before[0] != before[1] || written[0] != written[1] || SystemClock.now() > began + PENDING + 400 {
+        println!("not the same before the kill: {before:?} {written:?}");
         return None;
     }
     sleep_until(began + PENDING + 2000);
