@@ -92,7 +92,7 @@ pub fn is_config_file(path: &Path) -> bool {
     let quiet = Report::default();
     let Some(text) = yaml::read(path, &quiet) else { return false };
     let name = path.display().to_string();
-    let Ok(root) = yaml::parse(&name, &text) else { return false };
+    let Some(root) = yaml::parse_first(&name, &text, &quiet) else { return false };
     let place = Place::root(&root, &name, &quiet);
     place.section().is_some_and(|section| section.get("route").is_some() || section.get("receivers").is_some())
 }
@@ -105,9 +105,9 @@ pub fn load_file(path: &Path, report: &Report) -> Option<Config> {
 
 /// Decodes the text of an `alertmanager.yml`; relative paths in it count from the folder of `file`.
 pub fn decode(file: &str, text: &str, report: &Report) -> Option<Config> {
-    let root = yaml::parse(file, text).map_err(|problem| report.push(*problem)).ok()?;
+    let root = yaml::parse_first(file, text, report)?;
     let here = Report::default();
-    let config = Place::root(&root, file, &here).section().map(|section| config(&section));
+    let config = Place::root(&root, file, &here).without_nulls().section().map(|section| config(&section));
     let failed = here.has_errors();
     here.into_problems().into_iter().for_each(|problem| report.push(problem));
     config.flatten().filter(|_| !failed)

@@ -128,6 +128,7 @@ impl Delivery {
         let deadline = Instant::now() + this.group_interval.max(WINDOW_MIN);
         let (receiver, integration) = (&this.receiver, &this.integration.name);
         let mut backoff = BACKOFF_MIN;
+        let mut said = String::new();
         loop {
             let error = match Self::attempt(this, told, deadline).await {
                 Ok(()) => return true,
@@ -139,7 +140,12 @@ impl Delivery {
                 tracing::error!(receiver, integration, group = this.group_key, %error, "a notification was not taken");
                 return false;
             }
-            tracing::warn!(receiver, integration, %error, "a notification is tried again");
+            // A receiver that is down for an hour says the same a hundred times.
+            let words = error.to_string();
+            if words != said {
+                tracing::warn!(receiver, integration, error = words, "a notification is tried again");
+                said = words;
+            }
             sleep(wait).await;
             backoff = (backoff * 3 / 2).min(BACKOFF_MAX);
         }

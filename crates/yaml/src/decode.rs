@@ -14,6 +14,8 @@ pub struct Place<'a> {
     file: &'a str,
     path: String,
     report: &'a Report,
+    /// Whether a key without a value counts as absent.
+    passes_nulls: bool,
 }
 
 /// A mapping being decoded. Every key asked for counts as known; [`Section::finish`] reports the others.
@@ -27,7 +29,12 @@ pub struct Section<'a> {
 impl<'a> Place<'a> {
     /// The root of a file.
     pub fn root(node: &'a Node, file: &'a str, report: &'a Report) -> Self {
-        Self { node, file, path: String::new(), report }
+        Self { node, file, path: String::new(), report, passes_nulls: false }
+    }
+
+    /// The same, where a known key without a value counts as absent, as in files that Go reads by its newer YAML package.
+    pub fn without_nulls(self) -> Self {
+        Self { passes_nulls: true, ..self }
     }
 
     /// The node.
@@ -216,11 +223,12 @@ impl<'a> Place<'a> {
 
     fn at_key(&self, node: &'a Node, key: &str) -> Place<'a> {
         let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
-        Place { node, file: self.file, path, report: self.report }
+        Place { node, file: self.file, path, report: self.report, passes_nulls: self.passes_nulls }
     }
 
     fn at_index(&self, node: &'a Node, index: usize) -> Place<'a> {
-        Place { node, file: self.file, path: format!("{}[{index}]", self.path), report: self.report }
+        let path = format!("{}[{index}]", self.path);
+        Place { node, file: self.file, path, report: self.report, passes_nulls: self.passes_nulls }
     }
 
     fn say(&self, severity: Severity, node: &Node, message: String, hint: String) {
@@ -246,7 +254,8 @@ impl<'a> Section<'a> {
     pub fn get(&self, key: &'static str) -> Option<Place<'a>> {
         self.known.borrow_mut().insert(key);
         let pair = self.pairs.iter().rev().find(|pair| pair.key.as_text() == Some(key))?;
-        Some(self.place.at_key(&pair.value, key))
+        let counts = !(self.place.passes_nulls && pair.value.is_null());
+        counts.then(|| self.place.at_key(&pair.value, key))
     }
 
     /// A text.
@@ -404,6 +413,26 @@ mod tests {
         check("- a", &["f.yml:1:1: error: expected a mapping, found a list"]);
         check("limit: -1", &["f.yml:1:8: error: expected a whole number, 0 or more, found \"-1\" (at limit)"]);
         check("limit: \"1\"", &["f.yml:1:8: error: expected a whole number, 0 or more, found \"1\" (at limit)"]);
+    }
+
+    #[test]
+    fn keys_without_a_value() {
+        let check = |text: &str, passes: bool, expected: &[&str]| {
+            let (node, report) = (parse("f.yml", text).unwrap(), Report::default());
+            let root = Place::root(&node, "f.yml", &report);
+            let root = if passes { root.without_nulls() } else { root };
+            for section in root.list().iter().filter_map(Place::section) {
+                section.duration("interval");
+                section.finish();
+            }
+            let got: Vec<String> = report.problems().iter().map(ToString::to_string).collect();
+            assert_eq!(got, expected, "{text}");
+        };
+        let empty = "f.yml:1:12: error: empty duration string (at [0].interval); write a number and a unit, such as 15s, 5m or 1h30m";
+        check("- interval:\n", false, &[empty]);
+        check("- interval:\n- interval: ~\n", true, &[]);
+        let unknown = "f.yml:1:3: error: unknown key \"other\" (at [0].other); known keys here: interval";
+        check("- other:\n", true, &[unknown]);
     }
 
     #[test]

@@ -168,6 +168,10 @@ pub(crate) fn needed_target(section: &Section<'_>, inline: &'static str, file: &
 pub(crate) fn url(section: &Section<'_>, key: &'static str) -> Option<Uri> {
     let place = section.get(key)?;
     let text = place.string()?;
+    if text.trim() != text {
+        place.error("blanks or line ends around the URL", "remove them");
+        return None;
+    }
     parse_url(&text).map_err(|message| place.error(message, "such as http://127.0.0.1:8080/alerts")).ok()
 }
 

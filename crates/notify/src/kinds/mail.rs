@@ -68,7 +68,8 @@ pub(super) fn decode(section: &Section<'_>, globals: &Globals) -> Option<Kind> {
     if to.is_empty() {
         missing("missing to address in email config", "");
     }
-    let from = keys::template(section, "from", &mail.from);
+    let from =
+        Some(keys::template(section, "from", "")).filter(|from| !from.is_empty()).unwrap_or_else(|| mail.from.clone());
     if from.is_empty() {
         missing("no global SMTP from set", "write from, or smtp_from below global");
     }

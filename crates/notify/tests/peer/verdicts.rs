@@ -57,11 +57,15 @@ fn whole_files() {
         false,
     );
     check("route: [a]\nreceivers: [{name: a}]\n", false);
+    check("route: {receiver: a}\nreceivers: [{name: a}]\n---\n}\n", true);
+    check("route: {receiver: a}\nreceivers: [{name: a}]\n# \u{7f}\n", false);
     with("", true);
     with("global: {resolve_timeout: 5m}", true);
     with("global: {resolve_timeout: x}", false);
     with("global: {}", true);
     with("global:", true);
+    with("global: {resolve_timeout: ~, opsgenie_api_url: ~, smtp_require_tls: ~}", true);
+    with("global: {nothing: ~}", false);
     with("nothing: 1", false);
 }
 
@@ -90,6 +94,7 @@ fn routes() {
     route("{group_interval: 0s}", false);
     route("{repeat_interval: 0s}", false);
     route("{group_wait: 1}", false);
+    route("{group_wait: ~, group_interval: , repeat_interval: ~, continue: ~}", true);
     route("{mute_time_intervals: [night], active_time_intervals: [night]}", true);
     route("{mute_time_intervals: [day]}", false);
     route("{active_time_intervals: [day]}", false);
@@ -260,6 +265,7 @@ fn webhooks() {
     hook("{url: ''}", false);
     hook("{url: x}", false);
     hook("{url: 'ftp://x'}", false);
+    hook("{url: ' http://a/b'}", false);
     hook("{url: 'http://'}", false);
     hook("{url: 'http://a/b', http_config: {basic_auth: {username: a, password: b}}}", true);
     hook("{url: 'http://a/b', http_config: {basic_auth: {username: a, password: b, password_file: c}}}", false);
