@@ -101,13 +101,7 @@ pub fn load_file(path: &Path, report: &Report) -> Vec<Group> {
 
 /// Decodes the text of a rule file.
 pub fn decode(file: &str, text: &str, report: &Report) -> Vec<Group> {
-    let root = match yaml::parse(file, text) {
-        Ok(root) => root,
-        Err(problem) => {
-            report.push(*problem);
-            return Vec::new();
-        }
-    };
+    let Some(root) = yaml::parse_first(file, text, report) else { return Vec::new() };
     let Some(section) = Place::root(&root, file, report).section() else { return Vec::new() };
     let mut names = HashSet::new();
     let mut groups = Vec::new();
@@ -121,6 +115,12 @@ pub fn decode(file: &str, text: &str, report: &Report) -> Vec<Group> {
     section.finish();
     warn_of_duplicates(file, &groups, report);
     groups
+}
+
+/// Prometheus takes what is below zero for no limit.
+fn limit(section: &Section<'_>) -> u64 {
+    let place = section.get("limit").filter(|place| !place.node().is_null());
+    place.and_then(|place| place.integer()).and_then(|limit| u64::try_from(limit).ok()).unwrap_or(0)
 }
 
 fn decode_group(section: &Section<'_>) -> Group {
@@ -141,7 +141,7 @@ fn decode_group(section: &Section<'_>) -> Group {
         file: section.place().file().to_owned(),
         interval: duration(section, "interval").filter(|d| !d.is_zero()),
         query_offset: duration(section, "query_offset"),
-        limit: section.get("limit").filter(|place| !place.node().is_null()).and_then(|p| p.unsigned()).unwrap_or(0),
+        limit: limit(section),
         rules: rules.iter().enumerate().filter_map(|(i, rule)| decode_rule(rule, &name, i + 1, &labels)).collect(),
         name,
     };

@@ -19,6 +19,11 @@ fn rule(body: &str) -> String {
 fn says_everything_at_once() {
     check("", &[]);
     check("groups:\n- name: a\n", &[]);
+    check("groups:\n- {name: a, limit: -1}\n", &[]);
+    check(
+        "groups:\n- name: a\n---\n}\n",
+        &["r.yml:3:1: warning: only the first YAML document of a file is read; keep one document a file"],
+    );
     check(
         "groups:\n- name: \"\"\n- name: a\n  interval: 15\n- name: a\n  interva: 1m\n",
         &[

@@ -50,7 +50,7 @@ pub(super) struct ExprTest {
 pub(super) fn load(path: &Path, report: &Report) -> Option<Tests> {
     let text = yaml::read(path, report)?;
     let file = path.display().to_string();
-    let root = yaml::parse(&file, &text).map_err(|problem| report.push(*problem)).ok()?;
+    let root = yaml::parse_first(&file, &text, report)?;
     let base = path.parent().unwrap_or(Path::new("")).to_owned();
     let tests = Place::root(&root, &file, report).section().map(|section| decode(&section, base))?;
     (!report.has_errors()).then_some(tests)
