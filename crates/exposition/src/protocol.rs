@@ -166,22 +166,22 @@ pub fn format_of(content_type: &str, fallback: Option<Protocol>) -> Result<Forma
 }
 
 /// The media type in small letters, if the header is one as Go's package `mime` reads them: parameters must be well-formed and
-/// without repetition, whoever needs them or not.
+/// not say two things, whoever needs them or not.
 fn media_type(header: &str) -> Result<String, &'static str> {
     let (kind, mut rest) = header.split_once(';').map_or((header, ""), |(kind, rest)| (kind, rest));
     let kind = kind.trim().to_ascii_lowercase();
     check_kind(&kind)?;
-    let mut names: Vec<String> = Vec::new();
+    let mut seen: Vec<(String, &str)> = Vec::new();
     loop {
         rest = rest.trim_start();
         if rest.is_empty() {
             return Ok(kind);
         }
-        let (name, behind) = parameter(rest).ok_or("mime: invalid media parameter")?;
-        if names.contains(&name) {
+        let (name, value, behind) = parameter(rest).ok_or("mime: invalid media parameter")?;
+        if seen.iter().any(|(known, other)| *known == name && *other != value) {
             return Err("mime: duplicate parameter name");
         }
-        names.push(name);
+        seen.push((name, value));
         rest = match behind.trim_start().strip_prefix(';') {
             Some(next) => next,
             None if behind.trim_start().is_empty() => "",
@@ -206,8 +206,8 @@ fn check_kind(kind: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The name of the parameter that stands first, and what comes behind its value.
-fn parameter(text: &str) -> Option<(String, &str)> {
+/// The parameter that stands first, its value without quotes, and what comes behind it.
+fn parameter(text: &str) -> Option<(String, &str, &str)> {
     let behind = text.trim_start_matches(is_token);
     let name = &text[..text.len() - behind.len()];
     let value = behind.trim_start().strip_prefix('=')?.trim_start();
@@ -215,7 +215,8 @@ fn parameter(text: &str) -> Option<(String, &str)> {
         Some(quoted) => behind_quotes(quoted)?,
         None => value.trim_start_matches(is_token),
     };
-    (!name.is_empty() && behind.len() < value.len()).then(|| (name.to_ascii_lowercase(), behind))
+    let plain = value[..value.len() - behind.len()].trim_matches('"');
+    (!name.is_empty() && behind.len() < value.len()).then(|| (name.to_ascii_lowercase(), plain, behind))
 }
 
 fn behind_quotes(text: &str) -> Option<&str> {
@@ -293,6 +294,7 @@ mod tests {
         check("text/plain", Ok(Format::Text));
         check("Text/Plain; version=0.0.4; charset=utf-8", Ok(Format::Text));
         check("text/plain;", Ok(Format::Text));
+        check("text/plain; a=1; A=\"1\"", Ok(Format::Text));
         check(" text/plain ; a=\"x;\\\"y\" ;", Ok(Format::Text));
         check("application/openmetrics-text; version=9", Ok(Format::OpenMetrics));
         check("application/vnd.google.protobuf", Ok(Format::Protobuf));

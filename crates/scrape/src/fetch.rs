@@ -19,6 +19,9 @@ use crate::error::ScrapeError;
 use crate::reading::Body;
 use crate::target::Target;
 
+/// Of so many bytes that are compressed one is a control character, as good as certainly.
+const LOOKED_AT_BYTES: usize = 128;
+
 /// Gets pages; connections are kept between scrapes.
 pub(crate) struct Fetcher {
     network: Network,
@@ -121,24 +124,37 @@ impl Fetcher {
         if response.status() != http::StatusCode::OK {
             return Err(ScrapeError::Status(response.status().to_string()));
         }
-        let packing = Packing::of(text_of(response.headers(), CONTENT_ENCODING))?;
-        let content_type = text_of(response.headers(), CONTENT_TYPE);
-        let format = format_of(content_type, target.job.fallback).map_err(ScrapeError::ContentType)?;
+        let headers = response.headers();
+        let encoding = text_of(headers, CONTENT_ENCODING);
+        let packing = Packing::of(encoding);
+        let unknown = packing.is_none().then(|| encoding.to_owned());
+        let format = format_of(text_of(headers, CONTENT_TYPE), target.job.fallback);
         let limit = self.limit(target);
         let mut reservation = Reservation { total: Arc::clone(&self.held), max: self.pages_bytes_max, held: 0 };
+        let mut cut = false;
         let mut frames = response.into_body();
         while let Some(frame) = frames.frame().await {
             let frame = frame.map_err(|error| failed(target, Failure::Connection(chain(&error))))?;
-            let Some(data) = frame.data_ref() else { continue };
+            let Some(data) = frame.data_ref().filter(|data| !data.is_empty()) else { continue };
+            // A page without a byte has no samples, whatever its headers say.
+            if let Err(reason) = &format {
+                return Err(ScrapeError::ContentType(reason.clone()));
+            }
             if limit.is_reached(body.len() + data.len()) {
                 let room = limit.bytes as usize - body.len();
                 body.extend_from_slice(&data[..room]);
-                return Ok(Answer { body, cut: true, packing, limit, format, reservation });
+                cut = true;
+                break;
             }
             reservation.grow(data.len())?;
             body.extend_from_slice(data);
         }
-        Ok(Answer { body, cut: false, packing, limit, format, reservation })
+        // Some exporters write `utf-8` and the like there, and Prometheus reads their pages.
+        if let Some(encoding) = unknown.filter(|_| is_packed(&body)) {
+            return Err(ScrapeError::Encoding(encoding));
+        }
+        let format = format.ok().filter(|_| !body.is_empty()).unwrap_or(Format::Text);
+        Ok(Answer { body, cut, packing: packing.unwrap_or(Packing::None), limit, format, reservation })
     }
 
     /// Bytes of pages that are being read or stored.
@@ -195,6 +211,7 @@ impl Answer {
         plain.clear();
         let reservation = &mut self.reservation;
         self.packing.unpack(&self.body, plain, limit.bytes, |size| reservation.grow(size))?;
+        let format = if plain.is_empty() { Format::Text } else { format };
         Ok(Body { bytes: plain, format, cut: limit.is_reached(plain.len()).then_some(limit) })
     }
 
@@ -224,6 +241,11 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = inner.source();
     }
     text
+}
+
+/// Whether a body looks like what a compressor wrote: pages have no control characters but ends of lines and tabs.
+fn is_packed(body: &[u8]) -> bool {
+    body.iter().take(LOOKED_AT_BYTES).any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace())
 }
 
 /// A header as text; one that is none is no known word either.

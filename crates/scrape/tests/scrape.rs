@@ -124,6 +124,13 @@ async fn good_pages() {
     check_good(|_| with_head("200 OK", b"a 1\n"), "  fallback_scrape_protocol: PrometheusText0.0.4\n", &[("a", 1.0)])
         .await;
     check_good(|_| page(""), "", &[("up", 1.0), ("scrape_samples_scraped", 0.0)]).await;
+    // Nothing is a page without samples, whatever its headers say.
+    check_good(|_| with_head("200 OK", b""), "", &[("up", 1.0)]).await;
+    check_good(|_| with_head("200 OK\r\nContent-Type: text/html", b""), "", &[("up", 1.0)]).await;
+    check_good(|_| with_head("200 OK\r\nContent-Type: application/openmetrics-text", b""), "", &[("up", 1.0)]).await;
+    // An exporter's mistake that Prometheus lets pass.
+    let utf8 = "200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: utf-8";
+    check_good(move |_| with_head(utf8, b"a 1\n"), "", &[("a", 1.0)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,8 +174,12 @@ async fn bad_pages_say_why() {
     let html = "received unsupported Content-Type \"text/html\" and no fallback_scrape_protocol specified for target";
     check_bad(|_| with_head("200 OK\r\nContent-Type: text/html", b"a 1\n"), "", html).await;
     let encoding = "unknown Content-Encoding \"br\"; skep reads gzip, zstd and identity";
-    check_bad(|_| with_head("200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: br", b"a 1\n"), "", encoding)
-        .await;
+    check_bad(
+        |_| with_head("200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: br", b"\x8b\x01\x80a 1\n\x03"),
+        "",
+        encoding,
+    )
+    .await;
     let damaged = "the page is not valid gzip: invalid gzip header";
     check_bad(
         |_| with_head("200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: gzip", b"a 1\na 1\na 1\n"),
