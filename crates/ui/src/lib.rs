@@ -33,6 +33,7 @@ mod range;
 mod shelf;
 mod storage;
 mod targets;
+mod upstream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -136,6 +137,7 @@ pub fn router(state: State) -> Router {
         .route("/assets/{name}", get(files::serve))
         .merge(shelf::routes())
         .merge(alerts::routes())
+        .merge(upstream::routes())
         .fallback(problem::not_found)
         .layer(from_fn(security_headers))
         .with_state(ui)

@@ -21,6 +21,8 @@ use crate::page::{Shell, respond};
 use crate::params::{Params, encode};
 use crate::problem::Problem;
 use crate::range::{TimeRange, seconds};
+use crate::shelf::see_other;
+use crate::upstream;
 
 /// Rows of a table; a browser stays quick and the page under a megabyte.
 const ROWS_MAX: usize = 1000;
@@ -103,6 +105,9 @@ const EXAMPLES: [(&str, &str); 5] = [
 /// The handler.
 pub(crate) async fn page(State(ui): State<Arc<Ui>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let params = Params::parse(query.as_deref());
+    if let Some(query) = upstream::translate(&params) {
+        return see_other(&format!("{}/query?{query}", ui.state.config.prefix));
+    }
     match build(&ui, &params).await {
         Ok(page) => respond(StatusCode::OK, &headers, page.render()),
         Err(problem) => problem.respond(&ui, &headers),

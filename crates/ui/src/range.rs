@@ -101,6 +101,19 @@ impl TimeRange {
 }
 
 impl Bound {
+    /// The end of a range that moves with the clock.
+    pub(crate) const NOW: Self = Self::Ago(Duration::ZERO);
+
+    /// So much before it.
+    pub(crate) fn earlier(self, by: Duration) -> Self {
+        match self {
+            Self::Ago(ago) => Self::Ago(ago.saturating_add(by)),
+            Self::At(millis) => {
+                Self::At(millis.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)).max(*TIMES.start()))
+            }
+        }
+    }
+
     /// Reads `now`, `now-1h`, milliseconds since 1970, or a date and time (UTC unless it names a zone).
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();

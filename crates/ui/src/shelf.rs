@@ -107,7 +107,7 @@ async fn fields(body: Body) -> Result<Params, Problem> {
 }
 
 /// Sends the reader on, so that going back does not write again.
-fn see_other(location: &str) -> Response {
+pub(crate) fn see_other(location: &str) -> Response {
     (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()
 }
 
