@@ -12,10 +12,12 @@ pub(crate) fn needed(data_dir: &Path, files: &[PathBuf]) -> Vec<Capability> {
     // Looked for with all capabilities: what is closed to others seems not to be there without them.
     let Some(folder) = data_dir.ancestors().find(|folder| folder.exists()) else { return Vec::new() };
     let overriding = [Capability::DAC_OVERRIDE, Capability::DAC_READ_SEARCH];
+    let all = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    // What no capability opens, such as a file system that is mounted to be read, is told where it fails.
+    let is_folder_open = allows(folder, all);
+    let readable: Vec<&PathBuf> = files.iter().filter(|file| allows(file, Access::READ_OK)).collect();
     let closed = probes::without(&overriding, || {
-        let unreadable = files.iter().find(|file| !allows(file, Access::READ_OK));
-        let all = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
-        (!allows(folder, all), unreadable)
+        (is_folder_open && !allows(folder, all), readable.into_iter().find(|file| !allows(file, Access::READ_OK)))
     });
     let Ok((is_folder_closed, unreadable)) = closed else { return Vec::new() };
     if let Some(file) = unreadable {

@@ -1,7 +1,7 @@
 //! The life of the process: start, reload, stop.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -286,9 +286,14 @@ async fn obey(app: &mut App, signals: &mut Signals, inbox: &mut mpsc::Receiver<O
 
 /// Ready for the runtime: it does not block.
 fn bind(listen: &str) -> Result<std::net::TcpListener> {
-    // Go's spelling of "all interfaces" is an empty host.
-    let address = if listen.starts_with(':') { format!("[::]{listen}") } else { listen.to_owned() };
-    let bound = std::net::TcpListener::bind(&address).and_then(|listener| {
+    let bound = match listen.strip_prefix(':').and_then(|port| port.parse().ok()) {
+        // Go's spelling of "all interfaces" is an empty host. Where there is no IPv6, they are those of IPv4.
+        Some(port) => std::net::TcpListener::bind(
+            &[SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))][..],
+        ),
+        None => std::net::TcpListener::bind(listen),
+    };
+    let bound = bound.and_then(|listener| {
         rustix::net::listen(&listener, CONNECTIONS_WAITING_MAX)?;
         listener.set_nonblocking(true)?;
         Ok(listener)
@@ -354,8 +359,19 @@ async fn open_store(settings: &Settings) -> Result<Arc<Db>> {
         let hint = if error.to_string().contains("--data-dir") { "" } else { "; --data-dir takes another folder" };
         anyhow!("cannot open the store in {}: {error}{hint}", settings.data_dir.display())
     })?;
-    tracing::info!(retention = settings.retention(), "samples are kept in {}", settings.data_dir.display());
+    let folder = settings.data_dir.display();
+    tracing::info!(retention = settings.retention(), "samples are kept in {folder}");
+    if is_of_prometheus(&settings.data_dir) {
+        tracing::warn!(
+            "{folder} has the samples of a Prometheus, too, which skep does not read: `promtool tsdb dump-openmetrics {folder} | skep import -` takes them over"
+        );
+    }
     Ok(Arc::new(store))
+}
+
+/// Whether a Prometheus kept its samples here: people give skep the flags that it had.
+fn is_of_prometheus(folder: &Path) -> bool {
+    ["wal", "chunks_head"].iter().all(|name| folder.join(name).is_dir())
 }
 
 /// Syncs the log and what is kept of alerts and notifications, and looks after blocks until the stop. Failures are logged;

@@ -285,10 +285,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     let mut json = false;
     while let Some(arg) = parser.next().map_err(|e| usage(&e))? {
         match arg {
-            Arg::Short('h') => return Ok(Command::Help(help())),
+            Arg::Short('h') => return help_about(&words).map(Command::Help),
             Arg::Short('V') => return Ok(Command::Version),
             Arg::Long(name) => match name {
-                "help" => return Ok(Command::Help(help())),
+                "help" => return help_about(&words).map(Command::Help),
                 "version" => return Ok(Command::Version),
                 "json" => json = true,
                 name => {
@@ -318,7 +318,7 @@ fn command(words: &[OsString], serve: ServeArgs) -> Result<Command, UsageError> 
         ("" | "serve", _) => alone(Command::Serve(Box::new(serve))),
         ("demo", _) => alone(Command::Demo(Box::new(serve))),
         ("doctor", _) => alone(Command::Doctor { json: false }),
-        ("help", _) => Ok(Command::Help(help())),
+        ("help", _) => help_about(words.get(1..).unwrap_or_default()).map(Command::Help),
         ("version", _) => Ok(Command::Version),
         ("check", "config" | "rules") if words.len() < 3 => {
             Err(usage_error(format!("`skep check {}` needs at least one FILE", word(1))))
@@ -465,21 +465,57 @@ fn set_log_level(args: &mut ServeArgs, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The text of `--help`, from the table.
-fn help() -> String {
-    let mut text = String::from(
-        "skep: metrics, dashboards and alerts of a machine and its Cilium, in one binary\n\n\
-         Usage:\n\
-         \x20 skep [serve] [FLAGS]       collect, keep, answer, alert and show\n\
-         \x20 skep demo [FLAGS]          the same with a simulated Cilium node and a day of history\n\
-         \x20 skep doctor [--json]       what this machine allows eBPF to do, and why; exit code 1 where something is missing\n\
-         \x20 skep check config FILE...  read configuration files and say all that is wrong\n\
-         \x20 skep check rules FILE...   the same for rule files\n",
-    );
-    for (usage, purpose) in tools::usages() {
-        text.push_str(&format!("  skep {usage:<22}{purpose}\n"));
+/// Commands that are none of [`tools`]: usage and purpose.
+const COMMANDS: [(&str, &str); 5] = [
+    ("[serve] [FLAGS]", "collect, keep, answer, alert and show"),
+    ("demo [FLAGS]", "the same with a simulated Cilium node and a day of history"),
+    ("doctor [--json]", "what this machine allows eBPF to do, and why; exit code 1 where something is missing"),
+    ("check config FILE...", "read configuration files and say all that is wrong"),
+    ("check rules FILE...", "the same for rule files"),
+];
+
+const CHECK_HELP: &str = "\
+skep check config FILE...: read configuration files and say all that is wrong
+skep check rules FILE...: the same for rule files
+
+FILE is a prometheus.yml, with skep's own sections or without them, or an alertmanager.yml. The files that it names are
+read, too: rules, targets, scrape configurations, templates. Nothing is started. A line for each problem:
+
+  FILE:LINE:COLUMN: error|warning: what is wrong (at KEY); what to do
+
+Exit code: 0 fine, though there may be warnings, 2 something is wrong.
+";
+
+const DOCTOR_HELP: &str = "\
+skep doctor: what this machine allows eBPF to do, and why
+
+  --json            for programs
+
+Exit code: 0 all probes can run, 1 something is missing, 2 bad usage.
+";
+
+/// What `--help` says behind these words.
+fn help_about(words: &[OsString]) -> Result<String, UsageError> {
+    let with_flag: Vec<OsString> = words.iter().cloned().chain(["--help".into()]).collect();
+    if let Some(Ok(Err(text))) = tools::parse(&with_flag) {
+        return Ok(text);
     }
-    text.push_str("  skep version | help\n\nFlags of serve and demo (Prometheus' own names work too):\n");
+    match words.first().map(|word| word.to_string_lossy()).as_deref() {
+        None | Some("serve" | "demo" | "help" | "version") => Ok(help()),
+        Some("check") => Ok(CHECK_HELP.to_owned()),
+        Some("doctor") => Ok(DOCTOR_HELP.to_owned()),
+        Some(other) => Err(usage_error(unknown_command(other))),
+    }
+}
+
+/// The text of `--help`, from the tables.
+fn help() -> String {
+    let mut text =
+        String::from("skep: metrics, dashboards and alerts of a machine and its Cilium, in one binary\n\nUsage:\n");
+    for (usage, purpose) in COMMANDS.into_iter().chain(tools::usages()) {
+        text.push_str(&tools::usage_line(usage, purpose));
+    }
+    text.push_str("  skep version | help [COMMAND]\n\nFlags of serve and demo (Prometheus' own names work too):\n");
     for flag in FLAGS.iter().filter(|flag| !flag.help.is_empty()) {
         let value = match flag.effect {
             Effect::Value(name, _) => format!(" {name}"),
@@ -525,6 +561,14 @@ mod tests {
         check("--enable-feature=promql-experimental-functions,exemplar-storage", Ok("promql-experimental-functions"));
         check("check rules a.yml b.yml", Ok("CheckRules([\"a.yml\", \"b.yml\"])"));
         check("--help", Ok("Help"));
+        check("help", Ok("Flags of serve and demo"));
+        check("check --help", Ok("skep check rules FILE...: the same"));
+        check("help check config", Ok("FILE:LINE:COLUMN"));
+        check("doctor -h", Ok("--json            for programs"));
+        check("tsdb --help", Ok("skep tsdb verify FOLDER  "));
+        check("help tsdb verify", Ok("Each damage is named"));
+        check("dashboards -h", Ok("skep dashboards import FILE...  give"));
+        check("--help", Ok("skep dashboards import FILE...  give"));
     }
 
     #[test]
@@ -534,6 +578,8 @@ mod tests {
         check("verify x", Err("did you mean tsdb verify?"));
         check("check", Err("takes config or rules, and a FILE"));
         check("status", Err("unknown command \"status\";"));
+        check("statsu --help", Err("unknown command \"statsu\""));
+        check("test", Err("`skep test` takes rules, and a FILE; `skep --help`"));
         check("serve extra", Err("unexpected argument \"extra\""));
         check("--confg x", Err("unknown flag --confg; did you mean --config?"));
         check("--frobnicate", Err("unknown flag --frobnicate;"));

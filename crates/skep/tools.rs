@@ -222,6 +222,13 @@ impl Words {
     }
 }
 
+/// Words that several commands, or those of one kind, begin with, and what has to follow.
+const FAMILIES: [(&str, &str); 3] = [
+    ("tsdb", "`skep tsdb` takes inspect, verify or analyze, and a FOLDER"),
+    ("dashboards", "`skep dashboards` takes import and a FILE, export and a UID, or list"),
+    ("test", "`skep test` takes rules, and a FILE"),
+];
+
 /// What a command line asks for.
 pub(crate) type Asked = Result<Tool, String>;
 
@@ -231,12 +238,9 @@ pub(crate) fn parse(args: &[OsString]) -> Option<Result<Asked, (String, &'static
     let names = |spec: &&Spec| spec.name.split_whitespace().zip(args).all(|(word, arg)| arg.to_str() == Some(word));
     let count = |spec: &Spec| spec.name.split_whitespace().count();
     let Some(spec) = SPECS.iter().find(|spec| args.len() >= count(spec) && names(spec)) else {
-        let families = [
-            ("tsdb", "`skep tsdb` takes inspect, verify or analyze, and a FOLDER"),
-            ("dashboards", "`skep dashboards` takes import and a FILE, export and a UID, or list"),
-        ];
-        let named = families.into_iter().find(|(word, _)| args.first().is_some_and(|arg| arg == word));
-        return named.map(|(_, takes)| Err((takes.to_owned(), "")));
+        let (word, takes) = FAMILIES.into_iter().find(|(word, _)| args.first().is_some_and(|arg| arg == word))?;
+        let wants_help = args.get(1).is_some_and(|arg| arg == "--help" || arg == "-h");
+        return Some(if wants_help { Ok(Err(help_of_family(word))) } else { Err((takes.to_owned(), "")) });
     };
     let asked = match read(&args[count(spec)..]) {
         Ok(None) => Ok(Err(help_of(spec))),
@@ -268,9 +272,20 @@ fn read(args: &[OsString]) -> Result<Option<Words>, String> {
     Ok(Some(words))
 }
 
+/// A line of a list of commands.
+pub(crate) fn usage_line(usage: &str, purpose: &str) -> String {
+    format!("  skep {usage:<27}{purpose}\n")
+}
+
 /// Lines for the list of all commands.
 pub(crate) fn usages() -> impl Iterator<Item = (&'static str, &'static str)> {
     SPECS.iter().map(|spec| (spec.usage, spec.purpose))
+}
+
+fn help_of_family(word: &str) -> String {
+    let family = SPECS.iter().filter(|spec| spec.name.split(' ').next() == Some(word));
+    let lines: String = family.map(|spec| usage_line(spec.usage, spec.purpose)).collect();
+    format!("Commands of skep {word}, each of which has a --help of its own:\n{lines}")
 }
 
 fn help_of(spec: &Spec) -> String {
