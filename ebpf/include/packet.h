@@ -398,7 +398,7 @@ static __always_inline int count_plain(struct packet *packet, struct counter *co
 {
 	struct iphdr *ipv4 = packet->start + ETH_HLEN;
 	struct ipv6hdr *ipv6 = packet->start + ETH_HLEN;
-	__u64 seen = packet->length - ETH_HLEN;
+	__u64 seen = packet->end - (void *)ipv4;
 	__be16 protocol;
 
 	if (packet->start + ETH_HLEN + sizeof(*ipv4) + sizeof(struct udphdr) > packet->end)

@@ -274,7 +274,8 @@ static __always_inline int count(struct xdp_md *context, void *buffers)
 		return XDP_PASS;
 	packet.cursor = packet.start = (void *)(long)context->data;
 	packet.end = (void *)(long)context->data_end;
-	packet.length = packet.end - packet.start;
+	// Of 32 bits, so that the verifier need not think of a length below zero in every way through the headers.
+	packet.length = context->data_end - context->data;
 	if (device->header != HEADER_ETHERNET || !count_plain(&packet, own->counters, &own->headers)) {
 		read_headers(&packet, device->header, &own->headers);
 		count_headers(own->counters, &own->headers, packet.length);

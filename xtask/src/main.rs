@@ -56,6 +56,7 @@ fn main() -> Result<()> {
         ["bench", "events", "inside"] => events::inside(),
         ["bench", "probes"] => cost::run(),
         ["bench", "probes", "traffic"] => cost::traffic(),
+        ["bench", "probes", "other-side"] => cost::share::other_side(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())
