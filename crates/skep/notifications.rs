@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use model::status::{Later, NotificationsView, NotifiedAlert, RECEIVER_LABEL, ReceiverView, SilenceLine, SilenceView};
+use model::status::{
+    AttemptPage, AttemptQuery, AttemptView, Later, NotificationsView, NotifiedAlert, QuietHours, RECEIVER_LABEL,
+    ReceiverView, SilenceLine, SilenceView,
+};
 use model::{
     Alert, AlertSink, Clock, CollectError, Collector, Families, Journal, KeyValue, Labels, Live, Matcher, StorageError,
 };
-use notify::{AlertView, GroupView, Notifier, Silence, SilenceMatcher};
+use notify::{AlertView, Attempt, GroupView, Notifier, Silence, SilenceMatcher};
 use tokio::task::spawn_blocking;
 
 /// The notifier in force, which a reload starts, changes and stops.
@@ -61,6 +65,19 @@ impl Notifications {
         self.attempts.sync()
     }
 
+    /// What the notifier in force does on a thread that may wait for the disk.
+    fn change<T: Send + 'static, E: ToString + 'static>(
+        &self,
+        change: impl FnOnce(&Notifier) -> Result<T, E> + Send + 'static,
+    ) -> Later<Result<T, String>> {
+        let notifier = self.notifier.get();
+        Box::pin(async move {
+            let notifier = notifier.ok_or(OFF)?;
+            let done = spawn_blocking(move || change(&notifier).map_err(|e| e.to_string()));
+            done.await.map_err(|e| e.to_string())?
+        })
+    }
+
     /// Stops, after a short wait for notifications that are under way.
     pub(crate) async fn stop(&self) {
         if let Some(notifier) = self.notifier.get() {
@@ -102,6 +119,7 @@ impl model::status::Notifications for Notifications {
             Some(NotificationsView {
                 alerts: alerts(&groups),
                 silences: notifier.silences().into_iter().map(shown).collect(),
+                quiet_hours: notifier.quiet_hours(),
                 receivers: receivers(&notifier),
                 external_labels,
             })
@@ -109,25 +127,32 @@ impl model::status::Notifications for Notifications {
     }
 
     fn set_silence(&self, silence: SilenceView) -> Later<Result<String, String>> {
-        let notifier = self.notifier.get();
-        Box::pin(async move {
-            let notifier = notifier.ok_or(OFF)?;
+        self.change(move |notifier| {
             let mut silence = taken(silence);
             // The page does not show what programs keep with it.
             let before = notifier.silences().into_iter().find(|known| known.id == silence.id);
             silence.annotations = before.map(|known| known.annotations).unwrap_or_default();
-            let kept = spawn_blocking(move || notifier.set_silence(silence));
-            kept.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+            notifier.set_silence(silence)
         })
     }
 
     fn expire_silence(&self, id: String) -> Later<Result<(), String>> {
-        let notifier = self.notifier.get();
-        Box::pin(async move {
-            let notifier = notifier.ok_or(OFF)?;
-            let kept = spawn_blocking(move || notifier.expire_silence(&id));
-            kept.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
-        })
+        self.change(move |notifier| notifier.expire_silence(&id))
+    }
+
+    fn set_quiet_hours(&self, hours: QuietHours) -> Later<Result<String, String>> {
+        self.change(move |notifier| notifier.set_quiet_hours(hours))
+    }
+
+    fn remove_quiet_hours(&self, id: String) -> Later<Result<(), String>> {
+        self.change(move |notifier| notifier.remove_quiet_hours(&id))
+    }
+
+    fn attempts(&self, wanted: AttemptQuery) -> Later<Result<AttemptPage, String>> {
+        if self.notifier.get().is_none() {
+            return Box::pin(async { Ok(AttemptPage::default()) });
+        }
+        self.change(move |notifier| find(notifier, &wanted))
     }
 
     fn test(&self, receiver: String) -> Option<Later<Result<(), String>>> {
@@ -145,6 +170,48 @@ impl model::status::Notifications for Notifications {
     }
 }
 
+/// A part of the attempts. It blocks.
+fn find(notifier: &Notifier, wanted: &AttemptQuery) -> Result<AttemptPage, StorageError> {
+    let words: Vec<String> = wanted.words.iter().map(|word| word.to_lowercase()).collect();
+    let mut fits = |attempt: &Attempt| {
+        attempt.at <= wanted.to
+            && wanted.taken.is_none_or(|taken| taken == attempt.taken)
+            && wanted.alert.is_none_or(|alert| attempt.alerts.iter().any(|(known, _)| *known == alert))
+            && (words.is_empty() || is_said(attempt, &words))
+    };
+    // One more says whether there are more.
+    let found = notifier.attempts_that(wanted.from, wanted.limit + 1, &mut fits)?;
+    let more = found.len() > wanted.limit;
+    Ok(AttemptPage { attempts: found.into_iter().take(wanted.limit).map(attempt).collect(), more })
+}
+
+fn is_said(attempt: &Attempt, words: &[String]) -> bool {
+    let Attempt { receiver, integration, reason, problem, .. } = attempt;
+    let labels: String = attempt.labels.iter().map(|(name, value)| format!("{name}={value} ")).collect();
+    let names: String = attempt.alerts.iter().map(|(_, name)| format!("{name} ")).collect();
+    let text = format!("{receiver} {integration} {reason} {problem} {labels} {names}").to_lowercase();
+    words.iter().all(|word| text.contains(word))
+}
+
+fn attempt(attempt: Attempt) -> AttemptView {
+    AttemptView {
+        at: attempt.at,
+        receiver: attempt.receiver,
+        integration: attempt.integration,
+        reason: attempt.reason,
+        group: Labels::from_pairs(attempt.labels),
+        alerts: attempt.alerts,
+        firing: attempt.firing,
+        resolved: attempt.resolved,
+        count: attempt.count,
+        taken: attempt.taken,
+        problem: attempt.problem,
+        duration: Duration::from_millis(attempt.millis),
+        next: attempt.next,
+        given_up: attempt.given_up,
+    }
+}
+
 fn alerts(groups: &[GroupView]) -> Vec<NotifiedAlert> {
     let all = || groups.iter().flat_map(|group| &group.alerts);
     let name = |fingerprint: u64| {
@@ -159,6 +226,7 @@ fn alerts(groups: &[GroupView]) -> Vec<NotifiedAlert> {
         inhibited_by: view.inhibited_by.map(name),
         silenced_by: view.silenced_by.clone(),
         muted_by: group.muted_by.clone(),
+        quiet_until: view.quiet_until,
     };
     groups
         .iter()

@@ -5,6 +5,10 @@ const PATHS = [
   "/alerts/rules",
   "/alerts/silences",
   "/alerts/silence?m=alertname%3D%22Loud%22",
+  "/alerts/quiet",
+  "/alerts/quiet?day=mo&from=22:00&to=7&zone=UTC",
+  "/alerts/alert/NUMBER",
+  "/alerts/notifications",
   "/alerts/history",
   "/alerts/receivers",
   "/alerts/edit",
@@ -22,7 +26,9 @@ export async function alerts({ check, open, assertClean, assertAccessible, equal
   const list = await (await fetch(at("/alerts/rules"))).text();
   const rule = list.match(/\/alerts\/rule\?file=([^&"]+)&[^"]*group=kinds/);
   ok(rule, "the page of rules links to the pages of its rules");
-  const paths = ["/alerts", ...PATHS.map((path) => path.replace("FILE", rule[1]))];
+  const alert = (await (await fetch(at("/alerts?q=Loud"))).text()).match(/\/alerts\/alert\/([0-9a-f]{16})/);
+  ok(alert, "the page of alerts links to the pages of alerts");
+  const paths = ["/alerts", ...PATHS.map((path) => path.replace("FILE", rule[1]).replace("NUMBER", alert[1]))];
   const row = (page, name) => page.locator("#live tbody tr").filter({ has: page.locator("strong", { hasText: new RegExp(`^${name}$`) }) });
 
   for (const path of paths) {
@@ -86,6 +92,63 @@ export async function alerts({ check, open, assertClean, assertAccessible, equal
       await row(page, "Loud").filter({ hasText: "firing" }).waitFor();
     });
   }
+
+  await check("a notification leads to its alert, and from there to a silence", async () => {
+    const { page } = await open(at("/alerts"));
+    await row(page, "Loud").getByRole("link", { name: "Loud" }).click();
+    await page.getByRole("heading", { level: 1, name: "Loud" }).waitFor();
+    equal(new URL(page.url()).pathname, `/alerts/alert/${alert[1]}`, "address");
+    await page.locator(".plot canvas").first().waitFor();
+    await page.getByText("against > 5").waitFor();
+    await page.getByRole("heading", { name: /Who was told/ }).waitFor();
+    await page.getByRole("heading", { name: "What happened" }).waitFor();
+    await page.locator("#live").getByRole("link", { name: "Silence" }).click();
+    await page.getByRole("heading", { name: "1 alert fits now" }).waitFor();
+    // As the links of mails have it.
+    const plain = await open(at(`/alerts/silence?alert=${alert[1]}`), { javaScriptEnabled: false });
+    await plain.page.getByRole("heading", { name: "1 alert fits now" }).waitFor();
+    const gone = await open(at("/alerts/alert/0123456789abcdef"));
+    equal(gone.answer.status(), 404, "status of an alert that nobody knows");
+  });
+
+  for (const javaScriptEnabled of [true, false]) {
+    await check(`quiet hours are made, changed and removed, ${javaScriptEnabled ? "with" : "without"} scripts`, async () => {
+      const { page } = await open(at("/alerts/silences"), { javaScriptEnabled });
+      const hours = page.locator("#live tbody tr").filter({ hasText: "somebody-else" });
+      await page.getByRole("link", { name: "New quiet hours" }).click();
+      await page.getByText("Every day from 22:00 to 07:00").waitFor();
+      for (const name of ["from", "to"]) await page.locator(`input[name=${name}]`).fill("00:00");
+      await page.getByRole("checkbox", { name: "Monday" }).uncheck();
+      await page.locator("input[name=zone]").fill("Europe/Berlin");
+      await page.locator("select[name=receiver]").selectOption("somebody-else");
+      if (javaScriptEnabled) await page.getByText("Saturday and Sunday, the whole day in Europe/Berlin").waitFor();
+      await page.getByRole("button", { name: "Make quiet hours" }).click();
+      await page.waitForURL("**/alerts/silences");
+      await hours.filter({ hasText: "the whole day" }).filter({ hasText: "critical" }).waitFor();
+      await hours.getByRole("link", { name: /^Change/ }).click();
+      equal(await page.getByRole("checkbox", { name: "Monday" }).isChecked(), false, "Monday");
+      await page.getByRole("checkbox", { name: "Monday" }).check();
+      await page.getByRole("button", { name: "Keep the change" }).click();
+      await page.waitForURL("**/alerts/silences");
+      // Every day has them now, at every hour.
+      await hours.filter({ hasText: "quiet now" }).filter({ hasText: "every day" }).waitFor();
+      await hours.getByRole("button", { name: /^Remove/ }).click();
+      await page.locator("#live").getByText("make quiet hours").waitFor();
+      equal(await hours.count(), 0, "quiet hours");
+    });
+  }
+
+  await check("a test that fails says why, there and among the notifications", async () => {
+    const { page } = await open(at("/alerts/receivers"));
+    await page.getByRole("button", { name: "Test somebody-else" }).click();
+    await page.getByRole("status").filter({ hasText: "did not take the test" }).waitFor();
+    await page.getByRole("link", { name: "Notifications" }).click();
+    await page.locator("#q").fill("somebody-else test");
+    const attempt = page.locator("#live tbody tr").filter({ hasText: "SkepTest" }).filter({ hasText: "failed" });
+    await attempt.first().waitFor();
+    await page.locator("#q").fill("no-such-receiver");
+    await page.getByText("No notification is like that").waitFor();
+  });
 
   await check("a silence shows what it fits while it is written, and says what is wrong", async () => {
     const { page } = await open(at("/alerts/silence"));

@@ -1,9 +1,10 @@
 //! What pages of alerts write, and what outlives the process: rules, silences, history; the built-in rules.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
-use testkit::{Exporter, Reply, Server, poll_until};
+use testkit::{Exporter, Reply, Server, Web, poll_until};
 
 use crate::{ALONE, builder, json, start};
 
@@ -156,4 +157,156 @@ fn built_in_rules_are_there_and_switched() {
     let off = "builtin_rules: {deadman: true, cilium: false, disabled: [StoreReadOnly]}\n";
     let (fewer, read_only, deadman) = count(&format!("{ALONE}{off}"));
     assert!(fewer < all && !read_only && deadman, "{fewer}");
+}
+
+/// A server with these rules and this `alertmanager.yml`.
+fn serve(folder: &Path, rules: &str, alertmanager: &str) -> Server {
+    let notifications = folder.join("alertmanager.yml");
+    fs::write(folder.join("rules.yml"), rules).unwrap();
+    fs::write(&notifications, alertmanager).unwrap();
+    builder(folder, &format!("{ALONE}rule_files: [rules.yml]\n"))
+        .arg("--alertmanager-config")
+        .arg(&notifications)
+        .start()
+        .unwrap()
+}
+
+/// At every hour it is a whole day of quiet hours; what they keep back is told when they are gone.
+#[test]
+fn quiet_hours_keep_back_what_is_not_urgent() {
+    let folder = tempfile::tempdir().unwrap();
+    let hook = Exporter::start(Reply::Page(String::new())).unwrap();
+    let alertmanager = format!(
+        "route: {{receiver: r, group_by: [alertname], group_wait: 3s, group_interval: 1s}}\n\
+         receivers: [{{name: r, webhook_configs: [{{url: 'http://{}/'}}]}}]\n",
+        hook.target()
+    );
+    let rules = "groups:\n- name: g\n  interval: 1s\n  rules:\n  \
+        - {alert: Urgent, expr: vector(1), labels: {severity: critical}}\n  \
+        - {alert: Mild, expr: vector(1), labels: {severity: warning}}\n  \
+        - {alert: Beat, expr: vector(1), labels: {severity: none}}\n";
+    let server = serve(folder.path(), rules, &alertmanager);
+    let own = server.url().to_owned();
+    let days = ["mo", "tu", "we", "th", "fr", "sa", "su"].map(|day| ("day", day));
+    let whole =
+        [("from", "00:00"), ("to", "00:00"), ("zone", "Europe/Berlin"), ("heard", "critical"), ("comment", "<i>")];
+    let fields: Vec<(&str, &str)> = days.into_iter().chain(whole).collect();
+    assert_eq!(submit(&server, "/alerts/quiet", &fields, "http://evil.example").0, 403);
+    let (status, body) = submit(&server, "/alerts/quiet", &whole, &own);
+    assert!(status == 422 && body.contains("Choose at least one day"), "{status} {body}");
+    assert_eq!(submit(&server, "/alerts/quiet", &fields, &own).0, 200);
+    let list = page(&server, "/alerts/silences");
+    assert!(list.contains("quiet now") && list.contains("&#60;i&#62;") && !list.contains("<i>\n"), "{list}");
+
+    let names = |hook: &Exporter| {
+        let told = hook.bodies().iter().filter_map(|body| serde_json::from_str::<Value>(body).ok()).collect::<Vec<_>>();
+        let names = told.iter().map(|told| told["commonLabels"]["alertname"].as_str().unwrap_or_default().to_owned());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    poll_until("what is urgent", || names(&hook).is_superset(&["Beat".into(), "Urgent".into()].into()).then_some(()));
+    poll_until("the reason", || page(&server, "/alerts?q=Mild&state=muted").contains("quiet hours, ").then_some(()));
+    let groups = json(&server.get("/api/v2/alerts/groups").unwrap()).to_string();
+    assert!(groups.contains("\"mutedBy\":[\"quiet hours\"]"), "{groups}");
+    assert!(!names(&hook).contains("Mild"), "{:?}", hook.bodies());
+    server.kill().unwrap();
+
+    // They outlive a kill, and end when somebody removes them.
+    let server = serve(folder.path(), rules, &alertmanager);
+    let own = server.url().to_owned();
+    let list = page(&server, "/alerts/silences");
+    let id = list.split("alerts/quiet?id=").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    assert!(page(&server, &format!("/alerts/quiet?id={id}")).contains("value=\"Europe/Berlin\""));
+    assert_eq!(submit(&server, "/alerts/quiet/remove", &[("id", &id)], "http://evil.example").0, 403);
+    assert_eq!(submit(&server, "/alerts/quiet/remove", &[("id", &id)], &own).0, 200);
+    assert_eq!(submit(&server, "/alerts/quiet/remove", &[("id", &id)], &own).0, 422);
+    assert_eq!(server.get(&format!("/alerts/quiet?id={id}")).unwrap().status, 404);
+    poll_until("what they kept back", || names(&hook).contains("Mild").then_some(()));
+}
+
+/// Each receiver is wrong in its own way; each says how on the page of notifications, and the good one hears of everything.
+#[test]
+fn receivers_that_misbehave_are_told_of_and_hold_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = Exporter::start(Reply::Page(String::new())).unwrap();
+    let hangs = Exporter::start(Reply::Hang).unwrap();
+    let answers = |path: &str| match path {
+        "/large" => (500, Vec::new(), vec![b'x'; 10 << 20]),
+        "/loop" => (307, vec![("location", "/loop".to_owned())], Vec::new()),
+        "/slack" => (200, Vec::new(), b"ok".to_vec()),
+        _ => (400, Vec::new(), b"no such hook <b>".to_vec()),
+    };
+    let web = Web::start(None, move |asked| answers(asked.uri.path())).unwrap();
+    fs::write(folder.path().join("loop.tmpl"), "{{ define \"a\" }}{{ template \"a\" . }}{{ end }}").unwrap();
+    let (at, good_at, hangs_at) = (web.address(), good.target(), hangs.target());
+    let alertmanager = format!(
+        "templates: [loop.tmpl]\n\
+         route: {{receiver: all, group_by: [alertname], group_wait: 0s, group_interval: 1s}}\n\
+         receivers:\n- name: all\n  webhook_configs:\n  - url: http://{hangs_at}/hang\n    timeout: 1s\n  - url: http://{at}/large\n  \
+         - url: http://{at}/loop\n  - url: http://{at}/refused\n  - url: http://{good_at}/good\n  \
+         slack_configs:\n  - {{api_url: 'http://{at}/slack', text: '{{{{ template \"a\" . }}}}'}}\n  \
+         - {{api_url: 'http://{at}/slack', text: '{{{{ .Nothing }}}}'}}\n"
+    );
+    let huge = "x".repeat(200_000);
+    let rules = format!(
+        "groups:\n- name: g\n  interval: 1s\n  rules:\n  \
+         - {{alert: Fine, expr: vector(1)}}\n  \
+         - {{alert: Broken, expr: vector(1), annotations: {{summary: '{{{{ nothing }}}}'}}}}\n  \
+         - {{alert: Loop, expr: vector(1), annotations: {{summary: '{{{{ define \"a\" }}}}{{{{ template \"a\" }}}}{{{{ end }}}}{{{{ template \"a\" }}}}'}}}}\n  \
+         - {{alert: Huge, expr: vector(1), labels: {{big: {huge}}}}}\n"
+    );
+    let server = serve(folder.path(), &rules, &alertmanager);
+    let own = server.url().to_owned();
+    poll_until("the good receiver", || {
+        let told = good.bodies().concat();
+        ["Fine", "Broken", "Loop", "Huge"]
+            .iter()
+            .all(|name| told.contains(&format!("\"alertname\":\"{name}\"")))
+            .then_some(())
+    });
+    let check = |way: &str, reason: &str| {
+        let path =
+            format!("/alerts/notifications?q={}", form_urlencoded::byte_serialize(way.as_bytes()).collect::<String>());
+        poll_until(&format!("{way}: {reason}"), || page(&server, &path).contains(reason).then_some(()));
+    };
+    check("webhook[0] fine", "no answer within 1s");
+    check("webhook[1] fine", "unexpected status code 500");
+    check("webhook[2] fine", "redirect");
+    check("webhook[3] fine", "unexpected status code 400: no such hook &#60;b&#62;");
+    check("webhook[4] fine", "taken");
+    check("slack[0] fine", "taken in part");
+    check("slack[1] fine", "sent, but a template failed");
+    // A page is a page, whatever receivers answer.
+    let attempts = page(&server, "/alerts/notifications");
+    assert!(attempts.len() < 1 << 20, "{} bytes", attempts.len());
+    // The button tells the same, at once.
+    assert_eq!(submit(&server, "/alerts/receivers/test", &[("receiver", "all")], "http://evil.example").0, 403);
+    assert_eq!(submit(&server, "/alerts/receivers/test", &[("receiver", "nobody")], &own).0, 404);
+    let before = good.bodies().len();
+    let (status, body) = submit(&server, "/alerts/receivers/test", &[("receiver", "all")], &own);
+    assert_eq!(status, 200);
+    for text in [
+        "did not take the test: no answer within 1s",
+        "did not take the test: unexpected status code 400",
+        "took the test",
+    ] {
+        assert!(body.contains(text), "{text}: {body}");
+    }
+    assert!(good.bodies()[before..].iter().any(|told| told.contains("SkepTest")), "{:?}", good.bodies().len());
+    // Every alert has its page, by the number that stands in notifications.
+    let fine = good.bodies().iter().find_map(|told| {
+        let told: Value = serde_json::from_str(told).ok()?;
+        let is_fine = told["commonLabels"]["alertname"] == "Fine";
+        is_fine.then(|| told["alerts"][0]["fingerprint"].as_str().unwrap_or_default().to_owned())
+    });
+    let fine = fine.unwrap();
+    let alert = page(&server, &format!("/alerts/alert/{fine}"));
+    assert!(
+        alert.contains("Who was told") && alert.contains("webhook[4]") && alert.contains("What happened"),
+        "{alert}"
+    );
+    let silence = page(&server, &format!("/alerts/silence?alert={fine}"));
+    assert!(silence.contains("alertname=&#34;Fine&#34;"), "{silence}");
+    for nonsense in ["0", "xyz", "ffffffffffffffffff"] {
+        assert_eq!(server.get(&format!("/alerts/alert/{nonsense}")).unwrap().status, 404, "{nonsense}");
+    }
 }

@@ -22,7 +22,7 @@ groups:
   - {alert: Broken, expr: "vector(1) * on () group_left () (label_replace(vector(1), \"a\", \"1\", \"\", \"\") or vector(1))"}
 "#;
 
-/// Who is told of them: nobody.
+/// Who is told of them: nobody, and one who never answers.
 const NOTIFICATIONS: &str = r#"
 route:
   receiver: nobody
@@ -33,7 +33,7 @@ route:
   - {matchers: [alertname="Asleep"], receiver: nobody, group_by: [alertname], mute_time_intervals: [always]}
 time_intervals: [{name: always, time_intervals: [{times: [{start_time: "00:00", end_time: "24:00"}]}]}]
 inhibit_rules: [{source_matchers: [alertname="Loud"], target_matchers: [alertname="Quiet"]}]
-receivers: [{name: nobody}, {name: somebody-else}]
+receivers: [{name: nobody}, {name: somebody-else, webhook_configs: [{url: 'http://127.0.0.1:1/'}]}]
 "#;
 
 /// The server, and the exporters that it reads.

@@ -4,6 +4,7 @@
 
 mod alert;
 mod collect;
+mod fingerprint;
 mod float;
 mod keep;
 mod labels;
@@ -18,6 +19,7 @@ mod time;
 
 pub use alert::{Alert, AlertSink};
 pub use collect::{CollectError, Collector, Families, Family, Point};
+pub use fingerprint::fingerprint;
 pub use float::parse_float;
 pub use keep::{Change, Journal, KeyValue, Look};
 pub use labels::{Labels, LabelsBuilder, is_valid_label_name, is_valid_metric_name};

@@ -368,6 +368,10 @@ pub struct HistoryQuery {
     pub state: Option<AlertState>,
     /// Changes of the rule with this name alone.
     pub rule: Option<String>,
+    /// Changes of the alert with this fingerprint alone: that of its labels together with the external ones.
+    pub alert: Option<u64>,
+    /// The external labels.
+    pub external_labels: Labels,
     /// At most so many.
     pub limit: usize,
 }

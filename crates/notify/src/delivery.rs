@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::status::Health;
-use model::{Clock, KeyValue, Labels, Live};
+use model::{Clock, KeyValue, Labels, Live, Timestamp};
 use template::Library;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -18,6 +18,7 @@ use crate::group::Told;
 use crate::inbox::Inbox;
 use crate::log::{Entry, Log};
 use crate::payload::Message;
+use crate::quiet::Quiet;
 use crate::silence::Silences;
 use crate::speech::Speech;
 use crate::status::Board;
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) inbox: Inbox,
     pub(crate) log: Arc<Log>,
     pub(crate) silences: Silences,
+    pub(crate) quiet: Quiet,
     /// In force.
     pub(crate) config: Live<Arc<Config>>,
     pub(crate) board: Board,
@@ -66,7 +68,8 @@ impl Shared {
             external_url,
             inbox: Inbox::default(),
             log,
-            silences: Silences::open(store),
+            silences: Silences::open(store.clone()),
+            quiet: Quiet::open(store),
             config: Live::new(Arc::new(config)),
             board: Board::default(),
             client: Client::default(),
@@ -96,7 +99,7 @@ pub(crate) fn log_key(group_key: &str, receiver: &str, integration: &str) -> Str
 }
 
 /// What was sent, and what was wrong with its templates.
-type Sent = Result<Option<String>, Error>;
+pub(crate) type Sent = Result<Option<String>, Error>;
 
 impl Delivery {
     /// Whether the receiver knows; then the log knows too.
@@ -129,13 +132,18 @@ impl Delivery {
         let (receiver, integration) = (&this.receiver, &this.integration.name);
         let mut backoff = BACKOFF_MIN;
         let mut said = String::new();
+        let mut count = 0;
         loop {
-            let error = match Self::attempt(this, told, deadline).await {
-                Ok(()) => return true,
-                Err(error) => error,
-            };
+            count += 1;
+            let (attempt, sent) = Self::attempt(this, told, deadline).await;
             let wait = jittered(backoff);
-            if !error.is_temporary() || Instant::now() + wait >= deadline {
+            let goes_on = sent.as_ref().is_err_and(Error::is_temporary) && Instant::now() + wait < deadline;
+            let pause = if goes_on { wait } else { deadline.saturating_duration_since(Instant::now()) };
+            let next = sent.is_err().then(|| later(this.shared.clock.now(), pause));
+            let given_up = sent.is_err() && !goes_on;
+            this.shared.attempts.record(Attempt { count, next, given_up, ..attempt }).await;
+            let Err(error) = sent else { return true };
+            if given_up {
                 this.shared.board.update(receiver, integration, |status| status.failed += 1);
                 tracing::error!(receiver, integration, group = this.group_key, %error, "a notification was not taken");
                 return false;
@@ -151,10 +159,10 @@ impl Delivery {
         }
     }
 
-    async fn attempt(this: &Arc<Self>, told: &Arc<Vec<Told>>, deadline: Instant) -> Result<(), Error> {
-        let Ok(_turn) = this.shared.turns.acquire().await else {
-            return Err(Error::Connection("the process stops".to_owned()));
-        };
+    /// What is to be kept of an attempt, and how it went.
+    async fn attempt(this: &Arc<Self>, told: &Arc<Vec<Told>>, deadline: Instant) -> (Attempt, Result<(), Error>) {
+        // Nobody closes the semaphore.
+        let _turn = this.shared.turns.acquire().await;
         let (began, started) = (this.shared.clock.now(), Instant::now());
         let limit = deadline.saturating_duration_since(started).min(this.integration.timeout.unwrap_or(ATTEMPT_MAX));
         let sent = Self::compose_and_send(this, told, limit).await;
@@ -162,33 +170,44 @@ impl Delivery {
         if let Ok(Some(problem)) = &sent {
             tracing::error!(receiver, integration, problem, "a notification was sent without what its template says");
         }
-        let problem = match &sent {
-            Ok(problem) => problem.clone().unwrap_or_default(),
-            Err(error) => error.to_string(),
-        };
+        let attempt = this.account(this.reason.text(), told, began, started, &sent);
         this.shared.board.update(receiver, integration, |status| {
             status.attempts += 1;
             status.last_attempt = Some(began);
             status.last_duration = started.elapsed();
             status.health = if matches!(sent, Ok(None)) { Health::Good } else { Health::Bad };
-            status.last_error.clone_from(&problem);
+            status.last_error.clone_from(&attempt.problem);
             status.sent += u64::from(sent.is_ok());
         });
-        let firing = told.iter().filter(|told| !told.resolved).count();
+        (attempt, sent.map(drop))
+    }
+
+    /// An attempt that has ended, for the log.
+    pub(crate) fn account(
+        &self,
+        reason: &str,
+        told: &[Told],
+        began: Timestamp,
+        started: Instant,
+        sent: &Sent,
+    ) -> Attempt {
+        let problem = match sent {
+            Ok(problem) => problem.clone().unwrap_or_default(),
+            Err(error) => error.to_string(),
+        };
         let attempt = Attempt {
             at: began,
-            receiver: receiver.clone(),
-            integration: integration.clone(),
-            group: this.group_key.clone(),
-            reason: this.reason.text().to_owned(),
-            firing,
-            resolved: told.len() - firing,
+            receiver: self.receiver.clone(),
+            integration: self.integration.name.clone(),
+            group: self.group_key.clone(),
+            reason: reason.to_owned(),
+            count: 1,
             taken: sent.is_ok(),
             problem,
             millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ..Attempt::default()
         };
-        this.shared.attempts.record(attempt).await;
-        sent.map(drop)
+        attempt.about(&self.group_labels, told)
     }
 
     /// Words the notification where templates may take their time, and sends it.
@@ -215,6 +234,11 @@ impl Delivery {
         };
         Speech::new(message, &self.library, self.shared.clock.now())
     }
+}
+
+/// The time after a pause.
+fn later(now: Timestamp, pause: Duration) -> Timestamp {
+    now.saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Between half and one and a half of a time, so that receivers that failed together are not asked together.

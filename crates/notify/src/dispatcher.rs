@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Alert, Timestamp};
+use model::{Alert, Timestamp, fingerprint};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -12,7 +12,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::config::Config;
 use crate::decide::decide;
 use crate::delivery::{Delivery, Shared, log_key};
-use crate::fingerprint::fingerprint;
 use crate::group::{Group, Held, Told};
 use crate::inhibit::Inhibitor;
 use crate::route::Route;
@@ -166,7 +165,10 @@ impl Dispatcher {
     fn look_at(&mut self, key: &str, now: Instant) {
         let Some(group) = self.groups.get_mut(key) else { return };
         let wall = self.shared.clock.now();
-        let told = Arc::new(group.look(wall, now));
+        // What quiet hours keep back waits for their end, also the end of what was told before them.
+        let mut told = group.look(wall, now);
+        told.retain(|told| self.shared.quiet.until(&group.route.receiver, &told.alert.labels, wall).is_none());
+        let told = Arc::new(told);
         let heard = heard(&self.shared, &self.config, &self.inhibitor, group, &told, wall);
         let deliveries = match heard.is_empty() {
             true => Vec::new(),
@@ -233,8 +235,9 @@ impl Dispatcher {
     /// All groups with what keeps their alerts quiet, alerts that have ended left out.
     fn show(&self) -> Vec<GroupView> {
         let now = self.shared.clock.now();
-        let alert = |held: &Held| AlertView {
+        let alert = |receiver: &str, held: &Held| AlertView {
             fingerprint: fingerprint(&held.alert.labels),
+            quiet_until: self.shared.quiet.until(receiver, &held.alert.labels, now),
             inhibited_by: self.inhibitor.inhibited_by(&held.alert.labels, now),
             silenced_by: self.shared.silences.silencing(&held.alert.labels, now),
             alert: held.alert.clone(),
@@ -244,7 +247,9 @@ impl Dispatcher {
             receiver: group.route.receiver.clone(),
             labels: group.labels.clone(),
             muted_by: group.muted_by.clone(),
-            alerts: group.alerts().filter(|held| held.alert.ends_at > now).map(alert).collect(),
+            alerts: (group.alerts().filter(|held| held.alert.ends_at > now))
+                .map(|held| alert(&group.route.receiver, held))
+                .collect(),
         };
         self.groups.values().map(group).collect()
     }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use model::{Alert, Labels, Timestamp};
+use model::{Alert, Labels, Timestamp, fingerprint};
 use tokio::time::Instant;
 
-use crate::fingerprint::fingerprint;
 use crate::route::Route;
 
 /// Alerts of one route that share the group's labels.

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use model::{Alert, Labels, Matcher, Timestamp};
-
-use crate::fingerprint::fingerprint;
+use model::{Alert, Labels, Matcher, Timestamp, fingerprint};
 
 /// Alerts that match `source` silence those that match `target` and have the same values of `equal`.
 #[derive(Clone, Debug, PartialEq)]

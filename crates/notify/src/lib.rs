@@ -5,8 +5,8 @@
 //! own: what was told is kept through a [`model::KeyValue`].
 //!
 //! One task, the dispatcher, owns all groups. When a group is due, what people need not hear is left out: alerts that
-//! others inhibit (`inhibit`), all of them in certain hours (`interval`), those that somebody silenced (`silence`). Of the
-//! rest it decides for each receiver whether there is something to tell (`decide`), and hands that to a delivery task which
+//! others inhibit (`inhibit`), all of them in certain hours (`interval`), those that somebody silenced (`silence`), those that
+//! are not urgent in somebody's quiet hours (`quiet`). Of the rest it decides for each receiver whether there is something to tell (`decide`), and hands that to a delivery task which
 //! retries until the group is due again. What was delivered goes into the log first and is forgotten afterwards, so that
 //! a crash repeats a notification at worst.
 //!
@@ -24,7 +24,6 @@ mod decide;
 mod delivery;
 mod dispatcher;
 mod external;
-mod fingerprint;
 mod group;
 mod inbox;
 mod inhibit;
@@ -35,6 +34,7 @@ mod matchers;
 mod notifier;
 mod outgoing;
 mod payload;
+mod quiet;
 mod route;
 mod silence;
 mod smtp;
@@ -48,10 +48,11 @@ pub use attempts::Attempt;
 pub use client::Error;
 pub use config::{Config, Integration, Receiver, decode, is_config_file, load_file};
 pub use external::{Destination, External, Rewrite};
-pub use fingerprint::fingerprint;
 pub use inhibit::InhibitRule;
 pub use interval::TimeInterval;
+pub use model::fingerprint;
 pub use notifier::Notifier;
+pub use quiet::QuietError;
 pub use route::{GroupBy, Route};
 pub use silence::{Silence, SilenceError, SilenceMatcher, SilenceState};
 pub use status::ReceiverStatus;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use model::status::QuietHours;
 use model::{Alert, AlertSink, Clock, CollectError, Collector, Families, Journal, KeyValue, StorageError, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
@@ -10,6 +11,7 @@ use crate::attempts::{Attempt, Attempts};
 use crate::config::Config;
 use crate::delivery::Shared;
 use crate::dispatcher::{Dispatcher, Order};
+use crate::quiet::QuietError;
 use crate::silence::{Silence, SilenceError};
 use crate::status::{ReceiverStatus, collect};
 use crate::trial::{self, Trial};
@@ -49,7 +51,32 @@ impl Notifier {
 
     /// The newest attempts since `from`, the newest first, at most so many. It blocks.
     pub fn attempts(&self, from: Timestamp, limit: usize) -> Result<Vec<Attempt>, StorageError> {
-        self.shared.attempts.newest(from, limit)
+        self.attempts_that(from, limit, &mut |_| true)
+    }
+
+    /// As [`Self::attempts`], of those that fit. It blocks.
+    pub fn attempts_that(
+        &self,
+        from: Timestamp,
+        limit: usize,
+        fits: &mut dyn FnMut(&Attempt) -> bool,
+    ) -> Result<Vec<Attempt>, StorageError> {
+        self.shared.attempts.newest(from, limit, fits)
+    }
+
+    /// All quiet hours, with when they end or begin next.
+    pub fn quiet_hours(&self) -> Vec<QuietHours> {
+        self.shared.quiet.all(self.now())
+    }
+
+    /// Adds quiet hours or changes those with their id, and gives the id. They are on the disk when this returns; it blocks.
+    pub fn set_quiet_hours(&self, hours: QuietHours) -> Result<String, QuietError> {
+        self.shared.quiet.set(hours)
+    }
+
+    /// Removes quiet hours. That is on the disk when this returns; it blocks.
+    pub fn remove_quiet_hours(&self, id: &str) -> Result<(), QuietError> {
+        self.shared.quiet.remove(id)
     }
 
     /// Takes a new configuration: all alerts are grouped anew, what was told stays known.

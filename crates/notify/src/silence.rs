@@ -284,7 +284,7 @@ fn expired(silence: &Silence, now: Timestamp) -> Silence {
 }
 
 /// A random UUID, version 4. It names; it keeps no secret.
-fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     let random = |salt: u8| RandomState::new().hash_one(salt);
     let (high, low) = (random(0), random(1));
     let high = (high & !0xf000) | 0x4000;

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Alert, Labels};
+use model::{Alert, Labels, fingerprint};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config::{Config, Integration, Receiver};
 use crate::decide::Reason;
 use crate::delivery::{Delivery, Shared};
-use crate::fingerprint::fingerprint;
 use crate::group::Told;
 
 /// Somebody waits for the answer in front of a page.
@@ -18,6 +17,9 @@ const ATTEMPT_MAX: Duration = Duration::from_secs(10);
 
 /// The name of the alert that a test tells of.
 const ALERT_NAME: &str = "SkepTest";
+
+/// Why it is told, in the log of attempts.
+const REASON: &str = "test";
 
 /// How the test of one integration went.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +33,7 @@ pub struct Trial {
 }
 
 /// Tells every integration of a receiver once of a test alert and, where it hears of ends, of its end, so that nothing
-/// stays open in services that count. Nothing of it is kept in the log.
+/// stays open in services that count. The log of what was told does not know of it, that of attempts does.
 pub(crate) async fn test(shared: &Arc<Shared>, config: &Config, receiver: &Receiver) -> Vec<Trial> {
     let mut running = JoinSet::new();
     for integration in &receiver.integrations {
@@ -77,6 +79,8 @@ async fn one(shared: Arc<Shared>, config: Config, receiver: String, integration:
         let ended = Delivery::compose_and_send(&delivery(Reason::AllResolved), &told(true), limit).await;
         sent = sent.and_then(|problem| Ok(ended?.or(problem)));
     }
+    let attempt = delivery(Reason::First).account(REASON, &told(false), now, started, &sent);
+    shared.attempts.record(attempt).await;
     let problem = sent.unwrap_or_else(|error| Some(error.to_string()));
     Trial { integration: integration.name.clone(), problem, duration: started.elapsed() }
 }

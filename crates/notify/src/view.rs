@@ -28,4 +28,6 @@ pub struct AlertView {
     pub inhibited_by: Option<u64>,
     /// The ids of the silences that hold for it.
     pub silenced_by: Vec<String>,
+    /// The end of the quiet hours that keep it back.
+    pub quiet_until: Option<Timestamp>,
 }

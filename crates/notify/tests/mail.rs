@@ -140,7 +140,7 @@ async fn a_real_server_takes_mail() {
         assert_eq!(mail["from"], "skep@example.org", "{name}");
         assert_eq!(mail["to"], serde_json::json!(["a@example.org", "b@example.org"]), "{name}");
         assert_eq!((mail["user"].as_str().unwrap_or_default(), mail["tls"].as_bool().unwrap()), (user, tls), "{name}");
-        assert!(mail["html"].as_str().unwrap().contains("<td>SkepTest</td>"), "{name}");
+        assert!(mail["html"].as_str().unwrap().contains("<b>SkepTest</b>"), "{name}");
         let headers = &mail["headers"];
         if keys == extra {
             assert_eq!((&headers["Subject"], &headers["X-A"]), (&"Größe SkepTest".into(), &"b".into()), "{name}");

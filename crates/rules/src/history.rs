@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::status::{AlertChange, AlertState, HistoryPage, HistoryQuery};
-use model::{Journal, Labels, StorageError, Timestamp};
+use model::{Journal, Labels, StorageError, Timestamp, fingerprint};
 use serde::{Deserialize, Serialize};
 
 /// Of records; another one is passed over.
@@ -150,14 +150,24 @@ fn is_news(known: Option<AlertState>, new: AlertState) -> bool {
 fn fits(change: &AlertChange, wanted: &HistoryQuery, words: &[String]) -> bool {
     let is_rule = wanted.rule.as_ref().is_none_or(|rule| *rule == change.rule.2);
     let is_state = wanted.state.is_none_or(|state| state == change.state);
+    let is_alert = || wanted.alert.is_none_or(|alert| alert == fingerprint(&whole(change, &wanted.external_labels)));
     let text = || format!("{} {} {}", change.labels, change.summary, change.rule.1).to_lowercase();
     change.at <= wanted.to
         && is_rule
         && is_state
+        && is_alert()
         && (words.is_empty() || {
             let text = text();
             words.iter().all(|word| text.contains(word))
         })
+}
+
+/// The labels by which receivers know the alert.
+fn whole(change: &AlertChange, external: &Labels) -> Labels {
+    if external.is_empty() {
+        return change.labels.clone();
+    }
+    Labels::from_pairs(external.iter().chain(change.labels.iter()))
 }
 
 fn encode(change: &AlertChange) -> Option<Vec<u8>> {
@@ -293,5 +303,9 @@ mod tests {
         check(HistoryQuery { words: words("HOT x"), ..all() }, 10, false);
         check(HistoryQuery { words: words("cold"), ..all() }, 0, false);
         check(HistoryQuery { rule: Some("B".to_owned()), ..all() }, 0, false);
+        let labels = [("alertname", "A"), ("host", "x"), ("site", "s")];
+        let alert = Some(fingerprint(&Labels::from_pairs(labels)));
+        check(HistoryQuery { alert, ..all() }, 0, false);
+        check(HistoryQuery { alert, external_labels: Labels::from_pairs([("site", "s")]), ..all() }, 10, false);
     }
 }

@@ -10,6 +10,9 @@ mod groups;
 mod history;
 mod list;
 mod matchers;
+mod notices;
+mod one;
+mod quiet;
 mod receivers;
 mod rule;
 mod runbook;
@@ -27,13 +30,14 @@ use model::status::{AlertState, AlertStatus};
 use model::{Labels, Timestamp};
 
 use crate::Ui;
-use crate::format::{Unit, When, ago, exact};
+use crate::format::{Unit, When, ago, exact, roughly};
 use crate::params::encode;
 use crate::targets::State3;
 
 pub(crate) fn routes() -> Router<Arc<Ui>> {
     Router::new()
         .route("/alerts", get(list::page))
+        .route("/alerts/alert/{fingerprint}", get(one::page))
         .route("/alerts/rules", get(groups::page))
         .route("/alerts/rule", get(rule::page))
         .route("/alerts/runbook/{name}", get(runbook::page))
@@ -42,6 +46,9 @@ pub(crate) fn routes() -> Router<Arc<Ui>> {
         .route("/alerts/silences", get(silences::page))
         .route("/alerts/silence", get(silence::page).post(silence::save))
         .route("/alerts/silence/expire", post(silence::expire))
+        .route("/alerts/quiet", get(quiet::page).post(quiet::save))
+        .route("/alerts/quiet/remove", post(quiet::remove))
+        .route("/alerts/notifications", get(notices::page))
         .route("/alerts/history", get(history::page))
         .route("/alerts/receivers", get(receivers::page))
         .route("/alerts/receivers/test", post(receivers::test))
@@ -54,6 +61,7 @@ pub(crate) enum Tab {
     Rules,
     Silences,
     History,
+    Notifications,
     Receivers,
     /// A page below one of them.
     None,
@@ -61,11 +69,12 @@ pub(crate) enum Tab {
 
 impl Tab {
     /// Page, path and word of each.
-    pub(crate) const ALL: [(Self, &'static str, &'static str); 5] = [
+    pub(crate) const ALL: [(Self, &'static str, &'static str); 6] = [
         (Self::Alerts, "/alerts", "Alerts"),
         (Self::Rules, "/alerts/rules", "Rules"),
         (Self::Silences, "/alerts/silences", "Silences"),
         (Self::History, "/alerts/history", "History"),
+        (Self::Notifications, "/alerts/notifications", "Notifications"),
         (Self::Receivers, "/alerts/receivers", "Receivers"),
     ];
 }
@@ -126,6 +135,11 @@ impl Ui {
         alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.rank), alert.since.ms));
         alerts
     }
+}
+
+/// How long it is until a time: `2 h`.
+fn left(until: Timestamp, now: Timestamp) -> String {
+    roughly((until - now).max(0))
 }
 
 impl From<AlertState> for State3 {

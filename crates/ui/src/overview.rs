@@ -384,6 +384,21 @@ impl Question {
 }
 
 impl Chart {
+    /// The chart of expressions that stand in no panel, with its picture.
+    pub(crate) fn of_expressions(
+        (title, empty): (&str, &str),
+        asker: &Asker,
+        expressions: &[String],
+        grid: Grid,
+        interval: std::time::Duration,
+    ) -> Self {
+        let texts: Vec<&str> = expressions.iter().map(String::as_str).collect();
+        let (id, title, empty) = ("query".to_owned(), title.to_owned(), empty.to_owned());
+        let mut chart = Self { id, title, empty, ..Self::default() };
+        chart.fill(asker, &Request::of_expressions(&texts), grid, interval);
+        chart
+    }
+
     /// Asks and draws the picture.
     pub(crate) fn fill(&mut self, asker: &Asker, request: &Request, grid: Grid, interval: std::time::Duration) {
         let drawn = draw(asker, request, grid, interval);

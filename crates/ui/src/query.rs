@@ -13,7 +13,7 @@ use promql::{Answer, QueryError, Value};
 use crate::Ui;
 use crate::ask::Asker;
 use crate::chart::Grid;
-use crate::data::{EXPRESSIONS_MAX, Request, with_intervals};
+use crate::data::{EXPRESSIONS_MAX, with_intervals};
 use crate::explain::{Explanation, explain};
 use crate::format::{When, exact, series_name, took};
 use crate::overview::Chart;
@@ -183,14 +183,8 @@ fn chart(asker: &Asker, expressions: &[String], grid: Grid, interval: Duration) 
             return Asked { problem: Some(Broken::new(expr, &error.into())), ..Asked::nothing() };
         }
     }
-    let texts: Vec<&str> = expressions.iter().map(String::as_str).collect();
-    let mut chart = Chart {
-        id: "query".to_owned(),
-        title: "Result".to_owned(),
-        empty: "No series match in this range: check the names, or choose another range.".to_owned(),
-        ..Chart::default()
-    };
-    chart.fill(asker, &Request::of_expressions(&texts), grid, interval);
+    let words = ("Result", "No series match in this range: check the names, or choose another range.");
+    let chart = Chart::of_expressions(words, asker, expressions, grid, interval);
     Asked { chart: Some(chart), ..Asked::nothing() }
 }
 

@@ -1,5 +1,6 @@
 //! What the notifier says of itself.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -22,6 +23,21 @@ pub trait Notifications: Send + Sync {
         let _ = receiver;
         None
     }
+    /// The newest attempts to tell somebody something, the newest first; the error says why they cannot be read.
+    fn attempts(&self, wanted: AttemptQuery) -> Later<Result<AttemptPage, String>> {
+        let _ = wanted;
+        Box::pin(async { Ok(AttemptPage::default()) })
+    }
+    /// Adds quiet hours, or changes those with their id; gives the id. It is on the disk then.
+    fn set_quiet_hours(&self, hours: QuietHours) -> Later<Result<String, String>> {
+        let _ = hours;
+        Box::pin(async { Err("there are no quiet hours here".to_owned()) })
+    }
+    /// Removes quiet hours. It is on the disk then.
+    fn remove_quiet_hours(&self, id: String) -> Later<Result<(), String>> {
+        let _ = id;
+        Box::pin(async { Err("there are no quiet hours here".to_owned()) })
+    }
 }
 
 /// What is told to whom.
@@ -33,8 +49,19 @@ pub struct NotificationsView {
     pub silences: Vec<SilenceView>,
     /// The ways to tell somebody.
     pub receivers: Vec<ReceiverView>,
+    /// The hours in which receivers are told of little.
+    pub quiet_hours: Vec<QuietHours>,
     /// What is added to the labels of rules' alerts.
     pub external_labels: Labels,
+}
+
+impl NotificationsView {
+    /// The names of all receivers and of the one that is chosen, which may be gone; an empty one is none.
+    pub fn receiver_names(&self, chosen: &str) -> Vec<String> {
+        let known = self.receivers.iter().map(|receiver| receiver.name.as_str());
+        let names: BTreeSet<&str> = known.chain([chosen]).filter(|name| !name.is_empty()).collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
 }
 
 /// An alert on its way to a receiver.
@@ -54,6 +81,8 @@ pub struct NotifiedAlert {
     pub silenced_by: Vec<String>,
     /// The time intervals that keep its group quiet.
     pub muted_by: Vec<String>,
+    /// The end of the quiet hours that keep it back.
+    pub quiet_until: Option<Timestamp>,
 }
 
 /// A silence.
@@ -107,4 +136,99 @@ pub struct ReceiverView {
     pub sent: u64,
     /// Notifications that were given up.
     pub failed: u64,
+}
+
+/// Hours in which a receiver is told of what is urgent alone; they recur. What is kept back is told when they end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuietHours {
+    /// Empty for new ones.
+    pub id: String,
+    /// Who has them; empty for everybody.
+    pub receiver: String,
+    /// The days on which they begin, from Monday on.
+    pub days: [bool; 7],
+    /// Minute of the day at which they begin.
+    pub from: u16,
+    /// Minute of the day at which they end: of the next day, unless it lies behind the beginning.
+    pub to: u16,
+    /// Where the clock hangs, by its name in the time zone database; `Local` is where this machine is.
+    pub zone: String,
+    /// Severities that are told anyway. `none`, which is for programs, always is.
+    pub heard: Vec<String>,
+    /// Why.
+    pub comment: String,
+    /// When those end that it is now. Nobody writes it.
+    pub ends_at: Option<Timestamp>,
+    /// When the next ones begin, if it is none now. Nobody writes it.
+    pub begins_at: Option<Timestamp>,
+}
+
+impl QuietHours {
+    /// The severity of alerts that are meant for programs, such as a dead-man's switch: to keep one back would be an alarm.
+    const FOR_PROGRAMS: &str = "none";
+
+    /// Whether they keep alerts of a severity from a receiver while they last.
+    pub fn keep_back(&self, receiver: &str, severity: &str) -> bool {
+        let is_heard = self.heard.iter().any(|heard| heard.eq_ignore_ascii_case(severity));
+        (self.receiver.is_empty() || self.receiver == receiver) && !is_heard && severity != Self::FOR_PROGRAMS
+    }
+}
+
+/// An attempt to tell a receiver something.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AttemptView {
+    /// When it began.
+    pub at: Timestamp,
+    /// Who was told.
+    pub receiver: String,
+    /// In which way: `email[0]`.
+    pub integration: String,
+    /// Why it was told: `first notification`, `repeat interval elapsed`, `test`.
+    pub reason: String,
+    /// What the alerts of its group have in common.
+    pub group: Labels,
+    /// The first alerts of it: fingerprint and name.
+    pub alerts: Vec<(u64, String)>,
+    /// How many fired.
+    pub firing: usize,
+    /// How many had ended.
+    pub resolved: usize,
+    /// Which attempt of the same notification it was, from 1.
+    pub count: u32,
+    /// Whether the receiver took it.
+    pub taken: bool,
+    /// Why not, or what was wrong with its templates; empty if nothing was.
+    pub problem: String,
+    /// How long it took.
+    pub duration: Duration,
+    /// When it was to be tried again; `None` after one that was taken, and after tests.
+    pub next: Option<Timestamp>,
+    /// Whether that is the next look at its group, because this notification was given up.
+    pub given_up: bool,
+}
+
+/// Which attempts are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct AttemptQuery {
+    /// From here on.
+    pub from: Timestamp,
+    /// Up to here.
+    pub to: Timestamp,
+    /// Words, each of which must stand somewhere in it, in whatever case.
+    pub words: Vec<String>,
+    /// Those that were taken, or were not.
+    pub taken: Option<bool>,
+    /// Those that told of the alert with this fingerprint.
+    pub alert: Option<u64>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A part of the attempts.
+#[derive(Clone, Debug, Default)]
+pub struct AttemptPage {
+    /// The newest first.
+    pub attempts: Vec<AttemptView>,
+    /// Whether there are older ones that fit.
+    pub more: bool,
 }

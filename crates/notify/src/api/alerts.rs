@@ -15,6 +15,9 @@ use crate::{AlertView, GroupView};
 /// Texts of an alert together; far more than a message can show, and a bound on what a sender can make skep hold.
 const ALERT_BYTES_MAX: usize = 64 << 10;
 
+/// What stands among the time intervals that mute an alert while quiet hours keep it back.
+const QUIET_HOURS: &str = "quiet hours";
+
 /// Which alerts are asked for.
 struct Wanted {
     parameters: Parameters,
@@ -106,6 +109,8 @@ fn map(labels: &Labels) -> Map<String, Value> {
 
 fn shown(view: &AlertView, receivers: &BTreeSet<&str>, muted_by: &[String]) -> Value {
     let inhibited_by: Vec<String> = view.inhibited_by.iter().map(|source| format!("{source:016x}")).collect();
+    let hours = view.quiet_until.map(|_| QUIET_HOURS.to_owned());
+    let muted_by: Vec<String> = muted_by.iter().cloned().chain(hours).collect();
     let quiet = !inhibited_by.is_empty() || !view.silenced_by.is_empty() || !muted_by.is_empty();
     let mut value = json!({
         "annotations": map(&view.alert.annotations),

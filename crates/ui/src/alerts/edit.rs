@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -12,15 +11,15 @@ use model::parse_duration;
 use model::status::OwnRule;
 
 use super::backtest::{self, Outcome};
+use super::fields::Fields;
 use super::threshold::Split;
 use super::{Tab, fields};
 use crate::Ui;
 use crate::chart::Grid;
-use crate::data::Request;
 use crate::format::{exact, series_name};
 use crate::overview::Chart;
 use crate::page::{Shell, respond};
-use crate::params::{Params, encode};
+use crate::params::Params;
 use crate::problem::Problem;
 
 /// Points of the picture that a page carries for readers without scripts.
@@ -198,11 +197,7 @@ async fn show(
         },
     };
     let view = ui.state.notifications.view().await.unwrap_or_default();
-    let mut receivers: Vec<String> = view.receivers.into_iter().map(|receiver| receiver.name).collect();
-    receivers.push(form.receiver.clone());
-    receivers.retain(|name| !name.is_empty());
-    receivers.sort();
-    receivers.dedup();
+    let receivers = view.receiver_names(&form.receiver);
     let title = if form.old.is_empty() { "New alert" } else { "Change an alert" };
     let shell = Shell::new(ui, params, "/alerts", title);
     let page = Page {
@@ -227,19 +222,12 @@ impl Preview {
         let interval = ui.state.config.interval;
         let grid = Grid::new(now - 86_400_000, now, PICTURE_POINTS, interval);
         let split = Split::new(&rule.expr, false);
-        let expressions: Vec<String> = split.expressions().into_iter().map(str::to_owned).collect();
-        let data_query = encode(expressions.iter().map(|expr| ("expr", expr.as_str())));
+        let (expressions, data_query) = split.expressions();
         let expr = rule.expr.clone();
         let asked = ui.ask(move |asker| {
             asker.instant(&expr, now).map_err(|e| format!("expr: {e}"))?;
-            let texts: Vec<&str> = expressions.iter().map(String::as_str).collect();
-            let mut chart = Chart {
-                id: "query".to_owned(),
-                title: "The last day".to_owned(),
-                empty: "The expression gives nothing: check its names.".to_owned(),
-                ..Chart::default()
-            };
-            chart.fill(asker, &Request::of_expressions(&texts), grid, interval);
+            let words = ("The last day", "The expression gives nothing: check its names.");
+            let chart = Chart::of_expressions(words, asker, &expressions, grid, interval);
             Ok((chart, asker.values(&expr, now)))
         });
         let (chart, values) = match asked.await? {
@@ -260,11 +248,7 @@ impl Preview {
 }
 
 /// The handler that keeps the rule.
-pub(crate) async fn save(State(ui): State<Arc<Ui>>, headers: HeaderMap, body: Body) -> Response {
-    let params = match fields::read(body).await {
-        Ok(params) => params,
-        Err(problem) => return problem.respond(&ui, &headers),
-    };
+pub(crate) async fn save(State(ui): State<Arc<Ui>>, headers: HeaderMap, Fields(params): Fields) -> Response {
     let form = Form::read(&params);
     let old = Some(form.old.clone()).filter(|old| !old.is_empty());
     let result = match form.rule() {
@@ -278,11 +262,7 @@ pub(crate) async fn save(State(ui): State<Arc<Ui>>, headers: HeaderMap, body: Bo
 }
 
 /// The handler that takes the rule away.
-pub(crate) async fn delete(State(ui): State<Arc<Ui>>, headers: HeaderMap, body: Body) -> Response {
-    let params = match fields::read(body).await {
-        Ok(params) => params,
-        Err(problem) => return problem.respond(&ui, &headers),
-    };
+pub(crate) async fn delete(State(ui): State<Arc<Ui>>, headers: HeaderMap, Fields(params): Fields) -> Response {
     let name = params.get("name").unwrap_or_default().to_owned();
     let result = Arc::clone(&ui.state.rules).remove_own(name).await;
     fields::done(&ui, &headers, result, "/alerts/rules")

@@ -1,6 +1,9 @@
 //! The fields of small forms.
 
-use axum::body::{Body, to_bytes};
+use std::sync::Arc;
+
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, Request};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -12,13 +15,21 @@ use crate::problem::Problem;
 /// A form has a few short fields and an expression.
 const FORM_BYTES_MAX: usize = 64 << 10;
 
-/// Reads a form that was sent.
-pub(super) async fn read(body: Body) -> Result<Params, Problem> {
-    let body = to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| {
-        let detail = format!("A form may have {} KiB.", FORM_BYTES_MAX >> 10);
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "This is too large, or broke off", detail)
-    })?;
-    Ok(Params::parse(std::str::from_utf8(&body).ok()))
+/// A form that was sent; one that cannot be read is answered with a page that says why.
+pub(super) struct Fields(pub(super) Params);
+
+impl FromRequest<Arc<Ui>> for Fields {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, ui: &Arc<Ui>) -> Result<Self, Response> {
+        let (head, body) = request.into_parts();
+        let body = to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| {
+            let detail = format!("A form may have {} KiB.", FORM_BYTES_MAX >> 10);
+            let title = "This is too large, or broke off";
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, title, detail).respond(ui, &head.headers)
+        })?;
+        Ok(Self(Params::parse(std::str::from_utf8(&body).ok())))
+    }
 }
 
 /// Sends the reader on, so that going back does not write again.

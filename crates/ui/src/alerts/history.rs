@@ -7,7 +7,10 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use model::status::{AlertChange, AlertState, HistoryPage, HistoryQuery};
+use model::{Labels, fingerprint};
 
+use super::list::whole;
+use super::one::spell;
 use super::{Pairs, Tab, pairs};
 use crate::Ui;
 use crate::format::{Unit, When, exact};
@@ -47,6 +50,8 @@ pub(super) struct Row {
     pub(super) value: String,
     pub(super) exact: String,
     pub(super) group: String,
+    /// Of the alert's page.
+    pub(super) number: String,
 }
 
 /// The word of an address, and the state that it means.
@@ -64,8 +69,8 @@ pub(crate) async fn page(State(ui): State<Arc<Ui>>, RawQuery(query): RawQuery, h
         to: params.get("before").and_then(|text| text.parse().ok()).unwrap_or(now),
         words: words.split_whitespace().map(str::to_owned).collect(),
         state: state.map(|(_, state)| state),
-        rule: None,
         limit: ROWS_MAX,
+        ..HistoryQuery::default()
     };
     let found = match ui.history(wanted).await {
         Ok(found) => found,
@@ -77,7 +82,8 @@ pub(crate) async fn page(State(ui): State<Arc<Ui>>, RawQuery(query): RawQuery, h
         let pairs = [("q", words.as_str()), ("state", params.get("state").unwrap_or_default()), ("before", &last)];
         encode(pairs.into_iter().filter(|(_, value)| !value.is_empty()))
     });
-    let rows = found.changes.iter().map(Row::new).collect();
+    let external = ui.state.notifications.view().await.unwrap_or_default().external_labels;
+    let rows = found.changes.iter().map(|change| Row::new(change, &external)).collect();
     let shell = Shell::new(&ui, &params, "/alerts", "History");
     let state = state.map_or("", |(word, _)| word);
     let page = Page { shell, tab: Tab::History, words, state, rows, older };
@@ -85,7 +91,7 @@ pub(crate) async fn page(State(ui): State<Arc<Ui>>, RawQuery(query): RawQuery, h
 }
 
 impl Row {
-    pub(super) fn new(change: &AlertChange) -> Self {
+    pub(super) fn new(change: &AlertChange, external: &Labels) -> Self {
         let lasted = Unit::Seconds.text(((change.at - change.active_at) as f64 / 1000.0).round());
         let (state, after) = match change.state {
             AlertState::Pending => (AlertState::Pending.into(), String::new()),
@@ -109,6 +115,7 @@ impl Row {
             value: if is_over { String::new() } else { Unit::Short.text(change.value) },
             exact: if is_over { String::new() } else { exact(change.value) },
             group: change.rule.1.clone(),
+            number: spell(fingerprint(&whole(external, &change.labels))),
         }
     }
 }

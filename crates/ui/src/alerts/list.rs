@@ -8,11 +8,11 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use model::status::{AlertState, AlertStatus, NotificationsView, NotifiedAlert, SilenceView};
-use model::{Labels, Timestamp};
+use model::{Labels, Timestamp, fingerprint};
 
-use super::{Alert, Tab, matchers, rule_link};
+use super::one::spell;
+use super::{Alert, Tab, left, matchers, rule_link};
 use crate::Ui;
-use crate::format::ago;
 use crate::page::{Shell, respond};
 use crate::params::{Params, encode};
 use crate::targets::State3;
@@ -27,6 +27,8 @@ struct Page {
     tab: Tab,
     /// What is searched for.
     words: String,
+    /// Whose alerts alone are shown, as links of notifications ask for it; empty for everybody's.
+    receiver: String,
     kinds: Vec<KindCount>,
     sections: Vec<Section>,
     /// Whether nothing is filtered out.
@@ -52,27 +54,33 @@ struct Section {
     rows: Vec<Row>,
 }
 
-struct Row {
-    alert: Alert,
-    kind: Kind,
-    state: State3,
+/// An alert with what is known of its way to people.
+pub(super) struct Row {
+    pub(super) alert: Alert,
+    pub(super) kind: Kind,
+    pub(super) state: State3,
     /// Why nobody is told.
-    reason: String,
+    pub(super) reason: String,
     /// The silence that holds, to look at it.
-    silence: String,
-    group: String,
-    rule: String,
-    receivers: String,
-    runbook: String,
+    pub(super) silence: String,
+    pub(super) group: String,
+    /// The page of its rule; empty where another program sent it.
+    pub(super) rule: String,
+    /// Who is told.
+    pub(super) receivers: Vec<String>,
+    pub(super) runbook: String,
+    /// The labels by which receivers know it, and their number.
+    pub(super) whole: Labels,
+    pub(super) fingerprint: u64,
     /// A new silence for exactly this alert.
-    hush: String,
+    pub(super) hush: String,
     /// Annotations that stand in no other place.
-    more: Vec<(String, String)>,
+    pub(super) more: Vec<(String, String)>,
 }
 
 /// What an alert is to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub(super) enum Kind {
     Firing,
     Pending,
     Silenced,
@@ -102,29 +110,31 @@ pub(crate) async fn page(State(ui): State<Arc<Ui>>, RawQuery(query): RawQuery, h
     let view = ui.state.notifications.view().await;
     let told = view.is_some();
     let mut rows = ui.rows(&view.unwrap_or_default(), &shell.prefix, now);
+    let receiver = params.get("receiver").unwrap_or_default().to_owned();
+    rows.retain(|row| receiver.is_empty() || row.receivers.contains(&receiver));
     let words = params.get("q").unwrap_or_default().to_lowercase();
     rows.retain(|row| words.split_whitespace().all(|word| row.text().contains(word)));
     let chosen = params.get("state").and_then(|word| Kind::ALL.into_iter().find(|kind| kind.state().word == word));
-    let kinds = kinds(&rows, chosen, &words);
+    let kinds = kinds(&rows, chosen, &words, &receiver);
     rows.retain(|row| chosen.is_none_or(|kind| row.kind == kind));
     let total = rows.len();
     rows.truncate(ROWS_MAX);
     let hidden = total - rows.len();
     let rules = ui.state.rules.groups().iter().map(|group| group.rules.len()).sum();
     let sections = sections(rows);
-    let all = words.is_empty() && chosen.is_none();
-    let page = Page { shell, tab: Tab::Alerts, words, kinds, sections, all, total, hidden, rules, told };
+    let all = words.is_empty() && chosen.is_none() && receiver.is_empty();
+    let page = Page { shell, tab: Tab::Alerts, words, receiver, kinds, sections, all, total, hidden, rules, told };
     respond(StatusCode::OK, &headers, page.render())
 }
 
-fn kinds(rows: &[Row], chosen: Option<Kind>, words: &str) -> Vec<KindCount> {
+fn kinds(rows: &[Row], chosen: Option<Kind>, words: &str, receiver: &str) -> Vec<KindCount> {
     let count = |kind| rows.iter().filter(|row| row.kind == kind).count();
     let kinds = Kind::ALL.into_iter().map(|kind| {
         let is_chosen = chosen == Some(kind);
         let state = kind.state();
-        let state_pair = (!is_chosen).then_some(("state", state.word));
-        let pairs = [Some(("q", words)).filter(|(_, words)| !words.is_empty()), state_pair];
-        KindCount { count: count(kind), link: encode(pairs.into_iter().flatten()), chosen: is_chosen, state }
+        let pairs = [("receiver", receiver), ("q", words), ("state", if is_chosen { "" } else { state.word })];
+        let link = encode(pairs.into_iter().filter(|(_, value)| !value.is_empty()));
+        KindCount { count: count(kind), link, chosen: is_chosen, state }
     });
     // What can only be with silences and the like is shown when there is some.
     kinds.filter(|kind| kind.count > 0 || kind.chosen || matches!(kind.state.word, "firing" | "pending")).collect()
@@ -153,10 +163,16 @@ fn rank(severity: &str) -> u8 {
 }
 
 impl Row {
+    /// Its number in addresses.
+    fn number(&self) -> String {
+        spell(self.fingerprint)
+    }
+
     /// What is searched.
     fn text(&self) -> String {
         let pairs = |pairs: &[(String, String)]| pairs.iter().map(|(n, v)| format!("{n}={v} ")).collect::<String>();
-        let Self { alert, group, receivers, reason, .. } = self;
+        let Self { alert, group, reason, .. } = self;
+        let receivers = self.receivers.join(" ");
         let (labels, texts) = (pairs(&alert.labels), pairs(&alert.annotations));
         format!("{} {} {group} {receivers} {reason} {labels} {texts}", alert.name, self.state.word).to_lowercase()
     }
@@ -164,21 +180,22 @@ impl Row {
 
 impl Ui {
     /// All alerts: those of rules, and those that others sent.
-    fn rows(&self, view: &NotificationsView, prefix: &str, now: Timestamp) -> Vec<Row> {
+    pub(super) fn rows(&self, view: &NotificationsView, prefix: &str, now: Timestamp) -> Vec<Row> {
         let mut told: HashMap<&Labels, Vec<&NotifiedAlert>> = HashMap::new();
         for alert in &view.alerts {
             told.entry(&alert.labels).or_default().push(alert);
         }
-        let silences: HashMap<&str, &SilenceView> = view.silences.iter().map(|s| (s.id.as_str(), s)).collect();
+        let silences = view.silences.iter().map(|silence| (silence.id.as_str(), silence)).collect();
+        let scene = Scene { silences, prefix, now };
         let mut rows = Vec::new();
         for group in self.state.rules.groups() {
             for (place, rule) in group.rules.iter().enumerate() {
                 let alerts = rule.alerting.iter().flat_map(|alerting| &alerting.alerts);
                 for alert in alerts.filter(|alert| alert.state != AlertState::Inactive) {
-                    let whole = Labels::from_pairs(view.external_labels.iter().chain(alert.labels.iter()));
+                    let whole = whole(&view.external_labels, &alert.labels);
                     let ways = told.remove(&whole).unwrap_or_default();
                     let link = rule_link(prefix, &group.file, &group.name, place, &rule.name);
-                    rows.push(row(alert, &whole, &ways, &silences, group.name.clone(), link, prefix, now));
+                    rows.push(Row { group: group.name.clone(), rule: link, ..scene.row(alert, whole, &ways) });
                 }
             }
         }
@@ -192,8 +209,7 @@ impl Ui {
                 keep_firing_since: None,
                 value: f64::NAN,
             };
-            let group = "sent by another program".to_owned();
-            rows.push(row(&alert, labels, &ways, &silences, group, String::new(), prefix, now));
+            rows.push(Row { group: "sent by another program".to_owned(), ..scene.row(&alert, labels.clone(), &ways) });
         }
         rows.sort_by(|a, b| {
             let key = |row: &Row| (rank(&row.alert.severity), row.alert.severity.clone(), row.kind);
@@ -204,38 +220,50 @@ impl Ui {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "a row says as much")]
-fn row(
-    alert: &AlertStatus,
-    whole: &Labels,
-    ways: &[&NotifiedAlert],
-    silences: &HashMap<&str, &SilenceView>,
-    group: String,
-    rule: String,
-    prefix: &str,
-    now: Timestamp,
-) -> Row {
-    let (kind, reason, silence) = judge(alert.state, ways, silences, now);
+/// The labels by which receivers know an alert of a rule.
+pub(super) fn whole(external: &Labels, labels: &Labels) -> Labels {
+    Labels::from_pairs(external.iter().chain(labels.iter()))
+}
+
+/// The form of a silence for exactly these labels.
+pub(super) fn hush(prefix: &str, whole: &Labels) -> String {
     let lines: Vec<String> = matchers::exactly(whole).collect();
-    let hush = encode(lines.iter().map(|line| ("m", line.as_str())));
-    let mut receivers: Vec<&str> = ways.iter().map(|way| way.receiver.as_str()).collect();
-    receivers.sort_unstable();
-    receivers.dedup();
-    let shown = Alert::new(alert, now);
-    let runbook = alert.annotations.get("runbook_url").filter(|url| is_address(url)).unwrap_or_default().to_owned();
-    let is_extra = |(name, text): &&(String, String)| name != "runbook_url" && *text != shown.summary;
-    Row {
-        more: shown.annotations.iter().filter(is_extra).cloned().collect(),
-        kind,
-        state: kind.state(),
-        reason,
-        silence,
-        group,
-        rule,
-        receivers: receivers.join(", "),
-        runbook,
-        hush: format!("{prefix}/alerts/silence?{hush}"),
-        alert: shown,
+    format!("{prefix}/alerts/silence?{}", encode(lines.iter().map(|line| ("m", line.as_str()))))
+}
+
+/// What all rows share.
+struct Scene<'a> {
+    silences: HashMap<&'a str, &'a SilenceView>,
+    prefix: &'a str,
+    now: Timestamp,
+}
+
+impl Scene<'_> {
+    /// A row but for where its rule stands.
+    fn row(&self, alert: &AlertStatus, whole: Labels, ways: &[&NotifiedAlert]) -> Row {
+        let (kind, reason, silence) = judge(alert.state, ways, &self.silences, self.now);
+        let mut receivers: Vec<String> = ways.iter().map(|way| way.receiver.clone()).collect();
+        receivers.sort_unstable();
+        receivers.dedup();
+        let shown = Alert::new(alert, self.now);
+        let runbook = alert.annotations.get("runbook_url").filter(|url| is_address(url)).unwrap_or_default().to_owned();
+        let is_extra = |(name, text): &&(String, String)| name != "runbook_url" && *text != shown.summary;
+        let fingerprint = fingerprint(&whole);
+        Row {
+            more: shown.annotations.iter().filter(is_extra).cloned().collect(),
+            kind,
+            state: kind.state(),
+            reason,
+            silence,
+            group: String::new(),
+            rule: String::new(),
+            receivers,
+            runbook,
+            hush: hush(self.prefix, &whole),
+            whole,
+            fingerprint,
+            alert: shown,
+        }
     }
 }
 
@@ -255,8 +283,10 @@ fn judge(
     if state == AlertState::Pending {
         return (Kind::Pending, none(), none());
     }
-    let is_quiet =
-        |way: &&NotifiedAlert| way.inhibited_by.is_some() || !way.silenced_by.is_empty() || !way.muted_by.is_empty();
+    let is_quiet = |way: &&NotifiedAlert| {
+        let is_muted = !way.muted_by.is_empty() || way.quiet_until.is_some();
+        is_muted || way.inhibited_by.is_some() || !way.silenced_by.is_empty()
+    };
     let Some(first) = ways.first().filter(|_| ways.iter().all(is_quiet)) else {
         return (Kind::Firing, none(), none());
     };
@@ -265,14 +295,17 @@ fn judge(
     }
     if let Some(id) = first.silenced_by.first() {
         let reason = silences.get(id.as_str()).map(|silence| {
-            let left = ago(2 * now - silence.ends_at, now);
-            let left = left.trim_end_matches(" ago");
+            let left = left(silence.ends_at, now);
             let comment = if silence.comment.is_empty() { none() } else { format!(": {}", silence.comment) };
             format!("for {left} more, by {}{comment}", silence.author)
         });
         return (Kind::Silenced, reason.unwrap_or_default(), id.clone());
     }
-    (Kind::Muted, format!("in the time interval {}", first.muted_by.join(", ")), none())
+    let reason = match first.quiet_until {
+        Some(end) if first.muted_by.is_empty() => format!("quiet hours, {} more", left(end, now)),
+        _ => format!("in the time interval {}", first.muted_by.join(", ")),
+    };
+    (Kind::Muted, reason, none())
 }
 
 #[cfg(test)]
@@ -290,6 +323,7 @@ mod tests {
         };
         let silences = HashMap::from([("s", &silence)]);
         let way = |inhibited: bool, silenced: bool, muted: bool| NotifiedAlert {
+            quiet_until: None,
             labels: Labels::empty(),
             annotations: Labels::empty(),
             starts_at: 0,
@@ -310,6 +344,8 @@ mod tests {
         check(Firing, &[way(true, true, false)], Kind::Inhibited, "while Other fires");
         check(Firing, &[way(false, true, false)], Kind::Silenced, "for 60 min more, by me: work");
         check(Firing, &[way(false, false, true)], Kind::Muted, "in the time interval nights");
+        let asleep = NotifiedAlert { quiet_until: Some(7_200_000), ..way(false, false, false) };
+        check(Firing, &[asleep], Kind::Muted, "quiet hours, 2 h more");
         // Who is told on another way is told.
         check(Firing, &[way(true, false, false), way(false, false, false)], Kind::Firing, "");
     }

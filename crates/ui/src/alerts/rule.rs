@@ -6,12 +6,13 @@ use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use model::format_duration;
 use model::status::{AlertState, HistoryQuery, OwnRule, RuleGroupStatus, RuleStatus};
+use model::{Labels, format_duration};
 
 use super::backtest::{self, Outcome};
 use super::groups::{state, unless_zero};
 use super::history;
+use super::list::hush;
 use super::runbook::Runbook;
 use super::threshold::Split;
 use super::timeline::{self, Strip};
@@ -19,7 +20,6 @@ use super::unheard::{self, Unheard};
 use super::{Alert, Pairs, Tab, pairs};
 use crate::Ui;
 use crate::chart::Grid;
-use crate::data::Request;
 use crate::format::{When, ago, took};
 use crate::overview::Chart;
 use crate::page::{Shell, respond};
@@ -73,6 +73,10 @@ struct Page {
     unheard: Option<&'static Unheard>,
     own: Option<OwnRule>,
     edit_link: String,
+    /// A silence for all of its alerts.
+    hush: String,
+    /// Whether anybody is told at all.
+    told: bool,
 }
 
 /// The handler.
@@ -92,20 +96,13 @@ async fn build(ui: &Ui, params: &Params) -> Result<Page, Problem> {
     let interval = ui.state.config.interval;
     let grid = Grid::new(range.start, range.end, PICTURE_POINTS, interval);
     let split = Split::new(&rule.query, false);
-    let expressions: Vec<String> = split.expressions().into_iter().map(str::to_owned).collect();
-    let data_query = encode(expressions.iter().map(|expr| ("expr", expr.as_str())));
+    let (expressions, data_query) = split.expressions();
     let (name, is_alerting) = (rule.name.clone(), rule.alerting.is_some());
     let (rule_query, at) = (rule.query.clone(), range.end);
     let drawn = move |asker: &crate::ask::Asker| {
-        let texts: Vec<&str> = expressions.iter().map(String::as_str).collect();
-        let mut chart = Chart {
-            id: "query".to_owned(),
-            title: "Expression".to_owned(),
-            empty: "The expression gives nothing in this range.".to_owned(),
-            ..Chart::default()
-        };
-        chart.fill(asker, &Request::of_expressions(&texts), grid, interval);
-        let strips = if is_alerting { timeline::strips(asker, &name, grid) } else { (Vec::new(), 0) };
+        let words = ("Expression", "The expression gives nothing in this range.");
+        let chart = Chart::of_expressions(words, asker, &expressions, grid, interval);
+        let strips = if is_alerting { timeline::strips(asker, &name, None, grid) } else { (Vec::new(), 0) };
         (chart, strips, unheard::remark(asker, &rule_query, at))
     };
     let (chart, (strips, strips_hidden), unheard) = ui.ask(drawn).await?;
@@ -116,7 +113,11 @@ async fn build(ui: &Ui, params: &Params) -> Result<Page, Problem> {
         None => None,
     };
     let wanted = HistoryQuery { to: now, rule: Some(rule.name.clone()), limit: CHANGES_MAX, ..HistoryQuery::default() };
-    let changes = ui.history(wanted).await?.changes.iter().map(history::Row::new).collect();
+    let view = ui.state.notifications.view().await;
+    let told = view.is_some();
+    let external = view.unwrap_or_default().external_labels;
+    let changes = ui.history(wanted).await?.changes;
+    let changes = changes.iter().map(|change| history::Row::new(change, &external)).collect();
     let shell = Shell::new(ui, params, "/alerts", &rule.name);
     let own =
         ui.state.rules.own().into_iter().find(|own| own.name == rule.name && group.file.ends_with("rules/own.yml"));
@@ -137,7 +138,7 @@ async fn build(ui: &Ui, params: &Params) -> Result<Page, Problem> {
         took: took(rule.evaluation_time),
         chart,
         data_query,
-        threshold: format!("{} {}", split.op, split.threshold).trim().to_owned(),
+        threshold: split.line(),
         strips,
         strips_hidden,
         alerts: active.take(ALERTS_MAX).map(|alert| Alert::new(alert, now)).collect(),
@@ -150,6 +151,8 @@ async fn build(ui: &Ui, params: &Params) -> Result<Page, Problem> {
         unheard,
         edit_link: format!("{}/alerts/edit?{}", shell.prefix, encode([("old", rule.name.as_str())])),
         own,
+        hush: hush(&shell.prefix, &Labels::from_pairs([("alertname", rule.name.as_str())])),
+        told,
         name: rule.name.clone(),
         group: group.name.clone(),
         file: group.file.clone(),

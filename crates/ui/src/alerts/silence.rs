@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use model::status::{AlertState, SilenceLine, SilenceView};
 use model::{Labels, Timestamp, parse_duration};
 
-use super::{Alert, Tab, fields, matchers};
+use super::fields::Fields;
+use super::list::whole;
+use super::{Alert, Tab, fields, matchers, one};
 use crate::Ui;
 use crate::page::{Shell, respond};
 use crate::params::Params;
@@ -89,7 +90,12 @@ impl Form {
 /// The handler of the form.
 pub(crate) async fn page(State(ui): State<Arc<Ui>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let params = Params::parse(query.as_deref());
-    let form = Form::read(&params);
+    let mut form = Form::read(&params);
+    // Links in notifications name the alert alone.
+    if let Some(fingerprint) = params.get("alert").filter(|_| form.lines.is_empty()).and_then(one::read) {
+        let labels = ui.labels_of(fingerprint).await.unwrap_or_default();
+        form.lines = matchers::exactly(&labels).collect::<Vec<_>>().join("\n");
+    }
     // A form that is opened without a matcher has no mistake yet.
     let error = match form.silence(None, ui.state.clock.now()) {
         Err(error) if !form.lines.trim().is_empty() => error,
@@ -121,11 +127,7 @@ async fn show(
 }
 
 /// The handler that keeps it.
-pub(crate) async fn save(State(ui): State<Arc<Ui>>, headers: HeaderMap, body: Body) -> Response {
-    let params = match fields::read(body).await {
-        Ok(params) => params,
-        Err(problem) => return problem.respond(&ui, &headers),
-    };
+pub(crate) async fn save(State(ui): State<Arc<Ui>>, headers: HeaderMap, Fields(params): Fields) -> Response {
     let form = Form::read(&params);
     let old = ui.state.notifications.view().await.unwrap_or_default().silences;
     let old = old.iter().find(|silence| silence.id == form.id);
@@ -140,11 +142,7 @@ pub(crate) async fn save(State(ui): State<Arc<Ui>>, headers: HeaderMap, body: Bo
 }
 
 /// The handler that ends one.
-pub(crate) async fn expire(State(ui): State<Arc<Ui>>, headers: HeaderMap, body: Body) -> Response {
-    let params = match fields::read(body).await {
-        Ok(params) => params,
-        Err(problem) => return problem.respond(&ui, &headers),
-    };
+pub(crate) async fn expire(State(ui): State<Arc<Ui>>, headers: HeaderMap, Fields(params): Fields) -> Response {
     let Some(id) = params.get("id").map(str::to_owned) else {
         return Problem::bad_request("Which silence?", "The form names no id.").respond(&ui, &headers);
     };
@@ -161,10 +159,9 @@ impl Ui {
         let now = self.state.clock.now();
         let rules = self.state.rules.groups().into_iter().flat_map(|group| group.rules);
         let alerts = rules.filter_map(|rule| rule.alerting).flat_map(|alerting| alerting.alerts);
-        let fitting = alerts.filter(|alert| alert.state != AlertState::Inactive).filter(|alert| {
-            let whole = Labels::from_pairs(external.iter().chain(alert.labels.iter()));
-            matchers::fits(lines, &whole)
-        });
+        let fitting = alerts
+            .filter(|alert| alert.state != AlertState::Inactive)
+            .filter(|alert| matchers::fits(lines, &whole(external, &alert.labels)));
         fitting.map(|alert| Alert::new(&alert, now)).collect()
     }
 }

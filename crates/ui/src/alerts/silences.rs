@@ -9,9 +9,10 @@ use axum::response::Response;
 use model::Timestamp;
 use model::status::SilenceView;
 
-use super::{Tab, matchers};
+use super::quiet::Hours;
+use super::{Tab, left, matchers};
 use crate::Ui;
-use crate::format::{Unit, When, ago};
+use crate::format::{When, ago};
 use crate::page::{Shell, respond};
 use crate::params::{Params, encode};
 use crate::targets::State3;
@@ -25,6 +26,7 @@ struct Page {
     lists: Vec<(&'static str, Vec<Row>)>,
     /// Whether none holds or waits.
     none: bool,
+    quiet: Vec<Hours>,
     /// Whether there are receivers, without which nothing is told anyway.
     told: bool,
 }
@@ -60,7 +62,8 @@ pub(crate) async fn page(State(ui): State<Arc<Ui>>, RawQuery(query): RawQuery, h
     let shell = Shell::new(&ui, &params, "/alerts", "Silences");
     let none = rows.is_empty();
     let lists = vec![("Active and waiting", rows), ("Ended within five days", ended)];
-    let page = Page { shell, tab: Tab::Silences, lists, none, told };
+    let quiet = view.quiet_hours.iter().map(|hours| Hours::new(hours, &view.alerts, now)).collect();
+    let page = Page { shell, tab: Tab::Silences, lists, none, quiet, told };
     respond(StatusCode::OK, &headers, page.render())
 }
 
@@ -71,15 +74,14 @@ impl Row {
         let id = (!is_over).then_some(("id", silence.id.as_str()));
         let texts = [("comment", silence.comment.as_str()), ("author", silence.author.as_str())];
         let pairs = lines.iter().map(|line| ("m", line.as_str())).chain(texts).chain(id);
-        let seconds = |millis: i64| Unit::Seconds.text((millis as f64 / 1000.0).round());
         let (state, left) = if is_over {
             let left = format!("ended {}", ago(silence.ends_at, now));
             (State3 { word: "ended", class: "idle", icon: "check" }, left)
         } else if silence.starts_at > now {
-            let left = format!("begins in {}", seconds(silence.starts_at - now));
+            let left = format!("begins in {}", left(silence.starts_at, now));
             (State3 { word: "waits", class: "warn", icon: "clock" }, left)
         } else {
-            let left = format!("{} left", seconds(silence.ends_at - now));
+            let left = format!("{} left", left(silence.ends_at, now));
             (State3 { word: "active", class: "good", icon: "hush" }, left)
         };
         Self {

@@ -1,6 +1,10 @@
 //! An expression against its threshold: `x > 5` is `x`, and a line at 5.
 
+use model::is_valid_label_name;
 use promql::{BinaryOp, Expr, Kind, NodeId};
+
+use crate::format::literal;
+use crate::params::encode;
 
 /// What is charted of an alert's expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,9 +25,33 @@ impl Split {
         found.unwrap_or_else(|| Self { value: expr.to_owned(), op: "", threshold: String::new() })
     }
 
-    /// The expressions of the chart.
-    pub(super) fn expressions(&self) -> Vec<&str> {
-        [self.value.as_str(), self.threshold.as_str()].into_iter().filter(|text| !text.is_empty()).collect()
+    /// The expressions of the chart, and what asks for its data.
+    pub(super) fn expressions(&self) -> (Vec<String>, String) {
+        let texts = [&self.value, &self.threshold].into_iter().filter(|text| !text.is_empty());
+        let texts: Vec<String> = texts.cloned().collect();
+        let query = encode(texts.iter().map(|expr| ("expr", expr.as_str())));
+        (texts, query)
+    }
+
+    /// The line in the chart: `> 0.9`.
+    pub(super) fn line(&self) -> String {
+        format!("{} {}", self.op, self.threshold).trim().to_owned()
+    }
+
+    /// The same of the series alone that have these labels.
+    pub(super) fn only(self, labels: &[(String, String)]) -> Self {
+        let labels: Vec<&(String, String)> = labels.iter().filter(|(name, _)| is_valid_label_name(name)).collect();
+        if labels.is_empty() {
+            return self;
+        }
+        let names: Vec<&str> = labels.iter().map(|(name, _)| name.as_str()).collect();
+        let one = labels.iter().fold("vector(1)".to_owned(), |inner, (name, value)| {
+            // A dollar would stand for a group of the pattern.
+            let value = literal(&value.replace('$', "$$"));
+            format!("label_replace({inner}, \"{name}\", {value}, \"\", \"\")")
+        });
+        let value = format!("({}) and on ({}) {one}", self.value, names.join(", "));
+        Self { value, ..self }
     }
 }
 
@@ -71,5 +99,23 @@ mod tests {
         check("x > bool 1", false, ("x > bool 1", "", ""));
         check("absent(up)", false, ("absent(up)", "", ""));
         check("nonsense(", true, ("nonsense(", "", ""));
+    }
+
+    #[test]
+    fn one_series_is_charted() {
+        let check = |expr: &str, labels: &[(&str, &str)], expected: &str| {
+            let labels: Vec<(String, String)> =
+                labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            let (expressions, _) = Split::new(expr, false).only(&labels).expressions();
+            assert_eq!(expressions[0], expected);
+            assert!(promql::parse(&expressions[0]).is_ok(), "{expected}");
+        };
+        check("vector(7) > 5", &[], "vector(7)");
+        check("x > 5", &[("a", "b$1")], r#"(x) and on (a) label_replace(vector(1), "a", "b$$1", "", "")"#);
+        check(
+            "x or y > 5",
+            &[("a", "q\""), ("b", "2")],
+            r#"(x or y > 5) and on (a, b) label_replace(label_replace(vector(1), "a", "q\"", "", ""), "b", "2", "", "")"#,
+        );
     }
 }

@@ -23,8 +23,8 @@ pub(super) struct Strip {
     pub(super) summary: String,
 }
 
-/// The strips of all alerts of a name, and how many were left out.
-pub(super) fn strips(asker: &Asker, alert: &str, grid: Grid) -> (Vec<Strip>, usize) {
+/// The strips of all alerts of a name, or of the one with these labels beside it, and how many were left out.
+pub(super) fn strips(asker: &Asker, alert: &str, only: Option<&Labels>, grid: Grid) -> (Vec<Strip>, usize) {
     let range = Range { step: grid.range().step, ..grid.range() };
     let Ok(ranged) = asker.range(&format!("ALERTS{{alertname={}}}", literal(alert)), range) else {
         return (Vec::new(), 0);
@@ -37,7 +37,11 @@ pub(super) fn strips(asker: &Asker, alert: &str, grid: Grid) -> (Vec<Strip>, usi
         let fires = series.labels.get("alertstate") == Some("firing");
         let mut builder = series.labels.to_builder();
         builder.remove("alertstate").remove("alertname").remove(METRIC_NAME);
-        let spans = alerts.entry(builder.build()).or_default();
+        let labels = builder.build();
+        if only.is_some_and(|only| *only != labels) {
+            continue;
+        }
+        let spans = alerts.entry(labels).or_default();
         for sample in series.samples.iter() {
             match spans.last_mut().filter(|(_, to, kind)| *kind == fires && *to + step >= sample.timestamp) {
                 Some((_, to, _)) => *to = sample.timestamp,

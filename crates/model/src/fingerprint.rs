@@ -1,6 +1,6 @@
 //! The number by which Alertmanager and its clients know an alert.
 
-use model::Labels;
+use crate::Labels;
 
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0100_0000_01b3;
