@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rules::unittest::run;
+use rules::unittest::{Settings, run};
 
 /// The rule files with their tests.
 fn chapters() -> Vec<(PathBuf, PathBuf)> {
@@ -25,7 +25,7 @@ fn every_rule_fires_when_it_should_and_only_then() {
         let groups = rules::load_file(&rules, &report);
         assert_eq!(report.problems(), [], "{}", rules.display());
         let names: Vec<&str> = groups.iter().flat_map(|group| &group.rules).map(|rule| rule.name.as_str()).collect();
-        let outcome = run(&tests, |_| true);
+        let outcome = run(&tests, &Settings::default(), |_| true);
         assert_eq!((outcome.failures, outcome.warnings), (Vec::new(), Vec::new()), "{}", tests.display());
         let tested: Vec<&str> = outcome.cases.iter().map(|case| case.name.as_str()).collect();
         assert_eq!(tested, names, "{}: a test for each rule, in their order", tests.display());
