@@ -263,6 +263,18 @@ pub trait Series: Send + Sync {
     /// markers included.
     fn read(&self, into: &mut Samples) -> Result<(), StorageError>;
 
+    /// Adds numbers that tell the timestamps which [`Series::read`] would give, where they can be told without reading: of
+    /// series of one answer that add the same numbers and for which [`Series::read_values`] is true, they are equal.
+    fn times_key(&self, _key: &mut Vec<u64>) -> bool {
+        false
+    }
+
+    /// Appends the values alone of what [`Series::read`] would give. False where the numbers of its key do not tell its
+    /// timestamps after all; what was appended then means nothing.
+    fn read_values(&self, _into: &mut Vec<f64>) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
     /// Whether staleness markers may be among its samples.
     fn has_markers(&self) -> bool {
         true

@@ -373,17 +373,51 @@ impl Block {
             }
             if reading.presence && !column.chunk.has_marker {
                 into.values.resize(into.values.len() + wanted.len(), 0.0);
-            } else if !column.read(wanted.clone(), &mut into.values) {
-                let pages = wanted.start / PAGE..wanted.end.div_ceil(PAGE);
-                let whole = pages.start * PAGE..times.len().min(pages.end * PAGE);
-                let mut values = Vec::new();
-                self.decode(&column.chunk, times.len(), whole.clone(), reading, &mut values)?;
-                listing.keep(column, times.len(), pages.start, &values);
-                into.values.extend_from_slice(&values[wanted.start - whole.start..wanted.end - whole.start]);
+            } else {
+                self.decode_kept((listing, column), times.len(), wanted.clone(), reading, &mut into.values)?;
             }
             into.timestamps.extend_from_slice(&times[wanted]);
         }
         deleted.remove_from(into, start);
+        Ok(())
+    }
+
+    /// As [`Block::read_row`] for the values alone, of which none is deleted.
+    pub(crate) fn read_row_values(
+        &self,
+        (listing, row): (&Listing, usize),
+        range: (Timestamp, Timestamp),
+        reading: &Reading,
+        into: &mut Vec<f64>,
+    ) -> Result<(), StorageError> {
+        for column in listing.columns(row, range) {
+            let times = self.times_of(listing, column, reading)?;
+            let wanted = within(&times, range);
+            if !wanted.is_empty() {
+                self.decode_kept((listing, column), times.len(), wanted, reading, into)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds values of a column that has so many, and keeps what had to be decoded.
+    fn decode_kept(
+        &self,
+        (listing, column): (&Listing, &KeptColumn),
+        count: usize,
+        wanted: Range<usize>,
+        reading: &Reading,
+        into: &mut Vec<f64>,
+    ) -> Result<(), StorageError> {
+        if column.read(wanted.clone(), into) {
+            return Ok(());
+        }
+        let pages = wanted.start / PAGE..wanted.end.div_ceil(PAGE);
+        let whole = pages.start * PAGE..count.min(pages.end * PAGE);
+        let mut values = Vec::new();
+        self.decode(&column.chunk, count, whole.clone(), reading, &mut values)?;
+        listing.keep(column, count, pages.start, &values);
+        into.extend_from_slice(&values[wanted.start - whole.start..wanted.end - whole.start]);
         Ok(())
     }
 
@@ -449,6 +483,24 @@ impl Block {
         }
         into.timestamps.extend_from_slice(&times[wanted]);
         Ok(())
+    }
+
+    /// Adds the values alone of a chunk in the time. Whoever knows its timestamps sees whether there are as many.
+    pub(crate) fn read_values(
+        &self,
+        chunk: &ChunkRef,
+        range: (Timestamp, Timestamp),
+        reading: &Reading,
+        into: &mut Vec<f64>,
+    ) -> Result<(), StorageError> {
+        if chunk.min_time >= range.0 && chunk.max_time <= range.1 {
+            let column = self.column(chunk.values, reading)?;
+            let decoded = column::decode_values(column.codec, column.content(), column.count, 0..column.count, into);
+            return decoded.map_err(|d| self.corrupt(chunk.values.offset, d));
+        }
+        let times = self.times(chunk.times, reading)?;
+        let wanted = within(&times, range);
+        if wanted.is_empty() { Ok(()) } else { self.decode(chunk, times.len(), wanted, reading, into) }
     }
 
     /// Adds values of a chunk that has so many timestamps.
@@ -600,6 +652,10 @@ impl Reading {
     /// For a query.
     pub(crate) fn new(presence: bool) -> Self {
         Self { presence, is_query: true, ..Self::default() }
+    }
+
+    pub(crate) fn is_presence(&self) -> bool {
+        self.presence
     }
 
     fn bytes(&self, file: &BlockFile, place: Place) -> Result<Piece, StorageError> {

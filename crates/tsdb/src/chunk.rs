@@ -1,5 +1,6 @@
 //! The samples of one series in memory: an open stream, and beside it what came late or at times of its own.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use model::{Sample, Samples, Timestamp};
@@ -9,6 +10,7 @@ use crate::column::{self, COLUMN_SAMPLES_MAX, Tier, ValueState};
 use crate::frame::checksum;
 use crate::stream::{Column, Encoded, Mark, Stream};
 use crate::timeline::{LineId, Timelines, row_of};
+use crate::warm::HEAD;
 
 /// A stream whose timestamps no other series shares becomes a frame at this length, which compresses them.
 const FRAME_SAMPLES: usize = 120;
@@ -215,6 +217,50 @@ impl Late {
 }
 
 impl Chunks {
+    /// Rows of the timeline in the time that the stream covers, and the first one that is in it.
+    fn rows(&self, (min_time, max_time): (Timestamp, Timestamp)) -> (Range<u32>, u32) {
+        let first = self.times.partition_point(|&time| time < min_time) as u32;
+        let behind = self.times.partition_point(|&time| time <= max_time) as u32;
+        let start = self.start.max(first);
+        (start..self.end.min(behind).max(start), first)
+    }
+
+    /// Adds what tells the timestamps in a time, provided that no row is missing and that they are behind the last time, which
+    /// becomes theirs.
+    pub(crate) fn times_key(&self, range: (Timestamp, Timestamp), last: &mut Timestamp, key: &mut Vec<u64>) -> bool {
+        if self.late.is_some() {
+            return false;
+        }
+        let (rows, _) = self.rows(range);
+        let Some(times) = self.times.get(rows.start as usize..rows.end as usize) else { return false };
+        let (Some(&oldest), Some(&newest)) = (times.first(), times.last()) else { return true };
+        let is_behind = oldest > *last;
+        *last = newest;
+        // A timeline stays where it is for as long as somebody reads it.
+        key.extend([HEAD, Arc::as_ptr(&self.times) as usize as u64, rows.start.into(), rows.end.into()]);
+        is_behind
+    }
+
+    /// Adds the values alone in a time. Whether no row is missing, and the last mark before it where the stream was read.
+    pub(crate) fn read_values(
+        &self,
+        range: (Timestamp, Timestamp),
+        into: &mut Vec<f64>,
+    ) -> Result<(bool, Option<Mark>), Damage> {
+        let (rows, first) = self.rows(range);
+        if rows.is_empty() {
+            return Ok((true, None));
+        }
+        let begin = into.len();
+        let mark = self.view().column.walk_from(first, |row, value| {
+            if row < rows.end {
+                into.push(value);
+            }
+            true
+        })?;
+        Ok((into.len() - begin == rows.len(), Some(mark)))
+    }
+
     pub(crate) fn view(&self) -> View<'_> {
         let Self { times, bytes, repeats, start, end, values, late } = self;
         let bytes = Encoded::Whole(bytes);

@@ -1,6 +1,7 @@
 //! Whole numbers of a column, packed as small as they get and so that a part of them can be read alone: what is left of
 //! them after differences, the middle one and a common divisor.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use crate::bytes::{Damage, Reader, put_int, put_uint, unzigzag, zigzag};
@@ -226,8 +227,9 @@ pub(crate) fn unpack(
         return Err(Damage("a column has fewer numbers than its form says"));
     }
     if form.packing == Packing::Tokens {
-        let mut code = Code::default();
-        return Tokens::take(reader, count, form.order, firsts, base, &mut code)?.read(range, each);
+        return Workspace::lend(|Workspace { code, lanes, page }| {
+            Tokens::take(reader, count, form.order, firsts, base, code)?.read(range, lanes, page, each)
+        });
     }
     let mut numbers = vec![base; range.end];
     if form.packing == Packing::Sparse {
@@ -258,6 +260,28 @@ fn take_sparse(mut reader: Reader<'_>, base: i64, count: usize, residuals: &mut 
         next = at + 1;
     }
     Ok(())
+}
+
+/// What pages are read in, kept from one column to the next: to clear so much memory takes as long as to read a page.
+struct Workspace {
+    code: Code,
+    lanes: [Lane; LANES],
+    page: [i64; PAGE],
+}
+
+thread_local! {
+    static WORKSPACE: Cell<Option<Box<Workspace>>> = const { Cell::new(None) };
+}
+
+impl Workspace {
+    /// Lends that of the thread.
+    fn lend<T>(work: impl FnOnce(&mut Self) -> T) -> T {
+        let new = || Box::new(Self { code: Code::default(), lanes: [const { Lane::new() }; LANES], page: [0; PAGE] });
+        let mut space = WORKSPACE.take().unwrap_or_else(new);
+        let done = work(&mut space);
+        WORKSPACE.set(Some(space));
+        done
+    }
 }
 
 /// Numbers packed as tokens.
@@ -299,24 +323,15 @@ impl<'a> Tokens<'a> {
         Ok(Self { order, base, divisor, code, pages, bits })
     }
 
-    fn read(&self, range: Range<usize>, each: impl FnMut(&[i64])) -> Result<(), Damage> {
-        match range.end.div_ceil(PAGE).saturating_sub(range.start / PAGE) {
-            0 | 1 => self.read_by([const { Lane::new() }; 1], range, each),
-            2 => self.read_by([const { Lane::new() }; 2], range, each),
-            _ => self.read_by([const { Lane::new() }; LANES], range, each),
-        }
-    }
-
-    /// Reads so many pages at once.
-    fn read_by<const N: usize>(
+    fn read(
         &self,
-        mut lanes: [Lane; N],
         range: Range<usize>,
+        lanes: &mut [Lane; LANES],
+        page: &mut [i64; PAGE],
         mut each: impl FnMut(&[i64]),
     ) -> Result<(), Damage> {
         let (first, end) = (range.start / PAGE, range.end.div_ceil(PAGE));
-        let mut page = [0; PAGE];
-        for numbers in (first..end).step_by(N).map(|from| from..end.min(from + N)) {
+        for numbers in (first..end).step_by(LANES).map(|from| from..end.min(from + LANES)) {
             let lanes = &mut lanes[..numbers.len()];
             let wanted =
                 |number: usize| range.start.saturating_sub(number * PAGE)..(range.end - number * PAGE).min(PAGE);

@@ -16,6 +16,7 @@ use crate::block::{self, Block, Reading};
 use crate::bytes::Damage;
 use crate::chunk::{Chunks, settle};
 use crate::head::{Found as FoundInHead, FoundAgain, FrozenSeries, Wanted};
+use crate::index::ChunkRef;
 use crate::labels::{self, Texts};
 use crate::postings::Index;
 use crate::stream::Mark;
@@ -90,6 +91,20 @@ impl Series for Merged {
         Ok(())
     }
 
+    fn times_key(&self, key: &mut Vec<u64>) -> bool {
+        let (range, mut last) = ((self.min_time, self.max_time), Timestamp::MIN);
+        self.parts().all(|part| part.times_key(range, &mut last, key))
+    }
+
+    fn read_values(&self, into: &mut Vec<f64>) -> Result<bool, StorageError> {
+        for part in self.parts() {
+            if !part.read_values((self.min_time, self.max_time), into)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn has_markers(&self) -> bool {
         self.parts().any(|part| match part {
             Part::Block(_, part) => part.chunks.iter().any(|chunk| chunk.has_marker),
@@ -118,17 +133,55 @@ impl Part {
             Self::Sealing(series) => series.view(),
             Self::Head(chunks) | Self::HeadAgain(chunks, ..) => chunks.view(),
         };
-        let read = view.read_marked(min_time, max_time, into).map(|mark| {
-            if let (Self::HeadAgain(_, begin, listing, row), Some(mark)) = (self, mark) {
-                listing.set_mark(*row, Mark { stream: begin.stream, at: begin.at + mark.at, ..mark });
-            }
-        });
-        read.map_err(|damage| StorageError::Corrupt {
-            path: "the head in memory".to_owned(),
-            offset: 0,
-            reason: damage.to_string(),
-        })
+        let mark = view.read_marked(min_time, max_time, into).map_err(in_memory)?;
+        self.set_mark(mark);
+        Ok(())
     }
+
+    /// Adds what tells the timestamps of its samples, if they are behind the last time, which becomes theirs.
+    fn times_key(&self, range: (Timestamp, Timestamp), last: &mut Timestamp, key: &mut Vec<u64>) -> bool {
+        match self {
+            Self::Block(source, part) => part.deleted.is_empty() && source.times_key(part.chunks.iter(), last, key),
+            Self::Listed(source, listing, row, deleted) => {
+                let chunks = listing.columns(*row, range).map(|column| &column.chunk);
+                deleted.is_empty() && source.times_key(chunks, last, key)
+            }
+            Self::Head(chunks) | Self::HeadAgain(chunks, ..) => chunks.times_key(range, last, key),
+            Self::Sealing(_) => false,
+        }
+    }
+
+    /// Adds the values alone; false where rows of the head are missing in between.
+    fn read_values(&self, range: (Timestamp, Timestamp), into: &mut Vec<f64>) -> Result<bool, StorageError> {
+        match self {
+            Self::Block(source, part) => {
+                let chunks = &part.chunks;
+                chunks.iter().try_for_each(|chunk| source.block.read_values(chunk, range, &source.reading, into))?;
+                Ok(true)
+            }
+            Self::Listed(source, listing, row, _) => {
+                source.block.read_row_values((listing, *row), range, &source.reading, into)?;
+                Ok(true)
+            }
+            Self::Head(chunks) | Self::HeadAgain(chunks, ..) => {
+                let (is_whole, mark) = chunks.read_values(range, into).map_err(in_memory)?;
+                self.set_mark(mark);
+                Ok(is_whole)
+            }
+            Self::Sealing(_) => Ok(false),
+        }
+    }
+
+    /// Remembers how far a stream of the head was read.
+    fn set_mark(&self, mark: Option<Mark>) {
+        if let (Self::HeadAgain(_, begin, listing, row), Some(mark)) = (self, mark) {
+            listing.set_mark(*row, Mark { stream: begin.stream, at: begin.at + mark.at, ..mark });
+        }
+    }
+}
+
+fn in_memory(damage: Damage) -> StorageError {
+    StorageError::Corrupt { path: "the head in memory".to_owned(), offset: 0, reason: damage.to_string() }
 }
 
 /// Series of the head with what they have in the time, being sealed and open.
@@ -397,6 +450,23 @@ fn find_in_listing(source: &Arc<Source>, listing: &Arc<Listing>, range: (Timesta
 }
 
 impl Source {
+    /// Adds what tells the timestamps of chunks, if those rise and begin behind the last time, which becomes theirs.
+    fn times_key<'c>(
+        &self,
+        chunks: impl Iterator<Item = &'c ChunkRef>,
+        last: &mut Timestamp,
+        key: &mut Vec<u64>,
+    ) -> bool {
+        for chunk in chunks {
+            if chunk.min_time <= *last || self.reading.is_presence() {
+                return false;
+            }
+            *last = chunk.max_time;
+            key.extend([self.block.number, chunk.times.offset]);
+        }
+        true
+    }
+
     /// The labels of series and where their samples are, in the order of the labels. Two threads share many.
     fn look_up(
         &self,

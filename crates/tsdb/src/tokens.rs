@@ -218,13 +218,13 @@ impl BitSink {
 }
 
 /// What a code stands for: `head << extra_bits` and the extra bits.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Entry {
     /// The head, less the code.
     head: i16,
     /// [`IS_RUN`] is added where it is one.
     extra_bits: u8,
-    /// Bits of code and extra; zero where no code is.
+    /// Bits of code and extra; more than any has where no code is.
     bits: u8,
 }
 
@@ -232,6 +232,9 @@ struct Entry {
 const IS_RUN: u8 = 0x80;
 
 impl Entry {
+    /// No code.
+    const NONE: Self = Self { head: 0, extra_bits: 0, bits: u8::MAX };
+
     fn of(symbol: usize, code: i16, length: u8) -> Self {
         let (head, extra_bits) = match symbol.checked_sub(RUNS) {
             None => (1, symbol as u8 + 1),
@@ -243,11 +246,6 @@ impl Entry {
         };
         let is_run = if symbol < RUNS { IS_RUN } else { 0 };
         Self { head: head - code, extra_bits: extra_bits | is_run, bits: length + extra_bits }
-    }
-
-    /// Whether it is a code whose token has at most so many bits.
-    fn fits(self, bits: u8) -> bool {
-        self.bits.wrapping_sub(1) < bits
     }
 
     /// The number of the token that a word begins with, and which fits it: its bits, with the head in place of the code.
@@ -264,11 +262,12 @@ impl Entry {
 /// Bits that are right in every word, wherever in a byte it begins.
 const WORD_BITS: u8 = 57;
 
-/// Most tokens that are taken from one word: of a page alone all that are there, as it is the search for the next one that
-/// takes time.
-const fn tokens_of_word(pages: usize) -> usize {
-    if pages == 1 { u64::BITS as usize } else { 3 }
-}
+/// So many tokens may be taken from one word. The more they are, the shorter they have to be.
+const TOKENS_OF_WORD: [u8; 4] = [6, 4, 3, 2];
+
+/// Tokens that are too long to be taken together are read one by one, which takes several times as long: they may be this
+/// part of a column.
+const LONG_PART: usize = 32;
 
 /// Pages that are read side by side: finding a token waits for the one before it, so that two take little longer than one.
 pub(crate) const LANES: usize = 3;
@@ -293,11 +292,9 @@ impl Lane {
 
     /// Begins a page at a bit. At most [`RUN_MAX`] numbers are wanted.
     pub(crate) fn begin(&mut self, at: usize, count: usize) {
-        if self.next > 0 {
-            // Runs are passed over.
-            self.numbers.fill(0);
-        }
         (self.at, self.count, self.next) = (at, count.min(RUN_MAX), 0);
+        // Runs are passed over.
+        self.numbers[..self.count].fill(0);
     }
 
     /// The numbers, once they are read.
@@ -310,26 +307,34 @@ impl Lane {
     }
 }
 
-/// Puts a number, or so many zeros, at the next place among numbers; returns the place behind it.
-fn put(numbers: &mut [u64; ROOM], next: usize, number: u64, is_run: bool) -> usize {
-    // Without a branch: which tokens are runs cannot be foreseen.
-    let run = u64::from(is_run).wrapping_neg();
-    numbers[next.min(RUN_MAX)] = number & !run;
+/// Puts a number, or so many zeros, at the next place among numbers; returns the place behind it. Which tokens are runs
+/// cannot be foreseen, so that there is no branch for them, and nothing at all where a column has none.
+fn put<const RUNS: bool>(numbers: &mut [u64; ROOM], next: usize, number: u64, is_run: bool) -> usize {
+    let run = u64::from(RUNS && is_run).wrapping_neg();
+    if let Some(place) = numbers.get_mut(next) {
+        *place = number & !run;
+    }
     next + 1 + (number.wrapping_sub(1) & run) as usize
 }
 
 /// The code of a column, for reading.
-pub(crate) struct Code([Entry; ENTRIES]);
+pub(crate) struct Code {
+    entries: [Entry; ENTRIES],
+    /// How many tokens are taken from one word, and the most bits that each of them may have.
+    tokens: u8,
+    bits_max: u8,
+    has_runs: bool,
+}
 
 impl Default for Code {
     /// Without a meaning for any code.
     fn default() -> Self {
-        Self([Entry::default(); ENTRIES])
+        Self { entries: [Entry::NONE; ENTRIES], tokens: 1, bits_max: WORD_BITS, has_runs: false }
     }
 }
 
 impl Code {
-    /// Becomes the code that is written here; it has none yet.
+    /// Becomes the code that is written here.
     pub(crate) fn take(&mut self, reader: &mut Reader<'_>) -> Result<(), Damage> {
         let used = usize::try_from(reader.uint()?).ok().filter(|&used| used <= SYMBOLS);
         let used = used.ok_or(Damage("a code has more symbols than there are"))?;
@@ -342,14 +347,31 @@ impl Code {
         if lengths.iter().any(|&length| u32::from(length) > LENGTH_MAX) {
             return Err(Damage("a code is too long"));
         }
+        self.fill(lengths)?;
+        self.has_runs = lengths.iter().take(RUNS).any(|&length| length > 0);
+        Ok(())
+    }
+
+    fn fill(&mut self, lengths: &[u8]) -> Result<(), Damage> {
         let mut next = first_places(lengths);
+        let (mut filled, mut long) = (0, [0; TOKENS_OF_WORD.len()]);
         for (symbol, &length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
             let place = &mut next[usize::from(length)];
             let (end, code) = (*place + (ENTRIES >> length), (*place >> (LENGTH_MAX - u32::from(length))) as i16);
-            let places = self.0.get_mut(*place..end).ok_or(Damage("a code has too many symbols"))?;
-            places.fill(Entry::of(symbol, code, length));
+            let places = self.entries.get_mut(*place..end).ok_or(Damage("a code has too many symbols"))?;
+            let entry = Entry::of(symbol, code, length);
+            places.fill(entry);
             *place = end;
+            filled += ENTRIES >> length;
+            for (long, tokens) in long.iter_mut().zip(TOKENS_OF_WORD) {
+                *long += if entry.bits > WORD_BITS / tokens { ENTRIES >> length } else { 0 };
+            }
         }
+        self.entries.get_mut(filled..).unwrap_or_default().fill(Entry::NONE);
+        // A code is as frequent as it takes places.
+        let most = TOKENS_OF_WORD.iter().zip(long).find(|(_, long)| long * LONG_PART <= filled);
+        self.tokens = most.map_or(1, |(tokens, _)| *tokens);
+        self.bits_max = WORD_BITS / self.tokens;
         Ok(())
     }
 
@@ -358,26 +380,33 @@ impl Code {
         loop {
             // Those that are done make place for the others.
             let mut lanes = lanes.iter_mut().filter(|lane| !lane.is_done());
-            let slowest = match (lanes.next(), lanes.next(), lanes.next()) {
+            let stopped = match (lanes.next(), lanes.next(), lanes.next()) {
                 (Some(a), Some(b), Some(c)) => self.read_together(bits, [a, b, c]),
                 (Some(a), Some(b), None) => self.read_together(bits, [a, b]),
                 (Some(a), ..) => self.read_together(bits, [a]),
                 _ => return Ok(()),
             };
-            if let Some(lane) = slowest {
+            if let Some(lane) = stopped.filter(|lane| !lane.is_done()) {
                 self.read_one(bits, lane)?;
             }
         }
     }
 
-    /// Reads until a page is done, or returns one whose next token may not fit a word.
-    fn read_together<'l, const N: usize>(&self, bits: &[u8], mut lanes: [&'l mut Lane; N]) -> Option<&'l mut Lane> {
+    /// Reads until a page is done, or returns one whose next token is to be read alone.
+    fn read_together<'l, const N: usize>(&self, bits: &[u8], lanes: [&'l mut Lane; N]) -> Option<&'l mut Lane> {
+        if self.has_runs { self.read_tokens::<N, true>(bits, lanes) } else { self.read_tokens::<N, false>(bits, lanes) }
+    }
+
+    fn read_tokens<'l, const N: usize, const RUNS: bool>(
+        &self,
+        bits: &[u8],
+        mut lanes: [&'l mut Lane; N],
+    ) -> Option<&'l mut Lane> {
         let (mut at, mut next) = (lanes.each_ref().map(|lane| lane.at), lanes.each_ref().map(|lane| lane.next));
         let counts = lanes.each_ref().map(|lane| lane.count);
         let mut stopped = None;
         'reading: while (0..N).all(|i| next[i] < counts[i]) {
-            // One less than there are, so that no shift is by a whole word.
-            let (mut words, mut left) = ([0; N], at.map(|at| 63 - (at & 7) as u8));
+            let mut words = [0; N];
             for i in 0..N {
                 let Some(eight) = bits.get(at[i] >> 3..).and_then(<[u8]>::first_chunk::<8>) else {
                     stopped = Some(i);
@@ -385,20 +414,17 @@ impl Code {
                 };
                 words[i] = u64::from_be_bytes(*eight) << (at[i] & 7);
             }
-            for token in 0..tokens_of_word(N) {
+            for _ in 0..self.tokens {
                 for i in 0..N {
                     let entry = self.entry(words[i]);
-                    if entry.fits(left[i]) {
-                        next[i] = put(&mut lanes[i].numbers, next[i], entry.number(words[i]), entry.is_run());
-                        at[i] += usize::from(entry.bits);
-                        left[i] -= entry.bits;
-                        words[i] <<= entry.bits;
-                    } else if token == 0 {
+                    if entry.bits > self.bits_max {
                         stopped = Some(i);
                         break 'reading;
-                    } else if N == 1 {
-                        continue 'reading;
                     }
+                    let number = entry.number(words[i]);
+                    next[i] = put::<RUNS>(&mut lanes[i].numbers, next[i], number, entry.is_run());
+                    at[i] += usize::from(entry.bits);
+                    words[i] <<= entry.bits;
                 }
             }
         }
@@ -413,10 +439,10 @@ impl Code {
     fn read_one(&self, bits: &[u8], lane: &mut Lane) -> Result<(), Damage> {
         let word = word_at(bits, lane.at);
         let entry = self.entry(word);
-        if entry.bits == 0 {
+        if entry.bits == Entry::NONE.bits {
             return Err(Damage("a column has a code without a meaning"));
         }
-        let number = if entry.fits(WORD_BITS) {
+        let number = if entry.bits <= WORD_BITS {
             entry.number(word)
         } else {
             let more = usize::from(entry.bits) - 32;
@@ -424,13 +450,13 @@ impl Code {
             let token = (high >> (u64::BITS - more as u32)) << 32 | low;
             token.wrapping_add(i64::from(entry.head).wrapping_shl(entry.extra_bits.into()) as u64)
         };
-        lane.next = put(&mut lane.numbers, lane.next, number, entry.is_run());
+        lane.next = put::<true>(&mut lane.numbers, lane.next, number, entry.is_run());
         lane.at += usize::from(entry.bits);
         Ok(())
     }
 
     fn entry(&self, word: u64) -> Entry {
-        self.0[(word >> (u64::BITS - LENGTH_MAX)) as usize]
+        self.entries[(word >> (u64::BITS - LENGTH_MAX)) as usize]
     }
 }
 

@@ -62,10 +62,11 @@ fn read_as(db: &Db, matchers: &[Matcher], (min_time, max_time): (i64, i64), agai
     let hints = Hints { again, ..Hints::default() };
     let set = db.select(&Selection { hints, ..selection(matchers, min_time, max_time) }).unwrap();
     assert_eq!(set.warnings, [""; 0]);
-    let mut answer = Answer::new();
+    let (mut answer, mut times) = (Answer::new(), BTreeMap::new());
     for series in &set.series {
         let mut samples = Samples::default();
         series.read(&mut samples).unwrap();
+        check_values(series.as_ref(), &samples, &mut times);
         assert!(samples.timestamps.is_sorted_by(|a, b| a < b));
         let column: BTreeMap<i64, u64> = samples.iter().map(|s| (s.timestamp, s.value.to_bits())).collect();
         assert!(again || !column.is_empty(), "a series without samples");
@@ -74,6 +75,18 @@ fn read_as(db: &Db, matchers: &[Matcher], (min_time, max_time): (i64, i64), agai
         }
     }
     answer
+}
+
+/// The values alone are those of the samples, and equal keys have equal timestamps.
+fn check_values(series: &dyn model::Series, samples: &Samples, times: &mut BTreeMap<Vec<u64>, Vec<i64>>) {
+    let (mut key, mut values) = (Vec::new(), Vec::new());
+    if !series.times_key(&mut key) || !series.read_values(&mut values).unwrap() {
+        return;
+    }
+    let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&values), bits(&samples.values));
+    let known = times.entry(key).or_insert_with(|| samples.timestamps.clone());
+    assert_eq!(*known, samples.timestamps);
 }
 
 /// Series whose newest sample is no staleness marker, asked for as a query does that needs nothing else.

@@ -1,13 +1,14 @@
 //! Calls: which functions work series by series, and which need the whole vector.
 
 use hashbrown::HashSet;
-use model::{Hints, Labels, METRIC_NAME, MatchOp, Samples, Timestamp, is_stale};
+use model::{Hints, Labels, METRIC_NAME, MatchOp, Timestamp, is_stale};
 
 use super::batch::{Batch, Identity, Part};
 use super::elementwise;
 use super::grid::Grid;
 use super::over_time;
 use super::quantile::is_quantile;
+use super::read::Read;
 use super::select::pass_on;
 use super::series::{ABSENT, Series, is_present, merge_same_labels, same_labelset};
 use super::spans::KnownSpans;
@@ -177,7 +178,7 @@ impl Evaluation<'_> {
         let end = at.saturating_sub(selector.modifiers.offset);
         let start = end.saturating_sub(self.lookback).saturating_add(1);
         let (found, _found) = self.select(id, (start, end), Hints::default())?;
-        let work = |source: &dyn model::Series, samples: &mut Samples, (): &mut (), batch: &mut Vec<Series>| {
+        let work = |source: &dyn model::Series, samples: &Read<'_>, (): &mut (), batch: &mut Vec<Series>| {
             let newest = samples.timestamps.partition_point(|t| *t <= at).checked_sub(1);
             let newest =
                 newest.filter(|place| !is_stale(samples.values[*place])).map(|place| samples.timestamps[place]);
@@ -185,7 +186,8 @@ impl Evaluation<'_> {
             batch.extend(newest.map(|time| Series::new(source.labels().clone(), vec![time as f64 / 1e3; grid.count])));
             Ok(())
         };
-        self.read_batches(found, self.share(grid, (start, end)), work, &mut |(_, series): (usize, Vec<Series>)| {
+        let share = (self.share(grid, (start, end)), true);
+        self.read_batches(found, share, work, &mut |(_, series): (usize, Vec<Series>)| {
             series.into_iter().try_for_each(|series| sink(series.without_name(self.options.delayed_name_removal)))
         })
     }

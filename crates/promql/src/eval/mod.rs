@@ -32,6 +32,7 @@ mod parallel;
 mod places;
 mod quantile;
 mod rank;
+mod read;
 mod regression;
 mod result;
 mod select;

@@ -4,6 +4,7 @@ use model::{Labels, Sample, Samples, Timestamp};
 
 use super::budget::{Cost, Hold};
 use super::grid::Grid;
+use super::read::Read;
 use super::series::{Series, is_present, merge_same_labels};
 use super::window::RangeSeries;
 use super::{Column, Evaluation, Setting};
@@ -50,8 +51,10 @@ pub(crate) fn evaluate_matrix<'q>(expr: &'q Expr, setting: &Setting<'q>) -> Resu
     let mut found = Vec::new();
     let whole = |series: &RangeSeries<'_>, (): &mut (), batch: &mut Vec<(MatrixSeries, Hold<'q>)>| {
         let labels = if series.drop_name { series.labels.without_name() } else { series.labels.clone() };
-        if !series.samples.is_empty() {
-            let series = MatrixSeries { labels, samples: series.samples.clone() };
+        let Read { timestamps, values, .. } = series.samples;
+        if !values.is_empty() {
+            let samples = Samples { timestamps: timestamps.to_vec(), values: values.to_vec() };
+            let series = MatrixSeries { labels, samples };
             let mut hold = setting.budget.hold();
             hold.add(Cost { samples: series.samples.len() as u64, bytes: series.bytes() as u64 })?;
             batch.push((series, hold));

@@ -3,9 +3,10 @@
 use model::{Hints, Samples, Selection, Timestamp, is_stale};
 
 use super::batch::{Batch, Identity, Part};
-use super::budget::{Budget, Cost, Hold};
+use super::budget::{Cost, Hold};
 use super::grid::{Cursor, Grid, first_step};
 use super::parallel::{Share, in_order};
+use super::read::{Read, Reader};
 use super::series::{ABSENT, Series};
 use super::{Evaluation, Names, Sink};
 use crate::QueryError;
@@ -68,21 +69,21 @@ impl Evaluation<'_> {
     }
 
     /// Reads series of the store on all threads and passes on what `work` makes of several together, in their order,
-    /// with how many they were. Each thread has a `K` of its own.
+    /// with how many they were, staleness markers included or not. Each thread has a `K` of its own.
     pub(super) fn read_batches<K: Default, B: Default + Send>(
         &self,
         found: SeriesFound,
-        share: Share,
-        work: impl Fn(&dyn model::Series, &mut Samples, &mut K, &mut B) -> Result<(), QueryError> + Sync,
+        (share, keeps_markers): (Share, bool),
+        work: impl Fn(&dyn model::Series, &Read<'_>, &mut K, &mut B) -> Result<(), QueryError> + Sync,
         sink: &mut dyn FnMut((usize, B)) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         self.trace_threads(share.threads_for(found.len()));
-        let keep = || (Reader::new(self.budget), K::default());
+        let keep = || (Reader::new(self.budget, keeps_markers), K::default());
         let batch = |(reader, kept): &mut (Reader<'_>, K), series: SeriesFound| {
             self.budget.check()?;
             let mut made = B::default();
             for series in &series {
-                work(series.as_ref(), reader.read(series.as_ref())?, kept, &mut made)?;
+                work(series.as_ref(), &reader.read(series.as_ref())?, kept, &mut made)?;
             }
             Ok((series.len(), made))
         };
@@ -154,7 +155,7 @@ impl Evaluation<'_> {
         let (first, last) = (time_of(0), time_of(grid.count - 1));
         let start = first.saturating_sub(self.lookback).saturating_add(1);
         let hints = Hints { step: grid.step_hint(), ..hints };
-        let column = |series: &dyn model::Series, samples: &mut Samples, (): &mut (), batch: &mut Batch| {
+        let column = |series: &dyn model::Series, samples: &Read<'_>, (): &mut (), batch: &mut Batch| {
             let column =
                 |into: &mut Vec<f64>| lookback_column(samples, grid.count, self.lookback, time_of, &value_of, into);
             batch.add(column, || Identity::of(series.labels()));
@@ -163,45 +164,12 @@ impl Evaluation<'_> {
         self.measured_stream(id, grid, Batch::size, sink, |sink| {
             let (found, counted, _found) = self.select_or_count(id, (start, last), hints)?;
             Batch::of_counted(counted).try_for_each(&mut *sink)?;
-            self.read_batches(found, self.share(grid, (start, last)), column, &mut |(_, batch)| {
+            let share = (self.share(grid, (start, last)), true);
+            self.read_batches(found, share, column, &mut |(_, batch)| {
                 self.count_found(&batch);
                 sink(batch)
             })
         })
-    }
-}
-
-/// What a thread reads with: the samples of one series after the other in the same memory.
-pub(super) struct Reader<'q> {
-    budget: &'q Budget,
-    samples: Samples,
-    /// Of the longest series.
-    hold: Hold<'q>,
-    longest: usize,
-    read: u64,
-}
-
-impl<'q> Reader<'q> {
-    fn new(budget: &'q Budget) -> Self {
-        Self { budget, samples: Samples::default(), hold: budget.hold(), longest: 0, read: 0 }
-    }
-
-    fn read(&mut self, series: &dyn model::Series) -> Result<&mut Samples, QueryError> {
-        self.samples.clear();
-        series.read(&mut self.samples).map_err(|e| self.budget.storage_error(e))?;
-        let length = self.samples.len();
-        self.read += length as u64;
-        if length > self.longest {
-            self.hold.add(Cost::samples(length - self.longest))?;
-            self.longest = length;
-        }
-        Ok(&mut self.samples)
-    }
-}
-
-impl Drop for Reader<'_> {
-    fn drop(&mut self) {
-        self.budget.count_read(self.read);
     }
 }
 
@@ -213,7 +181,7 @@ pub(super) fn pass_on(batch: &Batch, grid: Grid, sink: Sink<'_>) -> Result<(), Q
 /// For each step the newest sample in `(time - lookback, time]`, unless it is a staleness marker. The column begins at
 /// the step that is returned.
 fn lookback_column(
-    samples: &Samples,
+    samples: &Read<'_>,
     count: usize,
     lookback: i64,
     time_of: impl Fn(usize) -> Timestamp,
@@ -228,7 +196,7 @@ fn lookback_column(
     let mut cursor = Cursor::default();
     into.extend((first..end).map(|i| {
         let time = time_of(i);
-        let newest = cursor.pass(&samples.timestamps, time) - 1;
+        let newest = cursor.pass(samples.timestamps, time) - 1;
         let (timestamp, value) = (samples.timestamps[newest], samples.values[newest]);
         let is_there = timestamp > time.saturating_sub(lookback) && !is_stale(value);
         if is_there { value_of(timestamp, value) } else { ABSENT }

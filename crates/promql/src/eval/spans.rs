@@ -3,20 +3,16 @@
 //! All series of a target have the same timestamps, so that a thread keeps what it found for some of them: what is left to
 //! do for the next series is its values.
 
+use hashbrown::HashMap;
 use model::Timestamp;
 
 use super::counter::Extent;
 use super::grid::{Cursor, Grid, first_step};
+use super::read::Read;
 use super::window::Windows;
 
-/// Lists of timestamps that a thread keeps the windows of. A target is one, and so is a pod that began or ended in between.
-const LISTS_MAX: usize = 64;
-
-/// Timestamps and windows that a thread keeps, some two megabytes; a longer list is kept alone.
+/// Windows that a thread keeps, two and a half megabytes; when there are more all begin anew.
 const KEPT_MAX: usize = 1 << 16;
-
-/// Finding the windows of fewer steps takes less time than finding out that they are known.
-const STEPS_MIN: usize = 4;
 
 /// The samples of one window.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,48 +28,42 @@ pub(super) struct Span {
 /// The windows of the steps from one on.
 #[derive(Debug, Default)]
 pub(super) struct Spans {
-    times: Vec<Timestamp>,
     pub(super) first_step: usize,
     pub(super) spans: Vec<Span>,
 }
 
-/// The windows that a thread found for the timestamps it met last.
+/// The windows that a thread found.
 #[derive(Debug, Default)]
 pub(super) struct KnownSpans {
-    lists: Vec<Spans>,
+    /// By the number of their timestamps.
+    lists: HashMap<usize, Spans>,
     kept: usize,
-    /// Those of the last series, where there are few.
-    few: Spans,
+    /// Those of the last series whose timestamps have no number.
+    other: Spans,
 }
 
 impl KnownSpans {
-    /// The windows of a grid among these timestamps. The grid and the windows are the same every time.
-    pub(super) fn of(&mut self, times: &[Timestamp], windows: &Windows, grid: Grid) -> &Spans {
-        if grid.count < STEPS_MIN {
-            self.few.find(times, windows, grid);
-            return &self.few;
+    /// The windows of a grid among the timestamps of a series. The grid and the windows are the same every time.
+    pub(super) fn of(&mut self, samples: &Read<'_>, windows: &Windows, grid: Grid) -> &Spans {
+        let Some(list) = samples.list else {
+            self.other.find(samples.timestamps, windows, grid);
+            return &self.other;
+        };
+        if self.kept > KEPT_MAX && !self.lists.contains_key(&list) {
+            self.lists.clear();
+            self.kept = 0;
         }
-        let known = self.lists.iter().position(|list| list.is_of(times));
-        let place = known.unwrap_or_else(|| {
-            if self.lists.len() >= LISTS_MAX || self.kept > KEPT_MAX {
-                self.lists.clear();
-                self.kept = 0;
-            }
-            let mut list = Spans { times: times.to_vec(), ..Spans::default() };
-            list.find(times, windows, grid);
-            self.kept += times.len() + list.spans.len();
-            self.lists.push(list);
-            self.lists.len() - 1
-        });
-        &self.lists[place]
+        let kept = &mut self.kept;
+        self.lists.entry(list).or_insert_with(|| {
+            let mut spans = Spans::default();
+            spans.find(samples.timestamps, windows, grid);
+            *kept += spans.spans.len();
+            spans
+        })
     }
 }
 
 impl Spans {
-    fn is_of(&self, times: &[Timestamp]) -> bool {
-        self.times.len() == times.len() && self.times.first() == times.first() && self.times == times
-    }
-
     /// Puts the windows among these timestamps in place of those that there were.
     fn find(&mut self, times: &[Timestamp], windows: &Windows, grid: Grid) {
         self.spans.clear();
@@ -108,9 +98,11 @@ mod tests {
         let grid = Grid { start: 0, step: 15_000, count: 200 };
         let mut known = KnownSpans::default();
         for round in 0..2 {
-            for list in 0..3 * LISTS_MAX as i64 {
-                let times: Vec<Timestamp> = (0..100).map(|i| i * 15_000 + list).collect();
-                let spans = known.of(&times, &windows, grid);
+            for list in 0..800 {
+                let times: Vec<Timestamp> = (0..100).map(|i| i * 15_000 + list as i64).collect();
+                let number = (list % 3 > 0).then_some(list);
+                let samples = Read { timestamps: &times, values: &[], list: number };
+                let spans = known.of(&samples, &windows, grid);
                 for (i, span) in (spans.first_step..).zip(&spans.spans) {
                     let end = grid.time(i);
                     let expected = times.partition_point(|t| *t <= end - 60_000)..times.partition_point(|t| *t <= end);
@@ -118,7 +110,8 @@ mod tests {
                 }
             }
         }
-        assert!(known.lists.len() <= LISTS_MAX);
-        assert_eq!(known.of(&[], &windows, grid).spans.len(), 0);
+        assert!(known.kept <= KEPT_MAX + grid.count);
+        let none = Read { timestamps: &[], values: &[], list: None };
+        assert_eq!(known.of(&none, &windows, grid).spans.len(), 0);
     }
 }

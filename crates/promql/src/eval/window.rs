@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{Hints, Labels, Sample, Samples, Timestamp, is_stale};
+use model::{Hints, Labels, Sample, Samples, Timestamp};
 
 use super::counted::Counting;
 use super::counter::Extent;
@@ -10,6 +10,7 @@ use super::grid::Grid;
 use super::kahan::LANES;
 use super::moving::Reach;
 use super::parallel::{Share, in_order};
+use super::read::Read;
 use super::series::{ABSENT, Series, Vector, is_present};
 use super::spans::KnownSpans;
 use super::{Column, Evaluation};
@@ -89,7 +90,7 @@ impl Window<'_> {
 pub(super) struct RangeSeries<'s> {
     pub(super) labels: &'s Labels,
     pub(super) drop_name: bool,
-    pub(super) samples: &'s Samples,
+    pub(super) samples: Read<'s>,
 }
 
 impl RangeSeries<'_> {
@@ -103,10 +104,10 @@ impl RangeSeries<'_> {
         into: &mut Vec<f64>,
         mut f: impl FnMut(usize, &Window<'_>) -> Option<f64>,
     ) -> usize {
-        let (timestamps, values) = (&self.samples.timestamps[..], &self.samples.values[..]);
+        let Read { timestamps, values, .. } = self.samples;
         let resets = if with_resets { find_resets(values) } else { Vec::new() };
         let (mut reset_from, mut reset_to) = (0, 0);
-        let found = known.of(timestamps, windows, grid);
+        let found = known.of(&self.samples, windows, grid);
         into.extend((found.first_step..).zip(&found.spans).map(|(i, span)| {
             let (first, end) = (span.first, span.end);
             if first >= end {
@@ -138,8 +139,8 @@ impl RangeSeries<'_> {
         into: &mut Vec<f64>,
         f: fn([&[f64]; LANES]) -> [f64; LANES],
     ) -> usize {
-        let values = &self.samples.values[..];
-        let found = known.of(&self.samples.timestamps, windows, grid);
+        let values = self.samples.values;
+        let found = known.of(&self.samples, windows, grid);
         for spans in found.spans.chunks(LANES) {
             // Windows without samples take the place of one that has some, and so do those behind the last.
             let window = |i: usize| spans.get(i).and_then(|span| values.get(span.first..span.end));
@@ -219,14 +220,11 @@ impl<'q> Evaluation<'q> {
                     let hints = Hints { step: grid.step_hint(), range, function, presence, ..Hints::default() };
                     // The start is open: its own millisecond is not wanted.
                     let (found, _found) = self.select(*selector, (start.saturating_add(1), end), hints)?;
-                    let work = |series: &dyn model::Series, samples: &mut Samples, kept: &mut K, batch: &mut B| {
-                        if series.has_markers() {
-                            remove_stale(samples);
-                        }
-                        self.count_windows(&samples.timestamps, &windows, grid);
-                        work(&RangeSeries { labels: series.labels(), drop_name: false, samples }, kept, batch)
+                    let work = |series: &dyn model::Series, samples: &Read<'_>, kept: &mut K, batch: &mut B| {
+                        self.count_windows(samples.timestamps, &windows, grid);
+                        work(&RangeSeries { labels: series.labels(), drop_name: false, samples: *samples }, kept, batch)
                     };
-                    self.read_batches(found, self.share(grid, (start, end)), work, sink)
+                    self.read_batches(found, (self.share(grid, (start, end)), false), work, sink)
                 }
                 Kind::Subquery { expr, step, .. } => {
                     let (start, end) = Windows::new(windows.range, self.reach(id)).subquery_span(grid);
@@ -234,7 +232,7 @@ impl<'q> Evaluation<'q> {
                     let inside = if function.is_empty() { Counting::EveryStep } else { Counting::Nothing };
                     let work = |series: &RangeSeries<'_>, kept: &mut K, batch: &mut B| {
                         if inside == Counting::Nothing {
-                            self.count_windows(&series.samples.timestamps, &windows, grid);
+                            self.count_windows(series.samples.timestamps, &windows, grid);
                         }
                         work(series, kept, batch)
                     };
@@ -273,6 +271,9 @@ impl<'q> Evaluation<'q> {
                 for (timestamp, value) in grid.times().zip(&series.values).filter(|(_, value)| is_present(**value)) {
                     samples.push(Sample { timestamp, value: *value });
                 }
+                // Most have a value at each step, and so the same timestamps.
+                let list = (samples.len() == grid.count).then_some(0);
+                let samples = Read { timestamps: &samples.timestamps, values: &samples.values, list };
                 let series = RangeSeries { labels: &series.labels, drop_name: series.drop_name, samples };
                 work(&series, kept, &mut batch)?;
             }
@@ -283,53 +284,9 @@ impl<'q> Evaluation<'q> {
     }
 }
 
-/// Markers tell that a series ended; range vectors do not show them.
-fn remove_stale(samples: &mut Samples) {
-    let Some(first) = first_marker(&samples.values) else { return };
-    let mut kept = first;
-    for i in first..samples.values.len() {
-        if !is_stale(samples.values[i]) {
-            samples.values[kept] = samples.values[i];
-            samples.timestamps[kept] = samples.timestamps[i];
-            kept += 1;
-        }
-    }
-    samples.values.truncate(kept);
-    samples.timestamps.truncate(kept);
-}
-
-/// Place of the first marker. Markers are NaNs, for which several values are looked at together.
-fn first_marker(values: &[f64]) -> Option<usize> {
-    let has_nan = |chunk: &[f64]| chunk.iter().fold(false, |any, value| any | value.is_nan());
-    let mut chunks = values.chunks(COMPARED_AT_ONCE).enumerate().filter(|(_, chunk)| has_nan(chunk));
-    chunks.find_map(|(i, chunk)| Some(i * COMPARED_AT_ONCE + chunk.iter().position(|value| is_stale(*value))?))
-}
-
 #[cfg(test)]
 mod tests {
-    use model::STALE_NAN_BITS;
-
     use super::*;
-
-    #[test]
-    fn markers_go() {
-        let marker = f64::from_bits(STALE_NAN_BITS);
-        for length in 0..100 {
-            for place in 0..length {
-                let mut samples = Samples::default();
-                let value = |i| match i {
-                    _ if i == place || i == place + 40 => marker,
-                    _ if i % 7 == 0 => f64::NAN,
-                    _ => i as f64,
-                };
-                (0..length).for_each(|i| samples.push(Sample { timestamp: i as i64, value: value(i) }));
-                remove_stale(&mut samples);
-                let expected = (0..length).filter(|i| *i != place && *i != place + 40);
-                assert!(samples.timestamps.iter().map(|t| *t as usize).eq(expected.clone()), "{place} of {length}");
-                assert!(samples.values.iter().map(|v| v.to_bits()).eq(expected.map(|i| value(i).to_bits())));
-            }
-        }
-    }
 
     #[test]
     fn resets_are_found() {
