@@ -118,7 +118,7 @@ fn the_history_outlives_a_kill_and_tells_nothing_twice() {
     fs::write(folder.path().join("rules.yml"), RULES).unwrap();
     let config = format!("{ALONE}rule_files: [rules.yml]\n");
     let fired = |server: &Server| {
-        page(server, "/alerts/history?q=always&state=firing").matches("<strong>Always</strong>").count()
+        page(server, "/alerts/history?q=always&state=firing").matches(">Always</a></strong>").count()
     };
     let server = start(folder.path(), &config);
     poll_until("the alert fires", || (fired(&server) == 1).then_some(()));
@@ -250,7 +250,7 @@ fn receivers_that_misbehave_are_told_of_and_hold_up_nobody() {
     let rules = format!(
         "groups:\n- name: g\n  interval: 1s\n  rules:\n  \
          - {{alert: Fine, expr: vector(1)}}\n  \
-         - {{alert: Broken, expr: vector(1), annotations: {{summary: '{{{{ nothing }}}}'}}}}\n  \
+         - {{alert: Broken, expr: vector(1), annotations: {{summary: '{{{{ query \"sum(\" }}}}'}}}}\n  \
          - {{alert: Loop, expr: vector(1), annotations: {{summary: '{{{{ define \"a\" }}}}{{{{ template \"a\" }}}}{{{{ end }}}}{{{{ template \"a\" }}}}'}}}}\n  \
          - {{alert: Huge, expr: vector(1), labels: {{big: {huge}}}}}\n"
     );

@@ -21,6 +21,7 @@ use anyhow::{Context, Result, bail};
 const USAGE: &str = "\
 cargo xtask test               everything that has to pass: installs what it needs (as root), then format, lints,
                                BPF objects, unit, integration, privileged and browser tests
+cargo xtask browser            of these the browser tests alone
 cargo xtask ebpf [--check]     build the BPF objects, or compare them with the committed ones
 cargo xtask fuzz [SECONDS]     every fuzz target for so many seconds (5)
 cargo xtask soak               the long forms of the tests: kills, crash images, model tests, fuzzing; takes hours
@@ -40,6 +41,7 @@ fn main() -> Result<()> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["test"] => test::run(),
+        ["browser"] => test::browser(),
         ["ebpf"] => ebpf::run(false),
         ["ebpf", "--check"] => ebpf::run(true),
         ["fuzz"] => fuzz::run(fuzz::SECONDS, 0),

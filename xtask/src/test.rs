@@ -64,7 +64,7 @@ fn run_checks() -> Result<()> {
 }
 
 /// Pages in a real Chromium, against the real binary with the demo's data. Prints the runner's closing line last.
-fn browser() -> Result<()> {
+pub(crate) fn browser() -> Result<()> {
     if !Path::new("/usr/bin/chromium").exists() {
         eprintln!("skipped: browser tests, chromium is not installed");
         return Ok(());

@@ -428,7 +428,7 @@ mod tests {
             let got: Vec<String> = report.problems().iter().map(ToString::to_string).collect();
             assert_eq!(got, expected, "{text}");
         };
-        let empty = "f.yml:1:12: error: empty duration string (at [0].interval); write a number and a unit, such as 15s, 5m or 1h30m";
+        let empty = "f.yml:1:11: error: empty duration string (at [0].interval); write a number and a unit, such as 15s, 5m or 1h30m";
         check("- interval:\n", false, &[empty]);
         check("- interval:\n- interval: ~\n", true, &[]);
         let unknown = "f.yml:1:3: error: unknown key \"other\" (at [0].other); known keys here: interval";

@@ -32,17 +32,23 @@ impl Why<'_> {
         let expr = promql::parse(&query.expr).ok()?;
         let waits = expr.selectors().filter_map(|selector| {
             let first = self.single_sample(selector)?;
-            let has_window = window_of(&expr, selector).is_some();
-            let needed = if has_window { first.saturating_add(self.interval_ms()) } else { first };
-            Some(Wait { name: selector.name.clone(), first, is_rate: has_window, until: next_step(needed, query.step) })
+            let window = window_of(&expr, selector);
+            let will_have = match window {
+                Some(window) => window > self.interval_ms(),
+                None => self.asker.value(&query.expr, self.view.now.time_ms).is_some(),
+            };
+            let needed = if window.is_some() { first.saturating_add(self.interval_ms()) } else { first };
+            let until = next_step(needed, query.step);
+            will_have.then(|| Wait { name: selector.name.clone(), first, is_rate: window.is_some(), until })
         });
         waits.max_by_key(|wait| wait.until)
     }
 
-    /// When the one sample came that each series of a selector has so far.
+    /// When the one sample came that each series of a selector has so far. Series without a job come from no target, so that
+    /// nobody knows whether more of them will come.
     fn single_sample(&self, selector: &VectorSelector) -> Option<Timestamp> {
-        let matchers: Vec<String> = selector.matchers.iter().map(ToString::to_string).collect();
-        let series = format!("{{{}}}", matchers.join(","));
+        let matchers: String = selector.matchers.iter().map(|matcher| format!("{matcher},")).collect();
+        let series = format!("{{{matchers}job!=\"\"}}");
         let at = |expr: String| self.asker.value(&expr, self.view.now.time_ms);
         let count = at(format!("max(count_over_time({series}[1h]))"))?;
         let newest = at(format!("max(timestamp({series}))"))?;
