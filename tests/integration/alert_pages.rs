@@ -117,9 +117,8 @@ fn the_history_outlives_a_kill_and_tells_nothing_twice() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("rules.yml"), RULES).unwrap();
     let config = format!("{ALONE}rule_files: [rules.yml]\n");
-    let fired = |server: &Server| {
-        page(server, "/alerts/history?q=always&state=firing").matches(">Always</a></strong>").count()
-    };
+    let fired =
+        |server: &Server| page(server, "/alerts/history?q=always&state=firing").matches(">Always</a></strong>").count();
     let server = start(folder.path(), &config);
     poll_until("the alert fires", || (fired(&server) == 1).then_some(()));
     server.kill().unwrap();
