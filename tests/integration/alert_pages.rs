@@ -1,6 +1,7 @@
 //! What pages of alerts write, and what outlives the process: rules, silences, history; the built-in rules.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 
 use serde_json::Value;
@@ -227,7 +228,8 @@ fn quiet_hours_keep_back_what_is_not_urgent() {
 fn receivers_that_misbehave_are_told_of_and_hold_up_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let good = Exporter::start(Reply::Page(String::new())).unwrap();
-    let hangs = Exporter::start(Reply::Hang).unwrap();
+    // Nobody accepts, so that what is asked is never read.
+    let hangs = TcpListener::bind("127.0.0.1:0").unwrap();
     let answers = |path: &str| match path {
         "/large" => (500, Vec::new(), vec![b'x'; 10 << 20]),
         "/loop" => (307, vec![("location", "/loop".to_owned())], Vec::new()),
@@ -236,7 +238,7 @@ fn receivers_that_misbehave_are_told_of_and_hold_up_nobody() {
     };
     let web = Web::start(None, move |asked| answers(asked.uri.path())).unwrap();
     fs::write(folder.path().join("loop.tmpl"), "{{ define \"a\" }}{{ template \"a\" . }}{{ end }}").unwrap();
-    let (at, good_at, hangs_at) = (web.address(), good.target(), hangs.target());
+    let (at, good_at, hangs_at) = (web.address(), good.target(), hangs.local_addr().unwrap());
     let alertmanager = format!(
         "templates: [loop.tmpl]\n\
          route: {{receiver: all, group_by: [alertname], group_wait: 0s, group_interval: 1s}}\n\
