@@ -23,7 +23,8 @@ pub(crate) fn run() -> Result<()> {
         bail!("cargo test: {status}");
     }
     crate::fuzz::run(crate::fuzz::SECONDS, crate::fuzz::TESTS_SEED)?;
-    browser()
+    // The integration tests have built the binary, with features of theirs: `cargo build` would build half of it again.
+    pages()
 }
 
 /// Real Prometheus, node_exporter and Alertmanager for the tests that compare with them; without them those tests say
@@ -63,8 +64,15 @@ fn run_checks() -> Result<()> {
     execute("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
 }
 
-/// Pages in a real Chromium, against the real binary with the demo's data. Prints the runner's closing line last.
+/// The browser tests alone.
 pub(crate) fn browser() -> Result<()> {
+    install_packages()?;
+    execute("cargo", &["build", "--quiet"])?;
+    pages()
+}
+
+/// Pages in a real Chromium, against the real binary with the demo's data. Prints the runner's closing line last.
+fn pages() -> Result<()> {
     if !Path::new("/usr/bin/chromium").exists() {
         eprintln!("skipped: browser tests, chromium is not installed");
         return Ok(());
@@ -77,7 +85,6 @@ pub(crate) fn browser() -> Result<()> {
     if !npm.success() {
         bail!("npm ci in tests/browser: {npm}");
     }
-    execute("cargo", &["build", "--quiet"])?;
     let data = tempfile::tempdir()?;
     let binary = target().join("debug/skep");
     let server = ServerBuilder::with_command(&binary, "demo", data.path()).start()?;
